@@ -1,0 +1,91 @@
+/* Owned descriptors and whole reads and writes; see fd.h. */
+#include "base/fd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+
+void fd_close(int *fd)
+{
+	int saved = errno;
+
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+	errno = saved;
+}
+
+int fd_write_all(int fd, const void *data, size_t len, struct err *err)
+{
+	const char *from = data;
+
+	while (len > 0) {
+		ssize_t n = write(fd, from, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, "write");
+		from += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int fd_pread_all(int fd, void *data, size_t len, off_t offset, struct err *err)
+{
+	char *to = data;
+
+	while (len > 0) {
+		ssize_t n = pread(fd, to, len, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, "read");
+		if (n == 0)
+			return err_set(err, ENODATA, "read: the file ends %zu bytes too early", len);
+		to += n;
+		len -= (size_t)n;
+		offset += n;
+	}
+	return 0;
+}
+
+int fd_read_text(int fd, size_t limit, char **text, size_t *len, struct err *err)
+{
+	size_t cap = 4096, used = 0;
+	char *buf = malloc(cap);
+
+	while (buf) {
+		ssize_t n = read(fd, buf + used, cap - used - 1);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			err_sys(err, "read");
+			free(buf);
+			return -errno;
+		}
+		used += (size_t)n;
+		if (n == 0) {
+			buf[used] = '\0';
+			*text = buf;
+			*len = used;
+			return 0;
+		}
+		if (used > limit) {
+			free(buf);
+			return err_set(err, EFBIG, "read: more than %zu bytes", limit);
+		}
+		if (cap - used < 4096) {
+			char *more = realloc(buf, cap *= 2);
+
+			if (!more)
+				free(buf);
+			buf = more;
+		}
+	}
+	return err_nomem(err);
+}

@@ -1,0 +1,57 @@
+/* The log of decisions; see log.h. */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static enum log_level log_level = LOG_QUIET;
+
+void log_set_level(enum log_level level)
+{
+	log_level = level;
+}
+
+bool log_enabled(enum log_level level)
+{
+	return log_level >= level;
+}
+
+/* One write per line, so that lines of several threads or processes do not mix. */
+static void log_line(const char *prefix, const char *fmt, va_list ap)
+{
+	char line[2048];
+
+	vsnprintf(line, sizeof line, fmt, ap);
+	fprintf(stderr, "%s%s\n", prefix, line);
+}
+
+void log_info(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!log_enabled(LOG_INFO))
+		return;
+	va_start(ap, fmt);
+	log_line("snapctl: ", fmt, ap);
+	va_end(ap);
+}
+
+void log_debug(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!log_enabled(LOG_DEBUG))
+		return;
+	va_start(ap, fmt);
+	log_line("snapctl: ", fmt, ap);
+	va_end(ap);
+}
+
+void log_warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line("snapctl: warning: ", fmt, ap);
+	va_end(ap);
+}

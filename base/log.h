@@ -1,0 +1,19 @@
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdbool.h>
+
+/*
+ * What -v shows: decisions and why they were made, on stderr, never secrets (no memory contents, no
+ * environment). The level is the one mutable global of the program; nothing is formatted below it.
+ */
+enum log_level { LOG_QUIET = 0, LOG_INFO = 1, LOG_DEBUG = 2 };
+
+void log_set_level(enum log_level level);
+bool log_enabled(enum log_level level);
+void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Something the user should know even without -v; the command goes on. */
+void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

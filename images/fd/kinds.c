@@ -1,0 +1,41 @@
+/* The table of descriptor kinds; see kind.h. */
+#include "images/fd/kinds.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "images/fd/refused.h"
+
+/* First match wins: memfd before reg, since a memfd is a regular file too. */
+static const struct fd_kind *const kinds[] = {
+	&fd_memfd, &fd_reg, &fd_chardev, &fd_pipe, &fd_eventfd, &fd_timerfd, &fd_signalfd,
+	&fd_epoll, &fd_pidfd, &fd_inotify, &fd_unix, &fd_inet, &fd_netlink, NULL,
+};
+
+const struct fd_kind *const *fd_kinds(void)
+{
+	return kinds;
+}
+
+const struct fd_kind *fd_kind_by_name(const char *name)
+{
+	for (size_t i = 0; kinds[i]; i++)
+		if (!strcmp(kinds[i]->name, name))
+			return kinds[i];
+	return NULL;
+}
+
+const struct fd_kind *fd_kind_of(const struct fd_seen *seen, struct err *err)
+{
+	for (size_t i = 0; kinds[i]; i++)
+		if (kinds[i]->is(seen))
+			return kinds[i];
+	fd_refused(seen, err);
+	return NULL;
+}
+
+const char *fd_seen_name(const struct fd_seen *seen, char *buf, size_t len)
+{
+	snprintf(buf, len, "process %d, descriptor %d (%s)", seen->pid, seen->num, seen->link);
+	return buf;
+}

@@ -1,0 +1,52 @@
+#ifndef IMAGES_IMAGE_H
+#define IMAGES_IMAGE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "images/pages.h"
+
+/*
+ * An image is a directory of three files: "inventory" (magic, format version, sizes and digests of the
+ * others), "state" (all structure, and the page index), "pages". See doc/snapctl-image.5.
+ */
+
+struct err;
+struct snap;
+
+/* ---- writing: whole or not at all (D5) ------------------------------------------------------------ */
+
+struct image_writer;
+
+/*
+ * Begin an image at path: makes a 0700 directory beside it under a random name. An existing path is
+ * refused unless it is an image of ours (EEXIST, with the remedy) and force is given.
+ */
+int image_writer_create(const char *path, bool force, int level, struct image_writer **out,
+			struct err *err);
+struct pages_writer *image_writer_pages(struct image_writer *w);
+/* Write state and inventory, fsync all, rename into place (exchanging with an old image if forced). */
+int image_writer_commit(struct image_writer *w, struct snap *snap, struct err *err);
+/* Without a commit before: removes everything. NULL is fine. */
+void image_writer_destroy(struct image_writer *w);
+
+/* ---- reading: checked once, at the door (D4) ------------------------------------------------------- */
+
+struct image {
+	int dirfd, pages_fd;
+	struct snap *snap;
+	struct page_index index;
+	char *path;
+};
+
+/* Owner, modes, digests of inventory and state, every number and cross-reference. */
+int image_open(const char *path, struct image *out, struct err *err);
+void image_close(struct image *img); /* of a zeroed or opened image */
+
+/* Everything image_open does, and every frame of the pages file decoded. */
+int image_verify(const char *path, struct err *err);
+
+/* Human-readable tables or one JSON object. */
+int image_show(const struct image *img, bool json, FILE *out, struct err *err);
+
+#endif

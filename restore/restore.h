@@ -1,0 +1,31 @@
+#ifndef RESTORE_RESTORE_H
+#define RESTORE_RESTORE_H
+
+#include <stdbool.h>
+
+/* From an image to a running process. */
+
+struct err;
+
+enum restore_pids { PIDS_AUTO, PIDS_KEEP, PIDS_NS, PIDS_NEW };
+
+struct restore_opts {
+	const char *image;
+	enum restore_pids pids;
+	bool detach;
+	const char *pidfile;   /* or NULL */
+	bool tcp_close;
+	const char *const *inherit; /* "N=M": recorded descriptor N is our M; NULL-terminated, or NULL */
+	bool ignore_file_changes;   /* --files-changed=ignore for mapped data files, never for ELF */
+	bool debug_vdso_differs;    /* hidden: behave as if the vdso were another one (D14) */
+	unsigned threads;      /* decompressors; 0: as many as CPUs */
+};
+
+/*
+ * Restores and, unless detached, stands in for the program until it ends: *status is then what
+ * snapctl has to exit with (128+N for signals). With detach, returns when the program runs.
+ * A failed restore leaves no process.
+ */
+int restore_run(const struct restore_opts *opts, int *status, struct err *err);
+
+#endif
