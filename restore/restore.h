@@ -18,6 +18,7 @@ struct restore_opts {
 	const char *const *inherit; /* "N=M": recorded descriptor N is our M; NULL-terminated, or NULL */
 	bool ignore_file_changes;   /* --files-changed=ignore for mapped data files, never for ELF */
 	bool debug_vdso_differs;    /* hidden: behave as if the vdso were another one (D14) */
+	bool debug_clock_back;      /* hidden: behave as if the clock had been 1,000,000 s further */
 	unsigned threads;      /* decompressors; 0: as many as CPUs */
 };
 

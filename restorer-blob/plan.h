@@ -19,19 +19,22 @@
  * errno in its thread entry and parks. Parked means `int3`: the tracer sees SIGTRAP.
  */
 
-enum { BLOB_STACK = 4096 };
+enum {
+	BLOB_STACK = 4096,
+	/* Offset from base of a `syscall` instruction followed by int3, for remote calls of the tracer. */
+	BLOB_SYSCALL_INSN = 2,
+	BLOB_ANY_ERRNO = 0xffff, /* of `tolerate`: no errno is a failure */
+};
 
 enum blob_op {
 	BLOB_END = 0,     /* park, for good */
 	BLOB_PARK,        /* park; when the tracer continues us, go on behind this step */
-	BLOB_SYSCALL,     /* system call nr with args; fails below 0 unless -result equals expect_errno */
+	BLOB_SYSCALL,     /* system call nr with args; below 0 it fails, unless it is -tolerate */
 	BLOB_SYSCALL_IS,  /* as BLOB_SYSCALL, and the result must be `expect`, else EBADE */
-	BLOB_COPY,        /* memcpy(args[0], args[1], args[2]) */
-	BLOB_STORE32,     /* *(uint32_t *)args[0] = args[1], if it was args[2] */
+	BLOB_STORE32,     /* *(uint32_t *)args[0] = args[1], if the word was args[2] */
 	BLOB_SPAWN,       /* make thread args[0] (index into the thread table) */
-	BLOB_STORE_TID,   /* *(uint32_t *)args[0] = own tid, if the word was args[1] (glibc's cached tid) */
-	BLOB_PATCH_TID,   /* plan word at offset args[0] (64 bit) = tid of thread args[1] */
-	BLOB_ARCH_FLAGS,  /* clear everything the kernel may have left in our segment bases: unused = 0 */
+	BLOB_STORE_TID,   /* *(uint32_t *)args[0] = own tid, if the word was args[1] (libc's cached tid) */
+	BLOB_LOAD_TID,    /* *(uint32_t *)args[0] = tid of thread args[1] of the table, now */
 };
 
 struct blob_step {
@@ -39,8 +42,9 @@ struct blob_step {
 	uint32_t nr;           /* system call number */
 	uint64_t args[6];
 	int64_t expect;
-	uint32_t expect_errno; /* tolerated failure, 0: none */
-	uint32_t what;         /* index of the words for it in restore/, never read by the blob */
+	int64_t result;        /* out: what the system call returned */
+	uint32_t tolerate;     /* this errno is no failure; 0: none */
+	uint32_t tid_args;     /* bit i: args[i] is an index of the thread table, give its tid */
 };
 
 struct blob_thread {
@@ -56,7 +60,6 @@ struct blob_thread {
 struct blob_plan {
 	uint64_t nr_threads;
 	uint64_t threads;      /* offset of struct blob_thread[nr_threads]; [0] is the leader */
-	uint64_t total;        /* bytes of plan and what hangs on it */
 };
 
 #endif

@@ -1,0 +1,109 @@
+/* The new process from its birth to its exec; see child.h. */
+#include "restore/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "restore/creds.h"
+#include "restore/fds.h"
+#include "restore/files.h"
+#include "restore/job.h"
+
+/* A session or group of its own is made again; what was the launcher's is the caller's (D10). */
+static int child_session(struct job *job, struct err *err)
+{
+	const struct snap_proc *proc = job->proc;
+
+	if (!proc->session_inherited && proc->sid == proc->pid) {
+		if (setsid() < 0)
+			return err_sys(err, "setsid");
+	} else if (!proc->group_inherited && proc->pgid == proc->pid && setpgid(0, 0) < 0) {
+		return err_sys(err, "setpgid");
+	}
+	return 0;
+}
+
+/* A small number in a file of /proc/self, written only where it differs from what we inherited. */
+static int child_proc_number(const char *path, int base, long value, struct err *err)
+{
+	OWNED_FD fd = open(path, O_RDWR | O_CLOEXEC);
+	char text[32] = "";
+	int len;
+
+	if (fd < 0)
+		return err_sys(err, "open %s", path);
+	if (read(fd, text, sizeof text - 1) < 0)
+		return err_sys(err, "read %s", path);
+	if (strtol(text, NULL, base) == value)
+		return 0;
+	len = snprintf(text, sizeof text, "%ld", value);
+	if (pwrite(fd, text, (size_t)len, 0) != len)
+		return err_sys(err, "write %ld to %s", value, path);
+	return 0;
+}
+
+static int child_cwd(struct job *job, struct err *err)
+{
+	OWNED_FD fd = -1;
+
+	if (files_open(&job->make, job->proc->cwd, O_RDONLY | O_DIRECTORY | O_PATH, &fd, err) < 0)
+		return err_wrap(err, "working directory");
+	if (fchdir(fd) < 0)
+		return err_sys(err, "working directory %s", job->snap->files[job->proc->cwd].path);
+	return 0;
+}
+
+static int child_attributes(struct job *job, struct err *err)
+{
+	if (child_proc_number("/proc/self/oom_score_adj", 10, job->proc->oom_score_adj, err) < 0 ||
+	    child_proc_number("/proc/self/coredump_filter", 16, (long)job->mm->coredump_filter,
+		    err) < 0)
+		return -err->code;
+	umask((mode_t)job->proc->umask);
+	return child_cwd(job, err);
+}
+
+static int child_exec(struct job *job, struct err *err)
+{
+	const struct snap_file *exe = &job->snap->files[job->mm->exe];
+	char *const argv[] = { "", NULL }, *const envp[] = { NULL };
+	int fd;
+
+	if (files_open(&job->make, job->mm->exe, O_RDONLY, &fd, err) < 0)
+		return err_wrap(err, "the program");
+	if (creds_keep_over_exec(job, err) < 0)
+		return -err->code;
+	if (ptrace(PTRACE_TRACEME, 0, 0, 0) < 0)
+		return err_sys(err, "ptrace");
+	syscall(SYS_execveat, fd, "", argv, envp, AT_EMPTY_PATH);
+	return err_sys(err, "execute %s", exe->path);
+}
+
+void child_run(void *arg)
+{
+	struct job *job = arg;
+	struct err *err = &job->child_err;
+	sigset_t all;
+
+	/* Until EXITKILL holds us, this does: no half-made process may outlive snapctl. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		_exit(125);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	umask(0);
+	if (child_session(job, err) < 0 || fds_make(job, err) < 0 || files_open_mapped(job, err) < 0 ||
+	    child_attributes(job, err) < 0 || child_exec(job, err) < 0)
+		_exit(125);
+	_exit(125);
+}

@@ -1,0 +1,14 @@
+#ifndef RESTORE_CHILD_H
+#define RESTORE_CHILD_H
+
+/*
+ * The new process from its birth to its exec: session, directories, descriptors, then the program's own
+ * executable under ptrace, in which the blob will rebuild the rest. Executing the dumped program itself
+ * gives /proc/PID/exe without the privilege that PR_SET_MM_EXE_FILE asks for.
+ */
+struct job;
+
+/* body of spawn(): never returns; a failure stands in job->child_err and the exit status is 125. */
+void child_run(void *job);
+
+#endif

@@ -1,0 +1,23 @@
+#ifndef RESTORE_CREDS_H
+#define RESTORE_CREDS_H
+
+#include <stddef.h>
+
+/* Credentials and capabilities, which the kernel keeps per thread. */
+
+struct err;
+struct job;
+
+/* Have we the right to choose process ids and the like where we are? */
+int creds_privileged(void);
+
+/*
+ * In the child: capabilities that the blob still needs (choosing thread ids) survive the exec of a user
+ * other than root only as ambient ones.
+ */
+int creds_keep_over_exec(struct job *job, struct err *err);
+
+/* Steps of a thread: only what differs from what it will have inherited. Nothing privileged may follow. */
+int creds_plan(struct job *job, size_t thread, struct err *err);
+
+#endif

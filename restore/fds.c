@@ -1,0 +1,238 @@
+/* The descriptor table of the target; see fds.h. */
+#include "restore/fds.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "images/fd/common.h"
+#include "restore/job.h"
+
+int fds_top(const struct job *job)
+{
+	const struct snap_proc *proc = job->proc;
+	int top = proc->nr_fds ? (int)proc->fds[proc->nr_fds - 1].num + 1 : 0;
+
+	return top < 3 ? 3 : top;
+}
+
+/* Slots and helpers together may need more than the caller's soft limit; the plan sets the target's. */
+static int fds_room(struct job *job, struct err *err)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return err_sys(err, "limit of open files");
+	if (limit.rlim_cur > (rlim_t)job->top * 2 + job->snap->nr_files + 64)
+		return 0;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return err_sys(err, "limit of open files");
+	if (limit.rlim_max <= (rlim_t)job->top) {
+		err_set(err, EMFILE, "the program had descriptor %d open, the limit here is %llu",
+			job->top - 1, (unsigned long long)limit.rlim_max);
+		return err_hint(err, "raise the limit (ulimit -Hn) before the restore");
+	}
+	return 0;
+}
+
+static const struct snap_fd *slot_find(const struct snap_proc *proc, uint32_t num)
+{
+	size_t low = 0, high = proc->nr_fds;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (proc->fds[mid].num < num)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < proc->nr_fds && proc->fds[low].num == num ? &proc->fds[low] : NULL;
+}
+
+/* ---- from the caller -------------------------------------------------------------------------------------- */
+
+/* What --inherit=N=M says about recorded descriptor n, else n itself. */
+static int inherit_from(const struct restore_opts *opts, int n)
+{
+	for (const char *const *i = opts->inherit; i && *i; i++) {
+		char *end;
+		long from = strtol(*i, &end, 10);
+
+		if (from == n && *end == '=')
+			return atoi(end + 1);
+	}
+	return n;
+}
+
+static bool stays_in_place(const struct job *job, int num)
+{
+	const struct snap_fd *slot = num < job->top ? slot_find(job->proc, (uint32_t)num) : NULL;
+
+	return slot && job->snap->ofds[slot->ofd].inherited >= 0 &&
+		inherit_from(job->opts, job->snap->ofds[slot->ofd].inherited) == num;
+}
+
+/* Take what comes from the caller out of the way, then close all else below top. */
+static int fds_inherit(struct job *job, struct err *err)
+{
+	for (uint32_t i = 0; i < job->snap->nr_ofds; i++) {
+		int from, wanted = job->snap->ofds[i].inherited;
+
+		if (wanted < 0)
+			continue;
+		from = inherit_from(job->opts, wanted);
+		job->make.made[i] = stays_in_place(job, from) ? from
+			: fcntl(from, F_DUPFD_CLOEXEC, job->top);
+		if (job->make.made[i] < 0 && errno == EBADF) {
+			err_set(err, EBADF, "descriptor %d of the caller is to become the program's %d, "
+				"but it is not open", from, wanted);
+			return err_hint(err, "open it (%d</dev/null), or name another: --inherit=%d=N",
+				from, wanted);
+		}
+		if (job->make.made[i] < 0)
+			return err_sys(err, "inherit descriptor %d", from);
+	}
+	for (int num = 0, start = 0; num <= job->top; num++) {
+		if (num < job->top && !stays_in_place(job, num))
+			continue;
+		if (num > start)
+			syscall(SYS_close_range, start, num - 1, 0);
+		start = num + 1;
+	}
+	return 0;
+}
+
+/* ---- made anew ---------------------------------------------------------------------------------------------- */
+
+static int ofd_make(struct job *job, struct snap_ofd *ofd, struct err *err)
+{
+	int *fd = &job->make.made[ofd->id];
+
+	if (*fd < 0 && ofd->kind->make(&job->make, ofd, fd, err) < 0)
+		return err_wrap(err, "%s", ofd->label ? ofd->label : ofd->kind->name);
+	if (ofd_make_common(&job->make, ofd, *fd, err) < 0)
+		return err_wrap(err, "%s", ofd->label ? ofd->label : ofd->kind->name);
+	return 0;
+}
+
+static int fds_make_all(struct job *job, struct err *err)
+{
+	const struct snap_proc *proc = job->proc;
+
+	/* In the order of slots: open(2) takes the lowest free number, which mostly is the slot itself. */
+	for (size_t i = 0; i < proc->nr_fds; i++) {
+		struct snap_ofd *ofd = &job->snap->ofds[proc->fds[i].ofd];
+
+		if (ofd->inherited >= 0 || job->settled[ofd->id])
+			continue;
+		if (ofd_make(job, ofd, err) < 0)
+			return -err->code;
+		job->settled[ofd->id] = true;
+	}
+	/* Those in no slot: queued in a socket, or only watched by an epoll. */
+	for (uint32_t i = 0; i < job->snap->nr_ofds; i++)
+		if (!job->settled[i] && job->snap->ofds[i].inherited < 0 &&
+		    ofd_make(job, &job->snap->ofds[i], err) < 0)
+			return -err->code;
+	return 0;
+}
+
+/* A descriptor that happens to sit in a slot of another one goes above top. */
+static int fds_clear_slots(struct job *job, struct err *err)
+{
+	for (uint32_t i = 0; i < job->snap->nr_ofds; i++) {
+		int fd = job->make.made[i], moved;
+		const struct snap_fd *slot = fd < job->top ? slot_find(job->proc, (uint32_t)fd) : NULL;
+
+		if (fd >= job->top || (slot && slot->ofd == i))
+			continue;
+		moved = fcntl(fd, F_DUPFD_CLOEXEC, job->top);
+		if (moved < 0)
+			return err_sys(err, "move descriptor %d", fd);
+		close(fd);
+		job->make.made[i] = moved;
+	}
+	return 0;
+}
+
+static int fds_place(struct job *job, struct err *err)
+{
+	for (size_t i = 0; i < job->proc->nr_fds; i++) {
+		const struct snap_fd *slot = &job->proc->fds[i];
+		int fd = job->make.made[slot->ofd];
+		int ret = fd == (int)slot->num ? fcntl(fd, F_SETFD, 0) : dup2(fd, (int)slot->num);
+
+		if (ret < 0)
+			return err_sys(err, "put descriptor %u in place", slot->num);
+	}
+	return 0;
+}
+
+/* Epoll sets, locks: what needs the others in their slots. Each once, through its first slot. */
+static int fds_link(struct job *job, struct err *err)
+{
+	for (uint32_t i = 0; i < job->snap->nr_ofds; i++) {
+		struct snap_ofd *ofd = &job->snap->ofds[i];
+		int fd = job->make.made[i];
+
+		if (ofd->inherited >= 0)
+			continue;
+		if (ofd->kind->make_link && ofd->kind->make_link(&job->make, ofd, fd, err) < 0)
+			return err_wrap(err, "%s", ofd->label ? ofd->label : ofd->kind->name);
+		if (ofd->nr_locks && ofd_make_locks(&job->make, ofd, fd, err) < 0)
+			return err_wrap(err, "%s", ofd->label ? ofd->label : ofd->kind->name);
+	}
+	return 0;
+}
+
+int fds_make(struct job *job, struct err *err)
+{
+	if (fds_room(job, err) < 0 || fds_inherit(job, err) < 0 || fds_make_all(job, err) < 0 ||
+	    fds_clear_slots(job, err) < 0 || fds_place(job, err) < 0 || fds_link(job, err) < 0)
+		return -err->code;
+	return 0;
+}
+
+/* ---- after the exec ------------------------------------------------------------------------------------------- */
+
+static void plan_close_range(struct job *job, uint32_t first, uint32_t last, uint32_t flags)
+{
+	plan_syscall(&job->plan, 0, SYS_close_range, (struct plan_args){ { first, last, flags } });
+}
+
+static void plan_cloexec(struct job *job)
+{
+	const struct snap_proc *proc = job->proc;
+
+	for (size_t i = 0, end; i < proc->nr_fds; i = end) {
+		end = i + 1;
+		if (!proc->fds[i].cloexec)
+			continue;
+		while (end < proc->nr_fds && proc->fds[end].cloexec &&
+		       proc->fds[end].num == proc->fds[end - 1].num + 1)
+			end++;
+		plan_close_range(job, proc->fds[i].num, proc->fds[end - 1].num, CLOSE_RANGE_CLOEXEC);
+	}
+}
+
+void fds_plan(struct job *job)
+{
+	const struct snap_proc *proc = job->proc;
+	uint32_t start = 0;
+
+	/* Descriptors of ours can only stand in the gaps between the slots. */
+	for (size_t i = 0; i < proc->nr_fds; i++) {
+		if (proc->fds[i].num > start)
+			plan_close_range(job, start, proc->fds[i].num - 1, 0);
+		start = proc->fds[i].num + 1;
+	}
+	plan_close_range(job, start, UINT32_MAX, 0);
+	plan_cloexec(job);
+}

@@ -1,0 +1,254 @@
+/* Files of the image: checked and opened again, or made anew; see files.h. */
+#include "restore/files.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "restore/build_id.h"
+#include "restore/job.h"
+
+enum { FILL_STEP = 1024 * 1024 };
+
+static const char *type_name(uint32_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG: return "a regular file";
+	case S_IFDIR: return "a directory";
+	case S_IFCHR: return "a character device";
+	case S_IFBLK: return "a block device";
+	case S_IFIFO: return "a FIFO";
+	case S_IFSOCK: return "a socket";
+	case S_IFLNK: return "a symbolic link";
+	default: return "something else";
+	}
+}
+
+static int changed(const struct snap_file *file, const struct stat *st, struct err *err)
+{
+	char then[32], now[32];
+	struct tm tm;
+
+	strftime(then, sizeof then, "%F %T", localtime_r(&file->mtime.tv_sec, &tm));
+	strftime(now, sizeof now, "%F %T", localtime_r(&st->st_mtim.tv_sec, &tm));
+	err_set(err, ESTALE,
+		"%s has changed since the dump: it was %" PRIu64 " bytes of %s, it is %" PRIu64
+		" bytes of %s", file->path, file->size, then, (uint64_t)st->st_size, now);
+	return err_hint(err, "put the old file back, or dump the program again%s",
+		file->nr_build_id ? " (--embed keeps program files in the image)"
+				  : ", or say --file-changes=ignore if the change does no harm");
+}
+
+static bool same_time(const struct snap_file *file, const struct stat *st)
+{
+	return file->mtime.tv_sec == st->st_mtim.tv_sec &&
+		file->mtime.tv_nsec == st->st_mtim.tv_nsec;
+}
+
+/* Unchanged in size and time, or, for a program file installed again, the very same build. */
+static int files_check(const struct job *job, const struct snap_file *file, int fd, int flags,
+	const struct stat *st, struct err *err)
+{
+	bool writes_only = (flags & O_ACCMODE) == O_WRONLY;
+
+	if ((st->st_mode & S_IFMT) != (file->mode & S_IFMT)) {
+		err_set(err, ESTALE, "%s was %s at the dump and is %s now", file->path,
+			type_name(file->mode), type_name(st->st_mode));
+		return err_hint(err, "put back what was there, or dump the program again");
+	}
+	if (!S_ISREG(st->st_mode) || (flags & O_PATH) || writes_only)
+		return 0;
+	if (file->size == (uint64_t)st->st_size && same_time(file, st))
+		return 0;
+	if (file->nr_build_id && build_id_is(fd, file->build_id, file->nr_build_id))
+		return 0;
+	if (job->opts->ignore_file_changes && !file->nr_build_id) {
+		log_info("%s has changed since the dump; going on as asked", file->path);
+		return 0;
+	}
+	/* Pseudo files have neither; a file on such a file system cannot be checked. */
+	if (!file->size && !st->st_size && !file->ino)
+		return 0;
+	return changed(file, st, err);
+}
+
+static int open_ghost(int ghost, int flags, const char *path, int *fd, struct err *err)
+{
+	char self[40];
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", ghost);
+	*fd = open(self, (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC);
+	return *fd < 0 ? err_sys(err, "open %s anew", path) : 0;
+}
+
+static bool is_pseudo(const char *path)
+{
+	return !strncmp(path, "/proc/", 6) || !strncmp(path, "/sys/", 5);
+}
+
+int files_open(const struct fd_make *m, uint32_t id, int flags, int *fd, struct err *err)
+{
+	const struct job *job = m->priv;
+	const struct snap_file *file = &job->snap->files[id];
+	OWNED_FD opened = -1;
+	struct stat st;
+
+	if (job->ghosts[id] >= 0)
+		return open_ghost(job->ghosts[id], flags, file->path, fd, err);
+	/* O_NONBLOCK keeps a FIFO or a device from making us wait; the caller sets the recorded flags. */
+	opened = open(file->path, (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC | O_NOCTTY);
+	if (opened < 0) {
+		err_sys(err, "open %s", file->path);
+		return err_hint(err, "the program had this file open or mapped at the dump");
+	}
+	if (is_pseudo(file->path)) {
+		*fd = take_fd(&opened);
+		return 0;
+	}
+	if (fstat(opened, &st) < 0)
+		return err_sys(err, "stat %s", file->path);
+	if (files_check(job, file, opened, flags, &st, err) < 0)
+		return -err->code;
+	*fd = take_fd(&opened);
+	return 0;
+}
+
+/* ---- files without a name --------------------------------------------------------------------------- */
+
+static int ghost_fill(struct job *job, const struct snap_file *file, int fd, struct err *err)
+{
+	size_t nr;
+	const struct page_run *runs = pages_runs_of(&job->img.index, file->mem, &nr);
+	void *buf = mmap(NULL, PAGES_FRAME, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int ret = 0;
+
+	if (buf == MAP_FAILED)
+		return err_nomem(err);
+	if (ftruncate(fd, (off_t)file->size) < 0)
+		ret = err_sys(err, "make %s (deleted) %" PRIu64 " bytes long", file->path, file->size);
+	for (size_t i = 0; i < nr && !ret; i++) {
+		size_t len = (size_t)runs[i].nr_pages * PAGES_PAGE;
+
+		if (runs[i].addr >= file->size)
+			break;
+		ret = pages_read(job->img.pages_fd, &job->img.index, file->mem, runs[i].addr, buf, len,
+			err);
+		if (!ret && runs[i].addr + len > file->size)
+			len = (size_t)(file->size - runs[i].addr);
+		if (!ret && pwrite(fd, buf, len, (off_t)runs[i].addr) != (ssize_t)len)
+			ret = err_sys(err, "write contents of %s (deleted)", file->path);
+	}
+	munmap(buf, PAGES_FRAME);
+	return ret;
+}
+
+/*
+ * The old name is used again where it is free, so that the links in /proc read as before. Where it is
+ * taken by another file now, a name beside it has to do.
+ */
+static int ghost_create(const struct snap_file *file, char *path, size_t len, int *fd,
+	struct err *err)
+{
+	uint64_t salt = (uint64_t)getpid() << 32 ^ (uint64_t)time(NULL);
+
+	snprintf(path, len, "%s", file->path);
+	*fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	for (int i = 0; *fd < 0 && errno == EEXIST && i < 16; i++) {
+		snprintf(path, len, "%s.%" PRIx64, file->path, salt + (unsigned)i);
+		*fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	}
+	if (*fd < 0) {
+		err_sys(err, "make the deleted file %s anew", file->path);
+		return err_hint(err, "its directory must exist and be writable");
+	}
+	return 0;
+}
+
+static int ghost_make(struct job *job, uint32_t id, struct err *err)
+{
+	const struct snap_file *file = &job->snap->files[id];
+	OWNED_FD fd = -1;
+	char path[4200];
+	int ret;
+
+	if (ghost_create(file, path, sizeof path, &fd, err) < 0)
+		return -err->code;
+	ret = ghost_fill(job, file, fd, err);
+	if (!ret && job->privileged && fchown(fd, file->uid, file->gid) < 0)
+		ret = err_sys(err, "owner of %s (deleted)", file->path);
+	if (!ret && fchmod(fd, file->mode & 07777) < 0)
+		ret = err_sys(err, "mode of %s (deleted)", file->path);
+	if (!ret)
+		futimens(fd, (struct timespec[2]){ { .tv_nsec = UTIME_OMIT }, file->mtime });
+	/* Read-only, since a file that is open for writing can be neither run nor mapped as text. */
+	if (!ret && (job->ghosts[id] = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
+		ret = err_sys(err, "open %s", path);
+	if (unlink(path) < 0 && !ret)
+		ret = err_sys(err, "unlink %s", path);
+	return ret;
+}
+
+int files_make_ghosts(struct job *job, struct err *err)
+{
+	for (uint32_t i = 0; i < job->snap->nr_files; i++) {
+		if (job->snap->files[i].mem == ID_NONE || !job->snap->files[i].deleted)
+			continue;
+		if (ghost_make(job, i, err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+/* ---- mapped files -------------------------------------------------------------------------------------- */
+
+/* A memfd mapped through a read-only descriptor can never be made writable: it is opened like that. */
+static int memfd_open_mapped(struct job *job, const struct snap_vma *vma, struct err *err)
+{
+	bool writable = vma->vmflags & VMF_MAYWRITE;
+	int *fd = &job->mem_fds[writable][vma->mem];
+
+	if (job->mems[vma->mem] < 0 || *fd >= 0)
+		return 0;
+	if (writable)
+		*fd = job->mems[vma->mem];
+	else if (open_ghost(job->mems[vma->mem], O_RDONLY, "memfd", fd, err) < 0)
+		return -err->code;
+	fcntl(*fd, F_SETFD, 0);
+	return 0;
+}
+
+static int file_open_mapped(struct job *job, const struct snap_vma *vma, struct err *err)
+{
+	int *fd = &job->map_fds[vma->file_writable][vma->file];
+
+	if (*fd >= 0)
+		return 0;
+	if (files_open(&job->make, vma->file, vma->file_writable ? O_RDWR : O_RDONLY, fd, err) < 0)
+		return err_wrap(err, "mapped file");
+	fcntl(*fd, F_SETFD, 0);
+	return 0;
+}
+
+int files_open_mapped(struct job *job, struct err *err)
+{
+	for (size_t i = 0; i < job->mm->nr_vmas; i++) {
+		const struct snap_vma *vma = &job->mm->vmas[i];
+		int ret = 0;
+
+		if (vma->kind == VMA_FILE)
+			ret = file_open_mapped(job, vma, err);
+		else if (vma->kind == VMA_SHARED)
+			ret = memfd_open_mapped(job, vma, err);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}

@@ -1,0 +1,25 @@
+#ifndef RESTORE_FILES_H
+#define RESTORE_FILES_H
+
+#include <stdint.h>
+
+/* Files named by the image: opened again, checked against what they were (DESIGN D13), or made anew. */
+
+struct err;
+struct fd_make;
+struct job;
+
+/*
+ * fd_make.open_file: a descriptor of recorded file `id`, O_CLOEXEC. Regular files that are read must be
+ * unchanged (size and mtime, or the same build-id); files only written to, and everything else, must
+ * have kept their type. -ESTALE with both values otherwise.
+ */
+int files_open(const struct fd_make *m, uint32_t id, int flags, int *fd, struct err *err);
+
+/* Before the child exists: files that had no name at the dump are made, filled and unlinked. */
+int files_make_ghosts(struct job *job, struct err *err);
+
+/* In the child: open what mappings need, without O_CLOEXEC, into job->map_fds. */
+int files_open_mapped(struct job *job, struct err *err);
+
+#endif

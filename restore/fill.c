@@ -1,0 +1,232 @@
+/* Page contents into new mappings; see fill.h. */
+#include "restore/fill.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "restore/job.h"
+
+enum { UFFD_MIN_PAGES = 64, THREAD_MIN_FRAMES = 4, MAX_THREADS = 8 };
+
+struct fill {
+	struct job *job;
+	int mem, uffd;
+	const struct page_run **by_frame; /* runs to be filled, frame after frame */
+	size_t *first;                    /* by frame: index of its first run; one more at the end */
+	atomic_uint next;                 /* frame to do next */
+	pthread_mutex_t lock;             /* of err */
+	struct err err;
+};
+
+/* ---- what goes where -------------------------------------------------------------------------------------- */
+
+/* Address in the target of a run; 0: not ours to fill (memfds, files: done before). */
+static uint64_t run_addr(const struct job *job, const struct page_run *run)
+{
+	if (run->mem == job->mm->mem)
+		return run->addr;
+	return job->mem_at[run->mem] ? job->mem_at[run->mem] + run->addr : 0;
+}
+
+bool fill_wants_uffd(const struct job *job)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < job->img.index.nr_runs; i++)
+		pages += job->img.index.runs[i].nr_pages;
+	return pages >= UFFD_MIN_PAGES;
+}
+
+/* Runs grouped by frame: a frame is decoded once, by one thread. */
+static void fill_group(struct fill *f)
+{
+	const struct page_index *index = &f->job->img.index;
+	size_t *at;
+
+	f->first = calloc(index->nr_frames + 2, sizeof *f->first);
+	f->by_frame = calloc(index->nr_runs + 1, sizeof *f->by_frame);
+	at = calloc(index->nr_frames + 2, sizeof *at);
+	if (!f->first || !f->by_frame || !at)
+		abort();
+	for (size_t i = 0; i < index->nr_runs; i++)
+		if (run_addr(f->job, &index->runs[i]))
+			f->first[index->runs[i].frame + 1]++;
+	for (size_t i = 0; i < index->nr_frames; i++)
+		f->first[i + 1] += f->first[i];
+	memcpy(at, f->first, (index->nr_frames + 1) * sizeof *at);
+	for (size_t i = 0; i < index->nr_runs; i++)
+		if (run_addr(f->job, &index->runs[i]))
+			f->by_frame[at[index->runs[i].frame]++] = &index->runs[i];
+	free(at);
+}
+
+/* ---- userfaultfd ------------------------------------------------------------------------------------------- */
+
+static void uffd_register(struct fill *f)
+{
+	const struct snap_mm *mm = f->job->mm;
+	struct uffdio_api api = { .api = UFFD_API };
+
+	if (f->uffd >= 0 && ioctl(f->uffd, UFFDIO_API, &api) < 0)
+		f->uffd = -1;
+	for (size_t i = 0; f->uffd >= 0 && i < mm->nr_vmas; i++) {
+		struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+		size_t last = i;
+
+		if (mm->vmas[i].kind != VMA_ANON)
+			continue;
+		while (last + 1 < mm->nr_vmas && mm->vmas[last + 1].kind == VMA_ANON &&
+		       mm->vmas[last + 1].start == mm->vmas[last].end)
+			last++;
+		reg.range.start = mm->vmas[i].start;
+		reg.range.len = mm->vmas[last].end - mm->vmas[i].start;
+		/* Where it fails (a sealed or special mapping), /proc/PID/mem does the work. */
+		if (ioctl(f->uffd, UFFDIO_REGISTER, &reg) < 0)
+			log_debug("UFFDIO_REGISTER %llx: %m", (unsigned long long)reg.range.start);
+		i = last;
+	}
+}
+
+/* How many of len bytes were copied. ENOENT: not registered; EEXIST: a page is there already. */
+static uint64_t uffd_copy(struct fill *f, uint64_t addr, const char *data, uint64_t len)
+{
+	struct uffdio_copy copy = { .dst = addr, .src = (uint64_t)(uintptr_t)data, .len = len,
+		.mode = UFFDIO_COPY_MODE_DONTWAKE };
+
+	if (f->uffd < 0)
+		return 0;
+	if (ioctl(f->uffd, UFFDIO_COPY, &copy) < 0)
+		return copy.copy > 0 ? (uint64_t)copy.copy : 0;
+	return len;
+}
+
+/* ---- filling ------------------------------------------------------------------------------------------------- */
+
+static int fill_pages(struct fill *f, uint64_t addr, const char *data, uint64_t len, struct err *err)
+{
+	uint64_t done = uffd_copy(f, addr, data, len);
+
+	while (done < len) {
+		ssize_t n = pwrite(f->mem, data + done, len - done, (off_t)(addr + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return err_sys(err, "fill memory at %llx", (unsigned long long)(addr + done));
+		done += (uint64_t)n;
+	}
+	return 0;
+}
+
+static int fill_frame(struct fill *f, struct pages_reader *reader, uint32_t frame, struct err *err)
+{
+	const void *data;
+
+	if (f->first[frame] == f->first[frame + 1])
+		return 0;
+	if (pages_reader_frame(reader, frame, &data, err) < 0)
+		return -err->code;
+	for (size_t i = f->first[frame]; i < f->first[frame + 1]; i++) {
+		const struct page_run *run = f->by_frame[i];
+
+		if (fill_pages(f, run_addr(f->job, run), (const char *)data + run->offset,
+			    (uint64_t)run->nr_pages * PAGES_PAGE, err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+static void *fill_thread(void *arg)
+{
+	struct fill *f = arg;
+	struct page_index *index = &f->job->img.index;
+	struct pages_reader *reader = pages_reader_create(f->job->img.pages_fd, index);
+	struct err err = { 0 };
+
+	for (;;) {
+		uint32_t frame = atomic_fetch_add(&f->next, 1);
+
+		if (frame >= index->nr_frames)
+			break;
+		if (fill_frame(f, reader, frame, &err) < 0) {
+			pthread_mutex_lock(&f->lock);
+			if (!f->err.code)
+				f->err = err;
+			pthread_mutex_unlock(&f->lock);
+			atomic_store(&f->next, (unsigned)index->nr_frames);
+			break;
+		}
+	}
+	pages_reader_destroy(reader);
+	return NULL;
+}
+
+static unsigned fill_nr_threads(const struct job *job)
+{
+	unsigned nr = job->opts->threads ? job->opts->threads
+					 : (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	size_t useful = job->img.index.nr_frames / THREAD_MIN_FRAMES + 1;
+
+	if (nr > useful)
+		nr = (unsigned)useful;
+	return nr > MAX_THREADS ? MAX_THREADS : nr;
+}
+
+/* One of the threads is the calling one. A helper that cannot be started is no failure. */
+static void fill_threads(struct fill *f)
+{
+	pthread_t threads[MAX_THREADS];
+	unsigned nr = fill_nr_threads(f->job), started = 0;
+
+	while (started + 1 < nr && !pthread_create(&threads[started], NULL, fill_thread, f))
+		started++;
+	fill_thread(f);
+	for (unsigned i = 0; i < started; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static int fill_vdso(struct fill *f, struct err *err)
+{
+	const struct job *job = f->job;
+	ssize_t n;
+
+	if (!job->vdso_code)
+		return 0;
+	n = pwrite(f->mem, job->vdso_code, job->vdso_len, (off_t)job->snap->vdso.start);
+	return n == (ssize_t)job->vdso_len ? 0 : err_sys(err, "write the recorded vdso");
+}
+
+int fill_run(struct job *job, int uffd, struct err *err)
+{
+	struct fill f = { .job = job, .uffd = uffd, .lock = PTHREAD_MUTEX_INITIALIZER };
+	OWNED_FD mem = -1;
+	char path[40];
+
+	snprintf(path, sizeof path, "/proc/%d/mem", job->pid);
+	f.mem = mem = open(path, O_RDWR | O_CLOEXEC);
+	if (mem < 0)
+		return err_sys(err, "open %s", path);
+	if (fill_vdso(&f, err) < 0)
+		return -err->code;
+	fill_group(&f);
+	uffd_register(&f);
+	fill_threads(&f);
+	free(f.first);
+	free(f.by_frame);
+	if (f.err.code) {
+		*err = f.err;
+		return err_wrap(err, "pages");
+	}
+	return 0;
+}

@@ -1,0 +1,52 @@
+/* The choice of process ids; see ids.h. */
+#include "restore/ids.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#include "base/log.h"
+#include "restore/creds.h"
+#include "restore/job.h"
+
+/* A recorded tid that somebody has now, 0: none. */
+static int32_t ids_taken(const struct snap *snap)
+{
+	for (size_t p = 0; p < snap->nr_procs; p++)
+		for (size_t t = 0; t < snap->procs[p].nr_tasks; t++)
+			if (!kill(snap->procs[p].tasks[t].tid, 0) || errno == EPERM)
+				return snap->procs[p].tasks[t].tid;
+	return 0;
+}
+
+int ids_choose(struct job *job, struct err *err)
+{
+	int32_t taken;
+
+	job->pids = job->opts->pids;
+	if (job->pids == PIDS_KEEP && !job->privileged) {
+		err_set(err, EPERM, "keeping the process ids needs the capability "
+			"CAP_CHECKPOINT_RESTORE");
+		return err_hint(err, "use --pids=ns or --pids=new, or restore as root");
+	}
+	if (job->pids != PIDS_AUTO)
+		return 0;
+	taken = job->privileged ? ids_taken(job->snap) : 0;
+	job->pids = job->privileged && !taken ? PIDS_KEEP : PIDS_NS;
+	if (taken)
+		log_info("process ids: a namespace of its own, since %d is in use", taken);
+	else if (!job->privileged)
+		log_info("process ids: a namespace of its own, since choosing ids is not permitted here");
+	else
+		log_info("process ids: kept");
+	return 0;
+}
+
+int ids_fallback(struct job *job, struct err *err)
+{
+	if (job->opts->pids != PIDS_AUTO || job->snap->nr_procs != 1)
+		return -err->code;
+	log_info("process ids: new ones, since a namespace could not be made: %s", err->msg);
+	*err = (struct err){ 0 };
+	job->pids = PIDS_NEW;
+	return 0;
+}

@@ -1,0 +1,171 @@
+/* memfds and SysV segments made anew and filled; see mems.h. */
+#include "restore/mems.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/memfd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "restore/job.h"
+
+/* SHM_DEST of linux/shm.h: removed, lives while attached. */
+enum { SYSV_REMOVED = 01000 };
+
+/* Stored runs of a memory object into a shared mapping of it. */
+static int mem_fill(struct job *job, uint32_t mem, char *to, uint64_t size, struct err *err)
+{
+	size_t nr;
+	const struct page_run *runs = pages_runs_of(&job->img.index, mem, &nr);
+
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t len = (uint64_t)runs[i].nr_pages * PAGES_PAGE;
+
+		if (runs[i].addr + len > size)
+			len = size - runs[i].addr;
+		if (pages_read(job->img.pages_fd, &job->img.index, mem, runs[i].addr,
+			    to + runs[i].addr, len, err) < 0)
+			return err_wrap(err, "memory object %u", mem);
+	}
+	return 0;
+}
+
+static int memfd_fill(struct job *job, uint32_t id, int fd, struct err *err)
+{
+	const struct snap_mem *mem = &job->snap->mems[id];
+	int ret;
+	void *map;
+
+	if (!mem->size)
+		return 0;
+	if (ftruncate(fd, (off_t)mem->size) < 0)
+		return err_sys(err, "size of memfd %s", mem->name);
+	map = mmap(NULL, mem->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (map == MAP_FAILED)
+		return err_sys(err, "map memfd %s", mem->name);
+	ret = mem_fill(job, id, map, mem->size, err);
+	munmap(map, mem->size);
+	return ret;
+}
+
+static int seals_add(int fd, const struct snap_mem *mem, struct err *err)
+{
+	if (mem->seals && fcntl(fd, F_ADD_SEALS, mem->seals) < 0)
+		return err_sys(err, "seals of memfd %s", mem->name);
+	return 0;
+}
+
+/* Made without MFD_ALLOW_SEALING, a memfd shows the one seal F_SEAL_SEAL. */
+static int memfd_make(struct job *job, uint32_t id, struct err *err)
+{
+	const struct snap_mem *mem = &job->snap->mems[id];
+	bool sealable = mem->seals != F_SEAL_SEAL;
+	OWNED_FD fd = memfd_create(mem->name ? mem->name : "",
+		MFD_CLOEXEC | mem->memfd_flags | (sealable ? MFD_ALLOW_SEALING : 0));
+
+	if (fd < 0)
+		return err_sys(err, "memfd_create %s", mem->name);
+	if (memfd_fill(job, id, fd, err) < 0)
+		return -err->code;
+	if ((mem->mode & 07777) != 0777 && fchmod(fd, mem->mode & 07777) < 0)
+		return err_sys(err, "mode of memfd %s", mem->name);
+	if (sealable && !(mem->seals & F_SEAL_FUTURE_WRITE) && seals_add(fd, mem, err) < 0)
+		return -err->code;
+	job->mems[id] = fcntl(fd, F_DUPFD_CLOEXEC, job->top);
+	return job->mems[id] < 0 ? err_sys(err, "memfd %s", mem->name) : 0;
+}
+
+int mems_seal(struct job *job, struct err *err)
+{
+	for (uint32_t i = 0; i < job->snap->nr_mems; i++) {
+		const struct snap_mem *mem = &job->snap->mems[i];
+
+		if (mem->kind == MEM_MEMFD && (mem->seals & F_SEAL_FUTURE_WRITE) &&
+		    seals_add(job->mems[i], mem, err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+/* ---- SysV ------------------------------------------------------------------------------------------------ */
+
+/* Ask for an id (Documentation/admin-guide/sysctl/kernel.rst, shm_next_id; checkpoint/restore only). */
+static int sysv_ask_id(int32_t id)
+{
+	OWNED_FD fd = open("/proc/sys/kernel/shm_next_id", O_WRONLY | O_CLOEXEC);
+	char text[16];
+	int len = snprintf(text, sizeof text, "%d", id);
+
+	return fd >= 0 && write(fd, text, (size_t)len) == len ? 0 : -1;
+}
+
+static int sysv_make(struct job *job, uint32_t id, struct err *err)
+{
+	const struct snap_mem *mem = &job->snap->mems[id];
+	bool removed = mem->mode & SYSV_REMOVED;
+	bool asked = sysv_ask_id(mem->sysv_id) == 0;
+	int shm = shmget(removed ? IPC_PRIVATE : mem->sysv_key, mem->size,
+		IPC_CREAT | IPC_EXCL | (int)(mem->mode & 0777));
+	void *at;
+	int ret;
+
+	if (shm < 0) {
+		err_sys(err, "SysV segment %d with key 0x%x", mem->sysv_id, (unsigned)mem->sysv_key);
+		return err_hint(err, "see whether another program holds that key: ipcs -m");
+	}
+	job->sysv[id] = shm;
+	if (shm != mem->sysv_id && !removed) {
+		err_set(err, EEXIST, "SysV segment %d: its id is taken or may not be chosen%s",
+			mem->sysv_id, asked ? "" : " (that needs CAP_CHECKPOINT_RESTORE)");
+		return err_hint(err, "remove the old segment (ipcrm -m %d), or restore as root",
+			mem->sysv_id);
+	}
+	at = shmat(shm, NULL, 0);
+	if (at == (void *)-1)
+		return err_sys(err, "attach SysV segment %d", shm);
+	ret = mem_fill(job, id, at, mem->size, err);
+	shmdt(at);
+	return ret;
+}
+
+/* ---- all --------------------------------------------------------------------------------------------------- */
+
+int mems_make(struct job *job, struct err *err)
+{
+	for (uint32_t i = 0; i < job->snap->nr_mems; i++) {
+		enum snap_mem_kind kind = job->snap->mems[i].kind;
+		int ret = 0;
+
+		if (kind == MEM_MEMFD)
+			ret = memfd_make(job, i, err);
+		else if (kind == MEM_SYSV)
+			ret = sysv_make(job, i, err);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+void mems_undo(struct job *job)
+{
+	for (uint32_t i = 0; job->sysv && i < job->snap->nr_mems; i++)
+		if (job->sysv[i] >= 0)
+			shmctl(job->sysv[i], IPC_RMID, NULL);
+}
+
+int mems_fd(const struct fd_make *m, uint32_t mem, int *fd, struct err *err)
+{
+	const struct job *job = m->priv;
+
+	if (job->mems[mem] < 0)
+		return err_set(err, EBADMSG, "memory object %u is no memfd", mem);
+	*fd = job->mems[mem];
+	return 0;
+}

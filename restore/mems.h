@@ -1,0 +1,21 @@
+#ifndef RESTORE_MEMS_H
+#define RESTORE_MEMS_H
+
+#include <stdint.h>
+
+/* Memory objects that live outside address spaces: memfds and SysV segments. */
+
+struct err;
+struct fd_make;
+struct job;
+
+/* Before the child exists: make and fill them (job->mems, job->sysv). */
+int mems_make(struct job *job, struct err *err);
+/* When everything is mapped: the seals that would have been in the way. */
+int mems_seal(struct job *job, struct err *err);
+/* After a failure: remove SysV segments that were made. */
+void mems_undo(struct job *job);
+/* fd_make.mem_fd: borrowed. */
+int mems_fd(const struct fd_make *m, uint32_t mem, int *fd, struct err *err);
+
+#endif

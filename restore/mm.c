@@ -1,0 +1,383 @@
+/* The address space as steps of the blob; see mm.h. The same name in dump/ is where it was read. */
+#include "restore/mm.h"
+
+#include <errno.h>
+#include <linux/mman.h>
+#include <linux/prctl.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
+
+#include "restore/job.h"
+#include "restore/mm_shared.h"
+#include "restore/vdso.h"
+
+static const uint64_t HOLE_LOWEST = 1ull << 40, USER_END = 0x7ffffffff000;
+
+/* ---- holes -------------------------------------------------------------------------------------------- */
+
+/* End of the vma that [start, end) runs into, 0: none. Both arrays are sorted. */
+static uint64_t recorded_hit(const struct snap_mm *mm, uint64_t start, uint64_t end)
+{
+	size_t low = 0, high = mm->nr_vmas;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (mm->vmas[mid].end <= start)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < mm->nr_vmas && mm->vmas[low].start < end ? mm->vmas[low].end : 0;
+}
+
+static uint64_t fresh_hit(const struct mm_fresh *fresh, uint64_t start, uint64_t end)
+{
+	for (size_t i = 0; i < fresh->nr; i++)
+		if (fresh->vmas[i].start < end && fresh->vmas[i].end > start)
+			return fresh->vmas[i].end;
+	return 0;
+}
+
+uint64_t mm_hole(const struct job *job, const struct mm_fresh *fresh, uint64_t len, uint64_t above)
+{
+	/* Room around it: a stack that grows down keeps its distance (stack_guard_gap, 1 MiB). */
+	const uint64_t margin = 16 << 20;
+	uint64_t at = above > HOLE_LOWEST ? above : HOLE_LOWEST;
+
+	for (;;) {
+		uint64_t hit;
+
+		if (at + len + margin > USER_END)
+			return 0;
+		hit = recorded_hit(job->mm, at - margin, at + len + margin);
+		if (!hit)
+			hit = fresh_hit(fresh, at - margin, at + len + margin);
+		if (!hit)
+			return at;
+		at = hit + margin;
+	}
+}
+
+/* ---- what the kernel put there ---------------------------------------------------------------------------- */
+
+static bool is_special(const struct proc_vma *vma)
+{
+	return !strncmp(vma->path, "[vvar", 5) || !strcmp(vma->path, "[vdso]");
+}
+
+static void plan_unmap(struct job *job, uint64_t start, uint64_t end)
+{
+	if (start < end)
+		plan_syscall(&job->plan, 0, SYS_munmap, (struct plan_args){ { start, end - start } });
+}
+
+/* Everything goes but the blob and the kernel's own mappings. */
+static void plan_clear(struct job *job, const struct mm_fresh *fresh, uint64_t blob_end)
+{
+	uint64_t at = 0;
+	bool blob_done = false;
+
+	for (size_t i = 0; i <= fresh->nr; i++) {
+		uint64_t next = i < fresh->nr ? fresh->vmas[i].start : USER_END;
+
+		if (i < fresh->nr && !is_special(&fresh->vmas[i]) &&
+		    (blob_done || fresh->vmas[i].start < job->plan.base))
+			continue;
+		if (!blob_done && next > job->plan.base) {
+			plan_unmap(job, at, job->plan.base);
+			at = blob_end;
+			blob_done = true;
+		}
+		if (next > USER_END)
+			break;
+		if (i < fresh->nr && !is_special(&fresh->vmas[i]))
+			continue;
+		plan_unmap(job, at, next);
+		at = i < fresh->nr ? fresh->vmas[i].end : USER_END;
+	}
+}
+
+static void plan_move(struct job *job, uint64_t from, uint64_t to, uint64_t len)
+{
+	if (from != to)
+		plan_syscall(&job->plan, 0, SYS_mremap, (struct plan_args){
+			{ from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to } });
+}
+
+struct special {
+	uint64_t from, to, len;
+};
+
+enum { MAX_SPECIAL = 8 };
+
+/* Pieces of [vvar] and [vdso] in order, with where the recorded ones were. False: they do not match. */
+static bool special_match(const struct job *job, const struct mm_fresh *fresh, struct special *s,
+	size_t *nr)
+{
+	size_t recorded = 0;
+
+	*nr = 0;
+	for (size_t i = 0; i < fresh->nr && *nr < MAX_SPECIAL; i++)
+		if (is_special(&fresh->vmas[i]))
+			s[(*nr)++] = (struct special){ fresh->vmas[i].start, 0,
+				fresh->vmas[i].end - fresh->vmas[i].start };
+	for (size_t i = 0; i < job->mm->nr_vmas; i++) {
+		const struct snap_vma *vma = &job->mm->vmas[i];
+
+		if (vma->kind != VMA_VDSO && vma->kind != VMA_VVAR)
+			continue;
+		if (recorded >= *nr || s[recorded].len != vma->end - vma->start)
+			return false;
+		s[recorded++].to = vma->start;
+	}
+	return recorded == *nr;
+}
+
+static bool special_overlap(const struct special *s, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		for (size_t j = 0; j < nr; j++)
+			if (s[i].from < s[j].to + s[j].len && s[j].to < s[i].from + s[i].len)
+				return true;
+	return false;
+}
+
+/* Move all pieces, keeping their distances, to a place of our own; they know each other by distance. */
+static void special_stage(struct job *job, struct special *s, size_t nr, uint64_t hole)
+{
+	uint64_t first = s[0].from;
+
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t to = hole + (s[i].from - first);
+
+		plan_move(job, s[i].from, to, s[i].len);
+		s[i].from = to;
+	}
+}
+
+static int plan_foreign_vdso(struct job *job, struct special *s, size_t nr, uint64_t hole,
+	struct err *err)
+{
+	const struct snap_vdso *v = &job->snap->vdso;
+	const uint8_t *code;
+	uint64_t len;
+
+	if (!v->start || !v->nr_code)
+		return 0;
+	special_stage(job, s, nr, hole);
+	/* [vdso] is the last piece; see arch/x86/entry/vdso/vma.c. */
+	if (vdso_redirect(job, s[nr - 1].from, &code, &len, err) < 0)
+		return -err->code;
+	plan_syscall(&job->plan, 0, SYS_mmap, (struct plan_args){
+		{ v->start, len, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+			(uint64_t)-1 } });
+	job->vdso_code = code;
+	job->vdso_len = len;
+	return 0;
+}
+
+static int plan_special(struct job *job, const struct mm_fresh *fresh, uint64_t above,
+	struct err *err)
+{
+	struct special s[MAX_SPECIAL];
+	size_t nr;
+	bool match = special_match(job, fresh, s, &nr);
+	uint64_t hole = 0;
+
+	if (!nr)
+		return 0;
+	if (!match || !job->vdso_same || special_overlap(s, nr))
+		hole = mm_hole(job, fresh, s[nr - 1].from + s[nr - 1].len - s[0].from, above);
+	if (!match || !job->vdso_same)
+		return plan_foreign_vdso(job, s, nr, hole, err);
+	if (hole)
+		special_stage(job, s, nr, hole);
+	for (size_t i = 0; i < nr; i++)
+		plan_move(job, s[i].from, s[i].to, s[i].len);
+	return 0;
+}
+
+/* ---- mappings ---------------------------------------------------------------------------------------------- */
+
+/* VM_ACCOUNT is given to what was writable once: RELRO, allocators' trimmed arenas. */
+static bool maps_writable_first(const struct snap_vma *vma)
+{
+	return vma->vmflags & VMF_ACCOUNT && !(vma->prot & PROT_WRITE) &&
+		!(vma->flags & MAP_SHARED);
+}
+
+static void plan_mmap(struct job *job, const struct snap_vma *vma, uint64_t end, int fd)
+{
+	uint64_t flags = (vma->flags & ~(uint32_t)MAP_LOCKED) | MAP_FIXED;
+	uint64_t prot = vma->prot, len = end - vma->start;
+
+	if (fd < 0)
+		flags |= MAP_ANONYMOUS;
+	if (maps_writable_first(vma))
+		prot = (prot & ~(uint64_t)PROT_EXEC) | PROT_WRITE;
+	plan_syscall(&job->plan, 0, SYS_mmap, (struct plan_args){
+		{ vma->start, len, prot, flags, (uint64_t)fd, fd < 0 ? 0 : vma->offset } });
+	if (prot != vma->prot)
+		plan_syscall(&job->plan, 0, SYS_mprotect,
+			(struct plan_args){ { vma->start, len, vma->prot } });
+}
+
+static bool same_anon(const struct snap_vma *a, const struct snap_vma *b)
+{
+	return b->kind == VMA_ANON && a->end == b->start && a->prot == b->prot &&
+		a->flags == b->flags && maps_writable_first(a) == maps_writable_first(b);
+}
+
+static int plan_vma(struct job *job, const struct mm_fresh *fresh, size_t *i, struct err *err)
+{
+	const struct snap_vma *vma = &job->mm->vmas[*i];
+
+	switch (vma->kind) {
+	case VMA_ANON: {
+		const struct snap_vma *last = vma;
+
+		while (*i + 1 < job->mm->nr_vmas && same_anon(last, last + 1)) {
+			last++;
+			(*i)++;
+		}
+		plan_mmap(job, vma, last->end, -1);
+		return 0;
+	}
+	case VMA_FILE:
+		plan_mmap(job, vma, vma->end, job->map_fds[vma->file_writable][vma->file]);
+		return 0;
+	case VMA_SHARED:
+		return shared_plan_map(job, fresh, vma, err);
+	case VMA_FD:
+		return err_set(err, ENOTSUP, "mapping %llx-%llx of a descriptor",
+			(unsigned long long)vma->start, (unsigned long long)vma->end);
+	case VMA_VDSO:
+	case VMA_VVAR:
+	case VMA_VSYSCALL:
+		return 0;
+	}
+	return 0;
+}
+
+int mm_plan_map(struct job *job, const struct mm_fresh *fresh, struct err *err)
+{
+	uint64_t blob_end = job->plan.base + PLAN_ROOM;
+
+	job->hole_next = blob_end;
+	plan_clear(job, fresh, blob_end);
+	if (plan_special(job, fresh, job->hole_next, err) < 0)
+		return -err->code;
+	job->hole_next += 1 << 20;
+	for (size_t i = 0; i < job->mm->nr_vmas; i++)
+		if (plan_vma(job, fresh, &i, err) < 0)
+			return -err->code;
+	return 0;
+}
+
+/* ---- after the pages ------------------------------------------------------------------------------------------ */
+
+static const struct {
+	uint64_t flag;
+	int advice;
+} advices[] = {
+	{ VMF_HUGEPAGE, MADV_HUGEPAGE },     { VMF_NOHUGEPAGE, MADV_NOHUGEPAGE },
+	{ VMF_DONTDUMP, MADV_DONTDUMP },     { VMF_DONTCOPY, MADV_DONTFORK },
+	{ VMF_WIPEONFORK, MADV_WIPEONFORK }, { VMF_MERGEABLE, MADV_MERGEABLE },
+	{ VMF_SEQ_READ, MADV_SEQUENTIAL },   { VMF_RAND_READ, MADV_RANDOM },
+};
+
+enum { NR_MSEAL = 462, GUARD_INSTALL = 102 };
+
+static void plan_madvise(struct job *job, uint64_t start, uint64_t len, int advice)
+{
+	plan_syscall(&job->plan, 0, SYS_madvise, (struct plan_args){ { start, len, (uint64_t)advice } });
+}
+
+static bool is_kernels(const struct snap_vma *vma)
+{
+	return vma->kind == VMA_VDSO || vma->kind == VMA_VVAR || vma->kind == VMA_VSYSCALL;
+}
+
+static void plan_vma_finish(struct job *job, const struct snap_vma *vma)
+{
+	uint64_t len = vma->end - vma->start;
+
+	if (is_kernels(vma))
+		return;
+	for (size_t i = 0; i < sizeof advices / sizeof advices[0]; i++)
+		if (vma->vmflags & advices[i].flag)
+			plan_madvise(job, vma->start, len, advices[i].advice);
+	if (vma->name)
+		plan_syscall(&job->plan, 0, SYS_prctl, (struct plan_args){
+			{ PR_SET_VMA, PR_SET_VMA_ANON_NAME, vma->start, len,
+				plan_data(&job->plan, vma->name, strlen(vma->name) + 1) } });
+	if (vma->vmflags & VMF_LOCKED)
+		plan_syscall(&job->plan, 0, SYS_mlock2, (struct plan_args){
+			{ vma->start, len, vma->vmflags & VMF_LOCKONFAULT ? MLOCK_ONFAULT : 0 } });
+	if (vma->pkey)
+		plan_syscall(&job->plan, 0, SYS_pkey_mprotect,
+			(struct plan_args){ { vma->start, len, vma->prot, vma->pkey } });
+}
+
+/* Keys are handed out from 1 upwards; those between that nobody maps with stay allocated, harmlessly. */
+static void plan_pkeys(struct job *job)
+{
+	uint32_t highest = 0;
+
+	for (size_t i = 0; i < job->mm->nr_vmas; i++)
+		if (job->mm->vmas[i].pkey > highest)
+			highest = job->mm->vmas[i].pkey;
+	for (uint32_t key = 1; key <= highest; key++) {
+		struct blob_step *step = plan_step(&job->plan, 0, BLOB_SYSCALL_IS);
+
+		step->nr = SYS_pkey_alloc;
+		step->expect = key;
+	}
+}
+
+/* prctl(PR_SET_MM, PR_SET_MM_MAP): needs no privilege without exe_fd (kernel/sys.c, prctl_set_mm_map). */
+static void plan_mm_fields(struct job *job)
+{
+	const struct snap_mm *mm = job->mm;
+	struct prctl_mm_map map = {
+		.start_code = mm->start_code, .end_code = mm->end_code,
+		.start_data = mm->start_data, .end_data = mm->end_data,
+		.start_brk = mm->start_brk, .brk = mm->brk, .start_stack = mm->start_stack,
+		.arg_start = mm->arg_start, .arg_end = mm->arg_end,
+		.env_start = mm->env_start, .env_end = mm->env_end,
+		.auxv_size = (uint32_t)(mm->nr_auxv * sizeof *mm->auxv), .exe_fd = (uint32_t)-1,
+	};
+	uint64_t at;
+
+	/* The address of the auxv is a field of the struct: data first. */
+	map.auxv = (void *)(uintptr_t)plan_data(&job->plan, mm->auxv, map.auxv_size);
+	at = plan_data(&job->plan, &map, sizeof map);
+	plan_syscall(&job->plan, 0, SYS_prctl, (struct plan_args){
+		{ PR_SET_MM, PR_SET_MM_MAP, at, sizeof map } });
+}
+
+int mm_plan_finish(struct job *job, struct err *err)
+{
+	const struct snap_mm *mm = job->mm;
+
+	if (shared_plan_finish(job, err) < 0)
+		return -err->code;
+	plan_pkeys(job);
+	for (size_t i = 0; i < mm->nr_vmas; i++)
+		plan_vma_finish(job, &mm->vmas[i]);
+	for (size_t i = 0; i < mm->nr_guards; i++)
+		plan_madvise(job, mm->guards[i].start, mm->guards[i].end - mm->guards[i].start,
+			GUARD_INSTALL);
+	plan_mm_fields(job);
+	if (mm->mlockall)
+		plan_syscall(&job->plan, 0, SYS_mlockall, (struct plan_args){ { mm->mlockall } });
+	for (size_t i = 0; i < mm->nr_vmas; i++)
+		if (mm->vmas[i].vmflags & VMF_SEALED && !is_kernels(&mm->vmas[i]))
+			plan_syscall(&job->plan, 0, NR_MSEAL, (struct plan_args){
+				{ mm->vmas[i].start, mm->vmas[i].end - mm->vmas[i].start } });
+	return 0;
+}

@@ -1,0 +1,28 @@
+#ifndef RESTORE_NS_H
+#define RESTORE_NS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/*
+ * --pids=ns: a pid namespace of the program's own (with a user namespace where unprivileged), /proc
+ * mounted anew in a mount namespace, and a small init in it: a fork of ourselves that goes on with the
+ * restore, reaps and forwards signals, and ends with the program's status.
+ */
+struct err;
+
+struct ns {
+	bool userns;   /* in: make a user namespace too */
+	pid_t init;    /* outside: pid of the init; 0 in the init itself */
+	int report;    /* init: where to report; outside: where to hear */
+};
+
+/* Returns twice: outside, with ns->init set, and in the init. -EPERM and the like: no namespace here. */
+int ns_enter(struct ns *ns, bool stays, struct err *err);
+
+/* In the init: the program runs (err NULL) as `pid`, or it failed. */
+void ns_report(struct ns *ns, pid_t pid, const struct err *err);
+/* Outside: wait for the report; *pid is the program's in our namespace. */
+int ns_wait(struct ns *ns, pid_t *pid, struct err *err);
+
+#endif

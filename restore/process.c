@@ -1,0 +1,35 @@
+/* Attributes of the process as a whole, as last steps of the leader; see process.h. */
+#include "restore/process.h"
+
+#include <linux/prctl.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "restore/job.h"
+
+/* linux/prctl.h of newer kernels. */
+enum { SET_MDWE = 65 };
+
+static void plan_prctl(struct job *job, uint64_t op, uint64_t value)
+{
+	plan_syscall(&job->plan, 0, SYS_prctl, (struct plan_args){ { op, value } });
+}
+
+void process_plan(struct job *job)
+{
+	const struct snap_proc *proc = job->proc;
+
+	if (proc->personality != (uint32_t)personality(0xffffffff))
+		plan_syscall(&job->plan, 0, SYS_personality, (struct plan_args){ { proc->personality } });
+	if (job->mm->thp_disabled != (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1))
+		plan_prctl(job, PR_SET_THP_DISABLE, job->mm->thp_disabled);
+	if (proc->child_subreaper)
+		plan_prctl(job, PR_SET_CHILD_SUBREAPER, 1);
+	if (proc->tsc_mode == PR_TSC_SIGSEGV)
+		plan_prctl(job, PR_SET_TSC, PR_TSC_SIGSEGV);
+	if (proc->mdwe)
+		plan_prctl(job, SET_MDWE, proc->mdwe);
+	/* A change of ids made it undumpable (fs.suid_dumpable); 2 cannot be set. */
+	plan_prctl(job, PR_SET_DUMPABLE, proc->dumpable == 1);
+}

@@ -1,0 +1,52 @@
+/* Dispositions and queued signals as steps; see signals.h. */
+#include "restore/signals.h"
+
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "restore/job.h"
+
+void signals_plan_actions(struct job *job)
+{
+	for (uint64_t sig = 1; sig <= SNAP_NSIG; sig++) {
+		const struct snap_sigaction *act = &job->proc->actions[sig - 1];
+
+		if (!act->handler && !act->flags && !act->mask)
+			continue;
+		plan_syscall(&job->plan, 0, SYS_rt_sigaction, (struct plan_args){
+			{ sig, plan_data(&job->plan, act, sizeof *act), 0, sizeof act->mask } });
+	}
+}
+
+static uint64_t info_signo(const struct snap_siginfo *info)
+{
+	int signo;
+
+	memcpy(&signo, info->raw, sizeof signo);
+	return (uint64_t)signo;
+}
+
+static void plan_queue(struct job *job, size_t thread, const struct snap_siginfo *info, bool shared)
+{
+	uint64_t at = plan_data(&job->plan, info->raw, sizeof info->raw);
+	struct blob_step *step;
+
+	if (shared)
+		step = plan_syscall(&job->plan, thread, SYS_rt_sigqueueinfo,
+			(struct plan_args){ { 0, info_signo(info), at } });
+	else
+		step = plan_syscall(&job->plan, thread, SYS_rt_tgsigqueueinfo,
+			(struct plan_args){ { 0, thread, info_signo(info), at } });
+	step->tid_args = shared ? 1 : 3;
+}
+
+void signals_plan_pending(struct job *job, size_t thread)
+{
+	const struct snap_proc *proc = job->proc;
+	const struct snap_task *task = &proc->tasks[thread];
+
+	for (size_t i = 0; i < task->nr_pending; i++)
+		plan_queue(job, thread, &task->pending[i], false);
+	for (size_t i = 0; thread == 0 && i < proc->nr_pending; i++)
+		plan_queue(job, thread, &proc->pending[i], true);
+}

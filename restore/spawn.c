@@ -1,0 +1,78 @@
+/* A vfork-like clone3 with a wanted pid; see spawn.h. */
+#include "restore/spawn.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+
+enum { SPAWN_STACK = 256 * 1024, EEXIST_TRIES = 400 };
+
+/* What the child finds on its new stack. */
+struct spawn_call {
+	void (*body)(void *arg);
+	void *arg;
+};
+
+/* The child must not return through our frames, so the call happens in assembly. */
+static long spawn_clone3(struct clone_args *args, struct spawn_call *call)
+{
+	long ret;
+	register struct spawn_call *r12 __asm__("r12") = call;
+
+	__asm__ volatile("syscall\n\t"
+			 "test %%rax, %%rax\n\t"
+			 "jnz 1f\n\t"
+			 "xor %%ebp, %%ebp\n\t"
+			 "mov 8(%%r12), %%rdi\n\t"
+			 "call *(%%r12)\n\t"
+			 "hlt\n"
+			 "1:"
+			 : "=a"(ret)
+			 : "a"(SYS_clone3), "D"(args), "S"(sizeof *args), "r"(r12)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+static void pause_shortly(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 500 * 1000 }, NULL);
+}
+
+int spawn(pid_t want_pid, void (*body)(void *arg), void *arg, pid_t *pid, int *pidfd,
+	  struct err *err)
+{
+	struct spawn_call call = { body, arg };
+	pid_t wanted[1] = { want_pid };
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+		.pidfd = (uint64_t)(uintptr_t)pidfd,
+		.exit_signal = SIGCHLD,
+		.stack_size = SPAWN_STACK,
+		.set_tid = want_pid ? (uint64_t)(uintptr_t)wanted : 0,
+		.set_tid_size = want_pid ? 1 : 0,
+	};
+	void *stack = mmap(NULL, SPAWN_STACK, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	long ret;
+
+	if (stack == MAP_FAILED)
+		return err_sys(err, "stack of a new process");
+	args.stack = (uint64_t)(uintptr_t)stack;
+	ret = spawn_clone3(&args, &call);
+	for (int i = 0; ret == -EEXIST && i < EEXIST_TRIES; i++) {
+		pause_shortly();
+		ret = spawn_clone3(&args, &call);
+	}
+	munmap(stack, SPAWN_STACK);
+	if (ret < 0)
+		return err_ret(err, ret, "clone3 with process id %d", (int)want_pid);
+	*pid = (pid_t)ret;
+	return 0;
+}

@@ -1,0 +1,157 @@
+/* Threads: what each does for itself before it gets its registers; see tasks.h. */
+#include "restore/tasks.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "restore/creds.h"
+#include "restore/fds.h"
+#include "restore/job.h"
+#include "restore/limits.h"
+#include "restore/mm.h"
+#include "restore/process.h"
+#include "restore/sched.h"
+#include "restore/signals.h"
+#include "restore/timers.h"
+
+enum { MUSL_TID_OFFSET = 0x30 };
+
+long tasks_index(const struct job *job, int32_t tid)
+{
+	for (size_t i = 0; i < job->proc->nr_tasks; i++)
+		if (job->proc->tasks[i].tid == tid)
+			return (long)i;
+	return -1;
+}
+
+int32_t tasks_tid_now(const struct job *job, int32_t recorded)
+{
+	if (job->pids != PIDS_NEW)
+		return recorded;
+	return recorded == job->proc->tasks[0].tid ? job->pid : 0;
+}
+
+/*
+ * A libc keeps the tid of a thread in its descriptor. For glibc that word is the one that
+ * set_tid_address(2) names; musl has it at a fixed place behind the thread pointer.
+ */
+static void plan_cached_tid(struct job *job, size_t i)
+{
+	const struct snap_task *task = &job->proc->tasks[i];
+	uint64_t words[2] = { task->clear_tid, task->regs.fs_base + MUSL_TID_OFFSET };
+
+	if (job->pids != PIDS_NEW)
+		return;
+	for (int w = 0; w < 2; w++) {
+		struct blob_step *step;
+
+		if (!(w ? task->regs.fs_base : task->clear_tid))
+			continue;
+		step = plan_step(&job->plan, i, BLOB_STORE_TID);
+		step->args[0] = words[w];
+		step->args[1] = (uint64_t)task->tid;
+	}
+}
+
+static void plan_task_memory(struct job *job, size_t i)
+{
+	const struct snap_task *task = &job->proc->tasks[i];
+	struct plan *p = &job->plan;
+
+	if (i == 0 && task->clear_tid)
+		plan_syscall(p, i, SYS_set_tid_address, (struct plan_args){ { task->clear_tid } });
+	if (task->robust_list)
+		plan_syscall(p, i, SYS_set_robust_list,
+			(struct plan_args){ { task->robust_list, task->robust_len } });
+	if (task->rseq.addr)
+		plan_syscall(p, i, SYS_rseq, (struct plan_args){
+			{ task->rseq.addr, task->rseq.len, task->rseq.flags, task->rseq.sig } });
+	plan_cached_tid(job, i);
+}
+
+static void plan_altstack(struct job *job, size_t i)
+{
+	const struct snap_task *task = &job->proc->tasks[i];
+	stack_t stack = {
+		.ss_sp = (void *)(uintptr_t)task->altstack_sp,
+		.ss_flags = (int)(task->altstack_flags & ~(uint32_t)SS_ONSTACK),
+		.ss_size = task->altstack_size,
+	};
+
+	if (!task->altstack_size || task->altstack_flags & SS_DISABLE)
+		return;
+	plan_syscall(&job->plan, i, SYS_sigaltstack,
+		(struct plan_args){ { plan_data(&job->plan, &stack, sizeof stack) } });
+}
+
+static void plan_name(struct job *job, size_t i)
+{
+	const char *comm = job->proc->tasks[i].comm;
+	/* A thread begins with the leader's name. */
+	if (i > 0 && !strcmp(comm, job->proc->tasks[0].comm))
+		return;
+	plan_syscall(&job->plan, i, SYS_prctl, (struct plan_args){
+		{ PR_SET_NAME, plan_data(&job->plan, comm, sizeof job->proc->tasks[i].comm) } });
+}
+
+static void plan_timerslack(struct job *job, size_t i)
+{
+	uint64_t slack = job->proc->tasks[i].timerslack;
+
+	if (slack && slack != (uint64_t)prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0))
+		plan_syscall(&job->plan, i, SYS_prctl,
+			(struct plan_args){ { PR_SET_TIMERSLACK, slack } });
+}
+
+static int plan_task(struct job *job, size_t i, struct err *err)
+{
+	const struct snap_task *task = &job->proc->tasks[i];
+
+	plan_name(job, i);
+	plan_task_memory(job, i);
+	plan_altstack(job, i);
+	plan_timerslack(job, i);
+	sched_plan(job, i);
+	signals_plan_pending(job, i);
+	if (creds_plan(job, i, err) < 0)
+		return -err->code;
+	/* After the credentials, whose change clears it; the leader has ours from child.c. */
+	if (i == 0 || task->pdeath_signal)
+		plan_syscall(&job->plan, i, SYS_prctl,
+			(struct plan_args){ { PR_SET_PDEATHSIG, (uint64_t)task->pdeath_signal } });
+	return 0;
+}
+
+static void plan_spawns(struct job *job)
+{
+	for (size_t i = 0; i < job->proc->nr_tasks; i++) {
+		struct blob_thread *t = &job->plan.threads[i];
+
+		t->clear_tid = job->proc->tasks[i].clear_tid;
+		t->want_tid = job->pids == PIDS_NEW ? 0 : job->proc->tasks[i].tid;
+		t->tid = i ? 0 : job->pid;
+		if (i)
+			plan_step(&job->plan, 0, BLOB_SPAWN)->args[0] = i;
+	}
+}
+
+int tasks_plan(struct job *job, struct err *err)
+{
+	/* Descriptors first: closing the userfaultfd makes the filled ranges ordinary memory again. */
+	fds_plan(job);
+	if (mm_plan_finish(job, err) < 0 || limits_plan(job, err) < 0)
+		return -err->code;
+	signals_plan_actions(job);
+	plan_spawns(job);
+	for (size_t i = 0; i < job->proc->nr_tasks; i++)
+		if (plan_task(job, i, err) < 0)
+			return -err->code;
+	if (timers_plan(job, err) < 0)
+		return -err->code;
+	process_plan(job);
+	return 0;
+}
