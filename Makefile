@@ -1,4 +1,4 @@
-# snapctl: one Makefile, everything it makes is in $B. `make help` lists the targets.
+# snapctl: one Makefile, all that it makes is in $B. `make help` lists the targets.
 B       ?= build
 ifeq ($(origin CC),default)
 CC      := gcc
@@ -6,61 +6,111 @@ endif
 CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
 DESTDIR ?=
-WARN    := -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes $(if $(CI),-Werror)
+STATIC  ?= -static
 VERSION := 0.1.0
+WARN    := -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes $(if $(CI),-Werror)
 Q       := $(if $(V),,@)
 
+# Debian packages: what `make` and `make demo` need; what `make check` needs is in test/test.mk.
+BUILD_DEPS := gcc binutils libc6-dev libzstd-dev libprotobuf-c-dev protobuf-c-compiler libcap-dev \
+	libxxhash-dev libjson-c-dev
+DEMO_DEPS  := python3
+
 FOLDERS := base images images/fd tracee dump restore
-SRCS    := snapctl.c $(sort $(wildcard $(FOLDERS:%=%/*.c)))
+SRCS    := snapctl.c opts.c $(sort $(wildcard $(FOLDERS:%=%/*.c)))
 OBJS    := $(SRCS:%.c=$B/%.o)
-LIBOBJS := $(filter-out $B/snapctl.o,$(OBJS)) $B/restore/blob_bytes.o
 PROTOS  := $(wildcard proto/*.proto)
 PB_C    := $(PROTOS:%.proto=$B/%.pb-c.c)
-PB_H    := $(PROTOS:%.proto=$B/%.pb-c.h)
+PB_H    := $(PB_C:.c=.h)
 PB_OBJS := $(PB_C:.c=.o)
+# All of snapctl but its main(): what unit tests and fuzzers are linked with.
+PARTS   := $(filter-out $B/snapctl.o,$(OBJS)) $(PB_OBJS) $B/restore/blob_bytes.o
 LDLIBS  := -lzstd -lprotobuf-c -lcap -lxxhash -ljson-c -lpthread
-CPPFLAGS_ALL := -D_GNU_SOURCE -DSNAPCTL_VERSION='"$(VERSION)"' -I. -I$B $(CPPFLAGS)
+COMPILE = $(CC) -std=c11 -D_GNU_SOURCE -DSNAPCTL_VERSION='"$(VERSION)"' -I. -I$B $(CPPFLAGS) $(CFLAGS)
 
-.PHONY: all
-all: deps-quiet
-	$(Q)$(MAKE) --no-print-directory $B/snapctl
+.PHONY: all demo check deps install uninstall format clean help compile_commands.json
+.DELETE_ON_ERROR:
+.SECONDARY:
 
-$B/snapctl: $(OBJS) $(PB_OBJS) $B/restore/blob_bytes.o
-	$(Q)$(CC) -static $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+all: $B/snapctl ## build snapctl (default)
 
-$B/%.o: %.c
+$B/snapctl: $B/snapctl.o $(PARTS)
+	$(Q)$(CC) $(STATIC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$B/%.o: %.c | $B/.deps-build
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -std=c11 $(CPPFLAGS_ALL) -MMD -MP $(WARN) $(CFLAGS) -c -o $@ $<
+	$(Q)$(COMPILE) $(WARN) -MMD -MP -c -o $@ $<
 
-# ---- protobuf: generated code is nobody's reading, so its warnings are off --------------------------
-$B/proto/%.pb-c.c $B/proto/%.pb-c.h: proto/%.proto
+# ---- protobuf: nobody reads generated code, so its warnings are off ---------------------------------
+$B/proto/%.pb-c.c $B/proto/%.pb-c.h: proto/%.proto | $B/.deps-build
 	$(Q)mkdir -p $(@D)
 	$(Q)protoc-c --c_out=$B $<
-$B/proto/%.pb-c.o: $B/proto/%.pb-c.c $(PB_H)
-	$(Q)$(CC) -std=c11 $(CPPFLAGS_ALL) -w $(CFLAGS) -c -o $@ $<
-$(filter $B/images/%,$(OBJS)): | $(PB_H)
+$B/proto/%.pb-c.o: $B/proto/%.pb-c.c
+	$(Q)$(COMPILE) -w -MMD -MP -c -o $@ $<
+$(PB_OBJS) $(filter $B/images/% $B/test/%,$(OBJS)): | $(PB_H)
 
-# ---- the blob: freestanding, checked, embedded (STYLE section 10) ------------------------------------
+# ---- the blob: freestanding, checked, embedded; never with the caller's CFLAGS (STYLE section 10) ----
 BLOB_CFLAGS := -std=c11 -ffreestanding -nostdlib -fPIE -fvisibility=hidden -fno-stack-protector \
 	-fcf-protection=none -fno-asynchronous-unwind-tables -mgeneral-regs-only -Os -Wall -Wextra -I.
-BLOB_SRCS := $(wildcard restorer-blob/*.c) $(wildcard restorer-blob/*.S)
-BLOB_OBJS := $(patsubst %.S,$B/%.o,$(patsubst %.c,$B/%.o,$(BLOB_SRCS)))
+BLOB_OBJS := $(patsubst %,$B/%.o,$(basename $(wildcard restorer-blob/*.c restorer-blob/*.S)))
 
-$B/restorer-blob/%.o: restorer-blob/%.c
+$B/restorer-blob/%.o: restorer-blob/%.c | $B/.deps-build
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BLOB_CFLAGS) -MMD -MP -c -o $@ $<
-$B/restorer-blob/%.o: restorer-blob/%.S
+$B/restorer-blob/%.o: restorer-blob/%.S | $B/.deps-build
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -I. -c -o $@ $<
 $B/blob.elf: $(BLOB_OBJS) restorer-blob/blob.lds test/lint/blob.sh
 	$(Q)ld -pie --no-dynamic-linker -T restorer-blob/blob.lds -o $@ $(BLOB_OBJS)
-	$(Q)test/lint/blob.sh $@ || { rm -f $@; exit 1; }
+	$(Q)test/lint/blob.sh $@
 $B/blob.bin: $B/blob.elf
-	$(Q)objcopy -O binary $< $@
+	$(Q)objcopy -O binary -j .text $< $@
 $B/restore/blob_bytes.o: restore/blob_bytes.S $B/blob.bin
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -I$B -c -o $@ $<
 
+# ---- for people --------------------------------------------------------------------------------------
+demo: $B/snapctl $B/.deps-demo ## dump a sample server, restore it, show both times
+	$(Q)python3 examples/demo.py $B/snapctl
+
 include test/test.mk
 
--include $(shell find $B -name '*.d' 2>/dev/null)
+deps: ## install the Debian packages that are missing, of build and tests
+	$(Q).ci/deps $(BUILD_DEPS) $(DEMO_DEPS) $(TEST_DEPS)
+# So that the other targets ask only once. One after the other: apt takes no two at a time.
+$B/.deps-build: Makefile .ci/deps
+	$(Q).ci/deps $(BUILD_DEPS)
+	$(Q)mkdir -p $B && touch $@
+$B/.deps-demo: $B/.deps-build
+	$(Q).ci/deps $(DEMO_DEPS) && touch $@
+$B/.deps-test: $B/.deps-build test/test.mk
+	$(Q).ci/deps $(DEMO_DEPS) $(TEST_DEPS) && touch $@
+
+install: $B/snapctl ## install program and man pages below DESTDIR/PREFIX (/usr/local)
+	install -D $B/snapctl $(DESTDIR)$(PREFIX)/bin/snapctl
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 doc/snapctl.1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 doc/snapctl-image.5
+uninstall: ## remove them again
+	rm -f $(DESTDIR)$(PREFIX)/bin/snapctl $(DESTDIR)$(PREFIX)/share/man/man1/snapctl.1 \
+		$(DESTDIR)$(PREFIX)/share/man/man5/snapctl-image.5
+
+format: ## lay out all C files by .clang-format
+	clang-format -i $(C_FILES)
+
+# Headers have no command of their own: clangd takes the one of a file beside them.
+COMMA := ,
+CC_ENTRY = {"directory": "$(CURDIR)", "file": "$1", "command": "$(subst ",\",$(COMPILE)) $(WARN) -c $1"}
+compile_commands.json: $(PB_H) ## for clangd and other tools
+	$(file >$@,[$(call CC_ENTRY,snapctl.c))
+	$(foreach f,$(filter-out snapctl.c,$(SRCS)) $(UNIT_SRCS),$(file >>$@,$(COMMA) $(call CC_ENTRY,$f)))
+	$(file >>$@,])
+
+clean: ## remove all that was made
+	rm -rf $B compile_commands.json
+
+help: ## this list
+	@sed -nE 's/^([a-z_.-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | \
+		 awk -F '\t' '{ printf "  make %-22s %s\n", $$1, $$2 }'
+	@echo '  T=NAME: only tests of that name (check); V=1: show commands; B=DIR: instead of build/'
+
+-include $(OBJS:.o=.d) $(PB_OBJS:.o=.d) $(BLOB_OBJS:.o=.d)

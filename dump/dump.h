@@ -30,6 +30,7 @@ struct dump_result {
 	double frozen_ms, total_ms;
 	bool ended;            /* the program ended before it could be dumped ... */
 	int wait_status;       /* ... with this; dump_run returned an error that says so */
+	bool not_launched;     /* the program itself could not be run: err->code is ENOENT, EACCES ... */
 };
 
 int dump_run(const struct dump_opts *opts, struct dump_result *result, struct err *err);

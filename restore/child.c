@@ -99,7 +99,9 @@ void child_run(void *arg)
 	/* Until EXITKILL holds us, this does: no half-made process may outlive snapctl. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		_exit(125);
+	/* Blocked until each thread has its registers; but the stop at the exec is a SIGTRAP. */
 	sigfillset(&all);
+	sigdelset(&all, SIGTRAP);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	umask(0);
 	if (child_session(job, err) < 0 || fds_make(job, err) < 0 || files_open_mapped(job, err) < 0 ||

@@ -1,7 +1,6 @@
 /* Files of the image: checked and opened again, or made anew; see files.h. */
 #include "restore/files.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,9 +10,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/build_id.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "restore/build_id.h"
 #include "restore/job.h"
 
 enum { FILL_STEP = 1024 * 1024 };
@@ -53,6 +52,14 @@ static bool same_time(const struct snap_file *file, const struct stat *st)
 		file->mtime.tv_nsec == st->st_mtim.tv_nsec;
 }
 
+static bool same_build(const struct snap_file *file, int fd)
+{
+	uint8_t id[sizeof file->build_id];
+
+	return file->nr_build_id && build_id_read(fd, id) == file->nr_build_id &&
+		!memcmp(id, file->build_id, file->nr_build_id);
+}
+
 /* Unchanged in size and time, or, for a program file installed again, the very same build. */
 static int files_check(const struct job *job, const struct snap_file *file, int fd, int flags,
 	const struct stat *st, struct err *err)
@@ -68,7 +75,7 @@ static int files_check(const struct job *job, const struct snap_file *file, int 
 		return 0;
 	if (file->size == (uint64_t)st->st_size && same_time(file, st))
 		return 0;
-	if (file->nr_build_id && build_id_is(fd, file->build_id, file->nr_build_id))
+	if (same_build(file, fd))
 		return 0;
 	if (job->opts->ignore_file_changes && !file->nr_build_id) {
 		log_info("%s has changed since the dump; going on as asked", file->path);

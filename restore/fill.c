@@ -106,25 +106,61 @@ static uint64_t uffd_copy(struct fill *f, uint64_t addr, const char *data, uint6
 
 	if (f->uffd < 0)
 		return 0;
-	if (ioctl(f->uffd, UFFDIO_COPY, &copy) < 0)
+	if (ioctl(f->uffd, UFFDIO_COPY, &copy) < 0) {
+		log_debug("UFFDIO_COPY %llx, %llu bytes: %m", (unsigned long long)addr,
+			(unsigned long long)len);
 		return copy.copy > 0 ? (uint64_t)copy.copy : 0;
+	}
 	return len;
 }
 
 /* ---- filling ------------------------------------------------------------------------------------------------- */
 
-static int fill_pages(struct fill *f, uint64_t addr, const char *data, uint64_t len, struct err *err)
+static int fill_write(struct fill *f, uint64_t addr, const char *data, uint64_t len, struct err *err)
 {
-	uint64_t done = uffd_copy(f, addr, data, len);
-
-	while (done < len) {
-		ssize_t n = pwrite(f->mem, data + done, len - done, (off_t)(addr + done));
+	while (len > 0) {
+		ssize_t n = pwrite(f->mem, data, len, (off_t)addr);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return err_sys(err, "fill memory at %llx", (unsigned long long)(addr + done));
-		done += (uint64_t)n;
+			return err_sys(err, "fill memory at %llx", (unsigned long long)addr);
+		data += n;
+		addr += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+/* The mapping that addr lies in (the reader has checked that there is one), NULL: of another object. */
+static const struct snap_vma *vma_at(const struct snap_mm *mm, uint64_t addr)
+{
+	size_t low = 0, high = mm->nr_vmas;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (mm->vmas[mid].end <= addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < mm->nr_vmas && mm->vmas[low].start <= addr ? &mm->vmas[low] : NULL;
+}
+
+/* A run may go over the end of a mapping into the next, which may be of another kind. */
+static int fill_pages(struct fill *f, uint64_t addr, const char *data, uint64_t len, struct err *err)
+{
+	while (len > 0) {
+		const struct snap_vma *vma = vma_at(f->job->mm, addr);
+		uint64_t piece = vma && vma->end - addr < len ? vma->end - addr : len;
+		uint64_t done = vma && vma->kind == VMA_ANON ? uffd_copy(f, addr, data, piece) : 0;
+
+		if (fill_write(f, addr + done, data + done, piece - done, err) < 0)
+			return -err->code;
+		addr += piece;
+		data += piece;
+		len -= piece;
 	}
 	return 0;
 }

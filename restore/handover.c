@@ -25,6 +25,9 @@
 #include "tracee/proc.h"
 #include "tracee/tracee.h"
 
+/* PTRACE_O_TRACESYSGOOD marks stops of system calls. */
+enum { SYSCALL_STOP = 0x80 };
+
 static int target_write(const struct job *job, uint64_t addr, const void *data, size_t len,
 	struct err *err)
 {
@@ -58,6 +61,16 @@ static int ended(const struct job *job, int status, struct err *err)
 	return err_set(err, ECHILD, "the new process ended with status %d", WEXITSTATUS(status));
 }
 
+/* Only a defect of ours leads here, so what is said is for those who mend it. */
+static int unexpected(const struct job *job, pid_t tid, int signal, struct err *err)
+{
+	struct user_regs_struct regs = { 0 };
+
+	thread_get_regs(tid, &regs, NULL);
+	return err_set(err, EPROTO, "thread %d of the new process got signal %d at %llx, sp %llx, "
+		"restorer at %" PRIx64, tid, signal, regs.rip, regs.rsp, job->plan.base);
+}
+
 static int wait_stop(const struct job *job, pid_t tid, int signal, struct err *err)
 {
 	int status;
@@ -68,8 +81,7 @@ static int wait_stop(const struct job *job, pid_t tid, int signal, struct err *e
 	if (!WIFSTOPPED(status))
 		return ended(job, status, err);
 	if (WSTOPSIG(status) != signal || status >> 16)
-		return err_set(err, EPROTO, "the new process stopped with signal %d instead of %d",
-			WSTOPSIG(status), signal);
+		return unexpected(job, tid, WSTOPSIG(status), err);
 	return 0;
 }
 
@@ -89,9 +101,14 @@ static int remote_syscall(const struct job *job, struct user_regs_struct regs, u
 	regs.r9 = args[5];
 	if (thread_set_regs(job->pid, &regs, err) < 0)
 		return -err->code;
-	if (ptrace(PTRACE_SINGLESTEP, job->pid, 0, 0) < 0)
-		return err_sys(err, "step the new process");
-	if (wait_stop(job, job->pid, SIGTRAP, err) < 0 || thread_get_regs(job->pid, &regs, err) < 0)
+	/* Stops at entry and exit, which unlike a single step cost an ignored SIGTRAP nothing. */
+	for (int stop = 0; stop < 2; stop++) {
+		if (ptrace(PTRACE_SYSCALL, job->pid, 0, 0) < 0)
+			return err_sys(err, "continue the new process");
+		if (wait_stop(job, job->pid, SIGTRAP | SYSCALL_STOP, err) < 0)
+			return -err->code;
+	}
+	if (thread_get_regs(job->pid, &regs, err) < 0)
 		return -err->code;
 	*ret = (int64_t)regs.rax;
 	return 0;
@@ -240,8 +257,7 @@ static int second_part_event(struct job *job, pid_t tid, int status, size_t *par
 	if (status >> 16 || WSTOPSIG(status) == SIGSTOP)
 		return thread_continue(tid, err);
 	if (WSTOPSIG(status) != SIGTRAP)
-		return err_set(err, EPROTO, "thread %d of the new process got signal %d", tid,
-			WSTOPSIG(status));
+		return unexpected(job, tid, WSTOPSIG(status), err);
 	(*parked)++;
 	return 0;
 }
@@ -297,7 +313,7 @@ static int task_finish(const struct job *job, size_t i, struct err *err)
 	return 0;
 }
 
-/* Single-stepping over the munmap of the very page it is on: the thread never returns there. */
+/* It ends in the stop at the exit of the system call: the thread never returns to the page. */
 static int blob_remove(struct job *job, struct err *err)
 {
 	uint64_t args[6] = { job->plan.base, plan_size(&job->plan) };
@@ -309,6 +325,22 @@ static int blob_remove(struct job *job, struct err *err)
 		    err) < 0)
 		return err_wrap(err, "unmap the restorer");
 	return ret < 0 ? err_ret(err, ret, "unmap the restorer") : 0;
+}
+
+/* Forced SIGTRAPs (int3) would have reset it, so an ignored one is set when the blob has parked for good. */
+static int sigtrap_ignore(struct job *job, struct err *err)
+{
+	uint64_t args[6] = { SIGTRAP, job->sigtrap_at, 0, sizeof(uint64_t) };
+	struct user_regs_struct regs;
+	int64_t ret;
+
+	if (!job->sigtrap_at)
+		return 0;
+	if (thread_get_regs(job->pid, &regs, err) < 0 ||
+	    remote_syscall(job, regs, job->plan.base + BLOB_SYSCALL_INSN, SYS_rt_sigaction, args, &ret,
+		    err) < 0)
+		return err_wrap(err, "ignore SIGTRAP");
+	return ret < 0 ? err_ret(err, ret, "ignore SIGTRAP") : 0;
 }
 
 static int release(struct job *job, struct err *err)
@@ -323,7 +355,8 @@ static int release(struct job *job, struct err *err)
 
 static int last_part(struct job *job, struct err *err)
 {
-	if (timers_check(job, err) < 0 || mems_seal(job, err) < 0 || blob_remove(job, err) < 0)
+	if (timers_check(job, err) < 0 || mems_seal(job, err) < 0 ||
+	    sigtrap_ignore(job, err) < 0 || blob_remove(job, err) < 0)
 		return -err->code;
 	for (size_t i = 0; i < job->proc->nr_tasks; i++)
 		if (task_finish(job, i, err) < 0)
@@ -333,7 +366,7 @@ static int last_part(struct job *job, struct err *err)
 
 static int handover(struct job *job, struct err *err)
 {
-	const uintptr_t options = PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE;
+	const uintptr_t options = PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD;
 	struct mm_fresh fresh;
 	size_t uffd_step = SIZE_MAX;
 

@@ -46,6 +46,7 @@ struct job {
 	struct plan plan;
 	struct snap_creds creds_start; /* what every thread begins with; see creds.c */
 	bool own_userns;             /* --pids=ns without privilege: in a user namespace of our own */
+	uint64_t sigtrap_at;         /* where in the target the action of an ignored SIGTRAP stands, or 0 */
 	uint64_t *timer_ids;         /* by POSIX timer: where in the target its id stands */
 	uint64_t hole_next;          /* where the next hole for staging is looked for */
 	uint64_t *mem_at;            /* by snap_mem: where in the target its pages are filled in, 0: not */

@@ -1,20 +1,28 @@
 /* Dispositions and queued signals as steps; see signals.h. */
 #include "restore/signals.h"
 
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 
 #include "restore/job.h"
 
+enum { IGNORED = 1 }; /* SIG_IGN */
+
 void signals_plan_actions(struct job *job)
 {
 	for (uint64_t sig = 1; sig <= SNAP_NSIG; sig++) {
 		const struct snap_sigaction *act = &job->proc->actions[sig - 1];
+		uint64_t at;
 
 		if (!act->handler && !act->flags && !act->mask)
 			continue;
-		plan_syscall(&job->plan, 0, SYS_rt_sigaction, (struct plan_args){
-			{ sig, plan_data(&job->plan, act, sizeof *act), 0, sizeof act->mask } });
+		at = plan_data(&job->plan, act, sizeof *act);
+		if (sig == SIGTRAP && act->handler == IGNORED)
+			job->sigtrap_at = at; /* handover.c sets it at the end */
+		else
+			plan_syscall(&job->plan, 0, SYS_rt_sigaction,
+				(struct plan_args){ { sig, at, 0, sizeof act->mask } });
 	}
 }
 

@@ -1,0 +1,84 @@
+# The tests, as part of the Makefile. Everything that is tested is below $B, also what tests run:
+#   $B/test/unit/NAME   one program for each test/unit/NAME.c, linked with all of snapctl but main()
+#   $B/test/target      all of test/targets/*.c: states for the round trips
+#   $B/test/server...   the small servers, for each C library and language
+
+TEST_DEPS := bats bats-support bats-assert libcmocka-dev mandoc shellcheck strace procps iproute2 curl \
+	jq bc musl-tools redis-server memcached python3-numpy nodejs \
+	openjdk-17-jdk-headless/default-jdk-headless ruby ruby-webrick libhttp-daemon-perl lighttpd \
+	dnsmasq-base mosquitto sqlite3
+C_FILES = $(wildcard *.[ch] base/*.[ch] images/*.[ch] images/fd/*.[ch] tracee/*.[ch] dump/*.[ch] \
+	restore/*.[ch] restorer-blob/*.[ch] test/*/*.[ch] test/*/*/*.[ch])
+
+.PHONY: check-lint check-unit check-roundtrip check-real asan fuzz fuzz-replay soak bench
+
+# ---- what is run ---------------------------------------------------------------------------------------
+# Never with the caller's CFLAGS: a sanitizer's shadow memory is not what is tested here.
+TARGET_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -pthread
+TARGET_OBJS := $(patsubst %.c,$B/%.o,$(wildcard test/targets/*.c))
+RUSTC   := $(shell command -v rustc)
+SERVERS := $B/test/server $B/test/server-musl $(if $(RUSTC),$B/test/server-rust)
+UNIT_SRCS := $(wildcard test/unit/*.c)
+UNIT    := $(UNIT_SRCS:%.c=$B/%)
+
+$B/test/targets/%.o: test/targets/%.c | $B/.deps-test
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(TARGET_CFLAGS) -MMD -MP -c -o $@ $<
+$B/test/target: $(TARGET_OBJS)
+	$(Q)$(CC) -pthread -o $@ $^ -lrt -lcap
+$B/test/server: test/targets/static/server.c | $B/.deps-test
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(TARGET_CFLAGS) -static -o $@ $<
+$B/test/server-musl: test/targets/static/server.c | $B/.deps-test
+	$(Q)mkdir -p $(@D)
+	$(Q)musl-gcc $(TARGET_CFLAGS) -static -o $@ $<
+$B/test/server-rust: test/targets/server.rs | $B/.deps-test
+	$(Q)mkdir -p $(@D)
+	$(Q)rustc -O -o $@ $<
+
+$(UNIT:=.o): | $B/.deps-test $(PB_H)
+$(UNIT): %: %.o $(PARTS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+
+# ---- make check ----------------------------------------------------------------------------------------
+# test/run runs the parts it is given and sums them up; T selects tests by name.
+TEST_ENV = BUILD=$(abspath $B) SNAPCTL=$(abspath $B)/snapctl TARGET=$(abspath $B)/test/target \
+	SERVER=$(abspath $B)/test/server SERVER_MUSL=$(abspath $B)/test/server-musl \
+	SERVER_RUST=$(if $(RUSTC),$(abspath $B)/test/server-rust) \
+	VISIBLE='python3 $(CURDIR)/test/visible/visible.py' T='$(T)'
+RUN_TESTS = $(Q)$(TEST_ENV) test/run
+RUNNABLE  = $B/snapctl $B/test/target $(SERVERS)
+
+check: $(RUNNABLE) $(UNIT) ## run all tests; T=NAME runs the tests of that name
+	$(RUN_TESTS) lint unit roundtrip real
+check-lint: $B/snapctl $B/.deps-test ## includes, blob, layout, man pages, scripts
+	$(RUN_TESTS) lint
+check-unit: $(UNIT) $B/test/target $(SERVERS) ## one program per module
+	$(RUN_TESTS) unit
+check-roundtrip: $(RUNNABLE) ## dump, restore, compare: one kind of state at a time
+	$(RUN_TESTS) roundtrip
+check-real: $(RUNNABLE) ## the same with redis, python, node, Java ...
+	$(RUN_TESTS) real
+
+# ---- slower or rarer -------------------------------------------------------------------------------------
+SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# The same Makefile with another B. (ASan makes GCC find a format that may be NULL in vsnprintf.)
+MAKE_ASAN = $(Q)$(MAKE) --no-print-directory B=$B/asan STATIC= CFLAGS='$(SANITIZE) -Wno-format-truncation'
+
+asan: ## unit tests and the fuzzers' corpus under ASan and UBSan
+	$(MAKE_ASAN) check-unit fuzz-replay
+
+soak: $(RUNNABLE) ## hours: 200 round trips under load, kills, full disk, damaged images
+	$(MAKE_ASAN) $B/asan/snapctl
+	$(Q)$(TEST_ENV) SNAPCTL_ASAN=$(abspath $B)/asan/snapctl test/soak/soak.sh
+
+bench: $(RUNNABLE) $B/test/bench/stopwatch $B/test/bench/empty ## restore against start, and against the floor
+	$(Q)$(TEST_ENV) test/bench/bench.sh
+$B/test/bench/stopwatch: test/bench/stopwatch.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -g -Wall -Wextra -o $@ $<
+$B/test/bench/empty: test/bench/empty.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -O2 -static -o $@ $<
+
+-include $(UNIT:=.d) $(TARGET_OBJS:.o=.d)

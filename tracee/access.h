@@ -12,4 +12,7 @@
 struct err;
 int access_check(pid_t pid, struct err *err);
 
+/* The words for a Yama mode (/proc/sys/kernel/yama/ptrace_scope); 0 where that mode forbids nothing. */
+int yama_explain(int mode, pid_t pid, const char *comm, struct err *err);
+
 #endif

@@ -16,7 +16,7 @@ struct err;
 
 /* Descriptor of /proc/PID (O_DIRECTORY|O_CLOEXEC). ESRCH: no such process. */
 int proc_open(pid_t pid, int *procfd, struct err *err);
-/* Contents of a file below it, NUL-terminated. */
+/* Contents of a file below it, NUL-terminated; len may be NULL. */
 int proc_text(int procfd, const char *name, struct arena *a, char **text, size_t *len,
 	      struct err *err);
 /* readlink below it. */
@@ -50,6 +50,7 @@ struct proc_stat {
 	uint64_t start_code, end_code, start_stack, start_data, end_data, start_brk;
 	uint64_t arg_start, arg_end, env_start, env_end;
 	int32_t exit_signal, exit_code;
+	uint32_t flags;        /* PF_... */
 };
 int proc_stat(int procfd, const char *name, struct proc_stat *out, struct err *err);
 
@@ -69,6 +70,7 @@ struct proc_status {
 	uint32_t threads;
 	bool thp_enabled;
 	bool shadow_stack;       /* x86_Thread_features: shstk */
+	bool kthread;            /* a kernel thread (Linux 6.8 and newer say so) */
 	char state;
 };
 int proc_status(int procfd, const char *name, struct arena *a, struct proc_status *out,

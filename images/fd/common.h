@@ -13,7 +13,21 @@ int ofd_save_common(const struct fd_seen *seen, struct snap_ofd *ofd, struct err
 /* Bring fd, fresh from kind->make, to the recorded flags (F_SETFL), position, owner, signal. Does only
  * what differs from a fresh descriptor: each system call counts here. */
 int ofd_make_common(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err);
-/* Take the recorded locks again, in the new process, when all descriptors stand in their slots. */
+/*
+ * Take the recorded locks again, in the new process. Closing any descriptor of a file drops all POSIX
+ * locks of the process on it, so this has to come after everything that closes: every make_link, and
+ * descriptors that only mappings need.
+ */
 int ofd_make_locks(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err);
+
+/*
+ * An ofd that came from the launcher and shows the same link: what /dev/stdout leads to was opened once
+ * more by the program, so at restore it has to lead to the caller's. ID_NONE: there is none.
+ */
+uint32_t ofd_like_inherited(const struct snap *snap, const char *link);
+/* A new open file description of what fd is (through /proc/self/fd), flags as open(2), in *out. */
+int ofd_reopen(int fd, uint32_t flags, int *out, struct err *err);
+/* Is there a process, thread, group or session of this id in the dump? */
+bool snap_has_id(const struct snap *snap, int32_t id);
 
 #endif

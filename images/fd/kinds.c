@@ -1,6 +1,7 @@
 /* The table of descriptor kinds; see kind.h. */
 #include "images/fd/kinds.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,8 +26,18 @@ const struct fd_kind *fd_kind_by_name(const char *name)
 	return NULL;
 }
 
+/* O_PATH of something that only /proc/PID/fd leads to (a pipe, an eventfd): no kind can make that. */
+static bool names_the_nameless(const struct fd_seen *seen)
+{
+	return seen->link[0] != '/' && fcntl(seen->fd, F_GETFL) & O_PATH;
+}
+
 const struct fd_kind *fd_kind_of(const struct fd_seen *seen, struct err *err)
 {
+	if (names_the_nameless(seen)) {
+		fd_refused(seen, err);
+		return NULL;
+	}
 	for (size_t i = 0; kinds[i]; i++)
 		if (kinds[i]->is(seen))
 			return kinds[i];

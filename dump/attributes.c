@@ -1,0 +1,102 @@
+/* What a process has one of: working directory, and the settings of prctl(2) and /proc. */
+#include <errno.h>
+#include <sys/prctl.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/text.h"
+#include "dump/dumping.h"
+#include "dump/files.h"
+#include "dump/remote.h"
+
+/* uapi/linux/prctl.h since Linux 6.3. */
+#ifndef PR_GET_MDWE
+#define PR_GET_MDWE 66
+#endif
+
+static int number_collect(struct dumping_proc *p, const char *name, bool hex, int64_t *value,
+	struct err *err)
+{
+	uint64_t unsigned_value = 0;
+	struct text t;
+	char *text;
+	size_t len;
+	int ret = proc_text(p->t->procfd, name, p->d->snap->arena, &text, &len, err);
+
+	if (ret < 0)
+		return ret;
+	t.at = text;
+	if (hex ? !text_hex(&t, &unsigned_value) : !text_int(&t, value))
+		return err_set(err, EPROTO, "/proc/%d/%s: \"%s\"", p->t->pid, name, text);
+	if (hex)
+		*value = (int64_t)unsigned_value;
+	return 0;
+}
+
+static int numbers_collect(struct dumping_proc *p, struct err *err)
+{
+	struct snap_proc *proc = dumping_snap_proc(p);
+	int64_t oom_score_adj, personality;
+	int ret = number_collect(p, "oom_score_adj", false, &oom_score_adj, err);
+
+	if (!ret)
+		ret = number_collect(p, "personality", true, &personality, err);
+	if (ret < 0)
+		return ret;
+	proc->oom_score_adj = (int32_t)oom_score_adj;
+	proc->personality = (uint32_t)personality;
+	return 0;
+}
+
+static int prctls_collect(struct dumping_proc *p, struct err *err)
+{
+	struct snap_proc *proc = dumping_snap_proc(p);
+	struct tracee_thread *leader = &p->t->threads[0];
+	uint64_t dumpable, mdwe;
+	int32_t subreaper;
+	int ret = remote_prctl(p->t, leader, PR_GET_DUMPABLE, "prctl(PR_GET_DUMPABLE)", &dumpable,
+		err);
+
+	if (!ret)
+		ret = remote_prctl_int(p->t, leader, PR_GET_CHILD_SUBREAPER,
+			"prctl(PR_GET_CHILD_SUBREAPER)", &subreaper, err);
+	if (!ret)
+		ret = remote_prctl_int(p->t, leader, PR_GET_TSC, "prctl(PR_GET_TSC)",
+			&proc->tsc_mode, err);
+	if (!ret)
+		ret = remote_prctl_maybe(p->t, leader, PR_GET_MDWE, "prctl(PR_GET_MDWE)", &mdwe, err);
+	if (ret < 0)
+		return ret;
+	/* 2 (core dumps readable by root only) comes from the kernel alone; prctl takes 0 and 1. */
+	proc->dumpable = dumpable == 1;
+	proc->child_subreaper = subreaper;
+	proc->mdwe = (uint32_t)mdwe;
+	return 0;
+}
+
+static void stop_collect(struct dumping_proc *p)
+{
+	struct snap_proc *proc = dumping_snap_proc(p);
+
+	for (size_t i = 0; i < p->t->nr_threads; i++) {
+		if (p->t->threads[i].state != TRACEE_GROUP_STOPPED)
+			continue;
+		proc->stop = PROC_STOPPED;
+		proc->stop_signal = p->t->threads[i].stop_signal;
+	}
+}
+
+int attributes_collect(struct dumping_proc *p, struct err *err)
+{
+	uint32_t cwd;
+	int ret;
+
+	stop_collect(p);
+	ret = files_add_link(p, "cwd", &cwd, err);
+	if (ret < 0)
+		return err_wrap(err, "working directory");
+	dumping_snap_proc(p)->cwd = cwd;
+	dumping_snap_proc(p)->root = ID_NONE; /* check.c: the same as ours */
+	ret = numbers_collect(p, err);
+	return ret < 0 ? ret : prctls_collect(p, err);
+}

@@ -1,0 +1,142 @@
+/* Everything that stands against a dump; see check.h. */
+#include "dump/check.h"
+
+#include <errno.h>
+#include <linux/kcmp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "dump/check_process.h"
+#include "dump/dumping.h"
+#include "dump/fds.h"
+#include "dump/files.h"
+#include "dump/process.h"
+#include "dump/shared.h"
+#include "dump/timers.h"
+#include "dump/vma.h"
+
+void objections_add(struct objections *o, const struct err *err)
+{
+	o->all = arena_grow(o->arena, o->all, o->nr, &o->cap, sizeof *o->all);
+	o->all[o->nr++] = (struct objection){
+		arena_strdup(o->arena, err->msg), arena_strdup(o->arena, err->hint),
+	};
+}
+
+/* Words about this process in front. */
+static void object(struct objections *o, const struct dumping_proc *p, struct err *err)
+{
+	err_wrap(err, "process %d (%s)", p->t->pid, p->stat.comm);
+	objections_add(o, err);
+}
+
+static bool has_file(const struct dumping_proc *p, const struct proc_vma *vma)
+{
+	return vma->ino && vma->path[0] == '/' && !shared_is_object(p->d, vma);
+}
+
+static void check_maps(struct dumping_proc *p, struct objections *o)
+{
+	for (size_t i = 0; i < p->nr_vmas; i++) {
+		const struct proc_vma *vma = &p->vmas[i];
+		struct err err = { 0 };
+
+		if (vma_check(p->d, vma, &err) < 0 ||
+		    (has_file(p, vma) && files_check_mapped(p, vma, &err) < 0))
+			object(o, p, &err);
+	}
+}
+
+static int check_fds(struct dumping_proc *p, struct objections *o, struct err *err)
+{
+	const struct slot_table *table = p->d->slots;
+	int ret = fds_look(p, err);
+
+	for (size_t i = 0; !ret && i < table->nr; i++) {
+		const struct fd_seen *seen = &table->seen[i].seen;
+		const struct fd_kind *kind;
+		struct err why = { 0 };
+
+		if (p->d->snap->ofds[i].inherited >= 0)
+			continue;
+		kind = fd_kind_of(seen, &why);
+		if (!kind || (kind->check && kind->check(seen, &why) < 0))
+			object(o, p, &why);
+	}
+	return ret;
+}
+
+static int check_timers(struct dumping_proc *p, struct objections *o, struct err *err)
+{
+	struct proc_timer *timers;
+	size_t nr;
+	int ret = proc_timers(p->t->procfd, o->arena, &timers, &nr, err);
+
+	for (size_t i = 0; !ret && i < nr; i++) {
+		struct err why = { 0 };
+		int32_t tid;
+
+		if (timers_clock(p, &timers[i], &tid, &why) < 0)
+			object(o, p, &why);
+	}
+	return ret;
+}
+
+static int check_process(struct dumping_proc *p, struct objections *o, struct err *err)
+{
+	int ret = check_tree(p, o, err);
+
+	if (!ret)
+		ret = check_threads(p, o, err);
+	if (!ret)
+		ret = check_surroundings(p, o, err);
+	if (!ret)
+		check_maps(p, o);
+	if (!ret)
+		ret = check_fds(p, o, err);
+	if (!ret)
+		ret = check_timers(p, o, err);
+	return ret;
+}
+
+/* Looking needs tables as a dump has them; these are thrown away. */
+int check_collect(const struct dumping *d, struct objections *o, struct err *err)
+{
+	struct dumping look = *d;
+	struct dumping_proc p;
+	int ret = -ENOMEM;
+
+	look.snap = snap_create();
+	look.files = file_table_create(&look);
+	look.slots = slot_table_create(&look);
+	look.mems = mem_table_create(&look, err);
+	if (look.mems) {
+		fds_hooks_init(&look);
+		ret = process_begin(&look, d->target, &p, err);
+		if (!ret)
+			ret = check_process(&p, o, err);
+	}
+	slot_table_finish(look.slots);
+	snap_destroy(look.snap);
+	return ret;
+}
+
+int check_refuse(const struct dumping *d, struct err *err)
+{
+	struct objections o = { .arena = arena_create() };
+	int ret = check_collect(d, &o, err);
+
+	if (!ret && o.nr > 1)
+		ret = err_set(err, ENOTSUP, "%s (and %zu more: `snapctl check --pid` lists all of a "
+					    "running process)", o.all[0].what, o.nr - 1);
+	else if (!ret && o.nr)
+		ret = err_set(err, ENOTSUP, "%s", o.all[0].what);
+	if (o.nr && o.all[0].remedy[0])
+		err_hint(err, "%s", o.all[0].remedy);
+	arena_destroy(o.arena);
+	return ret;
+}

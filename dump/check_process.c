@@ -1,0 +1,248 @@
+/* Objections to a process and its threads; see check_process.h. */
+#include "dump/check_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/text.h"
+#include "dump/check.h"
+#include "dump/dumping.h"
+
+/* One objection: what, why and the remedy. */
+static void object(struct objections *o, const char *what, const char *remedy)
+{
+	struct err err = { 0 };
+
+	err_set(&err, ENOTSUP, "%s", what);
+	err_hint(&err, "%s", remedy);
+	objections_add(o, &err);
+}
+
+static const char *process_name(const struct dumping_proc *p, struct arena *a)
+{
+	return arena_printf(a, "process %d (%s)", p->t->pid, p->stat.comm);
+}
+
+/* ---- relatives -------------------------------------------------------------------------------- */
+
+static char *child_describe(struct arena *a, pid_t pid)
+{
+	struct proc_stat stat;
+	int fd;
+
+	if (proc_open(pid, &fd, NULL) < 0)
+		return arena_printf(a, "%d", pid);
+	if (proc_stat(fd, "stat", &stat, NULL) < 0)
+		snprintf(stat.comm, sizeof stat.comm, "?");
+	close(fd);
+	return arena_printf(a, "%d (%s%s)", pid, stat.comm, stat.state == 'Z' ? ", ended" : "");
+}
+
+static int check_children(struct dumping_proc *p, struct objections *o, struct err *err)
+{
+	struct arena *a = o->arena;
+	char *list = NULL;
+	pid_t *pids;
+	size_t nr;
+	int ret = proc_children(p->t->procfd, a, &pids, &nr, err);
+
+	if (ret < 0 || !nr)
+		return ret;
+	for (size_t i = 0; i < nr && i < 8; i++)
+		list = arena_printf(a, "%s%s%s", list ? list : "", list ? ", " : "",
+			child_describe(a, pids[i]));
+	object(o, arena_printf(a, "%s: %zu processes: process trees are not supported yet; its "
+		"children are %s%s", p->stat.comm, nr + 1, list, nr > 8 ? ", ..." : ""),
+		"start it in a mode with one process (no workers, no helpers)");
+	return 0;
+}
+
+/* Between vfork and exec the memory is the parent's. */
+static void check_vm_shared(struct dumping_proc *p, struct objections *o)
+{
+	if (syscall(SYS_kcmp, p->t->pid, p->status.ppid, KCMP_VM, 0, 0) != 0)
+		return;
+	object(o, arena_printf(o->arena, "%s shares its memory with its parent, process %d (vfork, "
+		"clone)", process_name(p, o->arena), p->status.ppid),
+		"wait until it has called exec, or dump the parent");
+}
+
+int check_tree(struct dumping_proc *p, struct objections *o, struct err *err)
+{
+	check_vm_shared(p, o);
+	return check_children(p, o, err);
+}
+
+/* ---- threads ---------------------------------------------------------------------------------- */
+
+static void check_thread_tables(struct dumping_proc *p, pid_t tid, const char *name,
+	struct objections *o)
+{
+	static const struct {
+		int type;
+		const char *what;
+	} tables[] = {
+		{ KCMP_FILES, "a descriptor table (unshare CLONE_FILES)" },
+		{ KCMP_FS, "a working directory and umask (unshare CLONE_FS)" },
+	};
+
+	for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
+		if (tid != p->t->pid && syscall(SYS_kcmp, p->t->pid, tid, tables[i].type, 0, 0) > 0)
+			object(o, arena_printf(o->arena, "%s has %s of its own, which is not "
+				"supported yet", name, tables[i].what),
+				"dump a program whose threads share these");
+}
+
+/* prctl(PR_SET_SPECULATION_CTRL), as status shows it. */
+static void check_speculation(const char *text, const char *name, struct objections *o)
+{
+	static const char *const keys[] = { "Speculation_Store_Bypass",
+		"SpeculationIndirectBranch" };
+
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+		const char *value = text_field(text, keys[i]);
+
+		if (value && (text_starts(value, "thread force mitigated") ||
+			      text_starts(value, "thread mitigated") ||
+			      text_starts(value, "conditional force disabled") ||
+			      text_starts(value, "conditional disabled")))
+			object(o, arena_printf(o->arena, "%s has speculation control "
+				"(PR_SET_SPECULATION_CTRL) in force, which is not supported yet",
+				name), "start the program without it");
+	}
+}
+
+static void check_status(const struct proc_status *status, const char *name, struct objections *o)
+{
+	if (status->seccomp)
+		object(o, arena_printf(o->arena, "%s is confined by seccomp (%s), which is not "
+			"supported yet", name, status->seccomp == 1 ? "strict mode"
+								    : "a filter"),
+			"start the program without its sandbox (seccomp)");
+	if (status->shadow_stack)
+		object(o, arena_printf(o->arena, "%s has a shadow stack (CET), which is not supported "
+			"yet", name),
+			"start the program with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off");
+	if (status->state == 'Z' || status->state == 'X')
+		object(o, arena_printf(o->arena, "%s has ended while others of its process go on "
+			"(pthread_exit of the main thread), which is not supported yet", name),
+			"let the main thread wait for the others (pthread_join)");
+}
+
+static int check_thread(struct dumping_proc *p, pid_t tid, struct objections *o, struct err *err)
+{
+	struct proc_status status;
+	char path[48], *text;
+	const char *name;
+	size_t len;
+	int ret;
+
+	snprintf(path, sizeof path, "task/%d/status", tid);
+	ret = proc_text(p->t->procfd, path, o->arena, &text, &len, err);
+	if (!ret)
+		ret = proc_status(p->t->procfd, path, o->arena, &status, err);
+	/* It may have ended while we looked. */
+	if (ret == -ENOENT || ret == -ESRCH)
+		return 0;
+	if (ret < 0)
+		return ret;
+	name = arena_printf(o->arena, "process %d (%s), thread %d", p->t->pid, p->stat.comm, tid);
+	check_status(&status, name, o);
+	check_speculation(text, name, o);
+	check_thread_tables(p, tid, name, o);
+	return 0;
+}
+
+int check_threads(struct dumping_proc *p, struct objections *o, struct err *err)
+{
+	pid_t *tids;
+	size_t nr;
+	int ret = proc_tasks(p->t->procfd, o->arena, &tids, &nr, err);
+
+	for (size_t i = 0; !ret && i < nr; i++)
+		ret = check_thread(p, tids[i], o, err);
+	return ret;
+}
+
+/* ---- surroundings ----------------------------------------------------------------------------- */
+
+static bool same_ns(const struct dumping_proc *p, const char *theirs, const char *ours)
+{
+	char path[64];
+	struct stat a, b;
+
+	snprintf(path, sizeof path, "ns/%s", theirs);
+	if (fstatat(p->t->procfd, path, &a, 0) < 0)
+		return true; /* a kernel without this namespace */
+	snprintf(path, sizeof path, "/proc/self/ns/%s", ours);
+	return stat(path, &b) < 0 || (a.st_ino == b.st_ino && a.st_dev == b.st_dev);
+}
+
+static void check_namespaces(struct dumping_proc *p, struct objections *o)
+{
+	static const struct {
+		const char *name, *what;
+	} namespaces[] = {
+		{ "mnt", "mount" }, { "user", "user" }, { "net", "network" }, { "ipc", "IPC" },
+		{ "uts", "UTS" }, { "cgroup", "cgroup" }, { "time", "time" },
+	};
+
+	for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++)
+		if (!same_ns(p, namespaces[i].name, namespaces[i].name))
+			object(o, arena_printf(o->arena, "%s is in another %s namespace than "
+				"snapctl, which is not supported yet", process_name(p, o->arena),
+				namespaces[i].what),
+				arena_printf(o->arena, "run snapctl in there: nsenter --target %d "
+					"--all snapctl ...", p->t->pid));
+	if (p->status.nr_ns > 1)
+		object(o, arena_printf(o->arena, "%s is in another PID namespace than snapctl, which "
+			"is not supported yet", process_name(p, o->arena)),
+			arena_printf(o->arena, "run snapctl in there: nsenter --target %d --all "
+				"snapctl ...", p->t->pid));
+	else if (!same_ns(p, "pid_for_children", "pid") || !same_ns(p, "time_for_children", "time"))
+		object(o, arena_printf(o->arena, "%s has made a namespace for its future children "
+			"(unshare), which is not supported yet", process_name(p, o->arena)),
+			"start it without unshare");
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static int check_directories(struct dumping_proc *p, struct objections *o, struct err *err)
+{
+	struct stat theirs, ours, cwd, named;
+	char *link;
+	int ret;
+
+	if (fstatat(p->t->procfd, "root", &theirs, 0) < 0 || stat("/", &ours) < 0 ||
+	    fstatat(p->t->procfd, "cwd", &cwd, 0) < 0)
+		return err_sys(err, "root and working directory of process %d", p->t->pid);
+	if (!same_file(&theirs, &ours))
+		object(o, arena_printf(o->arena, "%s has another root directory than snapctl "
+			"(chroot), which is not supported yet", process_name(p, o->arena)),
+			"start it without chroot, or run snapctl in the same root");
+	ret = proc_link(p->t->procfd, "cwd", o->arena, &link, err);
+	if (ret < 0)
+		return ret;
+	if (stat(link, &named) < 0 || !same_file(&named, &cwd))
+		object(o, arena_printf(o->arena, "%s: its working directory %s was removed",
+			process_name(p, o->arena), link),
+			"a directory without a name cannot be made again: let the program leave it");
+	return 0;
+}
+
+int check_surroundings(struct dumping_proc *p, struct objections *o, struct err *err)
+{
+	check_namespaces(p, o);
+	return check_directories(p, o, err);
+}

@@ -1,0 +1,114 @@
+/* Page contents into the page store; see contents.h. */
+#include "dump/contents.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "dump/dumping.h"
+#include "dump/interrupt.h"
+#include "images/pages.h"
+
+enum { CHUNK_PAGES = PAGES_FRAME / PAGES_PAGE };
+
+/* process_vm_readv is the fast way; only /proc/PID/mem reads what the target itself may not (PROT_NONE). */
+static int read_target(struct tracee *t, uint64_t addr, void *data, size_t len, struct err *err)
+{
+	struct iovec local = { data, len }, remote = { (void *)(uintptr_t)addr, len };
+
+	if (process_vm_readv(t->pid, &local, 1, &remote, 1, 0) == (ssize_t)len)
+		return 0;
+	return tracee_read(t, addr, data, len, err);
+}
+
+int contents_save_memory(struct dumping_proc *p, uint32_t mem, uint64_t start, uint64_t end, uint64_t to,
+	struct err *err)
+{
+	while (start < end) {
+		uint64_t left = (end - start) / PAGES_PAGE;
+		size_t nr = left < CHUNK_PAGES ? (size_t)left : CHUNK_PAGES;
+		void *room;
+		int ret = stop_requested(p->d->stop, err);
+
+		if (!ret)
+			ret = pages_writer_reserve(p->d->pages, nr, &room, err);
+		if (!ret)
+			ret = read_target(p->t, start, room, nr * PAGES_PAGE, err);
+		if (!ret)
+			ret = pages_writer_commit(p->d->pages, mem, to, nr, err);
+		if (ret < 0)
+			return ret;
+		p->d->result->pages_bytes += nr * PAGES_PAGE;
+		start += nr * PAGES_PAGE;
+		to += nr * PAGES_PAGE;
+	}
+	return 0;
+}
+
+/* One piece of data of at most a frame; what lies behind the end of the file in its page is zero. */
+static int save_fd_chunk(struct dumping *d, uint32_t mem, int fd, uint64_t at, uint64_t end,
+	size_t *done, struct err *err)
+{
+	size_t nr = (size_t)((end - at + PAGES_PAGE - 1) / PAGES_PAGE);
+	size_t len;
+	void *room;
+	int ret = stop_requested(d->stop, err);
+
+	if (nr > CHUNK_PAGES)
+		nr = CHUNK_PAGES;
+	len = end - at < nr * PAGES_PAGE ? (size_t)(end - at) : nr * PAGES_PAGE;
+	if (!ret)
+		ret = pages_writer_reserve(d->pages, nr, &room, err);
+	if (ret < 0)
+		return ret;
+	memset((char *)room + len, 0, nr * PAGES_PAGE - len);
+	for (size_t got = 0; got < len;) {
+		ssize_t n = pread(fd, (char *)room + got, len - got, (off_t)(at + got));
+
+		if (n < 0 && errno != EINTR)
+			return err_sys(err, "read contents");
+		if (n == 0)
+			return err_set(err, EAGAIN, "the file shrank while it was read");
+		got += n > 0 ? (size_t)n : 0;
+	}
+	*done = len;
+	d->result->pages_bytes += nr * PAGES_PAGE;
+	return pages_writer_commit(d->pages, mem, at, nr, err);
+}
+
+/* The next stretch of data at or behind *from; 0 when there is none. File systems without holes: all. */
+static int next_data(int fd, uint64_t size, uint64_t *from, uint64_t *end)
+{
+	off_t data = lseek(fd, (off_t)*from, SEEK_DATA), hole;
+
+	if (data < 0 && errno == ENXIO)
+		return 0;
+	if (data < 0)
+		data = (off_t)*from;
+	hole = lseek(fd, data, SEEK_HOLE);
+	*from = (uint64_t)data & ~(uint64_t)(PAGES_PAGE - 1);
+	*end = hole < 0 || (uint64_t)hole > size ? size : (uint64_t)hole;
+	*end = (*end + PAGES_PAGE - 1) & ~(uint64_t)(PAGES_PAGE - 1);
+	if (*end > size)
+		*end = size;
+	return *from < *end;
+}
+
+int contents_save_fd(struct dumping *d, uint32_t mem, int fd, uint64_t size, struct err *err)
+{
+	uint64_t at = 0, end;
+
+	while (at < size && next_data(fd, size, &at, &end)) {
+		while (at < end) {
+			size_t done = 0;
+			int ret = save_fd_chunk(d, mem, fd, at, end, &done, err);
+
+			if (ret < 0)
+				return ret;
+			at += done;
+		}
+	}
+	return 0;
+}

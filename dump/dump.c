@@ -1,0 +1,226 @@
+/* From a live process to an image: the phases. */
+#include "dump/dump.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "dump/check.h"
+#include "dump/dumping.h"
+#include "dump/fds.h"
+#include "dump/files.h"
+#include "dump/found.h"
+#include "dump/interrupt.h"
+#include "dump/launch.h"
+#include "dump/process.h"
+#include "dump/shared.h"
+#include "dump/worker.h"
+#include "images/image.h"
+#include "tracee/access.h"
+
+double dumping_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
+}
+
+/* ---- before anything is opened, and after everything ------------------------------------------- */
+
+static int dumping_init(struct dumping *d, const struct dump_opts *opts,
+	const struct stop_requests *stop, struct dump_result *result, struct err *err)
+{
+	*d = (struct dumping){ .opts = opts, .stop = stop, .result = result };
+	d->snap = snap_create();
+	d->files = file_table_create(d);
+	d->slots = slot_table_create(d);
+	d->mems = mem_table_create(d, err);
+	if (!d->mems)
+		return err ? -err->code : -EIO;
+	if (opts->argv && launch_note_fds(d, err) < 0)
+		return err_wrap(err, "own descriptors");
+	d->tracer = tracer_create();
+	return 0;
+}
+
+/* Lets go of the target, whatever has happened: attached ones run on, launched ones are killed. */
+static void dumping_finish(struct dumping *d)
+{
+	slot_table_finish(d->slots);
+	tracer_destroy(d->tracer);
+	image_writer_destroy(d->writer);
+	snap_destroy(d->snap);
+}
+
+/* ---- phases ------------------------------------------------------------------------------------ */
+
+static int image_begin(struct dumping *d, struct err *err)
+{
+	int ret = image_writer_create(d->opts->image, d->opts->force, d->opts->level, &d->writer, err);
+
+	if (ret < 0)
+		return ret;
+	d->pages = image_writer_pages(d->writer);
+	fds_hooks_init(d);
+	return cpu_collect(d->snap, err);
+}
+
+static int collect(struct dumping *d, struct err *err)
+{
+	int ret = info_collect(d, err);
+
+	for (size_t i = 0; !ret && i < d->tracer->nr_tracees; i++)
+		ret = process_collect(d, d->tracer->tracees[i], err);
+	if (!ret)
+		found_describe(d);
+	return ret;
+}
+
+/* Between the check and the freeze the target ran: it may have got children since. */
+static int freeze(struct dumping *d, struct err *err)
+{
+	int ret = tracer_freeze(d->tracer, err);
+
+	if (ret < 0 || d->tracer->nr_tracees == 1)
+		return ret;
+	err_set(err, ENOTSUP, "%zu processes: process trees are not supported yet",
+		d->tracer->nr_tracees);
+	return err_hint(err, "start it in a mode with one process (no workers, no helpers)");
+}
+
+/* The target is no longer needed: its contents are in the page store. */
+static void let_go(struct dumping *d)
+{
+	if (!d->target)
+		return;
+	if (d->opts->leave_running)
+		tracee_release(d->target);
+	else
+		tracee_kill(d->target);
+	d->target = NULL;
+}
+
+static int image_commit(struct dumping *d, struct err *err)
+{
+	/* A program that goes on need not wait for the disk. */
+	if (d->opts->leave_running)
+		let_go(d);
+	return image_writer_commit(d->writer, d->snap, err);
+}
+
+static int dump_phases(struct dumping *d, struct err *err)
+{
+	double start;
+	int ret = d->opts->argv ? launch_start(d, err) : launch_attach(d, err);
+
+	if (!ret)
+		ret = check_refuse(d, err);
+	if (!ret)
+		ret = image_begin(d, err);
+	if (ret < 0)
+		return ret;
+	start = dumping_now_ms();
+	ret = freeze(d, err);
+	if (!ret)
+		ret = collect(d, err);
+	log_debug("collected in %.2f ms", dumping_now_ms() - start);
+	if (!ret)
+		ret = stop_requested(d->stop, err);
+	if (!ret)
+		ret = image_commit(d, err);
+	if (!ret)
+		let_go(d);
+	d->result->frozen_ms = dumping_now_ms() - start;
+	return ret;
+}
+
+/* ---- sizes ------------------------------------------------------------------------------------- */
+
+static int image_measure(const char *path, struct dump_result *result, struct err *err)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	struct stat st;
+
+	if (!dir)
+		return err_sys(err, "open %s", path);
+	while ((entry = readdir(dir)))
+		if (!fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
+		    S_ISREG(st.st_mode))
+			result->image_bytes += (unsigned long long)st.st_size;
+	closedir(dir);
+	return 0;
+}
+
+static int dump_work(const struct dump_opts *opts, const struct stop_requests *stop,
+	struct dump_result *result, struct err *err)
+{
+	double start = dumping_now_ms();
+	struct dumping d;
+	int ret = dumping_init(&d, opts, stop, result, err);
+
+	if (!ret)
+		ret = dump_phases(&d, err);
+	dumping_finish(&d);
+	if (!ret)
+		ret = image_measure(opts->image, result, err);
+	result->total_ms = dumping_now_ms() - start;
+	return ret;
+}
+
+int dump_run(const struct dump_opts *opts, struct dump_result *result, struct err *err)
+{
+	*result = (struct dump_result){ 0 };
+	return worker_run(dump_work, opts, result, err);
+}
+
+/* ---- snapctl check ------------------------------------------------------------------------------ */
+
+static int objections_print(const struct objections *o, FILE *out)
+{
+	for (size_t i = 0; i < o->nr; i++) {
+		fprintf(out, "%s\n", o->all[i].what);
+		if (o->all[i].remedy[0])
+			fprintf(out, "    %s\n", o->all[i].remedy);
+	}
+	return (int)o->nr;
+}
+
+static int check_attached(struct dumping *d, struct objections *o, struct err *err)
+{
+	int ret = tracee_seize(d->tracer, d->opts->pid, &d->target, err);
+
+	return ret < 0 ? ret : check_collect(d, o, err);
+}
+
+int dump_check(pid_t pid, const struct dump_opts *opts, FILE *out, struct err *err)
+{
+	struct objections o = { .arena = arena_create() };
+	struct dump_result unused = { 0 };
+	struct dump_opts with_pid = *opts;
+	struct dumping d;
+	struct err why = { 0 };
+	int ret;
+
+	with_pid.pid = pid;
+	with_pid.argv = NULL;
+	ret = dumping_init(&d, &with_pid, NULL, &unused, err);
+	if (!ret && access_check(pid, &why) < 0)
+		objections_add(&o, &why);
+	else if (!ret)
+		ret = check_attached(&d, &o, err);
+	dumping_finish(&d);
+	if (!ret)
+		ret = objections_print(&o, out);
+	arena_destroy(o.arena);
+	return ret;
+}

@@ -1,0 +1,83 @@
+#ifndef DUMP_DUMPING_H
+#define DUMP_DUMPING_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dump/dump.h"
+#include "images/fd/kind.h"
+#include "images/snap.h"
+#include "tracee/proc.h"
+#include "tracee/tracee.h"
+
+/*
+ * One dump under way: what the phases of dump.c hand to each other. Private to dump/. It is owned by
+ * dump_run(); everything that hangs in it is released by dumping_finish() at any stage.
+ */
+
+struct err;
+struct file_table;
+struct image_writer;
+struct mem_table;
+struct pages_writer;
+struct slot_table;
+
+struct dumping {
+	const struct dump_opts *opts;
+	struct dump_result *result;
+	const struct stop_requests *stop; /* who asks us to give up; NULL: nobody can */
+	struct snap *snap;
+	struct tracer *tracer;
+	struct tracee *target;       /* of the tracer; NULL before it was launched or seized */
+	struct image_writer *writer;
+	struct pages_writer *pages;  /* of writer */
+	struct fd_opts fd_opts;
+	struct fd_dump fd_dump;      /* the hooks of fds.c; priv is this struct */
+	struct file_table *files;    /* in snap's arena, files.c */
+	struct mem_table *mems;      /* in snap's arena, shared.c */
+	struct slot_table *slots;    /* in snap's arena, fds.c */
+	int *own_fds;                /* descriptors of our own that a launched program inherits */
+	size_t nr_own_fds;
+	const char *reason;          /* "quiescent", "asked for" */
+};
+
+/* Everything of a snap that is being made for one process: its tables may still move, so ids. */
+struct dumping_proc {
+	struct dumping *d;
+	struct tracee *t;
+	uint32_t id;                 /* in snap->procs */
+	struct proc_vma *vmas;       /* smaps as it was before we asked the target for anything */
+	size_t nr_vmas;
+	struct proc_status status;   /* of the leader */
+	struct proc_stat stat;
+};
+
+static inline struct snap_proc *dumping_snap_proc(const struct dumping_proc *p)
+{
+	return &p->d->snap->procs[p->id];
+}
+
+/* CLOCK_MONOTONIC, for telling how long something took. */
+double dumping_now_ms(void);
+
+/* Every part of a process has one function that fills its part of the snap; target frozen. */
+int tasks_collect(struct dumping_proc *p, struct err *err);
+int signals_collect(struct dumping_proc *p, struct err *err);
+int timers_collect(struct dumping_proc *p, struct err *err);
+int attributes_collect(struct dumping_proc *p, struct err *err);
+int limits_collect(struct dumping_proc *p, struct err *err);
+int mm_collect(struct dumping_proc *p, struct err *err);
+int fds_collect(struct dumping_proc *p, struct err *err);
+int vdso_collect(struct dumping_proc *p, struct err *err);
+
+/* Parts of one thread. `name` is its directory below /proc/PID: "task/TID". */
+int creds_collect(struct dumping_proc *p, struct tracee_thread *th, const struct proc_status *status,
+		  struct snap_creds *out, struct err *err);
+int sched_collect(struct dumping_proc *p, pid_t tid, struct snap_sched *out, struct err *err);
+
+/* Parts of the whole. */
+int cpu_collect(struct snap *snap, struct err *err);
+int info_collect(struct dumping *d, struct err *err);
+
+#endif

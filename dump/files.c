@@ -1,0 +1,311 @@
+/* The registry of files; see files.h. */
+#include "dump/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "base/build_id.h"
+#include "dump/contents.h"
+#include "dump/dumping.h"
+
+static const char DELETED[] = " (deleted)";
+
+/* What maps says of a file that is registered already: most files have several mappings. */
+struct file_mapped {
+	uint64_t dev, ino;
+	const char *path;
+	uint32_t id;
+};
+
+struct file_table {
+	struct file_mapped *mapped;
+	size_t nr_mapped, cap_mapped;
+};
+
+struct file_table *file_table_create(struct dumping *d)
+{
+	return arena_alloc(d->snap->arena, sizeof(struct file_table));
+}
+
+static bool stat_is(const char *path, const struct stat *st)
+{
+	struct stat now;
+
+	return !stat(path, &now) && now.st_dev == st->st_dev && now.st_ino == st->st_ino;
+}
+
+/* The path behind a link of /proc, and whether the file is still there under it. */
+static char *path_of_link(struct arena *a, const char *link, const struct stat *st, bool *deleted)
+{
+	size_t len = strlen(link);
+
+	*deleted = !stat_is(link, st);
+	if (!*deleted || !text_ends(link, DELETED))
+		return arena_strdup(a, link);
+	link = arena_strndup(a, link, len - strlen(DELETED));
+	*deleted = !stat_is(link, st);
+	return arena_strdup(a, link);
+}
+
+static bool same_file(const struct snap_file *f, const struct stat *st, const char *path, bool deleted)
+{
+	return f->ino == st->st_ino && f->dev == st->st_dev && f->deleted == deleted &&
+	       !strcmp(f->path, path);
+}
+
+int file_reopen(int fd, int *out, struct err *err)
+{
+	char path[32];
+	int again;
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	again = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOATIME);
+	if (again < 0 && errno == EPERM)
+		again = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (again < 0)
+		return err_sys(err, "open it for reading");
+	*out = again;
+	return 0;
+}
+
+/* The contents travel: they become a memory object of their own. */
+static int file_travel(struct dumping *d, uint32_t id, int fd, struct err *err)
+{
+	uint64_t size = d->snap->files[id].size;
+	OWNED_FD readable = -1;
+	struct snap_mem *mem;
+	uint32_t mem_id;
+	int ret;
+
+	if (d->snap->files[id].mem != ID_NONE)
+		return 0;
+	ret = file_reopen(fd, &readable, err);
+	if (ret < 0)
+		return err_wrap(err, "%s", d->snap->files[id].path);
+	mem = snap_add_mem(d->snap, MEM_FILE);
+	mem_id = (uint32_t)(mem - d->snap->mems);
+	mem->size = size;
+	mem->mode = d->snap->files[id].mode & 07777;
+	d->snap->files[id].mem = mem_id;
+	return contents_save_fd(d, mem_id, readable, size, err);
+}
+
+static int file_deleted(struct dumping *d, uint32_t id, int fd, struct err *err)
+{
+	const struct snap_file *file = &d->snap->files[id];
+
+	if (S_ISREG(file->mode))
+		return file_travel(d, id, fd, err);
+	if (!S_ISDIR(file->mode))
+		return 0;
+	err_set(err, ENOTSUP, "the directory %s was removed while in use", file->path);
+	return err_hint(err, "a directory without a name cannot be made again: let the program leave it");
+}
+
+static uint32_t file_register(struct dumping *d, const struct stat *st, char *path, bool deleted)
+{
+	struct snap_file *file = snap_add_file(d->snap);
+
+	file->path = path;
+	file->dev = st->st_dev;
+	file->ino = st->st_ino;
+	file->mode = st->st_mode;
+	file->size = (uint64_t)st->st_size;
+	file->mtime = st->st_mtim;
+	file->uid = st->st_uid;
+	file->gid = st->st_gid;
+	file->deleted = deleted;
+	return (uint32_t)(file - d->snap->files);
+}
+
+int files_add(struct dumping *d, int fd, const char *link, uint32_t *id, struct err *err)
+{
+	struct stat st;
+	bool deleted;
+	char *path;
+	int ret;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, "fstat %s", link);
+	path = path_of_link(d->snap->arena, link, &st, &deleted);
+	for (size_t i = 0; i < d->snap->nr_files; i++)
+		if (same_file(&d->snap->files[i], &st, path, deleted)) {
+			*id = (uint32_t)i;
+			return 0;
+		}
+	*id = file_register(d, &st, path, deleted);
+	ret = deleted ? file_deleted(d, *id, fd, err) : 0;
+	return ret < 0 ? err_wrap(err, "%s", link) : 0;
+}
+
+int files_add_link(struct dumping_proc *p, const char *name, uint32_t *id, struct err *err)
+{
+	OWNED_FD fd = openat(p->t->procfd, name, O_PATH | O_CLOEXEC);
+	struct arena *a = p->d->snap->arena;
+	char *link;
+	int ret;
+
+	if (fd < 0)
+		return err_sys(err, "open /proc/%d/%s", p->t->pid, name);
+	ret = proc_link(p->t->procfd, name, a, &link, err);
+	return ret < 0 ? ret : files_add(p->d, fd, link, id, err);
+}
+
+/* ---- files of mappings ------------------------------------------------------------------------ */
+
+/* Btrfs and overlayfs show one device number in maps and another one in stat; inodes agree. */
+static bool maps_and_stat_agree(const struct proc_vma *vma, const struct stat *st)
+{
+	return st->st_ino == vma->ino &&
+	       (st->st_dev == vma->dev || !text_ends(vma->path, DELETED));
+}
+
+static int mapped_open_named(const struct proc_vma *vma)
+{
+	int fd = open(vma->path, O_PATH | O_CLOEXEC);
+	struct stat st;
+
+	if (fd >= 0 && !fstat(fd, &st) && maps_and_stat_agree(vma, &st))
+		return fd;
+	fd_close(&fd);
+	return -1;
+}
+
+static int mapped_open_exe(struct tracee *t, const struct proc_vma *vma)
+{
+	int fd = openat(t->procfd, "exe", O_PATH | O_CLOEXEC);
+	struct stat st;
+
+	if (fd >= 0 && !fstat(fd, &st) && st.st_ino == vma->ino && st.st_dev == vma->dev)
+		return fd;
+	fd_close(&fd);
+	return -1;
+}
+
+static int mapped_open_slot(struct dumping_proc *p, const struct proc_vma *vma)
+{
+	int *nums, fd = -1;
+	size_t nr;
+
+	if (proc_fds(p->t->procfd, p->d->snap->arena, &nums, &nr, NULL) < 0)
+		return -1;
+	for (size_t i = 0; i < nr; i++) {
+		char name[32];
+		struct stat st;
+
+		snprintf(name, sizeof name, "fd/%d", nums[i]);
+		if (!fstatat(p->t->procfd, name, &st, 0) && st.st_ino == vma->ino &&
+			st.st_dev == vma->dev && !tracee_getfd(p->t, nums[i], &fd, NULL))
+			return fd;
+	}
+	return -1;
+}
+
+static int mapped_open(struct dumping_proc *p, const struct proc_vma *vma, int *out, struct err *err)
+{
+	char name[64];
+	int fd;
+
+	snprintf(name, sizeof name, "map_files/%llx-%llx", (unsigned long long)vma->start,
+		(unsigned long long)vma->end);
+	fd = openat(p->t->procfd, name, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		fd = mapped_open_named(vma);
+	if (fd < 0)
+		fd = mapped_open_exe(p->t, vma);
+	if (fd < 0)
+		fd = mapped_open_slot(p, vma);
+	if (fd >= 0) {
+		*out = fd;
+		return 0;
+	}
+	err_set(err, ENOTSUP, "mapping %llx-%llx: %s is no longer there, and its contents cannot be "
+			      "read", (unsigned long long)vma->start, (unsigned long long)vma->end,
+		vma->path);
+	return err_hint(err, "run snapctl as root (or with CAP_CHECKPOINT_RESTORE), or restart the "
+			     "program so that it maps the files as they are now");
+}
+
+int files_check_mapped(struct dumping_proc *p, const struct proc_vma *vma, struct err *err)
+{
+	OWNED_FD fd = -1;
+
+	return mapped_open(p, vma, &fd, err);
+}
+
+static bool on_tmpfs(int fd)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && fs.f_type == TMPFS_MAGIC;
+}
+
+/* Shared files on tmpfs (shm_open) are memory in all but name, and gone after a reboot: they travel. */
+static int mapped_travels(struct dumping_proc *p, const struct proc_vma *vma, int fd, uint32_t id,
+	struct err *err)
+{
+	if (!S_ISREG(p->d->snap->files[id].mode))
+		return 0;
+	if (p->d->opts->embed || (vma->shared && on_tmpfs(fd)))
+		return file_travel(p->d, id, fd, err);
+	return 0;
+}
+
+static const struct file_mapped *mapped_find(const struct file_table *table, const struct proc_vma *vma)
+{
+	for (size_t i = table->nr_mapped; i > 0; i--) {
+		const struct file_mapped *m = &table->mapped[i - 1];
+
+		if (m->dev == vma->dev && m->ino == vma->ino && !strcmp(m->path, vma->path))
+			return m;
+	}
+	return NULL;
+}
+
+/* A file that we may run but not read (mode 0711) has none for us. */
+static void mapped_build_id(struct dumping *d, uint32_t id, int fd)
+{
+	struct snap_file *file = &d->snap->files[id];
+	OWNED_FD readable = -1;
+
+	if (!file->nr_build_id && S_ISREG(file->mode) && !file_reopen(fd, &readable, NULL))
+		file->nr_build_id = build_id_read(readable, file->build_id);
+}
+
+int files_add_mapped(struct dumping_proc *p, const struct proc_vma *vma, uint32_t *id, struct err *err)
+{
+	struct file_table *table = p->d->files;
+	const struct file_mapped *known = mapped_find(table, vma);
+	struct arena *a = p->d->snap->arena;
+	OWNED_FD fd = -1;
+	int ret;
+
+	if (known && !(vma->prot & PROT_EXEC) && !vma->shared) {
+		*id = known->id;
+		return 0;
+	}
+	ret = mapped_open(p, vma, &fd, err);
+	if (!ret)
+		ret = files_add(p->d, fd, vma->path, id, err);
+	if (!ret && vma->prot & PROT_EXEC)
+		mapped_build_id(p->d, *id, fd);
+	if (!ret)
+		ret = mapped_travels(p, vma, fd, *id, err);
+	if (ret < 0 || known)
+		return ret;
+	table->mapped = arena_grow(a, table->mapped, table->nr_mapped, &table->cap_mapped,
+		sizeof *table->mapped);
+	table->mapped[table->nr_mapped++] = (struct file_mapped){
+		vma->dev, vma->ino, vma->path, *id };
+	return 0;
+}

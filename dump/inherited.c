@@ -1,0 +1,143 @@
+/* Descriptors of the launcher; see inherited.h. */
+#include "dump/inherited.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/sysmacros.h>
+
+#include "base/err.h"
+#include "dump/dumping.h"
+#include "dump/fds.h"
+#include "images/fd/sock_diag.h"
+
+enum { NR_STANDARD = 3 };
+
+/* ---- launched: what is the same as one of ours -------------------------------------------------- */
+
+/* Number that a slot takes at restore: its own if that is the same file with us, else the lowest. */
+static int own_number(const struct dumping *d, int num, int fd, int *out, struct err *err)
+{
+	*out = -1;
+	for (size_t i = 0; i < d->nr_own_fds; i++) {
+		int same = fds_same(d->own_fds[i], fd);
+
+		if (same < 0)
+			return err_ret(err, same, "kcmp");
+		if (same && (*out < 0 || d->own_fds[i] == num))
+			*out = d->own_fds[i];
+	}
+	return 0;
+}
+
+/* ---- attached: what leads outside --------------------------------------------------------------- */
+
+static bool is_terminal(const struct stat *st)
+{
+	unsigned number = major(st->st_rdev);
+
+	/* Documentation/admin-guide/devices.txt: consoles and serial lines, /dev/tty, pseudo terminals. */
+	return S_ISCHR(st->st_mode) && (number == 4 || number == 5 || (number >= 136 && number <= 143));
+}
+
+/* The other end of a pipe is in the dump if a descriptor of the same pipe has the other direction. */
+static bool pipe_leads_outside(const struct dumping *d, uint32_t ofd)
+{
+	const struct slot_table *table = d->slots;
+	int mine = fcntl(table->seen[ofd].seen.fd, F_GETFL) & O_ACCMODE;
+
+	if (mine == O_RDWR || table->seen[ofd].seen.link[0] == '/')
+		return false;
+	for (uint32_t i = 0; i < table->nr; i++) {
+		const struct fd_seen *other = &table->seen[i].seen;
+
+		if (other->st.st_ino == table->seen[ofd].seen.st.st_ino &&
+		    other->st.st_dev == table->seen[ofd].seen.st.st_dev &&
+		    (fcntl(other->fd, F_GETFL) & O_ACCMODE) != mine)
+			return false;
+	}
+	return true;
+}
+
+static bool socket_leads_outside(const struct dumping *d, uint32_t ofd)
+{
+	const struct fd_seen *seen = &d->slots->seen[ofd].seen;
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof peer;
+	struct diag_unix diag;
+
+	if (getpeername(seen->fd, (struct sockaddr *)&peer, &len) < 0)
+		return false;
+	if (peer.ss_family != AF_UNIX || sock_diag_unix(seen->st.st_ino, &diag, NULL) < 0)
+		return true;
+	for (uint32_t i = 0; diag.peer && i < d->slots->nr; i++)
+		if (S_ISSOCK(d->slots->seen[i].seen.st.st_mode) &&
+		    (uint32_t)d->slots->seen[i].seen.st.st_ino == diag.peer)
+			return false;
+	return true;
+}
+
+static bool leads_outside(const struct dumping *d, uint32_t ofd)
+{
+	const struct stat *st = &d->slots->seen[ofd].seen.st;
+
+	if (S_ISFIFO(st->st_mode))
+		return pipe_leads_outside(d, ofd);
+	return S_ISSOCK(st->st_mode) ? socket_leads_outside(d, ofd) : is_terminal(st);
+}
+
+/* The lowest of 0, 1, 2 that has this file; a slot among these takes its own number. */
+static int standard_number(const struct dumping_proc *p, const struct snap_fd *slot)
+{
+	const struct snap_proc *proc = dumping_snap_proc(p);
+
+	if (!leads_outside(p->d, slot->ofd))
+		return -1;
+	if (slot->num < NR_STANDARD)
+		return (int)slot->num;
+	for (size_t i = 0; i < proc->nr_fds && proc->fds[i].num < NR_STANDARD; i++) {
+		uint32_t ofd = proc->fds[i].ofd, same_as = p->d->slots->seen[ofd].same_as;
+
+		if (ofd == slot->ofd || same_as == slot->ofd)
+			return (int)proc->fds[i].num;
+	}
+	return -1;
+}
+
+/* ---- both --------------------------------------------------------------------------------------- */
+
+/* The entry of the file `ofd` that stands for the launcher's descriptor `number`. */
+static uint32_t entry_for(struct dumping *d, uint32_t ofd, int number)
+{
+	if (d->snap->ofds[ofd].inherited < 0)
+		d->snap->ofds[ofd].inherited = number;
+	if (d->snap->ofds[ofd].inherited == number)
+		return ofd;
+	for (uint32_t i = 0; i < d->slots->nr; i++)
+		if (d->slots->seen[i].same_as == ofd && d->snap->ofds[i].inherited == number)
+			return i;
+	ofd = fds_split(d, ofd);
+	d->snap->ofds[ofd].inherited = number;
+	return ofd;
+}
+
+int inherited_mark(struct dumping_proc *p, struct err *err)
+{
+	struct snap_proc *proc = dumping_snap_proc(p);
+
+	for (size_t i = 0; i < proc->nr_fds; i++) {
+		struct snap_fd *slot = &proc->fds[i];
+		int number, ret = 0;
+
+		if (p->t->launched)
+			ret = own_number(p->d, (int)slot->num, p->d->slots->seen[slot->ofd].seen.fd,
+				&number, err);
+		else
+			number = standard_number(p, slot);
+		if (ret < 0)
+			return ret;
+		if (number >= 0)
+			slot->ofd = entry_for(p->d, slot->ofd, number);
+	}
+	return 0;
+}

@@ -1,0 +1,86 @@
+/* Starting the program, or taking hold of a running one; see launch.h. */
+#include "dump/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "dump/dumping.h"
+#include "dump/interrupt.h"
+#include "dump/quiescent.h"
+#include "tracee/access.h"
+
+int launch_note_fds(struct dumping *d, struct err *err)
+{
+	struct arena *a = d->snap->arena;
+	OWNED_FD self = -1;
+	int *nums, ret;
+	size_t nr;
+
+	ret = proc_open(getpid(), &self, err);
+	if (!ret)
+		ret = proc_fds(self, a, &nums, &nr, err);
+	if (ret < 0)
+		return ret;
+	d->own_fds = arena_array(a, nr, sizeof *d->own_fds);
+	for (size_t i = 0; i < nr; i++) {
+		int flags = fcntl(nums[i], F_GETFD);
+
+		if (flags >= 0 && !(flags & FD_CLOEXEC))
+			d->own_fds[d->nr_own_fds++] = nums[i];
+	}
+	return 0;
+}
+
+/* It has inherited our mask, in which the requests to stop are held back. */
+static int launch_give_mask(const struct dumping *d, struct err *err)
+{
+	uint64_t mask;
+
+	memcpy(&mask, &d->stop->before, sizeof mask);
+	return thread_set_sigmask(d->target->pid, mask, err);
+}
+
+/* Answers of execve(2) about the program, as opposed to what keeps us from tracing it. */
+static bool is_about_program(int ret)
+{
+	static const int codes[] = { ENOENT, EACCES, ENOEXEC, ENOTDIR, ELOOP, EISDIR, ENAMETOOLONG,
+		ETXTBSY, EINVAL, ELIBBAD };
+
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+		if (ret == -codes[i])
+			return true;
+	return false;
+}
+
+int launch_start(struct dumping *d, struct err *err)
+{
+	const struct tracee_launch what = { .argv = d->opts->argv };
+	int ret = tracee_launch(d->tracer, &what, &d->target, err);
+
+	d->result->not_launched = is_about_program(ret);
+	if (ret < 0)
+		return ret;
+	log_info("launched %s as process %d", d->opts->argv[0], d->target->pid);
+	d->reason = "quiescent";
+	ret = launch_give_mask(d, err);
+	if (!ret)
+		ret = tracer_thaw(d->tracer, err);
+	return ret < 0 ? ret : quiescent_wait(d, err);
+}
+
+int launch_attach(struct dumping *d, struct err *err)
+{
+	int ret = access_check(d->opts->pid, err);
+
+	if (!ret)
+		ret = tracee_seize(d->tracer, d->opts->pid, &d->target, err);
+	d->reason = "as found";
+	return ret;
+}

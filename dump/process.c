@@ -1,0 +1,93 @@
+/* One process, part by part; see process.h. */
+#include "dump/process.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "dump/dumping.h"
+#include "dump/settle.h"
+
+static void ids_collect(struct dumping_proc *p)
+{
+	struct snap_proc *proc = dumping_snap_proc(p);
+
+	proc->pid = p->status.nspid;
+	proc->ppid = p->status.nr_ns > 1 ? 0 : p->status.ppid;
+	proc->pgid = p->status.nspgid;
+	proc->sid = p->status.nssid;
+	proc->umask = p->status.umask;
+	/* A program that we launched has our session and group unless it made its own. */
+	proc->session_inherited = p->t->launched ? p->stat.session == getsid(0)
+						 : p->stat.session != p->t->pid;
+	proc->group_inherited = p->t->launched ? p->stat.pgrp == getpgid(0)
+					       : p->stat.pgrp != p->t->pid;
+}
+
+int process_begin(struct dumping *d, struct tracee *t, struct dumping_proc *p, struct err *err)
+{
+	struct arena *a = d->snap->arena;
+	int ret;
+
+	*p = (struct dumping_proc){ .d = d, .t = t };
+	p->id = (uint32_t)(snap_add_proc(d->snap) - d->snap->procs);
+	ret = proc_status(t->procfd, "status", a, &p->status, err);
+	if (!ret)
+		ret = proc_stat(t->procfd, "stat", &p->stat, err);
+	if (!ret)
+		ret = proc_smaps(t->procfd, a, &p->vmas, &p->nr_vmas, err);
+	if (!ret)
+		ids_collect(p);
+	return ret;
+}
+
+static int process_settle(const struct dumping_proc *p, struct err *err)
+{
+	for (size_t i = 0; i < p->nr_vmas; i++)
+		if (!strcmp(p->vmas[i].path, "[vdso]"))
+			return settle_threads(p->t, p->vmas[i].start, p->vmas[i].end, err);
+	return settle_threads(p->t, 0, 0, err);
+}
+
+static const struct part {
+	const char *name;
+	int (*collect)(struct dumping_proc *p, struct err *err);
+} parts[] = {
+	{ "vdso", vdso_collect },
+	{ "signals", signals_collect },
+	{ "tasks", tasks_collect },
+	{ "timers", timers_collect },
+	{ "attributes", attributes_collect },
+	{ "limits", limits_collect },
+	{ "fds", fds_collect },
+	{ "mm", mm_collect },
+};
+
+static int process_collect_parts(struct dumping_proc *p, struct err *err)
+{
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+		double start = dumping_now_ms();
+		int ret = parts[i].collect(p, err);
+
+		if (ret < 0)
+			return ret;
+		log_debug("%s: %.2f ms", parts[i].name, dumping_now_ms() - start);
+	}
+	return 0;
+}
+
+int process_collect(struct dumping *d, struct tracee *t, struct err *err)
+{
+	struct dumping_proc p;
+	int ended, ret = process_begin(d, t, &p, err);
+
+	if (!ret)
+		ret = process_settle(&p, err);
+	if (!ret)
+		ret = process_collect_parts(&p, err);
+	ended = tracee_scratch_end(t, ret < 0 ? NULL : err);
+	if (!ret)
+		ret = ended;
+	return ret < 0 ? err_wrap(err, "process %d", t->pid) : 0;
+}

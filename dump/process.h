@@ -1,0 +1,16 @@
+#ifndef DUMP_PROCESS_H
+#define DUMP_PROCESS_H
+
+/* One process of the dump from its first look to the last page. */
+
+struct dumping;
+struct dumping_proc;
+struct err;
+struct tracee;
+
+/* A snap_proc for t and what /proc says without asking t itself; t may run. */
+int process_begin(struct dumping *d, struct tracee *t, struct dumping_proc *p, struct err *err);
+/* All of it into the snap; t is frozen, and is as before when this returns, on every path. */
+int process_collect(struct dumping *d, struct tracee *t, struct err *err);
+
+#endif

@@ -1,0 +1,124 @@
+/* Signals: actions and the shared queue of a process, the private queues of its threads. */
+#include "dump/signals.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "dump/dumping.h"
+#include "dump/remote.h"
+
+enum { KERNEL_SIGSET_LEN = 8 };
+
+static uint64_t signal_bit(int signo)
+{
+	return (uint64_t)1 << (signo - 1);
+}
+
+static int actions_collect(struct dumping_proc *p, struct err *err)
+{
+	struct tracee_thread *leader = &p->t->threads[0];
+
+	for (int signo = 1; signo <= SNAP_NSIG; signo++) {
+		struct snap_sigaction *action = &dumping_snap_proc(p)->actions[signo - 1];
+		const uint64_t args[6] = { (uint64_t)signo, 0, 0, KERNEL_SIGSET_LEN };
+		int ret;
+
+		if (signo == SIGKILL || signo == SIGSTOP)
+			continue;
+		ret = remote_get(p->t, leader, SYS_rt_sigaction, args, 2, action, sizeof *action,
+			"rt_sigaction", err);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+/* Queue of tid behind *queue, which has *nr entries already. */
+static int pending_append(struct arena *a, pid_t tid, bool shared, struct snap_siginfo **queue,
+	size_t *nr, struct err *err)
+{
+	struct snap_siginfo *all;
+	siginfo_t *infos;
+	size_t more;
+	int ret = thread_get_pending(tid, shared, &infos, &more, err);
+
+	_Static_assert(sizeof(siginfo_t) == sizeof all->raw, "siginfo_t as the kernel has it");
+	if (ret < 0)
+		return ret;
+	all = arena_array(a, *nr + more, sizeof *all);
+	if (*nr)
+		memcpy(all, *queue, *nr * sizeof *all);
+	if (more)
+		memcpy(all + *nr, infos, more * sizeof *all);
+	free(infos);
+	*queue = all;
+	*nr += more;
+	return 0;
+}
+
+int signals_collect_private(struct dumping_proc *p, const struct tracee_thread *th,
+	struct snap_task *task, struct err *err)
+{
+	struct arena *a = p->d->snap->arena;
+
+	if (th->held_signal) {
+		task->pending = arena_copy(a, &th->held_info, sizeof th->held_info);
+		task->nr_pending = 1;
+	}
+	return pending_append(a, th->tid, false, &task->pending, &task->nr_pending, err);
+}
+
+int signals_collect(struct dumping_proc *p, struct err *err)
+{
+	struct snap_proc *proc = dumping_snap_proc(p);
+	int ret = pending_append(p->d->snap->arena, p->t->threads[0].tid, true, &proc->pending,
+		&proc->nr_pending, err);
+
+	return ret < 0 ? ret : actions_collect(p, err);
+}
+
+static int siginfo_signo(const struct snap_siginfo *info)
+{
+	siginfo_t si;
+
+	memcpy(&si, info->raw, sizeof si);
+	return si.si_signo;
+}
+
+static void note_signal(const struct snap_proc *proc, int signo, struct restart_signal *next)
+{
+	const struct snap_sigaction *action = &proc->actions[signo - 1];
+
+	if (next->handled || action->handler == (uint64_t)(uintptr_t)SIG_DFL ||
+	    action->handler == (uint64_t)(uintptr_t)SIG_IGN)
+		return;
+	next->handled = true;
+	next->sa_restart = action->flags & SA_RESTART;
+}
+
+struct restart_signal signals_next(const struct snap_proc *proc, const struct snap_task *task,
+	uint64_t *shared_taken)
+{
+	struct restart_signal next = { false, false };
+
+	for (size_t i = 0; i < task->nr_pending; i++) {
+		int signo = siginfo_signo(&task->pending[i]);
+
+		if (signo >= 1 && signo <= SNAP_NSIG && !(task->sigmask & signal_bit(signo)))
+			note_signal(proc, signo, &next);
+	}
+	for (size_t i = 0; i < proc->nr_pending; i++) {
+		int signo = siginfo_signo(&proc->pending[i]);
+
+		if (signo < 1 || signo > SNAP_NSIG ||
+		    (task->sigmask | *shared_taken) & signal_bit(signo))
+			continue;
+		*shared_taken |= signal_bit(signo);
+		note_signal(proc, signo, &next);
+	}
+	return next;
+}

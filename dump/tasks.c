@@ -1,0 +1,215 @@
+/* The threads of a process: registers and everything else the kernel keeps per thread. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "dump/dumping.h"
+#include "dump/remote.h"
+#include "dump/restart.h"
+#include "dump/signals.h"
+
+/* All of x86's state components together, AMX tiles being the largest, are under 12 KiB. */
+enum { XSTATE_ROOM = 64 * 1024, SYSCALL_INSN_LEN = 2 };
+
+/* uapi/linux/prctl.h since Linux 3.5. */
+#ifndef PR_GET_TID_ADDRESS
+#define PR_GET_TID_ADDRESS 40
+#endif
+
+/* stack_t as the kernel has it. */
+struct kernel_stack {
+	uint64_t sp;
+	int32_t flags;
+	uint64_t size;
+};
+
+static void regs_to_snap(const struct user_regs_struct *from, struct snap_regs *to)
+{
+	_Static_assert(sizeof *from == sizeof *to, "struct user_regs_struct");
+	memcpy(to, from, sizeof *to);
+}
+
+static int xstate_collect(struct arena *a, pid_t tid, struct snap_task *task, struct err *err)
+{
+	uint8_t room[XSTATE_ROOM];
+	size_t len = sizeof room;
+	int ret = thread_get_xstate(tid, room, &len, err);
+
+	if (ret < 0)
+		return ret;
+	task->xstate = arena_copy(a, room, len);
+	task->nr_xstate = len;
+	return 0;
+}
+
+static int pointers_collect(struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task,
+	struct err *err)
+{
+	struct thread_rseq rseq;
+	int ret = thread_get_rseq(th->tid, &rseq, err);
+
+	if (ret < 0)
+		return ret;
+	task->rseq = (struct snap_rseq){ rseq.addr, rseq.len, rseq.sig, rseq.flags };
+	ret = thread_get_robust_list(th->tid, &task->robust_list, &task->robust_len, err);
+	if (ret < 0)
+		return ret;
+	return remote_get(p->t, th, SYS_prctl, (uint64_t[6]){ PR_GET_TID_ADDRESS }, 1,
+		&task->clear_tid, sizeof task->clear_tid, "prctl(PR_GET_TID_ADDRESS)", err);
+}
+
+static int altstack_collect(struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task,
+	struct err *err)
+{
+	struct kernel_stack stack;
+	int ret = remote_get(p->t, th, SYS_sigaltstack, (uint64_t[6]){ 0 }, 1, &stack, sizeof stack,
+		"sigaltstack", err);
+
+	if (ret < 0)
+		return ret;
+	task->altstack_sp = stack.sp;
+	task->altstack_size = stack.size;
+	task->altstack_flags = (uint32_t)stack.flags & ~(uint32_t)SS_ONSTACK;
+	return 0;
+}
+
+static int task_prctls_collect(struct dumping_proc *p, struct tracee_thread *th,
+	struct snap_task *task, struct err *err)
+{
+	int ret = remote_prctl(p->t, th, PR_GET_TIMERSLACK, "prctl(PR_GET_TIMERSLACK)",
+		&task->timerslack, err);
+
+	if (ret < 0)
+		return ret;
+	return remote_prctl_int(p->t, th, PR_GET_PDEATHSIG, "prctl(PR_GET_PDEATHSIG)",
+		&task->pdeath_signal, err);
+}
+
+/* comm may hold any bytes, a newline too; the file ends with one more. */
+static int comm_collect(struct dumping_proc *p, pid_t tid, struct snap_task *task, struct err *err)
+{
+	struct arena *a = arena_create();
+	char name[48], *text;
+	size_t len;
+	int ret;
+
+	snprintf(name, sizeof name, "task/%d/comm", tid);
+	ret = proc_text(p->t->procfd, name, a, &text, &len, err);
+	if (!ret) {
+		len -= len > 0;
+		memcpy(task->comm, text,
+			len < sizeof task->comm ? len : sizeof task->comm - 1);
+	}
+	arena_destroy(a);
+	return ret;
+}
+
+static int status_collect(struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task,
+	struct err *err)
+{
+	struct arena *a = arena_create();
+	struct proc_status status;
+	char name[48];
+	int ret;
+
+	snprintf(name, sizeof name, "task/%d/status", th->tid);
+	ret = proc_status(p->t->procfd, name, a, &status, err);
+	if (!ret) {
+		task->tid = status.nspid;
+		ret = creds_collect(p, th, &status, &task->creds, err);
+	}
+	arena_destroy(a);
+	return ret;
+}
+
+/* Which call restart_syscall(2) stands for; the number in regs becomes that of the original. */
+static int resolve_restart_syscall(struct tracee *t, struct snap_regs *regs, struct err *err)
+{
+	uint8_t code[RESTART_CODE_LEN];
+	int64_t nr;
+	int ret;
+
+	if (regs->orig_rax != SYS_restart_syscall || restart_waiting_in(regs) < 0)
+		return 0;
+	ret = tracee_read(t, regs->rip - SYSCALL_INSN_LEN - sizeof code, code, sizeof code, err);
+	if (ret < 0)
+		return err_wrap(err, "code before the system call");
+	nr = restart_call_before(code, sizeof code);
+	if (nr >= 0)
+		regs->orig_rax = (uint64_t)nr;
+	return 0;
+}
+
+/* What the thread waits in, and registers to go on with. */
+static int regs_collect(struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task,
+	uint64_t *shared_taken, struct err *err)
+{
+	struct user_regs_struct live;
+	struct restart_signal next;
+	int ret = thread_get_regs(th->tid, &live, err);
+
+	if (ret < 0)
+		return ret;
+	regs_to_snap(&live, &task->regs);
+	ret = resolve_restart_syscall(p->t, &task->regs, err);
+	if (ret < 0)
+		return ret;
+	next = signals_next(dumping_snap_proc(p), task, shared_taken);
+	task->waiting_nr = restart_waiting_in(&task->regs);
+	task->waiting_in = arena_strdup(p->d->snap->arena,
+		task->waiting_nr < 0 ? "computing" : syscall_name(task->waiting_nr));
+	restart_apply(&task->regs, &next);
+	return 0;
+}
+
+static int task_collect(struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task,
+	uint64_t *shared_taken, struct err *err)
+{
+	int ret = thread_get_sigmask(th->tid, &task->sigmask, err);
+
+	if (!ret)
+		ret = signals_collect_private(p, th, task, err);
+	if (!ret)
+		ret = regs_collect(p, th, task, shared_taken, err);
+	if (!ret)
+		ret = xstate_collect(p->d->snap->arena, th->tid, task, err);
+	if (!ret)
+		ret = comm_collect(p, th->tid, task, err);
+	if (!ret)
+		ret = sched_collect(p, th->tid, &task->sched, err);
+	if (!ret)
+		ret = pointers_collect(p, th, task, err);
+	if (!ret)
+		ret = altstack_collect(p, th, task, err);
+	if (!ret)
+		ret = task_prctls_collect(p, th, task, err);
+	if (!ret)
+		ret = status_collect(p, th, task, err);
+	return ret < 0 ? err_wrap(err, "thread %d", th->tid) : 0;
+}
+
+int tasks_collect(struct dumping_proc *p, struct err *err)
+{
+	struct snap_proc *proc = dumping_snap_proc(p);
+	uint64_t shared_taken = 0;
+
+	proc->tasks = arena_array(p->d->snap->arena, p->t->nr_threads, sizeof *proc->tasks);
+	for (size_t i = 0; i < p->t->nr_threads; i++) {
+		struct tracee_thread *th = &p->t->threads[i];
+		int ret;
+
+		if (th->state == TRACEE_EXITED)
+			continue;
+		ret = task_collect(p, th, &proc->tasks[proc->nr_tasks], &shared_taken, err);
+		if (ret < 0)
+			return ret;
+		proc->nr_tasks++;
+	}
+	return 0;
+}

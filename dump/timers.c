@@ -1,0 +1,122 @@
+/* Interval timers and POSIX timers of a process; see timers.h. */
+#include "dump/timers.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "dump/dumping.h"
+#include "dump/remote.h"
+
+static uint64_t timeval_ns(const struct timeval *tv)
+{
+	return (uint64_t)tv->tv_sec * 1000000000 + (uint64_t)tv->tv_usec * 1000;
+}
+
+static uint64_t timespec_ns(const struct timespec *ts)
+{
+	return (uint64_t)ts->tv_sec * 1000000000 + (uint64_t)ts->tv_nsec;
+}
+
+static int itimers_collect(struct dumping_proc *p, struct err *err)
+{
+	for (int which = ITIMER_REAL; which <= ITIMER_PROF; which++) {
+		struct itimerval it;
+		int ret = remote_get(p->t, &p->t->threads[0], SYS_getitimer,
+			(uint64_t[6]){ (uint64_t)which }, 1, &it, sizeof it, "getitimer", err);
+
+		if (ret < 0)
+			return ret;
+		dumping_snap_proc(p)->itimers[which] = (struct snap_itimer){
+			.value = timeval_ns(&it.it_value),
+			.interval = timeval_ns(&it.it_interval),
+		};
+	}
+	return 0;
+}
+
+/*
+ * Clock ids below zero are CPU clocks of processes and threads (kernel/time/posix-cpu-timers.c): bits 0-1
+ * say which time, 3 there is a clock behind a descriptor; bit 2 a thread; the rest is ~id.
+ */
+static int clock_refused(const struct proc_timer *timer, const char *whose, struct err *err)
+{
+	err_set(err, ENOTSUP, "timer %d runs on %s", timer->id, whose);
+	return err_hint(err, "let the program delete the timer before the dump");
+}
+
+int timers_clock(const struct dumping_proc *p, const struct proc_timer *timer, int32_t *tid,
+	struct err *err)
+{
+	int32_t id = ~(timer->clock >> 3);
+	bool of_thread = timer->clock & 4;
+
+	*tid = 0;
+	if (timer->clock >= 0)
+		return 0;
+	if ((timer->clock & 3) == 3)
+		return clock_refused(timer, "a clock device", err);
+	if (of_thread && !id && p->status.threads > 1)
+		return clock_refused(timer, "the CPU clock of a thread, and the kernel does not say "
+					    "of which", err);
+	if (!of_thread && id && id != p->status.nspid)
+		return clock_refused(timer, "the CPU clock of another process", err);
+	if (of_thread)
+		*tid = id ? id : p->status.nspid;
+	return 0;
+}
+
+static int timer_collect(struct dumping_proc *p, const struct proc_timer *timer,
+	struct snap_posix_timer *out, struct err *err)
+{
+	const uint64_t args[6] = { (uint64_t)timer->id };
+	struct tracee_thread *leader = &p->t->threads[0];
+	struct itimerspec it;
+	uint64_t overrun;
+	int ret = timers_clock(p, timer, &out->clock_tid, err);
+
+	if (ret < 0)
+		return ret;
+	ret = remote_get(p->t, leader, SYS_timer_gettime, args, 1, &it, sizeof it, "timer_gettime",
+		err);
+	if (!ret)
+		ret = remote_call(p->t, leader, SYS_timer_getoverrun, args, "timer_getoverrun",
+			&overrun, err);
+	if (ret < 0)
+		return ret;
+	out->id = timer->id;
+	out->clock = timer->clock;
+	out->notify = timer->notify;
+	out->signo = timer->signo;
+	out->notify_tid = timer->notify_tid;
+	out->sigval = timer->sigval;
+	out->value = timespec_ns(&it.it_value);
+	out->interval = timespec_ns(&it.it_interval);
+	out->overrun = (uint32_t)overrun;
+	return 0;
+}
+
+int timers_collect(struct dumping_proc *p, struct err *err)
+{
+	struct snap_proc *proc = dumping_snap_proc(p);
+	struct proc_timer *timers;
+	size_t nr;
+	int ret = itimers_collect(p, err);
+
+	if (!ret)
+		ret = proc_timers(p->t->procfd, p->d->snap->arena, &timers, &nr, err);
+	if (ret < 0)
+		return ret;
+	proc->timers = arena_array(p->d->snap->arena, nr, sizeof *proc->timers);
+	for (size_t i = 0; i < nr; i++) {
+		ret = timer_collect(p, &timers[i], &proc->timers[i], err);
+		if (ret < 0)
+			return ret;
+		proc->nr_timers++;
+	}
+	return 0;
+}

@@ -1,0 +1,167 @@
+/* What every open file description has whatever its kind; see common.h. Locks are in locks.c. */
+#include "images/fd/common.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "images/fd/locks.h"
+
+/* What F_SETFL can change; the rest is given to open(2) by the kind. */
+enum { SETTABLE = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | O_ASYNC };
+
+/* ---- alive -> record ------------------------------------------------------------------------------------ */
+
+static int save_position(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
+{
+	struct text pos = { text_field(seen->fdinfo, "pos") };
+	int64_t value;
+
+	if (!pos.at || !text_int(&pos, &value))
+		return err_set(err, EPROTO, "fdinfo of descriptor %d has no position", seen->num);
+	/* Pseudo files may have positions above 2^63 (/proc/PID/mem): the bits are kept as they are. */
+	if (S_ISREG(seen->st.st_mode) || S_ISDIR(seen->st.st_mode))
+		ofd->offset = (uint64_t)value;
+	return 0;
+}
+
+static int owner_refused(const struct fd_seen *seen, const struct f_owner_ex *owner, struct err *err)
+{
+	char name[256];
+
+	err_set(err, ENOTSUP, "%s sends its signals (F_SETOWN) to %s %d, %s",
+		fd_seen_name(seen, name, sizeof name),
+		owner->type == F_OWNER_PGRP ? "process group" :
+		owner->type == F_OWNER_TID ? "thread" : "process", owner->pid,
+		owner->type == F_OWNER_TID ? "and single threads cannot be told so again"
+					   : "which is not part of the dump");
+	return err_hint(err, "let the program use F_SETOWN for itself, or not at all");
+}
+
+static int save_owner(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
+{
+	struct f_owner_ex owner;
+
+	if (fcntl(seen->fd, F_GETOWN_EX, &owner) < 0)
+		return err_sys(err, "owner (F_GETOWN_EX) of descriptor %d", seen->num);
+	ofd->signal = fcntl(seen->fd, F_GETSIG);
+	if (ofd->signal < 0)
+		return err_sys(err, "signal (F_GETSIG) of descriptor %d", seen->num);
+	if (!owner.pid)
+		return 0;
+	/* Threads other than the leader do not exist yet when descriptors are made. */
+	if (owner.pid != seen->pid &&
+	    (owner.type == F_OWNER_TID || !snap_has_id(seen->dump->snap, owner.pid)))
+		return owner_refused(seen, &owner, err);
+	ofd->owner_type = owner.type;
+	ofd->owner = owner.pid;
+	return 0;
+}
+
+int ofd_save_common(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
+{
+	int flags = fcntl(seen->fd, F_GETFL);
+
+	if (flags < 0)
+		return err_sys(err, "flags (F_GETFL) of descriptor %d", seen->num);
+	ofd->flags = (uint32_t)flags;
+	if (!ofd->label)
+		ofd->label = arena_strdup(seen->dump->snap->arena, seen->link);
+	/* An O_PATH descriptor only names a place: no position, owner or locks. */
+	if (flags & O_PATH)
+		return 0;
+	if (save_position(seen, ofd, err) < 0 || save_owner(seen, ofd, err) < 0)
+		return -err->code;
+	return locks_save(seen, ofd, err);
+}
+
+/* ---- record -> alive ------------------------------------------------------------------------------------ */
+
+static int make_flags(const struct snap_ofd *ofd, int fd, struct err *err)
+{
+	int have = fcntl(fd, F_GETFL), want = (int)ofd->flags;
+
+	if (have < 0)
+		return err_sys(err, "F_GETFL");
+	if ((have ^ want) & SETTABLE && fcntl(fd, F_SETFL, want & SETTABLE) < 0)
+		return err_sys(err, "set flags %#o", want & SETTABLE);
+	if ((have ^ want) & ~SETTABLE)
+		log_info("%s: flags were %#o, are %#o", ofd->label ? ofd->label : "descriptor", want, have);
+	return 0;
+}
+
+static pid_t owner_now(const struct fd_make *m, const struct snap_ofd *ofd)
+{
+	/* Groups may be the caller's (D10); ours has been set by now. */
+	if (ofd->owner_type == F_OWNER_PGRP && m->snap->nr_procs &&
+	    ofd->owner == m->snap->procs[0].pgid)
+		return getpgrp();
+	return m->pid_of(m, ofd->owner);
+}
+
+static int make_owner(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)
+{
+	struct f_owner_ex owner = { .type = ofd->owner_type, .pid = owner_now(m, ofd) };
+
+	if (owner.pid <= 0)
+		return err_set(err, ESRCH, "no process stands for %d, who gets its signals", ofd->owner);
+	if (fcntl(fd, F_SETOWN_EX, &owner) < 0)
+		return err_sys(err, "F_SETOWN to %d", owner.pid);
+	return 0;
+}
+
+int ofd_make_common(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)
+{
+	if (ofd->flags & O_PATH)
+		return 0;
+	if (ofd->offset && lseek(fd, (off_t)ofd->offset, SEEK_SET) < 0)
+		return err_sys(err, "seek to %lld", (long long)ofd->offset);
+	if (ofd->owner && make_owner(m, ofd, fd, err) < 0)
+		return -err->code;
+	if (ofd->signal && fcntl(fd, F_SETSIG, ofd->signal) < 0)
+		return err_sys(err, "F_SETSIG %d", ofd->signal);
+	/* Last, since O_ASYNC may send the signal that was just set. */
+	return make_flags(ofd, fd, err);
+}
+
+/* ---- helpers of several kinds --------------------------------------------------------------------------- */
+
+uint32_t ofd_like_inherited(const struct snap *snap, const char *link)
+{
+	for (uint32_t i = 0; i < snap->nr_ofds; i++)
+		if (snap->ofds[i].inherited >= 0 && snap->ofds[i].label &&
+		    !strcmp(snap->ofds[i].label, link))
+			return i;
+	return ID_NONE;
+}
+
+int ofd_reopen(int fd, uint32_t flags, int *out, struct err *err)
+{
+	char self[40];
+	int fresh;
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	fresh = open(self, (int)flags | O_CLOEXEC | O_NOCTTY);
+	if (fresh < 0)
+		return err_sys(err, "open %s", self);
+	*out = fresh;
+	return 0;
+}
+
+bool snap_has_id(const struct snap *snap, int32_t id)
+{
+	for (size_t i = 0; i < snap->nr_procs; i++) {
+		const struct snap_proc *proc = &snap->procs[i];
+
+		if (proc->pid == id || proc->pgid == id || proc->sid == id)
+			return true;
+	}
+	return false;
+}

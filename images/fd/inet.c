@@ -1,0 +1,195 @@
+/*
+ * TCP, MPTCP, UDP and UDP-Lite sockets, IPv4 and IPv6. Looking at live ones is in inet_save.c, making them
+ * anew in inet_make.c. As the last kind of socket that is asked, this one also takes the families and
+ * protocols that nobody can restore, to refuse them by name.
+ */
+#include "images/fd/inet.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "images/fd/kinds.h"
+#include "images/fd/message.h"
+#include "proto/fd.pb-c.h"
+
+const char *inet_protocol_name(int protocol)
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+		return "tcp";
+	case IPPROTO_UDP:
+		return "udp";
+	case IPPROTO_UDPLITE:
+		return "udplite";
+	case IPPROTO_MPTCP:
+		return "mptcp";
+	default:
+		return NULL;
+	}
+}
+
+const char *inet_sock_text(const struct inet_sock *sock, char buf[INET_SOCK_TEXT])
+{
+	char local[INET_ADDR_TEXT], remote[INET_ADDR_TEXT];
+
+	if (sock->remote.set)
+		snprintf(buf, INET_SOCK_TEXT, "%s %s - %s", inet_protocol_name(sock->protocol),
+			inet_addr_text(sock->family, &sock->local, local),
+			inet_addr_text(sock->family, &sock->remote, remote));
+	else if (sock->local.set)
+		snprintf(buf, INET_SOCK_TEXT, "%s %s", inet_protocol_name(sock->protocol),
+			inet_addr_text(sock->family, &sock->local, local));
+	else
+		snprintf(buf, INET_SOCK_TEXT, "%s socket", inet_protocol_name(sock->protocol));
+	return buf;
+}
+
+static bool inet_is(const struct fd_seen *seen)
+{
+	int domain;
+	socklen_t len = sizeof domain;
+
+	return S_ISSOCK(seen->st.st_mode) &&
+		getsockopt(seen->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+		domain != AF_UNIX && domain != AF_NETLINK;
+}
+
+static int inet_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
+{
+	struct arena *arena = seen->dump->snap->arena;
+	struct inet_sock *sock = arena_alloc(arena, sizeof *sock);
+	char text[INET_SOCK_TEXT];
+
+	if (inet_sock_save(seen, sock, err) < 0)
+		return -err->code;
+	ofd->priv = sock;
+	ofd->label = arena_strdup(arena, inet_sock_text(sock, text));
+	return 0;
+}
+
+static int inet_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
+{
+	const struct inet_sock *sock = ofd->priv;
+
+	(void)m;
+	if (sock->state == INET_RESET)
+		return inet_reset_make(sock, fd, err);
+	return inet_sock_make(sock, ofd->flags & SOCK_NONBLOCK, fd, err);
+}
+
+/* ---- record <-> message ------------------------------------------------------------------------------ */
+
+static int inet_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
+{
+	const struct inet_sock *sock = ofd->priv;
+	Pb__InetSock *m = arena_alloc(snap->arena, sizeof *m);
+
+	(void)err;
+	pb__inet_sock__init(m);
+	m->has_family = m->has_type = m->has_protocol = m->has_state = m->has_backlog = true;
+	m->family = (uint32_t)sock->family;
+	m->type = (uint32_t)sock->type;
+	m->protocol = (uint32_t)sock->protocol;
+	m->state = sock->state;
+	m->backlog = sock->backlog;
+	m->has_pending_error = m->pending_error = sock->pending_error;
+	m->local = inet_addr_pack(snap->arena, sock->family, &sock->local);
+	m->remote = inet_addr_pack(snap->arena, sock->family, &sock->remote);
+	sockopt_pack(snap, &sock->options, &m->options, &m->n_options);
+	inet_groups_pack(snap->arena, sock, &m->groups, &m->n_groups);
+	msg->inet = m;
+	return 0;
+}
+
+static bool inet_type_fits(const Pb__InetSock *m)
+{
+	switch (m->protocol) {
+	case IPPROTO_TCP:
+	case IPPROTO_MPTCP:
+		return m->type == SOCK_STREAM;
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+		return m->type == SOCK_DGRAM;
+	default:
+		return false;
+	}
+}
+
+static bool inet_state_fits(const Pb__InetSock *m)
+{
+	switch (m->state) {
+	case INET_IDLE:
+		return !m->remote;
+	case INET_LISTEN:
+		return m->type == SOCK_STREAM && m->local && !m->remote && m->backlog <= INT32_MAX;
+	case INET_CONNECTED:
+		return m->type == SOCK_DGRAM && m->remote;
+	case INET_RESET:
+		return m->type == SOCK_STREAM;
+	default:
+		return false;
+	}
+}
+
+static int inet_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
+{
+	struct inet_sock *sock = arena_alloc(snap->arena, sizeof *sock);
+	const Pb__InetSock *m = msg->inet;
+
+	if (!m)
+		return message_missing("inet", err);
+	if ((m->family != AF_INET && m->family != AF_INET6) || !inet_type_fits(m))
+		return err_set(err, EBADMSG, "socket of family %u, type %u, protocol %u", m->family,
+			m->type, m->protocol);
+	if (!inet_state_fits(m))
+		return err_set(err, EBADMSG, "socket in state %u, which contradicts the rest of it",
+			m->state);
+	sock->family = (int)m->family;
+	sock->type = (int)m->type;
+	sock->protocol = (int)m->protocol;
+	sock->state = (enum inet_state)m->state;
+	sock->backlog = m->backlog;
+	sock->pending_error = m->pending_error;
+	ofd->priv = sock;
+	if (inet_addr_unpack(sock->family, m->local, &sock->local, err) < 0 ||
+	    inet_addr_unpack(sock->family, m->remote, &sock->remote, err) < 0 ||
+	    sockopt_unpack(snap, m->options, m->n_options, &sock->options, err) < 0)
+		return -err->code;
+	return inet_groups_unpack(snap->arena, m->groups, m->n_groups, sock, err);
+}
+
+static char *inet_describe(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
+{
+	const struct inet_sock *sock = ofd->priv;
+	char text[INET_SOCK_TEXT];
+
+	(void)snap;
+	inet_sock_text(sock, text);
+	switch (sock->state) {
+	case INET_LISTEN:
+		return arena_printf(arena, "%s, listens, backlog %u", text, sock->backlog);
+	case INET_CONNECTED:
+		return arena_printf(arena, "%s, connected", text);
+	case INET_RESET:
+		return arena_printf(arena, "%s, connection that was reset", text);
+	case INET_IDLE:
+		break;
+	}
+	return arena_printf(arena, "%s, %s", text, sock->local.set ? "bound" : "not bound");
+}
+
+const struct fd_kind fd_inet = {
+	.name = "inet",
+	.is = inet_is,
+	.check = inet_check,
+	.save = inet_save,
+	.pack = inet_pack,
+	.unpack = inet_unpack,
+	.make = inet_make,
+	.describe = inet_describe,
+};

@@ -1,0 +1,110 @@
+/*
+ * What an established connection comes back as with --tcp-close: one that its other end has reset. Reads
+ * give ECONNRESET, then end of file; writes give EPIPE; poll and epoll report it at once. The reset is a
+ * real one, by a short-lived listener on the loopback address, so no privilege is needed.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "images/fd/inet.h"
+
+enum { RESET_TIMEOUT_MS = 2000 };
+
+static void loopback_of(int family, bool mapped, struct sockaddr_storage *sa, socklen_t *len)
+{
+	struct sockaddr_in *v4 = (void *)sa;
+	struct sockaddr_in6 *v6 = (void *)sa;
+
+	memset(sa, 0, sizeof *sa);
+	sa->ss_family = (sa_family_t)family;
+	if (family == AF_INET) {
+		v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		*len = sizeof *v4;
+		return;
+	}
+	v6->sin6_addr = in6addr_loopback;
+	if (mapped)
+		memcpy(&v6->sin6_addr, "\0\0\0\0\0\0\0\0\0\0\377\377\177\0\0\1", 16);
+	*len = sizeof *v6;
+}
+
+static int reset_listen(int fd, int family, struct sockaddr_storage *sa, socklen_t *len, struct err *err)
+{
+	loopback_of(family, false, sa, len);
+	if (bind(fd, (struct sockaddr *)sa, *len) < 0) {
+		/* Switched off IPv6 has no ::1, but such sockets still reach 127.0.0.1. */
+		loopback_of(family, true, sa, len);
+		if (family == AF_INET || bind(fd, (struct sockaddr *)sa, *len) < 0)
+			return err_sys(err, "bind to the loopback address");
+	}
+	if (listen(fd, 1) < 0 || getsockname(fd, (struct sockaddr *)sa, len) < 0)
+		return err_sys(err, "listen on the loopback address");
+	return 0;
+}
+
+/* Others may connect to the port too: go on until it is ours. */
+static int reset_accept(int listener, int fd, struct err *err)
+{
+	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+	struct sockaddr_storage mine = { 0 }, theirs = { 0 };
+	socklen_t len = sizeof mine;
+
+	if (getsockname(fd, (struct sockaddr *)&mine, &len) < 0)
+		return err_sys(err, "getsockname");
+	for (;;) {
+		OWNED_FD end = -1;
+
+		memset(&theirs, 0, sizeof theirs);
+		len = sizeof theirs;
+		end = accept4(listener, (struct sockaddr *)&theirs, &len, SOCK_CLOEXEC);
+		if (end < 0)
+			return err_sys(err, "accept");
+		if (memcmp(&mine, &theirs, len))
+			continue;
+		if (setsockopt(end, SOL_SOCKET, SO_LINGER, &hard, sizeof hard) < 0)
+			return err_sys(err, "SO_LINGER");
+		return 0; /* closing sends the reset */
+	}
+}
+
+static int reset_arrived(int fd, bool pending_error, struct err *err)
+{
+	struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+	socklen_t len = sizeof(int);
+	int error;
+
+	if (poll(&p, 1, RESET_TIMEOUT_MS) < 0)
+		return err_sys(err, "poll");
+	if (!(p.revents & POLLERR))
+		return err_set(err, ETIMEDOUT, "the reset did not arrive");
+	if (!pending_error && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		return err_sys(err, "SO_ERROR");
+	return 0;
+}
+
+int inet_reset_make(const struct inet_sock *sock, int *out, struct err *err)
+{
+	/* The other end speaks plain TCP: an MPTCP connection would outlive the reset of its path. */
+	OWNED_FD listener = socket(sock->family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	OWNED_FD fd = socket(sock->family, SOCK_STREAM | SOCK_CLOEXEC, sock->protocol);
+	struct sockaddr_storage sa;
+	socklen_t len;
+
+	if (listener < 0 || fd < 0)
+		return err_sys(err, "socket");
+	if (reset_listen(listener, sock->family, &sa, &len, err) < 0)
+		return -err->code;
+	if (connect(fd, (struct sockaddr *)&sa, len) < 0)
+		return err_sys(err, "connect to the loopback address");
+	if (reset_accept(listener, fd, err) < 0 || reset_arrived(fd, sock->pending_error, err) < 0)
+		return err_wrap(err, "make a connection that was reset");
+	if (sockopt_make(fd, &sock->options, false, err) < 0 ||
+	    sockopt_make(fd, &sock->options, true, err) < 0)
+		return -err->code;
+	*out = take_fd(&fd);
+	return 0;
+}

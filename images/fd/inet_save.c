@@ -1,0 +1,263 @@
+/*
+ * A live internet socket -> struct inet_sock, by asking the local duplicate: TCP_INFO knows also sockets
+ * that are neither bound nor listening, which /proc/net does not show.
+ */
+#include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "images/fd/inet.h"
+#include "images/fd/kind.h"
+#include "images/fd/sockopt.h"
+
+/* include/net/tcp_states.h; netinet/tcp.h has them too, but clashes with linux/tcp.h. */
+enum { STATE_ESTABLISHED = 1, STATE_CLOSE = 7, STATE_LISTEN = 10 };
+
+/* ---- refusals by name ---------------------------------------------------------------------------------- */
+
+struct refused_socket {
+	int domain, type, protocol; /* -1: any */
+	const char *what, *remedy;
+};
+
+static const struct refused_socket refused_sockets[] = {
+	{ AF_INET, SOCK_RAW, -1, "a raw socket", "close it before the dump" },
+	{ AF_INET6, SOCK_RAW, -1, "a raw socket", "close it before the dump" },
+	{ AF_INET, SOCK_DGRAM, IPPROTO_ICMP, "an ICMP (ping) socket", "close it before the dump" },
+	{ AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6, "an ICMP (ping) socket", "close it before the dump" },
+	{ AF_INET, -1, IPPROTO_SCTP, "an SCTP socket", "use TCP while the program is to be dumped" },
+	{ AF_INET6, -1, IPPROTO_SCTP, "an SCTP socket", "use TCP while the program is to be dumped" },
+	{ AF_INET, -1, IPPROTO_DCCP, "a DCCP socket", "close it before the dump" },
+	{ AF_INET6, -1, IPPROTO_DCCP, "a DCCP socket", "close it before the dump" },
+	{ AF_PACKET, -1, -1, "a packet socket (capturing)", "stop capturing before the dump" },
+	{ AF_VSOCK, -1, -1, "a vsock socket (to a virtual machine or its host)",
+	  "close it before the dump" },
+	{ AF_ALG, -1, -1, "a socket of the kernel's crypto API (AF_ALG)",
+	  "let the program use a crypto library instead, or close it before the dump" },
+	{ AF_BLUETOOTH, -1, -1, "a Bluetooth socket", "close it before the dump" },
+	{ AF_CAN, -1, -1, "a CAN bus socket", "close it before the dump" },
+	{ AF_TIPC, -1, -1, "a TIPC socket", "close it before the dump" },
+	{ AF_SMC, -1, -1, "an SMC socket", "run the program without smc_run" },
+	{ AF_XDP, -1, -1, "an XDP socket", "close it before the dump" },
+	{ AF_RDS, -1, -1, "an RDS socket", "close it before the dump" },
+	{ AF_KEY, -1, -1, "a PF_KEY (IPsec) socket", "close it before the dump" },
+};
+
+static bool refused_matches(const struct refused_socket *r, const struct sockopt_who *who)
+{
+	return r->domain == who->domain && (r->type < 0 || r->type == who->type) &&
+		(r->protocol < 0 || r->protocol == who->protocol);
+}
+
+static int kind_check(const struct sockopt_who *who, struct err *err)
+{
+	for (size_t i = 0; i < sizeof refused_sockets / sizeof *refused_sockets; i++) {
+		const struct refused_socket *r = &refused_sockets[i];
+
+		if (!refused_matches(r, who))
+			continue;
+		err_set(err, ENOTSUP, "this is %s, which cannot be dumped", r->what);
+		return err_hint(err, "%s", r->remedy);
+	}
+	if ((who->domain != AF_INET && who->domain != AF_INET6) || !inet_protocol_name(who->protocol)) {
+		err_set(err, ENOTSUP, "a socket of family %d, type %d, protocol %d cannot be dumped",
+			who->domain, who->type, who->protocol);
+		return err_hint(err, "close it before the dump");
+	}
+	return 0;
+}
+
+/* ---- state ------------------------------------------------------------------------------------------------ */
+
+struct inet_live {
+	struct inet_sock *sock;
+	uint8_t state;
+	uint32_t waiting; /* connections to accept */
+	short events;     /* poll(2): nothing of it is consumed, unlike SO_ERROR */
+};
+
+static int live_addrs(int fd, struct inet_sock *sock, struct err *err)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof sa;
+
+	if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
+		return err_sys(err, "address of a socket");
+	inet_addr_from(&sa, &sock->local);
+	len = sizeof sa;
+	if (getpeername(fd, (struct sockaddr *)&sa, &len) == 0)
+		inet_addr_from(&sa, &sock->remote);
+	else if (errno != ENOTCONN)
+		return err_sys(err, "peer of a socket");
+	return 0;
+}
+
+static int live_state(int fd, struct inet_live *live, struct err *err)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN | POLLPRI | POLLRDHUP };
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof info;
+
+	if (poll(&p, 1, 0) < 0)
+		return err_sys(err, "poll a socket");
+	live->events = p.revents;
+	if (live->sock->type != SOCK_STREAM)
+		return 0;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return err_sys(err, "TCP_INFO");
+	live->state = info.tcpi_state;
+	if (info.tcpi_state == STATE_LISTEN) {
+		/* Of a listening socket these hold the accept queue and its limit. */
+		live->waiting = info.tcpi_unacked;
+		live->sock->backlog = info.tcpi_sacked;
+	}
+	return 0;
+}
+
+static int inet_live(int fd, struct inet_live *live, struct err *err)
+{
+	struct sockopt_who who;
+
+	if (sockopt_who_of(fd, &who, err) < 0 || kind_check(&who, err) < 0)
+		return -err->code;
+	live->sock->family = who.domain;
+	live->sock->type = who.type;
+	live->sock->protocol = who.protocol;
+	if (live_addrs(fd, live->sock, err) < 0)
+		return -err->code;
+	return live_state(fd, live, err);
+}
+
+/* ---- what stands against it ---------------------------------------------------------------------------------- */
+
+static int refuse_or_drop(const struct fd_seen *seen, struct err *err)
+{
+	if (!seen->dump->opts || !seen->dump->opts->tcp_close)
+		return -err->code;
+	log_warn("%s: dropped (--tcp-close)", err->msg);
+	return 0;
+}
+
+static int connection_check(const struct fd_seen *seen, const struct inet_live *live, struct err *err)
+{
+	char text[INET_SOCK_TEXT];
+
+	if (live->sock->type != SOCK_STREAM || live->state == STATE_LISTEN ||
+	    live->state == STATE_CLOSE || (seen->dump->opts && seen->dump->opts->tcp_close))
+		return 0;
+	err_set(err, ENOTSUP, "connection %s %s, and its other end is not part of the dump",
+		inet_sock_text(live->sock, text),
+		live->state == STATE_ESTABLISHED ? "is established" : "is not closed yet");
+	return err_hint(err, "close it before the dump, or use --tcp-close: it comes back as a "
+		"connection that was reset");
+}
+
+static int stream_queue_check(const struct fd_seen *seen, const struct inet_live *live, struct err *err)
+{
+	char text[INET_SOCK_TEXT];
+	int bytes = 0;
+
+	inet_sock_text(live->sock, text);
+	if (live->waiting) {
+		err_set(err, ENOTSUP, "%u connections to %s wait to be accepted", live->waiting, text);
+		err_hint(err, "let the program accept them, or drop them with --tcp-close");
+		return refuse_or_drop(seen, err);
+	}
+	if (live->state == STATE_CLOSE && ioctl(seen->fd, FIONREAD, &bytes) == 0 && bytes > 0) {
+		err_set(err, ENOTSUP, "%s was reset and still has %d bytes to read", text, bytes);
+		err_hint(err, "let the program read them, or drop them with --tcp-close");
+		return refuse_or_drop(seen, err);
+	}
+	return 0;
+}
+
+/*
+ * Datagrams could be read without taking them, but not put back with their senders' addresses. Corked ones
+ * (UDP_CORK) only show as memory in use.
+ */
+static int dgram_queue_check(const struct fd_seen *seen, const struct inet_live *live, struct err *err)
+{
+	int corked = sockopt_int(&live->sock->options, IPPROTO_UDP, 1 /* UDP_CORK */, 0), bytes = 0;
+	char text[INET_SOCK_TEXT];
+
+	inet_sock_text(live->sock, text);
+	if (live->events & (POLLRDHUP | POLLHUP)) {
+		err_set(err, ENOTSUP, "%s is shut down (shutdown(2))", text);
+		return err_hint(err, "let the program close it before the dump");
+	}
+	if (corked && ioctl(seen->fd, TIOCOUTQ, &bytes) == 0 && bytes > 0) {
+		err_set(err, ENOTSUP, "%s holds back a datagram (UDP_CORK)", text);
+		err_hint(err, "let the program send it, or drop it with --tcp-close");
+		return refuse_or_drop(seen, err);
+	}
+	if (live->events & (POLLIN | POLLPRI)) {
+		err_set(err, ENOTSUP, "%s has datagrams that were not read yet", text);
+		err_hint(err, "let the program read them, or drop them with --tcp-close");
+		return refuse_or_drop(seen, err);
+	}
+	if (live->events & POLLERR) {
+		err_set(err, ENOTSUP, "%s has an error that was not read yet (ICMP, SO_ERROR)", text);
+		err_hint(err, "let the program read it, or drop it with --tcp-close");
+		return refuse_or_drop(seen, err);
+	}
+	return 0;
+}
+
+int inet_check(const struct fd_seen *seen, struct err *err)
+{
+	struct inet_sock sock = { 0 };
+	struct inet_live live = { .sock = &sock };
+
+	if (inet_live(seen->fd, &live, err) < 0)
+		return -err->code;
+	return connection_check(seen, &live, err);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------ */
+
+/*
+ * A connection that ended shows as TCP_CLOSE like a socket that never had one, but has both directions shut
+ * down. An error that was not fetched yet comes back as ECONNRESET whatever it was.
+ */
+static void inet_set_state(struct inet_sock *sock, const struct inet_live *live)
+{
+	if (sock->type == SOCK_DGRAM) {
+		sock->state = sock->remote.set ? INET_CONNECTED : INET_IDLE;
+		return;
+	}
+	if (live->state == STATE_LISTEN)
+		sock->state = INET_LISTEN;
+	else if (live->state == STATE_CLOSE)
+		sock->state = live->events & POLLRDHUP ? INET_RESET : INET_IDLE;
+	else
+		sock->state = INET_RESET;
+	sock->pending_error = sock->state == INET_RESET &&
+		(live->state != STATE_CLOSE || live->events & POLLERR);
+}
+
+int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err *err)
+{
+	struct inet_live live = { .sock = out };
+	struct sockopt_who who;
+
+	memset(out, 0, sizeof *out);
+	if (inet_live(seen->fd, &live, err) < 0 || connection_check(seen, &live, err) < 0)
+		return -err->code;
+	inet_set_state(out, &live);
+	who = (struct sockopt_who){ out->family, out->type, out->protocol,
+		.listening = out->state == INET_LISTEN,
+		.connected = out->state == INET_CONNECTED || out->state == INET_RESET };
+	if (sockopt_save(seen->dump, seen->fd, &who, &out->options, err) < 0)
+		return -err->code;
+	if (out->type == SOCK_STREAM)
+		return stream_queue_check(seen, &live, err);
+	if (dgram_queue_check(seen, &live, err) < 0)
+		return -err->code;
+	return inet_groups_save(seen->dump->snap->arena, seen->fd, out, err);
+}

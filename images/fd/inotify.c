@@ -1,0 +1,304 @@
+/*
+ * inotify(7). fdinfo shows the watches, by inode; which path that is, inode_path.c finds out. Watch
+ * descriptors are given out in a row, so numbers in between are used up to get the recorded ones.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "images/fd/inode_path.h"
+#include "images/fd/kinds.h"
+#include "images/fd/message.h"
+
+/* A watch descriptor costs two system calls for every number skipped: this is a third of a second. */
+enum { WD_MOST = 200000 };
+/* Each number skipped leaves an event (IN_IGNORED); the kernel's queue has 16384 places at first. */
+enum { DRAIN_EVERY = 1024 };
+
+struct watch {
+	int32_t wd;
+	uint32_t mask;
+	char *path;
+};
+
+struct inotify_priv {
+	struct watch *watches; /* ascending wd */
+	size_t nr_watches;
+};
+
+static bool inotify_is(const struct fd_seen *seen)
+{
+	return !strcmp(seen->link, "anon_inode:inotify");
+}
+
+/* ---- alive -> record ------------------------------------------------------------------------------------ */
+
+static bool word_hex(struct text *t, const char *word, uint64_t *value)
+{
+	text_blanks(t);
+	return text_word(t, word) && text_hex(t, value);
+}
+
+/* "wd:1 ino:3c51a sdev:fe00000 mask:102 ignored_mask:0 fhandle-bytes:8 fhandle-type:1 f_handle:1ac5..." */
+static bool watch_read(struct text t, struct watch *watch, struct inode_path *inode)
+{
+	uint64_t wd, dev, mask, ignored, bytes, type;
+
+	if (!word_hex(&t, "wd:", &wd) || wd > INT_MAX || !word_hex(&t, "ino:", &inode->ino) ||
+	    !word_hex(&t, "sdev:", &dev) || !word_hex(&t, "mask:", &mask) ||
+	    !word_hex(&t, "ignored_mask:", &ignored))
+		return false;
+	watch->wd = (int32_t)wd;
+	watch->mask = (uint32_t)mask;
+	/* The kernel's own form of a device number has 20 bits of minor. */
+	inode->dev = makedev((unsigned)(dev >> 20), (unsigned)(dev & 0xfffff));
+	/* Not there for file systems without handles. */
+	if (word_hex(&t, "fhandle-bytes:", &bytes) && word_hex(&t, "fhandle-type:", &type)) {
+		text_blanks(&t);
+		if (text_word(&t, "f_handle:") && strspn(t.at, "0123456789abcdef") >= 2 * bytes) {
+			inode->handle = t.at;
+			inode->nr_handle = (uint32_t)bytes;
+			inode->handle_type = (uint32_t)type;
+		}
+	}
+	return true;
+}
+
+struct watches {
+	struct watch *array;
+	struct inode_path *inodes;
+	size_t nr, cap, cap_inodes;
+};
+
+static int watches_read(const struct fd_seen *seen, struct watches *w, struct err *err)
+{
+	struct arena *arena = seen->dump->snap->arena;
+	struct text t = { seen->fdinfo };
+	const char *line;
+	size_t len;
+
+	while (text_line(&t, &line, &len)) {
+		struct text at = { line };
+
+		if (!text_word(&at, "inotify "))
+			continue;
+		w->array = arena_grow(arena, w->array, w->nr, &w->cap, sizeof *w->array);
+		w->inodes = arena_grow(arena, w->inodes, w->nr, &w->cap_inodes, sizeof *w->inodes);
+		w->inodes[w->nr] = (struct inode_path){ 0 };
+		if (!watch_read(at, &w->array[w->nr], &w->inodes[w->nr]))
+			return err_set(err, EPROTO, "inotify: cannot read \"%.*s\" in fdinfo", (int)len, line);
+		w->nr++;
+	}
+	return 0;
+}
+
+static int watch_refused(const struct fd_seen *seen, const struct watch *watch,
+	const struct inode_path *inode, struct err *err)
+{
+	char name[256];
+
+	fd_seen_name(seen, name, sizeof name);
+	if (watch->wd > WD_MOST) {
+		err_set(err, ENOTSUP, "%s: watch descriptor %d is too high to be reached again (most: %d)",
+			name, watch->wd, WD_MOST);
+		return err_hint(err, "let the program keep its watches instead of adding them again and again");
+	}
+	err_set(err, ENOTSUP, "%s watches inode %llu of device %u:%u, and no path of it could be found", name,
+		(unsigned long long)inode->ino, major(inode->dev), minor(inode->dev));
+	return err_hint(err, geteuid() ? "run snapctl as root (CAP_DAC_READ_SEARCH), who may ask by file handle"
+		: "the file may be deleted, or in another mount namespace: let the program remove the watch");
+}
+
+static int queue_check(const struct fd_seen *seen, struct err *err)
+{
+	int queued = 0;
+	char name[256];
+
+	if (ioctl(seen->fd, FIONREAD, &queued) < 0)
+		return err_sys(err, "FIONREAD");
+	if (queued == 0)
+		return 0;
+	err_set(err, ENOTSUP, "%s: events wait to be read, and cannot be put back once they are taken",
+		fd_seen_name(seen, name, sizeof name));
+	return err_hint(err, "try again when the program has read them");
+}
+
+static int watch_compare(const void *a, const void *b)
+{
+	const struct watch *x = a, *y = b;
+
+	return x->wd < y->wd ? -1 : x->wd > y->wd;
+}
+
+static int inotify_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
+{
+	if (queue_check(seen, err) < 0)
+		return -err->code;
+	ofd->priv = arena_alloc(seen->dump->snap->arena, sizeof(struct inotify_priv));
+	return 0;
+}
+
+/* When all files of the dump are known, since the search begins at them. */
+static int inotify_save_link(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
+{
+	struct inotify_priv *priv = ofd->priv;
+	struct watches w = { 0 };
+
+	if (watches_read(seen, &w, err) < 0)
+		return -err->code;
+	inode_paths_find(seen->dump->snap, w.inodes, w.nr);
+	for (size_t i = 0; i < w.nr; i++) {
+		w.array[i].path = w.inodes[i].path;
+		if (!w.array[i].path || w.array[i].wd > WD_MOST)
+			return watch_refused(seen, &w.array[i], &w.inodes[i], err);
+	}
+	if (w.nr)
+		qsort(w.array, w.nr, sizeof *w.array, watch_compare);
+	priv->watches = w.array;
+	priv->nr_watches = w.nr;
+	return 0;
+}
+
+/* ---- record <-> message --------------------------------------------------------------------------------- */
+
+static int inotify_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg,
+	struct err *err)
+{
+	const struct inotify_priv *priv = ofd->priv;
+	Pb__InotifyWatch *watches = arena_array(snap->arena, priv->nr_watches, sizeof *watches);
+	Pb__InotifyFd *m = arena_alloc(snap->arena, sizeof *m);
+
+	(void)err;
+	pb__inotify_fd__init(m);
+	m->n_watches = priv->nr_watches;
+	m->watches = arena_array(snap->arena, priv->nr_watches, sizeof *m->watches);
+	for (size_t i = 0; i < priv->nr_watches; i++) {
+		pb__inotify_watch__init(&watches[i]);
+		watches[i].has_wd = watches[i].has_path = watches[i].has_mask = true;
+		watches[i].wd = priv->watches[i].wd;
+		watches[i].path = message_path(priv->watches[i].path);
+		watches[i].mask = priv->watches[i].mask;
+		m->watches[i] = &watches[i];
+	}
+	msg->inotify = m;
+	return 0;
+}
+
+static int inotify_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
+{
+	struct inotify_priv *priv = arena_alloc(snap->arena, sizeof *priv);
+	const Pb__InotifyFd *m = msg->inotify;
+	int32_t last = 0;
+
+	if (!m)
+		return message_missing("inotify", err);
+	priv->nr_watches = m->n_watches;
+	priv->watches = arena_array(snap->arena, m->n_watches, sizeof *priv->watches);
+	for (size_t i = 0; i < m->n_watches; i++) {
+		struct watch *watch = &priv->watches[i];
+
+		watch->wd = m->watches[i]->wd;
+		watch->mask = m->watches[i]->mask;
+		if (watch->wd <= last || watch->wd > WD_MOST)
+			return err_set(err, EBADMSG, "inotify: watch descriptor %d after %d", watch->wd, last);
+		if (message_path_read(snap, &m->watches[i]->path, "inotify", &watch->path, err) < 0)
+			return -err->code;
+		last = watch->wd;
+	}
+	ofd->priv = priv;
+	return 0;
+}
+
+/* ---- record -> alive ------------------------------------------------------------------------------------ */
+
+/* Throw away the IN_IGNORED of watches that were only there for their number. */
+static int drain(int fd, struct err *err)
+{
+	char events[16 * 1024];
+	int queued = 0;
+
+	while (ioctl(fd, FIONREAD, &queued) == 0 && queued > 0)
+		if (read(fd, events, sizeof events) < 0)
+			return err_sys(err, "inotify: read");
+	return 0;
+}
+
+static int watch_failed(const struct watch *watch, struct err *err)
+{
+	err_sys(err, "inotify: watch %s", watch->path);
+	if (err->code == ENOSPC)
+		err_hint(err, "raise fs.inotify.max_user_watches (sysctl)");
+	return -err->code;
+}
+
+/* last: the highest number that is in use. */
+static int watch_make(int fd, const struct watch *watch, int32_t last, struct err *err)
+{
+	for (int skipped = 0;; skipped++) {
+		int wd = inotify_add_watch(fd, watch->path, watch->mask | IN_DONT_FOLLOW);
+
+		if (wd < 0)
+			return watch_failed(watch, err);
+		if (wd == watch->wd)
+			return skipped ? drain(fd, err) : 0;
+		/* The same inode again gives the old number. */
+		if (wd <= last || wd > watch->wd)
+			return err_set(err, EEXIST, "inotify: %s is watched already, by another name or number",
+				watch->path);
+		if (inotify_rm_watch(fd, wd) < 0)
+			return err_sys(err, "inotify: remove watch %d", wd);
+		if (skipped % DRAIN_EVERY == DRAIN_EVERY - 1 && drain(fd, err) < 0)
+			return -err->code;
+	}
+}
+
+static int inotify_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
+{
+	const struct inotify_priv *priv = ofd->priv;
+	OWNED_FD fresh = inotify_init1(IN_CLOEXEC | (int)(ofd->flags & IN_NONBLOCK));
+
+	(void)m;
+	if (fresh < 0) {
+		err_sys(err, "inotify_init");
+		if (err->code == EMFILE)
+			err_hint(err, "raise fs.inotify.max_user_instances (sysctl)");
+		return -err->code;
+	}
+	for (size_t i = 0; i < priv->nr_watches; i++)
+		if (watch_make(fresh, &priv->watches[i], i ? priv->watches[i - 1].wd : 0, err) < 0)
+			return -err->code;
+	*fd = take_fd(&fresh);
+	return 0;
+}
+
+static char *inotify_describe(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
+{
+	const struct inotify_priv *priv = ofd->priv;
+
+	(void)snap;
+	if (priv->nr_watches == 0)
+		return arena_strdup(arena, "watches nothing");
+	if (priv->nr_watches == 1)
+		return arena_printf(arena, "watches %s", priv->watches[0].path);
+	return arena_printf(arena, "watches %s and %zu more", priv->watches[0].path, priv->nr_watches - 1);
+}
+
+const struct fd_kind fd_inotify = {
+	.name = "inotify",
+	.is = inotify_is,
+	.save = inotify_save,
+	.save_link = inotify_save_link,
+	.pack = inotify_pack,
+	.unpack = inotify_unpack,
+	.make = inotify_make,
+	.describe = inotify_describe,
+};

@@ -1,0 +1,318 @@
+/*
+ * Descriptors of something that has a path: regular files and directories, and with O_PATH anything. Which
+ * file it is, whether it may have changed, and what a deleted one held is the business of the file
+ * table (file_of, open_file). Files of kernel file systems are opened again by their path; those below
+ * /proc/PID by the path of the new process.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "images/fd/common.h"
+#include "images/fd/kinds.h"
+#include "images/fd/message.h"
+
+/* ipc/mqueue.c; not in linux/magic.h. */
+enum { MQUEUE_MAGIC = 0x19800202 };
+/* The bit of O_TMPFILE that is not O_DIRECTORY; fcntl.h has it under a name of libc's own. */
+enum { TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY };
+
+struct reg_priv {
+	uint32_t file;  /* ID_NONE for kernel files, which have ... */
+	char *path;     /* ... the whole path, or what follows /proc/PID */
+	int32_t pid;    /* of that, as the target sees it; else 0 */
+};
+
+static long fs_of(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) < 0 ? 0 : (long)fs.f_type;
+}
+
+/* Regular for stat(2), but nothing that could be opened by a path. */
+static bool is_internal(const struct fd_seen *seen)
+{
+	static const char *const links[] = {
+		"/memfd:", "/dmabuf:", "/anon_hugepage", "/SYSV", "/dev/zero (deleted)",
+	};
+	long fs = fs_of(seen->fd);
+
+	if (fs == MQUEUE_MAGIC || fs == NSFS_MAGIC || fs == SECRETMEM_MAGIC)
+		return true;
+	for (size_t i = 0; seen->st.st_nlink == 0 && i < sizeof links / sizeof *links; i++)
+		if (text_starts(seen->link, links[i]))
+			return true;
+	return text_starts(seen->link, "/dmabuf:");
+}
+
+static bool reg_is(const struct fd_seen *seen)
+{
+	if (seen->link[0] != '/' || is_internal(seen))
+		return false;
+	return S_ISREG(seen->st.st_mode) || S_ISDIR(seen->st.st_mode) ||
+		fcntl(seen->fd, F_GETFL) & O_PATH;
+}
+
+/* ---- kernel files --------------------------------------------------------------------------------------- */
+
+static bool is_kernel_file(const struct fd_seen *seen)
+{
+	static const long magics[] = {
+		PROC_SUPER_MAGIC, SYSFS_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC,
+		CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, SELINUX_MAGIC, EFIVARFS_MAGIC,
+		BINFMTFS_MAGIC, BPF_FS_MAGIC,
+	};
+	long fs = fs_of(seen->fd);
+
+	for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
+		if (fs == magics[i])
+			return true;
+	return false;
+}
+
+/* "/proc/42/rest" -> 42 and "/rest"; 0 for every other path. */
+static int32_t proc_pid(const char *path, const char **rest)
+{
+	struct text t = { path };
+	uint64_t pid;
+
+	if (!text_word(&t, "/proc/") || !text_dec(&t, &pid) || (*t.at != '/' && *t.at) ||
+	    pid > INT32_MAX)
+		return 0;
+	*rest = t.at;
+	return (int32_t)pid;
+}
+
+/* The thread of "/task/TID/..."; 0 where the path does not lead there. */
+static int32_t task_tid(const char *rest, const char **behind)
+{
+	struct text t = { rest };
+	uint64_t tid;
+
+	if (!text_word(&t, "/task/") || !text_dec(&t, &tid) || tid > INT32_MAX)
+		return 0;
+	*behind = t.at;
+	return (int32_t)tid;
+}
+
+/* These show the memory the process had when they were opened, and that is not yet the target's. */
+static bool bound_to_memory(const char *rest)
+{
+	static const char *const names[] = {
+		"maps", "smaps", "smaps_rollup", "numa_maps", "mem", "environ", "auxv", "pagemap",
+	};
+	const char *name = strrchr(rest, '/');
+
+	for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)
+		if (!strcmp(name + 1, names[i]))
+			return true;
+	return false;
+}
+
+static int proc_file_check(const struct fd_seen *seen, const char *name, struct err *err)
+{
+	const char *rest = "", *behind;
+	int32_t pid = proc_pid(seen->link, &rest);
+	int32_t tid = pid ? task_tid(rest, &behind) : 0;
+
+	if (!pid)
+		return 0;
+	if (pid != seen->pid && !snap_has_id(seen->dump->snap, pid))
+		err_set(err, ENOTSUP, "%s belongs to process %d, which is not part of the dump", name, pid);
+	else if (tid && tid != pid)
+		err_set(err, ENOTSUP, "%s belongs to thread %d, which does not exist yet when descriptors "
+			"are made again", name, tid);
+	else if (!(fcntl(seen->fd, F_GETFL) & O_PATH) && bound_to_memory(rest))
+		err_set(err, ENOTSUP, "%s is bound to the memory that the process had when it was opened",
+			name);
+	else
+		return 0;
+	return err_hint(err, "let the program close it after use");
+}
+
+/* ---- alive -> record ------------------------------------------------------------------------------------ */
+
+/* Does the path lead to it, seen from here? */
+static bool path_leads_here(const struct fd_seen *seen)
+{
+	struct stat st;
+
+	return lstat(seen->link, &st) == 0 && st.st_dev == seen->st.st_dev &&
+		st.st_ino == seen->st.st_ino;
+}
+
+static int path_check(const struct fd_seen *seen, const char *name, struct err *err)
+{
+	if (path_leads_here(seen))
+		return 0;
+	if (!text_ends(seen->link, " (deleted)")) {
+		err_set(err, ENOTSUP, "%s: its path leads to something else or nothing, seen from here", name);
+		return err_hint(err, "run snapctl in the mount namespace and root directory of the program; "
+			"if something was mounted over the file, unmount that");
+	}
+	if (S_ISREG(seen->st.st_mode) && !is_kernel_file(seen))
+		return 0;
+	err_set(err, ENOTSUP, "%s is %s that has been removed", name,
+		S_ISDIR(seen->st.st_mode) ? "a directory" : "something");
+	return err_hint(err, "let the program close it");
+}
+
+static int reg_check(const struct fd_seen *seen, struct err *err)
+{
+	char name[256];
+
+	fd_seen_name(seen, name, sizeof name);
+	if (is_kernel_file(seen) && proc_file_check(seen, name, err) < 0)
+		return -err->code;
+	return path_check(seen, name, err);
+}
+
+static int reg_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
+{
+	struct fd_dump *d = seen->dump;
+	struct reg_priv *priv = arena_alloc(d->snap->arena, sizeof *priv);
+	const char *rest = seen->link;
+
+	if (reg_check(seen, err) < 0)
+		return -err->code;
+	priv->file = ID_NONE;
+	if (is_kernel_file(seen)) {
+		priv->pid = proc_pid(seen->link, &rest);
+		priv->path = arena_strdup(d->snap->arena, rest);
+	} else if (d->file_of(d, seen->pid, seen->fd, seen->link, &priv->file, err) < 0) {
+		return -err->code;
+	}
+	ofd->priv = priv;
+	return 0;
+}
+
+/* ---- record <-> message --------------------------------------------------------------------------------- */
+
+static int reg_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
+{
+	const struct reg_priv *priv = ofd->priv;
+	Pb__RegFd *m = arena_alloc(snap->arena, sizeof *m);
+
+	(void)err;
+	pb__reg_fd__init(m);
+	m->has_file = priv->file != ID_NONE;
+	m->file = priv->file;
+	if (priv->path) {
+		m->has_path = true;
+		m->path = message_path(priv->path);
+		m->has_pid = priv->pid != 0;
+		m->pid = priv->pid;
+	}
+	msg->reg = m;
+	return 0;
+}
+
+static int kernel_file_unpack(struct snap *snap, const Pb__RegFd *m, struct reg_priv *priv,
+	struct err *err)
+{
+	priv->pid = m->has_pid ? m->pid : 0;
+	if (priv->pid && !snap_has_id(snap, priv->pid))
+		return err_set(err, EBADMSG, "reg: there is no process %d", priv->pid);
+	/* "/proc/42" itself leaves nothing behind the number. */
+	if (priv->pid && m->path.len == 0) {
+		priv->path = arena_strdup(snap->arena, "");
+		return 0;
+	}
+	return message_path_read(snap, &m->path, "reg", &priv->path, err);
+}
+
+static int reg_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
+{
+	struct reg_priv *priv = arena_alloc(snap->arena, sizeof *priv);
+	const Pb__RegFd *m = msg->reg;
+
+	if (!m || m->has_file == m->has_path)
+		return message_missing("reg", err);
+	priv->file = m->has_file ? m->file : ID_NONE;
+	if (m->has_file && message_id_check(m->file, snap->nr_files, "reg: file", err) < 0)
+		return -err->code;
+	if (m->has_path && kernel_file_unpack(snap, m, priv, err) < 0)
+		return -err->code;
+	ofd->priv = priv;
+	return 0;
+}
+
+/* ---- record -> alive ------------------------------------------------------------------------------------ */
+
+static int kernel_file_path(const struct fd_make *m, const struct reg_priv *priv, char path[PATH_MAX],
+	struct err *err)
+{
+	pid_t pid = priv->pid ? m->pid_of(m, priv->pid) : 0;
+	const char *behind;
+	int len;
+
+	if (priv->pid && pid <= 0)
+		return err_set(err, ESRCH, "no process stands for %d", priv->pid);
+	if (!priv->pid)
+		len = snprintf(path, PATH_MAX, "%s", priv->path);
+	else if (task_tid(priv->path, &behind))
+		len = snprintf(path, PATH_MAX, "/proc/%d/task/%d%s", pid, pid, behind);
+	else
+		len = snprintf(path, PATH_MAX, "/proc/%d%s", pid, priv->path);
+	return len < PATH_MAX ? 0 : err_set(err, ENAMETOOLONG, "%s", priv->path);
+}
+
+/* F_GETFL has what open(2) was given, less O_CREAT, O_EXCL, O_NOCTTY and O_TRUNC. */
+static int open_flags(const struct snap_ofd *ofd)
+{
+	uint32_t flags = ofd->flags & ~(uint32_t)(O_ASYNC | O_CREAT | O_EXCL | O_TRUNC);
+
+	/* A file that was made by O_TMPFILE is opened again as the file it is. */
+	if (flags & TMPFILE_BIT)
+		flags &= ~(uint32_t)O_TMPFILE;
+	return (int)(flags | O_CLOEXEC);
+}
+
+static int reg_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
+{
+	const struct reg_priv *priv = ofd->priv;
+	char path[PATH_MAX];
+	int fresh;
+
+	if (priv->file != ID_NONE)
+		return m->open_file(m, priv->file, open_flags(ofd), fd, err);
+	if (kernel_file_path(m, priv, path, err) < 0)
+		return -err->code;
+	fresh = open(path, open_flags(ofd) | O_NOCTTY);
+	if (fresh < 0)
+		return err_sys(err, "open %s", path);
+	*fd = fresh;
+	return 0;
+}
+
+static char *reg_describe(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
+{
+	const struct reg_priv *priv = ofd->priv;
+
+	if (ofd->flags & O_PATH)
+		return arena_strdup(arena, "O_PATH");
+	if (priv->file != ID_NONE && snap->files[priv->file].deleted)
+		return arena_printf(arena, "at %llu, deleted", (unsigned long long)ofd->offset);
+	return arena_printf(arena, "at %llu", (unsigned long long)ofd->offset);
+}
+
+const struct fd_kind fd_reg = {
+	.name = "reg",
+	.is = reg_is,
+	.check = reg_check,
+	.save = reg_save,
+	.pack = reg_pack,
+	.unpack = reg_unpack,
+	.make = reg_make,
+	.describe = reg_describe,
+};

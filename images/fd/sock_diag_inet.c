@@ -1,0 +1,169 @@
+/* Who stands in the way of a bind: sock_diag about ports, /proc about processes; see sock_diag.h. */
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "images/fd/sock_diag.h"
+#include "images/fd/sock_diag_nl.h"
+
+enum { TCP_FIN_WAIT2_STATE = 5, TCP_TIME_WAIT_STATE = 6 }; /* include/net/tcp_states.h */
+
+/* ---- ports ------------------------------------------------------------------------------------------ */
+
+struct waiting {
+	struct inet_diag_req_v2 reqs[64];
+	unsigned nr;
+};
+
+struct port_search {
+	uint16_t port;
+	uint8_t protocol;
+	struct diag_port *found;
+	struct waiting *waiting; /* collect them too, or NULL */
+};
+
+static void port_waiting(const struct inet_diag_msg *msg, struct port_search *s)
+{
+	struct waiting *w = s->waiting;
+
+	s->found->nr_waiting++;
+	if (!w || w->nr == sizeof w->reqs / sizeof *w->reqs)
+		return;
+	w->reqs[w->nr++] = (struct inet_diag_req_v2){
+		.sdiag_family = msg->idiag_family,
+		.sdiag_protocol = s->protocol,
+		.idiag_states = UINT32_MAX,
+		.id = msg->id,
+	};
+}
+
+static void port_answer(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *msg = NLMSG_DATA(h);
+	struct port_search *s = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof *msg) || ntohs(msg->id.idiag_sport) != s->port)
+		return;
+	if (msg->idiag_inode)
+		s->found->ino = msg->idiag_inode;
+	else if (msg->idiag_state == TCP_TIME_WAIT_STATE || msg->idiag_state == TCP_FIN_WAIT2_STATE)
+		port_waiting(msg, s);
+}
+
+static int port_search(int protocol, uint16_t port, struct diag_port *out, struct waiting *waiting,
+		       struct err *err)
+{
+	struct port_search s = { port, (uint8_t)protocol, out, waiting };
+	static const int families[] = { AF_INET, AF_INET6 };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct inet_diag_req_v2 req = {
+			.sdiag_family = (uint8_t)families[i],
+			.sdiag_protocol = (uint8_t)protocol,
+			.idiag_states = UINT32_MAX,
+			.id.idiag_sport = htons(port),
+		};
+
+		if (diag_ask(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &req, sizeof req, port_answer, &s,
+			    err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+int sock_diag_port(int protocol, uint16_t port, struct diag_port *out, struct err *err)
+{
+	struct diag_port found = { 0 };
+
+	if (port_search(protocol, port, &found, NULL, err) < 0)
+		return -err->code;
+	*out = found;
+	return 0;
+}
+
+static void ignore_answer(const struct nlmsghdr *h, void *arg)
+{
+	(void)h;
+	(void)arg;
+}
+
+unsigned sock_diag_end_waiting(int protocol, uint16_t port)
+{
+	struct waiting waiting = { .nr = 0 };
+	struct diag_port found = { 0 };
+	struct err err;
+	unsigned ended = 0;
+
+	if (port_search(protocol, port, &found, &waiting, &err) < 0)
+		return 0;
+	for (unsigned i = 0; i < waiting.nr; i++)
+		if (diag_ask(SOCK_DESTROY, NLM_F_ACK, &waiting.reqs[i], sizeof waiting.reqs[i],
+			    ignore_answer, NULL, &err) == 0)
+			ended++;
+	return ended;
+}
+
+/* ---- processes ------------------------------------------------------------------------------------------ */
+
+static bool process_holds(const char *pid, const char *wanted)
+{
+	char path[300], link[64];
+	struct dirent *e;
+	bool found = false;
+	DIR *dir;
+
+	snprintf(path, sizeof path, "/proc/%s/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return false;
+	while (!found && (e = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), e->d_name, link, sizeof link - 1);
+
+		link[n > 0 ? n : 0] = '\0';
+		found = !strcmp(link, wanted);
+	}
+	closedir(dir);
+	return found;
+}
+
+static void process_name(const char *pid, char *text, size_t len)
+{
+	char path[300], comm[64] = "";
+	OWNED_FD fd = -1;
+	ssize_t n;
+
+	snprintf(path, sizeof path, "/proc/%s/comm", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, comm, sizeof comm - 1);
+	comm[n > 0 ? n - 1 : 0] = '\0'; /* without the newline */
+	snprintf(text, len, "process %s (%s)", pid, comm);
+}
+
+bool sock_diag_owner(uint32_t ino, char *text, size_t len)
+{
+	DIR *proc = opendir("/proc");
+	bool found = false;
+	struct dirent *e;
+	char wanted[64];
+
+	if (!proc)
+		return false;
+	snprintf(wanted, sizeof wanted, "socket:[%u]", ino);
+	while (!found && (e = readdir(proc))) {
+		if (!isdigit((unsigned char)e->d_name[0]) || !process_holds(e->d_name, wanted))
+			continue;
+		process_name(e->d_name, text, len);
+		found = true;
+	}
+	closedir(proc);
+	return found;
+}

@@ -1,0 +1,36 @@
+#ifndef IMAGES_FD_SOCKOPT_TABLE_H
+#define IMAGES_FD_SOCKOPT_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The socket options we know; one line each in sockopt_table.c. */
+
+enum sockopt_form {
+	SOCKOPT_BYTES,      /* exactly `size` bytes that mean nothing to us: int, linger, timeval */
+	SOCKOPT_UPTO,       /* up to `size` bytes: texts, keys */
+	SOCKOPT_BUFFER,     /* int of SO_RCVBUF, SO_SNDBUF: twice what was asked for, may be capped */
+	SOCKOPT_IFINDEX,    /* int; travels as the name of the interface */
+	SOCKOPT_IFINDEX_BE, /* the same, in network byte order */
+	SOCKOPT_FILTER,     /* classic BPF program */
+};
+
+enum { SOCKOPT_MAX = 256, SOCKOPT_MAX_FILTER = 4096 * 8 /* BPF_MAXINSNS struct sock_filter */ };
+
+struct sockopt_desc {
+	int level, name;
+	const char *text;
+	enum sockopt_form form;
+	uint32_t size;
+	bool late;   /* set when all else is done: it changes how the socket works meanwhile */
+	bool drifts; /* changes by itself once connected: not the program's doing then */
+};
+
+extern const struct sockopt_desc sockopt_table[];
+extern const size_t sockopt_table_len;
+
+/* NULL if there is none. */
+const struct sockopt_desc *sockopt_find(uint32_t level, uint32_t name);
+
+#endif

@@ -1,0 +1,125 @@
+#ifndef IMAGES_FD_UNIX_H
+#define IMAGES_FD_UNIX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "images/fd/sockopt.h"
+
+/* What the files unix*.c share: the record of a unix socket. */
+
+struct arena;
+struct diag_unix;
+struct err;
+struct fd_make;
+struct fd_seen;
+struct snap;
+struct snap_ofd;
+
+enum { UNIX_NAME_MAX = 108 };
+
+/* sun_path without a final NUL; abstract ones begin with NUL. len 0: no name. */
+struct unix_name {
+	uint8_t bytes[UNIX_NAME_MAX];
+	size_t len;
+};
+
+enum unix_state {
+	UNIX_IDLE,      /* neither listens nor is connected */
+	UNIX_LISTEN,
+	UNIX_PEER,      /* connected to a socket of the dump */
+	UNIX_ORPHAN,    /* connected to a socket that was closed since */
+	UNIX_OUTSIDE,   /* datagrams only: connected by name to a socket of somebody else (syslog) */
+};
+
+enum unix_place {
+	UNIX_NO_FILE,   /* abstract or not bound */
+	UNIX_AT_NAME,   /* the socket file is where bind(2) made it */
+	UNIX_MOVED,     /* it was renamed since */
+	UNIX_UNLINKED,
+};
+
+struct unix_file {
+	enum unix_place place;
+	char *path;     /* UNIX_MOVED: where it is now, absolute */
+	char *dir;      /* the name is relative: to this directory; else NULL */
+	uint32_t mode, uid, gid; /* permission bits and owner; not for UNIX_UNLINKED */
+};
+
+struct unix_msg {
+	uint8_t *data;
+	size_t len;
+	struct unix_name from; /* datagrams: the sender's name */
+};
+
+enum { UNIX_SHUT_RCV = 1, UNIX_SHUT_SEND = 2 }; /* RCV_SHUTDOWN, SEND_SHUTDOWN of the kernel */
+
+struct unix_sock {
+	int type;
+	enum unix_state state;
+	struct unix_name name, peer_name;
+	struct unix_file file;
+	uint32_t backlog;
+	uint32_t peer;        /* UNIX_PEER: ofd at the other end; else ID_NONE */
+	uint32_t shutdown;
+	bool reset;           /* UNIX_ORPHAN: ECONNRESET is pending */
+	struct unix_msg *queue;
+	size_t nr_queue;
+	struct sock_options options;
+	uint32_t ino, peer_ino; /* while dumping: inodes of both ends; peer_ino 0: none */
+};
+
+static inline bool unix_is_path(const struct unix_name *name)
+{
+	return name->len > 0 && name->bytes[0] != '\0';
+}
+
+/* ---- unix_name.c ------------------------------------------------------------------------------------- */
+
+enum { UNIX_NAME_TEXT = 4 * UNIX_NAME_MAX + 2 };
+
+bool unix_name_equal(const struct unix_name *a, const struct unix_name *b);
+void unix_name_from(const struct sockaddr_storage *sa, socklen_t len, struct unix_name *out);
+socklen_t unix_name_to(const struct unix_name *name, struct sockaddr_storage *sa);
+/* "/run/x.sock", "@abstract" with odd bytes escaped; returns buf. */
+const char *unix_name_text(const struct unix_name *name, char buf[UNIX_NAME_TEXT]);
+/* Absolute path of a path name; dir is where relative ones start. */
+char *unix_name_path(struct arena *arena, const struct unix_name *name, const char *dir);
+/* The unix socket of a snap's ofd, NULL if it is something else or not ours to make. */
+struct unix_sock *unix_of(const struct snap *snap, uint32_t ofd);
+
+/* ---- while dumping: unix_save.c, unix_file.c, unix_queue.c ----------------------------------------------- */
+
+int unix_sock_save(const struct fd_seen *seen, struct unix_sock *out, struct err *err);
+int unix_sock_link(const struct fd_seen *seen, uint32_t own, struct unix_sock *sock, struct err *err);
+/* Where the file of a bound path is by now. */
+int unix_file_save(const struct fd_seen *seen, const struct unix_name *name,
+		   const struct diag_unix *diag, struct unix_file *out, struct err *err);
+/* What waits to be read, without taking it. eof: nothing more will come. */
+int unix_queue_save(const struct fd_seen *seen, bool eof, struct unix_sock *sock, struct err *err);
+
+/* ---- while restoring: unix_make.c, unix_bind.c ------------------------------------------------------------ */
+
+/* Make all unix sockets of the snap that are not made yet, into m->made: they refer to each other. */
+int unix_make_all(const struct fd_make *m, struct err *err);
+/* Send sock's queue from `fd`, whose peer it is; or to address `to`, if that has a length. */
+int unix_queue_make(int fd, const struct unix_msg *msg, const struct sockaddr_storage *to,
+		    socklen_t to_len, struct err *err);
+
+/*
+ * Give a new socket its name, with the socket file where it was and as it was. A stale file of a socket
+ * that nobody has any more is replaced, and nothing else. Unlinked files stay until unix_bind_finish,
+ * so that others can connect. The socket file belongs to the process: umask and directory are changed
+ * for a moment, and are those of all threads.
+ */
+int unix_bind(struct arena *arena, int fd, const struct unix_sock *sock, struct err *err);
+int unix_bind_finish(struct arena *arena, const struct unix_sock *sock, struct err *err);
+/* Connect to the socket that unix_bind has just put in its place. */
+int unix_connect(struct arena *arena, int fd, const struct unix_sock *to, struct err *err);
+/* Its address for connect and sendto; *held (may be -1) has to stay open while it is used. */
+int unix_address(struct arena *arena, const struct unix_sock *to, struct sockaddr_storage *sa,
+		 socklen_t *len, int *held, struct err *err);
+
+#endif

@@ -1,0 +1,259 @@
+/* Reading an image: everything about it is checked here, once (DESIGN D4). */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "images/image.h"
+#include "images/image_internal.h"
+#include "images/snap.h"
+
+/* Nobody can make us allocate more than this, not even with a sparse file. */
+enum { INVENTORY_MAX = 64 * 1024, STATE_MAX = 1 << 30 };
+
+/* ---- whose is it ------------------------------------------------------------------------------------------ */
+
+static int owner_check(const struct stat *st, struct err *err)
+{
+	int ret;
+
+	if (st->st_uid != 0 && st->st_uid != geteuid()) {
+		ret = err_set(err, EPERM, "it belongs to user %u, who is neither root nor you",
+			st->st_uid);
+		err_hint(err, "what is in an image runs as you: copy it if you trust its owner");
+		return ret;
+	}
+	if (st->st_mode & (S_IWGRP | S_IWOTH)) {
+		ret = err_set(err, EPERM, "others may write to it (mode %04o)", st->st_mode & 07777);
+		err_hint(err, "what is in an image runs as you: chmod -R go-w it if you trust those who "
+			"could write to it");
+		return ret;
+	}
+	return 0;
+}
+
+static int dir_open_failed(const char *path, struct err *err)
+{
+	struct stat st;
+	int ret = err_sys(err, "open the image");
+
+	if (errno == ENOENT)
+		err_hint(err, "an image is a directory that `snapctl dump` has written");
+	else if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+		err_hint(err, "it is a symbolic link: say %s/ to follow it", path);
+	else if (lstat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+		err_hint(err, "an image is a directory; this is a file");
+	return ret;
+}
+
+static int dir_open(const char *path, int *dirfd, struct err *err)
+{
+	OWNED_FD fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	int ret;
+
+	if (fd < 0)
+		return dir_open_failed(path, err);
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, "stat");
+	ret = owner_check(&st, err);
+	if (ret == 0)
+		*dirfd = take_fd(&fd);
+	return ret;
+}
+
+static int file_open(int dirfd, enum image_file file, int *out, uint64_t *size, struct err *err)
+{
+	/* O_NONBLOCK: a FIFO of that name would keep us waiting. */
+	OWNED_FD fd = openat(dirfd, image_file_names[file],
+		O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+	int ret;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, "open");
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, EBADMSG, "not a regular file");
+	ret = owner_check(&st, err);
+	if (ret < 0)
+		return ret;
+	*size = (uint64_t)st.st_size;
+	*out = take_fd(&fd);
+	return 0;
+}
+
+/* ---- what is in it ------------------------------------------------------------------------------------------ */
+
+/* Whole contents of a file, to be freed. */
+static int file_read(int dirfd, enum image_file file, size_t max, void **bytes, size_t *len,
+	struct err *err)
+{
+	OWNED_FD fd = -1;
+	uint64_t size;
+	void *data;
+	int ret = file_open(dirfd, file, &fd, &size, err);
+
+	if (ret < 0)
+		return ret;
+	if (size > max)
+		return err_set(err, EBADMSG, "%llu bytes are more than it can have",
+			(unsigned long long)size);
+	data = malloc(size ? size : 1);
+	if (!data)
+		return err_nomem(err);
+	ret = fd_pread_all(fd, data, size, 0, err);
+	if (ret < 0) {
+		free(data);
+		return ret;
+	}
+	*bytes = data;
+	*len = size;
+	return 0;
+}
+
+static int read_inventory(int dirfd, struct inventory *inv, struct err *err)
+{
+	void *bytes;
+	size_t len;
+	int ret = file_read(dirfd, IMAGE_INVENTORY, INVENTORY_MAX, &bytes, &len, err);
+
+	if (ret < 0)
+		return ret;
+	ret = inventory_parse(bytes, len, inv, err);
+	free(bytes);
+	return ret;
+}
+
+static int state_check(const struct inventory *inv, const void *bytes, size_t len, struct err *err)
+{
+	uint8_t digest[IMAGE_DIGEST];
+
+	if (len != inv->state_size)
+		return err_set(err, EBADMSG, "%zu bytes, but the inventory says %llu", len,
+			(unsigned long long)inv->state_size);
+	image_digest(bytes, len, digest);
+	if (memcmp(digest, inv->state_digest, IMAGE_DIGEST))
+		return err_set(err, EBADMSG, "its digest is not the one in the inventory");
+	return 0;
+}
+
+static int read_state(struct image *img, const struct inventory *inv, struct err *err)
+{
+	void *bytes;
+	size_t len;
+	int ret = file_read(img->dirfd, IMAGE_STATE, STATE_MAX, &bytes, &len, err);
+
+	if (ret < 0)
+		return ret;
+	ret = state_check(inv, bytes, len, err);
+	if (ret == 0)
+		ret = image_parse_state(bytes, len, &img->snap, &img->index, err);
+	free(bytes);
+	return ret;
+}
+
+static int open_pages(struct image *img, const struct inventory *inv, struct err *err)
+{
+	uint8_t digest[IMAGE_DIGEST];
+	uint64_t size;
+	int ret = file_open(img->dirfd, IMAGE_PAGES, &img->pages_fd, &size, err);
+
+	if (ret < 0)
+		return ret;
+	image_digest_pages(&img->index, digest);
+	if (inv->pages_size != img->index.file_size || memcmp(digest, inv->pages_digest, IMAGE_DIGEST))
+		return err_set(err, EBADMSG, "inventory and page index contradict each other");
+	if (size != inv->pages_size)
+		return err_set(err, EBADMSG, "%llu bytes, but the inventory says %llu",
+			(unsigned long long)size, (unsigned long long)inv->pages_size);
+	return 0;
+}
+
+/* Which file of the image, and what to do about it. */
+static int failed_in(enum image_file file, struct err *err)
+{
+	if (err && err->code == ENOENT)
+		err_hint(err, file == IMAGE_INVENTORY ? "this is not an image, or not all of one" :
+			"the image is damaged: restore it from a copy, or dump again");
+	else if (err && (err->code == EBADMSG || err->code == ENODATA))
+		err_hint(err, "the image is damaged: restore it from a copy, or dump again");
+	return err_wrap(err, "%s", image_file_names[file]);
+}
+
+static int image_read(struct image *img, struct err *err)
+{
+	struct inventory inv;
+
+	if (read_inventory(img->dirfd, &inv, err) < 0)
+		return failed_in(IMAGE_INVENTORY, err);
+	if (read_state(img, &inv, err) < 0)
+		return failed_in(IMAGE_STATE, err);
+	if (open_pages(img, &inv, err) < 0)
+		return failed_in(IMAGE_PAGES, err);
+	return 0;
+}
+
+int image_open(const char *path, struct image *out, struct err *err)
+{
+	struct image img = { .dirfd = -1, .pages_fd = -1, .path = strdup(path) };
+	int ret;
+
+	if (!img.path)
+		return err_nomem(err);
+	ret = dir_open(path, &img.dirfd, err);
+	if (ret == 0)
+		ret = image_read(&img, err);
+	if (ret < 0)
+		ret = err_wrap(err, "%s", path);
+	if (ret < 0) {
+		image_close(&img);
+		return ret;
+	}
+	*out = img;
+	return 0;
+}
+
+void image_close(struct image *img)
+{
+	/* A zeroed one holds no descriptors, although 0 is one: only an opened one has a path. */
+	if (!img->path)
+		return;
+	fd_close(&img->dirfd);
+	fd_close(&img->pages_fd);
+	snap_destroy(img->snap);
+	free(img->path);
+	*img = (struct image){ .dirfd = -1, .pages_fd = -1 };
+}
+
+/* ---- all of it ------------------------------------------------------------------------------------------------ */
+
+static int pages_verify(const struct image *img, struct err *err)
+{
+	struct pages_reader *r = pages_reader_create(img->pages_fd, &img->index);
+	const void *data;
+	int ret = r ? 0 : err_nomem(err);
+
+	/* That frames tile the file is in the format: see proto/pages.proto and open_pages(). */
+	for (size_t i = 0; ret == 0 && i < img->index.nr_frames; i++)
+		ret = pages_reader_frame(r, (uint32_t)i, &data, err);
+	pages_reader_destroy(r);
+	return ret;
+}
+
+int image_verify(const char *path, struct err *err)
+{
+	struct image img;
+	int ret = image_open(path, &img, err);
+
+	if (ret < 0)
+		return ret;
+	ret = pages_verify(&img, err);
+	if (ret < 0)
+		ret = err_wrap(err, "%s", path);
+	image_close(&img);
+	return ret;
+}

@@ -1,0 +1,354 @@
+/*
+ * Writing an image, whole or not at all (DESIGN D5): everything is made in a locked directory beside the
+ * final place, brought to the disk file by file, and then renamed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "images/image.h"
+#include "images/image_internal.h"
+#include "images/snap.h"
+
+enum { COMPRESSORS_MAX = 16 };
+
+struct image_writer {
+	char *path;              /* as the user gave it, without slashes at its end */
+	const char *base;        /* its last part, in path */
+	char tmp[IMAGE_TMP_NAME]; /* beside it, while we write; "": nothing there */
+	int parentfd, dirfd, pages_fd;
+	bool replaces;           /* an old image is there and may go */
+	struct pages_writer *pages;
+};
+
+/* ---- where to ------------------------------------------------------------------------------------------- */
+
+static int writer_split(struct image_writer *w, const char *path, char **parent, struct err *err)
+{
+	size_t len = strlen(path);
+	char *slash;
+
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	w->path = strndup(path, len);
+	slash = w->path ? strrchr(w->path, '/') : NULL;
+	w->base = slash ? slash + 1 : w->path;
+	*parent = !slash ? strdup(".") : slash == w->path ? strdup("/") :
+		strndup(w->path, (size_t)(slash - w->path));
+	if (!w->path || !*parent)
+		return err_nomem(err);
+	if (!w->base[0] || !strcmp(w->base, ".") || !strcmp(w->base, "..")) {
+		err_set(err, EINVAL, "\"%s\" cannot be the name of an image", path);
+		return err_hint(err, "give a name that does not exist yet, such as %s/image",
+			len ? w->path : ".");
+	}
+	return 0;
+}
+
+static int writer_open_parent(struct image_writer *w, const char *parent, struct err *err)
+{
+	int ret;
+
+	w->parentfd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (w->parentfd >= 0)
+		return 0;
+	ret = err_sys(err, "%s: open the directory it shall be in", w->path);
+	if (ret == -ENOENT)
+		err_hint(err, "make it first: mkdir -p %s", parent);
+	return ret;
+}
+
+/* What stands at the final place already? */
+static int writer_look(struct image_writer *w, bool force, struct err *err)
+{
+	struct stat st;
+	bool ours;
+	int ret;
+
+	if (fstatat(w->parentfd, w->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : err_sys(err, "%s", w->path);
+	ret = image_dir_is_ours(w->parentfd, w->base, &ours, err);
+	if (ret < 0)
+		return err_wrap(err, "%s", w->path);
+	if (!ours) {
+		ret = err_set(err, EEXIST, "%s exists and is not (only) an image of snapctl", w->path);
+		err_hint(err, "nothing else is ever replaced: choose another place with -o");
+		return ret;
+	}
+	if (!force) {
+		ret = err_set(err, EEXIST, "%s: there is an image already", w->path);
+		err_hint(err, "replace it with --force, or choose another place with -o");
+		return ret;
+	}
+	w->replaces = true;
+	return 0;
+}
+
+/* What people can do about file systems that do not let us write. */
+static int writer_refused(const struct image_writer *w, struct err *err)
+{
+	switch (err ? err->code : 0) {
+	case ENOSPC:
+	case EDQUOT:
+		err_hint(err, "free some space there, or choose another place with -o");
+		break;
+	case EROFS:
+	case EACCES:
+	case EPERM:
+		err_hint(err, "choose a place that can be written to with -o");
+		break;
+	}
+	return err_wrap(err, "%s", w->path);
+}
+
+static int writer_open_file(struct image_writer *w, enum image_file file, int *out, struct err *err)
+{
+	OWNED_FD fd = openat(w->dirfd, image_file_names[file],
+		O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0 || fchmod(fd, 0600) < 0)
+		return err_sys(err, "make the file %s", image_file_names[file]);
+	*out = take_fd(&fd);
+	return 0;
+}
+
+static unsigned nr_cpus(void)
+{
+	cpu_set_t cpus;
+
+	/* Where there are more CPUs than fit (EINVAL), there are enough. */
+	if (sched_getaffinity(0, sizeof cpus, &cpus) < 0 || CPU_COUNT(&cpus) > COMPRESSORS_MAX)
+		return COMPRESSORS_MAX;
+	return (unsigned)CPU_COUNT(&cpus);
+}
+
+static int writer_begin(struct image_writer *w, int level, struct err *err)
+{
+	int ret;
+
+	image_dir_clean(w->parentfd, w->base);
+	ret = image_dir_create(w->parentfd, w->base, w->tmp, &w->dirfd, err);
+	if (ret < 0) {
+		w->tmp[0] = '\0';
+		return ret;
+	}
+	/* Whatever the umask says. */
+	if (fchmod(w->dirfd, 0700) < 0)
+		return err_sys(err, "chmod");
+	ret = writer_open_file(w, IMAGE_PAGES, &w->pages_fd, err);
+	return ret < 0 ? ret :
+		pages_writer_create(w->pages_fd, level, nr_cpus(), &w->pages, err);
+}
+
+static int writer_create(struct image_writer *w, const char *path, bool force, int level,
+	struct err *err)
+{
+	char *parent = NULL;
+	int ret = writer_split(w, path, &parent, err);
+
+	if (ret == 0)
+		ret = writer_open_parent(w, parent, err);
+	if (ret == 0)
+		ret = writer_look(w, force, err);
+	free(parent);
+	if (ret < 0)
+		return ret;
+	ret = writer_begin(w, level, err);
+	return ret < 0 ? writer_refused(w, err) : 0;
+}
+
+int image_writer_create(const char *path, bool force, int level, struct image_writer **out,
+	struct err *err)
+{
+	struct image_writer *w = calloc(1, sizeof *w);
+	int ret;
+
+	if (!w)
+		return err_nomem(err);
+	w->parentfd = w->dirfd = w->pages_fd = -1;
+	ret = writer_create(w, path, force, level, err);
+	if (ret < 0)
+		image_writer_destroy(w);
+	else
+		*out = w;
+	return ret;
+}
+
+struct pages_writer *image_writer_pages(struct image_writer *w)
+{
+	return w->pages;
+}
+
+/* ---- the end -------------------------------------------------------------------------------------------- */
+
+static int writer_put(struct image_writer *w, enum image_file file, const struct buf *bytes,
+	struct err *err)
+{
+	OWNED_FD fd = -1;
+	int ret = writer_open_file(w, file, &fd, err);
+
+	if (ret == 0)
+		ret = fd_write_all(fd, bytes->data, bytes->len, err);
+	if (ret == 0 && fsync(fd) < 0)
+		ret = err_sys(err, "fsync");
+	return ret < 0 ? err_wrap(err, "%s", image_file_names[file]) : 0;
+}
+
+/* What cannot be read again is no image; better to learn that while the target still lives. */
+static int writer_check_state(const struct buf *state, struct err *err)
+{
+	struct page_index index;
+	struct snap *snap;
+	int ret = image_parse_state(state->data, state->len, &snap, &index, err);
+
+	if (ret == 0) {
+		snap_destroy(snap);
+		return 0;
+	}
+	err_wrap(err, "the dump contradicts itself");
+	return err_hint(err, "this is a defect of snapctl: please report it");
+}
+
+static int writer_put_state(struct image_writer *w, struct snap *snap,
+	const struct page_index *index, struct inventory *inv, struct err *err)
+{
+	struct buf state = BUF_EMPTY;
+	int ret = image_pack_state(snap, index, &state, err);
+
+	if (ret == 0)
+		ret = writer_check_state(&state, err);
+	if (ret == 0)
+		ret = writer_put(w, IMAGE_STATE, &state, err);
+	inv->state_size = state.len;
+	image_digest(state.data, state.len, inv->state_digest);
+	buf_finish(&state);
+	return ret;
+}
+
+static int writer_put_inventory(struct image_writer *w, const struct inventory *inv,
+	struct err *err)
+{
+	struct buf bytes = BUF_EMPTY;
+	int ret;
+
+	inventory_pack(inv, &bytes);
+	ret = writer_put(w, IMAGE_INVENTORY, &bytes, err);
+	buf_finish(&bytes);
+	return ret;
+}
+
+static int writer_put_all(struct image_writer *w, struct snap *snap, struct err *err)
+{
+	struct inventory inv = { .major = IMAGE_MAJOR, .minor = IMAGE_MINOR };
+	struct page_index index = { 0 };
+	int ret = pages_writer_finish(w->pages, snap, &index, err);
+
+	if (ret < 0)
+		return ret;
+	if (fsync(w->pages_fd) < 0)
+		return err_sys(err, "fsync the file of pages");
+	inv.pages_size = index.file_size;
+	image_digest_pages(&index, inv.pages_digest);
+	ret = writer_put_state(w, snap, &index, &inv, err);
+	if (ret == 0)
+		ret = writer_put_inventory(w, &inv, err);
+	if (ret == 0 && fsync(w->dirfd) < 0)
+		ret = err_sys(err, "fsync the directory of the image");
+	return ret;
+}
+
+static int writer_rename(struct image_writer *w, unsigned how)
+{
+	return renameat2(w->parentfd, w->tmp, w->parentfd, w->base, how);
+}
+
+static int writer_rename_failed(const struct image_writer *w, struct err *err)
+{
+	int ret = err_sys(err, "%s: rename the finished image", w->path);
+
+	if (ret == -EEXIST)
+		err_hint(err, "something appeared there during the dump: choose another place with -o");
+	else if (w->replaces)
+		err_hint(err, "remove the old image first, or choose another place with -o");
+	return ret;
+}
+
+/* NFS and some others know no flags of renameat2(2): EINVAL. A directory then only replaces an empty one. */
+static int writer_appear_new(struct image_writer *w, struct err *err)
+{
+	struct stat st;
+
+	if (writer_rename(w, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL)
+		return writer_rename_failed(w, err);
+	if (fstatat(w->parentfd, w->base, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		errno = EEXIST;
+	else if (writer_rename(w, 0) == 0)
+		return 0;
+	return writer_rename_failed(w, err);
+}
+
+static int writer_appear(struct image_writer *w, struct err *err)
+{
+	bool ours;
+
+	/* The dump may have taken minutes: what may be replaced is judged again. */
+	if (w->replaces && image_dir_is_ours(w->parentfd, w->base, &ours, NULL) == 0 && ours) {
+		if (writer_rename(w, RENAME_EXCHANGE) < 0)
+			return writer_rename_failed(w, err);
+	} else {
+		w->replaces = false;
+		return writer_appear_new(w, err);
+	}
+	return 0;
+}
+
+/* The image is where it belongs; what bears the temporary name now is the old one, if there was one. */
+static int writer_settle(struct image_writer *w, struct err *err)
+{
+	struct err why = { 0 };
+	int ret = 0;
+
+	if (fsync(w->parentfd) < 0 && errno != EINVAL)
+		ret = err_sys(err, "%s: the image is there, but may not survive a crash: fsync", w->path);
+	if (w->replaces && image_dir_remove(w->parentfd, w->tmp, &why) < 0)
+		log_warn("the old image stays beside the new one: %s", why.msg);
+	w->tmp[0] = '\0';
+	return ret;
+}
+
+int image_writer_commit(struct image_writer *w, struct snap *snap, struct err *err)
+{
+	int ret = writer_put_all(w, snap, err);
+
+	if (ret < 0)
+		return writer_refused(w, err);
+	ret = writer_appear(w, err);
+	return ret < 0 ? ret : writer_settle(w, err);
+}
+
+void image_writer_destroy(struct image_writer *w)
+{
+	struct err err = { 0 };
+
+	if (!w)
+		return;
+	pages_writer_destroy(w->pages);
+	fd_close(&w->pages_fd);
+	if (w->tmp[0] && image_dir_remove(w->parentfd, w->tmp, &err) < 0)
+		log_warn("the unfinished image stays: %s", err.msg);
+	fd_close(&w->dirfd);
+	fd_close(&w->parentfd);
+	free(w->path);
+	free(w);
+}

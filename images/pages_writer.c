@@ -1,0 +1,259 @@
+/* The producer's half of the page store: pages come in, zero pages go, runs are noted; see pages.h. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "images/frames.h"
+#include "images/pages.h"
+#include "images/snap.h"
+
+enum { LEVEL_DEFAULT = 1 };
+
+struct pages_writer {
+	struct frame_pool *pool;
+	struct frame *frame;    /* being filled, or NULL */
+	size_t reserved;        /* bytes promised behind frame->used */
+	struct page_run *runs;  /* frame is its id, not yet its place in the file */
+	size_t nr_runs, cap_runs;
+};
+
+int pages_writer_create(int fd, int level, unsigned nr_threads, struct pages_writer **out,
+	struct err *err)
+{
+	struct pages_writer *w = calloc(1, sizeof *w);
+	int ret;
+
+	if (!w)
+		return err_nomem(err);
+	ret = frame_pool_create(fd, level > 0 ? level : LEVEL_DEFAULT, nr_threads, &w->pool, err);
+	if (ret < 0) {
+		free(w);
+		return ret;
+	}
+	*out = w;
+	return 0;
+}
+
+static int writer_flush(struct pages_writer *w, struct err *err)
+{
+	struct frame *frame = w->frame;
+
+	w->frame = NULL;
+	return frame_pool_submit(w->pool, frame, err);
+}
+
+int pages_writer_reserve(struct pages_writer *w, size_t nr_pages, void **room, struct err *err)
+{
+	size_t len = nr_pages * PAGES_PAGE;
+	int ret;
+
+	if (nr_pages == 0 || nr_pages > PAGES_FRAME / PAGES_PAGE)
+		return err_set(err, EINVAL, "room for %zu pages in one frame", nr_pages);
+	if (w->frame && len > PAGES_FRAME - w->frame->used) {
+		ret = writer_flush(w, err);
+		if (ret < 0)
+			return ret;
+	}
+	if (!w->frame) {
+		ret = frame_pool_take(w->pool, &w->frame, err);
+		if (ret < 0)
+			return ret;
+	}
+	w->reserved = len;
+	*room = w->frame->data + w->frame->used;
+	return 0;
+}
+
+/* Most pages show in their first words that they are not zero. */
+static bool page_is_zero(const uint8_t *page)
+{
+	uint64_t word;
+
+	memcpy(&word, page, sizeof word);
+	return word == 0 && memcmp(page, page + sizeof word, PAGES_PAGE - sizeof word) == 0;
+}
+
+static bool run_continues(const struct page_run *run, const struct page_run *next)
+{
+	return run->mem == next->mem && run->frame == next->frame &&
+		run->addr + (uint64_t)run->nr_pages * PAGES_PAGE == next->addr &&
+		run->offset + run->nr_pages * PAGES_PAGE == next->offset;
+}
+
+static int writer_add_run(struct pages_writer *w, const struct page_run *run, struct err *err)
+{
+	if (w->nr_runs && run_continues(&w->runs[w->nr_runs - 1], run)) {
+		w->runs[w->nr_runs - 1].nr_pages += run->nr_pages;
+		return 0;
+	}
+	if (w->nr_runs == w->cap_runs) {
+		size_t cap = w->cap_runs ? 2 * w->cap_runs : 256;
+		struct page_run *runs = realloc(w->runs, cap * sizeof *runs);
+
+		if (!runs)
+			return err_nomem(err);
+		w->runs = runs;
+		w->cap_runs = cap;
+	}
+	w->runs[w->nr_runs++] = *run;
+	return 0;
+}
+
+/* From nr pages on, how many are zero (or not, as asked for). */
+static size_t pages_count(const uint8_t *pages, size_t nr, bool zero)
+{
+	size_t n = 0;
+
+	while (n < nr && page_is_zero(pages + n * PAGES_PAGE) == zero)
+		n++;
+	return n;
+}
+
+int pages_writer_commit(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages,
+	struct err *err)
+{
+	const uint8_t *room;
+
+	if (nr_pages * PAGES_PAGE > w->reserved || addr % PAGES_PAGE)
+		return err_set(err, EINVAL, "%zu pages at %llx that there is no room for", nr_pages,
+			(unsigned long long)addr);
+	w->reserved = 0;
+	room = w->frame ? w->frame->data + w->frame->used : NULL;
+	for (size_t i = 0, nr; i < nr_pages; i += nr) {
+		struct frame *frame = w->frame;
+		int ret;
+
+		nr = pages_count(room + i * PAGES_PAGE, nr_pages - i, true);
+		i += nr;
+		nr = pages_count(room + i * PAGES_PAGE, nr_pages - i, false);
+		if (nr == 0)
+			continue;
+		ret = writer_add_run(w, &(struct page_run){ .mem = mem, .nr_pages = (uint32_t)nr,
+			.addr = addr + i * PAGES_PAGE, .frame = frame->id, .offset = frame->used }, err);
+		if (ret < 0)
+			return ret;
+		/* Close the gap that zero pages left. */
+		if (frame->data + frame->used != room + i * PAGES_PAGE)
+			memmove(frame->data + frame->used, room + i * PAGES_PAGE, nr * PAGES_PAGE);
+		frame->used += (uint32_t)(nr * PAGES_PAGE);
+	}
+	return 0;
+}
+
+/* ---- finishing ---------------------------------------------------------------------------------------- */
+
+struct placed_frame {
+	uint64_t position;
+	uint32_t id;
+};
+
+static int placed_compare(const void *a, const void *b)
+{
+	const struct placed_frame *x = a, *y = b;
+
+	return (x->position > y->position) - (x->position < y->position);
+}
+
+/* Frames in the order in which they lie in the file; *places gives the new number of each id. */
+static void frames_sort(struct snap *snap, const struct page_frame *frames, size_t nr,
+	struct page_index *index, uint32_t **places)
+{
+	struct placed_frame *order = arena_array(snap->arena, nr, sizeof *order);
+
+	*places = arena_array(snap->arena, nr, sizeof **places);
+	for (size_t i = 0; i < nr; i++)
+		order[i] = (struct placed_frame){ frames[i].position, (uint32_t)i };
+	qsort(order, nr, sizeof *order, placed_compare);
+	index->frames = arena_array(snap->arena, nr, sizeof *index->frames);
+	index->nr_frames = nr;
+	for (size_t i = 0; i < nr; i++) {
+		index->frames[i] = frames[order[i].id];
+		(*places)[order[i].id] = (uint32_t)i;
+	}
+}
+
+static int run_compare(const void *a, const void *b)
+{
+	const struct page_run *x = a, *y = b;
+
+	if (x->mem != y->mem)
+		return x->mem < y->mem ? -1 : 1;
+	return (x->addr > y->addr) - (x->addr < y->addr);
+}
+
+static bool runs_are_sorted(const struct page_run *runs, size_t nr)
+{
+	for (size_t i = 1; i < nr; i++)
+		if (run_compare(&runs[i - 1], &runs[i]) > 0)
+			return false;
+	return true;
+}
+
+/* Sorted, numbered by place, and neighbours made one. */
+static int runs_finish(struct pages_writer *w, struct snap *snap, const uint32_t *places,
+	struct page_index *index, struct err *err)
+{
+	struct page_run *runs = arena_array(snap->arena, w->nr_runs, sizeof *runs);
+	size_t n = 0;
+
+	if (!runs_are_sorted(w->runs, w->nr_runs))
+		qsort(w->runs, w->nr_runs, sizeof *w->runs, run_compare);
+	for (size_t i = 0; i < w->nr_runs; i++) {
+		struct page_run run = w->runs[i];
+
+		run.frame = places[run.frame];
+		if (n && runs[n - 1].mem == run.mem &&
+			runs[n - 1].addr + (uint64_t)runs[n - 1].nr_pages * PAGES_PAGE > run.addr)
+			return err_set(err, EINVAL, "page %llx of memory object %u was dumped twice",
+				(unsigned long long)run.addr, run.mem);
+		if (n && run_continues(&runs[n - 1], &run))
+			runs[n - 1].nr_pages += run.nr_pages;
+		else
+			runs[n++] = run;
+	}
+	index->runs = runs;
+	index->nr_runs = n;
+	return 0;
+}
+
+int pages_writer_finish(struct pages_writer *w, struct snap *snap, struct page_index *out,
+	struct err *err)
+{
+	const struct page_frame *frames;
+	struct page_index index = { 0 };
+	uint32_t *places;
+	size_t nr;
+	int ret;
+
+	/* Where all pages were zero, nothing refers to the frame. */
+	if (w->frame && w->frame->used > 0) {
+		ret = writer_flush(w, err);
+		if (ret < 0)
+			return ret;
+	}
+	ret = frame_pool_drain(w->pool, &frames, &nr, &index.file_size, err);
+	if (ret < 0)
+		return ret;
+	frames_sort(snap, frames, nr, &index, &places);
+	ret = runs_finish(w, snap, places, &index, err);
+	if (ret < 0)
+		return ret;
+	*out = index;
+	return 0;
+}
+
+void pages_writer_destroy(struct pages_writer *w)
+{
+	if (!w)
+		return;
+	frame_pool_destroy(w->pool);
+	if (w->frame) {
+		free(w->frame->data);
+		free(w->frame);
+	}
+	free(w->runs);
+	free(w);
+}

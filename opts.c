@@ -1,0 +1,377 @@
+/* The options of all commands: tables, parsing, help; see opts.h. */
+#include "opts.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+
+enum { OPTS_MAX = 32, LONG_BASE = 256 /* values of long options: above every letter */ };
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+static int set_flag(void *field, const struct opt *opt, const char *value, struct err *err)
+{
+	(void)opt, (void)value, (void)err;
+	*(bool *)field = true;
+	return 0;
+}
+
+static int set_more(void *field, const struct opt *opt, const char *value, struct err *err)
+{
+	(void)opt, (void)value, (void)err;
+	++*(unsigned *)field;
+	return 0;
+}
+
+static int set_text(void *field, const struct opt *opt, const char *value, struct err *err)
+{
+	if (!*value)
+		return err_set(err, EINVAL, "--%s: must not be empty", opt->name);
+	*(const char **)field = value;
+	return 0;
+}
+
+/* Ints and unsigneds alike: pid_t, level, threads; min and max keep them apart. */
+static int set_number(void *field, const struct opt *opt, const char *value, struct err *err)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(value, &end, 10);
+	if (errno || end == value || *end || isspace((unsigned char)*value) || n < opt->min ||
+		n > opt->max)
+		return err_set(err, EINVAL, "--%s: '%s' is not a number from %ld to %ld", opt->name,
+			value, opt->min, opt->max);
+	*(int *)field = (int)n;
+	return 0;
+}
+
+/* Milliseconds of a unit, -1: no such unit. */
+static long unit_ms(const char *unit, long bare)
+{
+	if (!*unit)
+		return bare;
+	if (!strcmp(unit, "ms"))
+		return 1;
+	if (!strcmp(unit, "s"))
+		return 1000;
+	if (!strcmp(unit, "m") || !strcmp(unit, "min"))
+		return 60 * 1000;
+	return -1;
+}
+
+static int set_duration(void *field, const struct opt *opt, const char *value, struct err *err)
+{
+	char *end;
+	double n = strtod(value, &end), ms = n * (double)unit_ms(end, opt->unit_ms);
+
+	/* A digit first: strtod would take blanks, signs, "inf" and "nan" too. */
+	if (!isdigit((unsigned char)*value) || !(ms >= 0 && ms <= INT_MAX)) {
+		err_set(err, EINVAL, "--%s: '%s' is not a duration", opt->name, value);
+		return err_hint(err, "write 250ms, 2s or 1m; a bare number is in %s",
+			opt->unit_ms == 1 ? "milliseconds" : "seconds");
+	}
+	*(unsigned *)field = (unsigned)ms;
+	return 0;
+}
+
+static size_t words_count(const char *const *words)
+{
+	size_t nr = 0;
+
+	while (words[nr])
+		nr++;
+	return nr;
+}
+
+static int set_choice(void *field, const struct opt *opt, const char *value, struct err *err)
+{
+	const char *nearest;
+
+	for (unsigned i = 0; opt->choices[i]; i++) {
+		if (!strcmp(value, opt->choices[i])) {
+			*(unsigned *)field = i;
+			return 0;
+		}
+	}
+	err_set(err, EINVAL, "--%s: there is no '%s'", opt->name, value);
+	nearest = opts_nearest(value, opt->choices, words_count(opt->choices));
+	return err_hint(
+		err, "did you mean --%s=%s?", opt->name, nearest ? nearest : opt->choices[0]);
+}
+
+static int set_files_changed(void *field, const struct opt *opt, const char *value, struct err *err)
+{
+	unsigned choice = 0;
+	int ret = set_choice(&choice, opt, value, err);
+
+	if (!ret)
+		*(bool *)field = choice == 1;
+	return ret;
+}
+
+static bool is_descriptor(const char *s, char **end)
+{
+	errno = 0;
+	return isdigit((unsigned char)*s) && strtol(s, end, 10) <= INT_MAX && !errno;
+}
+
+/* N=M, kept as text: restore/ knows which descriptors there are. */
+static int set_inherit(void *field, const struct opt *opt, const char *value, struct err *err)
+{
+	const char **list = field;
+	size_t nr = words_count(list);
+	char *end;
+
+	if (!is_descriptor(value, &end) || *end != '=' || !is_descriptor(end + 1, &end) || *end) {
+		err_set(err, EINVAL, "--%s: '%s' is not N=M", opt->name, value);
+		return err_hint(err, "N is the descriptor of the program, M one that snapctl has: "
+				     "--inherit 5=3 5>... 3<file");
+	}
+	if (nr == OPTS_INHERIT)
+		return err_set(
+			err, E2BIG, "--%s: given more than %d times", opt->name, OPTS_INHERIT);
+	list[nr] = value;
+	return 0;
+}
+
+/* ---- tables ---------------------------------------------------------------------------------- */
+
+#define FIELD(name) .field = offsetof(struct opts, name)
+
+static const char *const choices_until[] = { "quiescent", NULL };
+static const char *const choices_pids[] = {
+	[PIDS_AUTO] = "auto", [PIDS_KEEP] = "keep", [PIDS_NS] = "ns", [PIDS_NEW] = "new", NULL
+};
+static const char *const choices_files_changed[] = { "refuse", "ignore", NULL };
+
+const struct opt opts_common[] = {
+	{ "verbose", 'v', NULL, "say what is decided and why; -vv says more", set_more,
+		FIELD(verbose) },
+	{ "quiet", 'q', NULL, "say nothing unless it fails", set_flag, FIELD(quiet) },
+	{ "help", 'h', NULL, "this text", set_flag, FIELD(help) },
+	{ 0 },
+};
+
+const struct opt opts_global[] = {
+	{ "version", 'V', NULL, "print the version", set_flag, FIELD(version) },
+	{ 0 },
+};
+
+const struct opt opts_dump[] = {
+	{ "pid", 'p', "PID", "dump a running process instead of starting one", set_number,
+		FIELD(dump.pid), .min = 1, .max = INT_MAX },
+	{ "output", 'o', "DIR", "where the image goes; default: image", set_text,
+		FIELD(dump.image) },
+	{ "force", 'f', NULL, "replace an older image there", set_flag, FIELD(dump.force) },
+	{ "leave-running", 0, NULL, "let the program go on when the image is safe", set_flag,
+		FIELD(dump.leave_running) },
+	{ "until", 0, "WHAT", "what to wait for after the start: quiescent", set_choice,
+		FIELD(until), .choices = choices_until },
+	{ "settle", 0, "TIME", "how long it must be quiet; default: 250ms", set_duration,
+		FIELD(dump.settle_ms), .unit_ms = 1 },
+	{ "timeout", 0, "TIME", "how long to wait for that; default: 60s", set_duration,
+		FIELD(dump.timeout_ms), .unit_ms = 1000 },
+	{ "tcp-close", 0, NULL, "connections to outside come back as reset ones", set_flag,
+		FIELD(dump.tcp_close) },
+	{ "embed", 0, NULL, "take the contents of mapped files into the image", set_flag,
+		FIELD(dump.embed) },
+	{ "level", 0, "N", "zstd level from 1 (fast, default) to 19 (small)", set_number,
+		FIELD(dump.level), .min = 1, .max = 19 },
+	{ "threads", 0, "N", "compressing threads; default: one for each CPU", set_number,
+		FIELD(dump.threads), .min = 1, .max = 256 },
+	{ "json", 0, NULL, "print the result as JSON", set_flag, FIELD(json) },
+	{ 0 },
+};
+
+const struct opt opts_restore[] = {
+	{ "detach", 'd', NULL, "return when the program runs", set_flag, FIELD(restore.detach) },
+	{ "pidfile", 0, "FILE", "write the process id of the program to FILE", set_text,
+		FIELD(restore.pidfile) },
+	{ "pids", 0, "MODE", "process ids: keep, ns (keep in a namespace), new, or auto",
+		set_choice, FIELD(restore.pids), .choices = choices_pids },
+	{ "inherit", 0, "N=M", "descriptor N of the program is descriptor M of snapctl",
+		set_inherit, FIELD(inherit) },
+	{ "tcp-close", 0, NULL, "connections to outside come back as reset ones", set_flag,
+		FIELD(restore.tcp_close) },
+	{ "files-changed", 0, "WHAT", "where a mapped data file has changed: refuse or ignore",
+		set_files_changed, FIELD(restore.ignore_file_changes),
+		.choices = choices_files_changed },
+	{ "threads", 0, "N", "decompressing threads; default: one for each CPU", set_number,
+		FIELD(restore.threads), .min = 1, .max = 256 },
+	{ "debug-vdso-differs", 0, NULL, NULL, set_flag, FIELD(restore.debug_vdso_differs) },
+	{ 0 },
+};
+
+const struct opt opts_show[] = {
+	{ "json", 0, NULL, "one JSON object instead of tables", set_flag, FIELD(json) },
+	{ 0 },
+};
+
+const struct opt opts_verify[] = {
+	{ 0 },
+};
+
+const struct opt opts_check[] = {
+	{ "pid", 'p', "PID", "the process to look at", set_number, FIELD(dump.pid), .min = 1,
+		.max = INT_MAX },
+	{ "tcp-close", 0, NULL, "as if --tcp-close were given to dump", set_flag,
+		FIELD(dump.tcp_close) },
+	{ 0 },
+};
+
+void opts_init(struct opts *o)
+{
+	*o = (struct opts){
+		.dump = { .image = "image", .settle_ms = 250, .timeout_ms = 60000, .level = 1 },
+		.restore = { .pids = PIDS_AUTO },
+	};
+}
+
+/* ---- parsing --------------------------------------------------------------------------------- */
+
+/* The options of one command in the forms getopt_long(3) wants. */
+struct opt_list {
+	const struct opt *opts[OPTS_MAX];
+	size_t nr;
+	struct option longs[OPTS_MAX + 1];
+	char letters[2 * OPTS_MAX + 3];
+};
+
+static void opt_list_add(struct opt_list *list, const struct opt *table)
+{
+	for (; table && table->name; table++) {
+		char *letters = list->letters + strlen(list->letters);
+
+		list->longs[list->nr] = (struct option){ table->name,
+			table->arg ? required_argument : no_argument, NULL,
+			LONG_BASE + (int)list->nr };
+		list->opts[list->nr++] = table;
+		if (table->letter)
+			sprintf(letters, "%c%s", table->letter, table->arg ? ":" : "");
+	}
+}
+
+static const struct opt *opt_list_find(const struct opt_list *list, int value)
+{
+	if (value >= LONG_BASE)
+		return list->opts[value - LONG_BASE];
+	for (size_t i = 0; i < list->nr; i++)
+		if (value && list->opts[i]->letter == value)
+			return list->opts[i];
+	return NULL;
+}
+
+static int opt_unknown(const struct opt_list *list, const char *word, struct err *err)
+{
+	const char *names[OPTS_MAX], *nearest;
+	char name[64];
+
+	if (optopt && optopt < LONG_BASE) {
+		err_set(err, EINVAL, "there is no option -%c", optopt);
+		return err_hint(err, "--help lists the options");
+	}
+	if (optopt)
+		return err_set(err, EINVAL, "--%s takes no argument",
+			list->opts[optopt - LONG_BASE]->name);
+	snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="), word + 2);
+	for (size_t i = 0; i < list->nr; i++)
+		names[i] = list->opts[i]->name;
+	err_set(err, EINVAL, "there is no option --%s", name);
+	nearest = opts_nearest(name, names, list->nr);
+	return nearest ? err_hint(err, "did you mean --%s?", nearest)
+		       : err_hint(err, "--help lists the options");
+}
+
+int opts_parse(struct opts *o, const struct opt *table, bool anywhere, int argc, char **argv,
+	struct err *err)
+{
+	struct opt_list list = { .nr = 0 };
+	int value;
+
+	strcpy(list.letters, anywhere ? ":" : "+:");
+	opt_list_add(&list, table);
+	opt_list_add(&list, opts_common);
+	optind = 0; /* glibc: start anew, although the global options were parsed before */
+	opterr = 0;
+	while ((value = getopt_long(argc, argv, list.letters, list.longs, NULL)) != -1) {
+		const struct opt *opt = opt_list_find(&list, value);
+
+		if (value == ':')
+			return err_set(err, EINVAL, "%s needs an argument", argv[optind - 1]);
+		if (value == '?' || !opt)
+			return opt_unknown(&list, argv[optind - 1], err);
+		if (opt->set((char *)o + opt->field, opt, optarg, err) < 0)
+			return -err->code;
+	}
+	o->restore.inherit = o->inherit;
+	return optind;
+}
+
+/* ---- help ------------------------------------------------------------------------------------ */
+
+void opts_print(const struct opt *table, FILE *out)
+{
+	for (; table && table->name; table++) {
+		char left[64], letter[] = "-x, ";
+
+		if (!table->help)
+			continue;
+		letter[1] = table->letter;
+		snprintf(left, sizeof left, "%s--%s%s%s", table->letter ? letter : "    ",
+			table->name, table->arg ? " " : "", table->arg ? table->arg : "");
+		fprintf(out, "  %-24s %s\n", left, table->help);
+	}
+}
+
+/* How many letters have to be added, taken away, changed or swapped; words are short. */
+static size_t words_distance(const char *a, const char *b)
+{
+	enum { LONGEST = 32 };
+	size_t rows[LONGEST + 1][LONGEST + 1], la = strlen(a), lb = strlen(b);
+
+	if (la > LONGEST || lb > LONGEST)
+		return LONGEST;
+	for (size_t i = 0; i <= la; i++) {
+		for (size_t j = 0; j <= lb; j++) {
+			size_t best;
+
+			if (!i || !j) {
+				rows[i][j] = i + j;
+				continue;
+			}
+			best = rows[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+			if (best > rows[i - 1][j] + 1)
+				best = rows[i - 1][j] + 1;
+			if (best > rows[i][j - 1] + 1)
+				best = rows[i][j - 1] + 1;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+				best > rows[i - 2][j - 2] + 1)
+				best = rows[i - 2][j - 2] + 1;
+			rows[i][j] = best;
+		}
+	}
+	return rows[la][lb];
+}
+
+const char *opts_nearest(const char *word, const char *const *words, size_t nr_words)
+{
+	size_t best = strlen(word) / 3 + 2; /* further away is another word, not a slip */
+	const char *nearest = NULL;
+
+	for (size_t i = 0; i < nr_words; i++) {
+		size_t distance = words_distance(word, words[i]);
+
+		if (distance < best && distance < strlen(words[i])) {
+			best = distance;
+			nearest = words[i];
+		}
+	}
+	return nearest;
+}

@@ -1,0 +1,67 @@
+#ifndef OPTS_H
+#define OPTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "dump/dump.h"
+#include "restore/restore.h"
+
+/*
+ * The command line: one table of options per command, from which both parsing and --help are made.
+ * Everything ends in one struct opts, which nobody changes after parsing.
+ */
+
+struct err;
+
+enum { OPTS_INHERIT = 64 };
+
+struct opts {
+	struct dump_opts dump;
+	struct restore_opts restore;
+	bool json, quiet, help, version;
+	unsigned verbose; /* how many -v */
+	unsigned until;   /* what ends the start-up; 0 is "quiescent", the only one so far */
+	const char *inherit[OPTS_INHERIT + 1]; /* what restore.inherit points to */
+};
+
+struct opt {
+	const char *name; /* without "--" */
+	char letter;      /* 0: none */
+	const char *arg;  /* what --help calls its argument; NULL: takes none */
+	const char *help; /* NULL: works, but is not shown */
+	/* Puts value (NULL where there is no argument) at field, or says what is wrong with it. */
+	int (*set)(void *field, const struct opt *opt, const char *value, struct err *err);
+	size_t field; /* offset in struct opts */
+	/* For set: allowed numbers, or milliseconds of a bare number, or the words allowed. */
+	long min, max, unit_ms;
+	const char *const *choices;
+};
+
+/*
+ * Tables end with a NULL name. The common ones (-v, -q, -h) are part of every command; the global
+ * one holds what may stand before the command besides.
+ */
+extern const struct opt opts_common[], opts_global[], opts_dump[], opts_restore[], opts_show[],
+	opts_verify[], opts_check[];
+
+/* As they are before the first option. */
+void opts_init(struct opts *o);
+
+/*
+ * Parse options of table and the common ones; argv[0] is skipped. Options may stand `anywhere`, and
+ * then operands are moved to the end of argv; else they end at the first operand: `dump prog
+ * --flag` leaves --flag to prog. Returns the index of the first operand, or -EINVAL with the
+ * nearest option as hint.
+ */
+int opts_parse(struct opts *o, const struct opt *table, bool anywhere, int argc, char **argv,
+	struct err *err);
+
+/* One line for each option of table that is to be shown. */
+void opts_print(const struct opt *table, FILE *out);
+
+/* The word nearest to a mistyped one, or NULL where none is near. */
+const char *opts_nearest(const char *word, const char *const *words, size_t nr_words);
+
+#endif

@@ -1,0 +1,43 @@
+#!/bin/bash
+# Includes point the way DESIGN section 2 says. Left: a folder (or file); right: what it may include.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+allowed() {
+    case $1 in
+    base) echo 'base/' ;;
+    images | images/fd) echo 'base/|images/|proto/' ;;
+    tracee) echo 'base/|tracee/' ;;
+    dump) echo 'base/|images/|tracee/|dump/' ;;
+    restore) echo 'base/|images/|tracee/|restore/|restorer-blob/plan\.h$' ;;
+    restorer-blob) echo 'restorer-blob/' ;;
+    .) echo 'base/|opts\.h$|(dump/dump|restore/restore|images/image)\.h$' ;;
+    esac
+}
+
+# "file:line: included" of every #include with the given quotes in the C files of a folder.
+includes() {
+    grep -HnE "^[[:space:]]*#[[:space:]]*include[[:space:]]*$2" "$1"/*.[chS] 2>/dev/null |
+        sed -E 's/^([^:]*:[0-9]+):[^"<]*["<]([^">]*).*/\1: \2/'
+}
+
+bad=0
+complain() { # reads "file:line: included"
+    while read -r line; do
+        echo "$line: $1"
+        bad=1
+    done
+}
+
+for folder in . base images images/fd tracee dump restore restorer-blob; do
+    complain "not for $folder" < <(includes $folder '"' | grep -vE ": ($(allowed $folder))")
+    case $folder in
+    images | images/fd) ;;
+    *) complain 'generated types are for images/ only' < <(includes $folder '"' | grep 'pb-c\.h$') ;;
+    esac
+    complain 'our own headers stand in double quotes' < <(includes $folder '<' |
+        grep -E ': (base|images|proto|tracee|dump|restore|restorer-blob)/')
+done
+complain 'no libc in the blob' < <(includes restorer-blob '<' |
+    grep -vE ': (stdint\.h|stddef\.h|stdbool\.h|(linux|asm|asm-generic)/.*)$')
+exit $bad

@@ -1,0 +1,175 @@
+/* Credentials and capabilities. Most of these need root; without it they prepare what they may. */
+#include "target.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static bool is_root(void)
+{
+	return geteuid() == 0;
+}
+
+static void capget_of(struct __user_cap_data_struct data[2])
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+
+	must(syscall(SYS_capget, &header, data));
+}
+
+static void capset_to(const struct __user_cap_data_struct data[2])
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+
+	must(syscall(SYS_capset, &header, data));
+}
+
+static void cred_ids(void)
+{
+	gid_t groups[] = { 5, 1000, 70000 }, now[8];
+	uid_t r, e, s;
+
+	if (is_root()) {
+		must(setgroups(3, groups));
+		must(setresgid(1001, 1002, 1003));
+		must(prctl(PR_SET_KEEPCAPS, 1));
+		must(setresuid(1001, 0, 1003));
+		setfsuid(1004);
+	}
+	must(prctl(PR_SET_DUMPABLE, 1));
+	target_wait();
+	if (!is_root())
+		return;
+	must(getresuid(&r, &e, &s));
+	expect(r == 1001 && e == 0 && s == 1003, "uids %d %d %d", r, e, s);
+	expect(setfsuid((uid_t)-1) == 1004, "file system uid %d", setfsuid((uid_t)-1));
+	must(getresgid(&r, &e, &s));
+	expect(r == 1001 && e == 1002 && s == 1003, "gids %d %d %d", r, e, s);
+	expect(getgroups(8, now) == 3 && memcmp(groups, now, sizeof groups) == 0, "groups");
+}
+
+/* No privilege left at all. */
+static void cred_nobody(void)
+{
+	uid_t r, e, s;
+
+	if (is_root()) {
+		must(setgroups(0, NULL));
+		must(setresgid(65534, 65534, 65534));
+		must(setresuid(65534, 65534, 65534));
+		must(prctl(PR_SET_DUMPABLE, 1));
+	}
+	target_wait();
+	must(getresuid(&r, &e, &s));
+	expect(r == e && e == s, "uids");
+	expect(setuid(0) == -1, "may become root again");
+	expect(getgroups(0, NULL) == 0 || !is_root(), "groups");
+}
+
+static void cred_caps(void)
+{
+	struct __user_cap_data_struct before[2], after[2];
+
+	capget_of(before);
+	before[0].effective &= ~(1u << CAP_NET_RAW | 1u << CAP_CHOWN);
+	before[0].permitted &= ~(1u << CAP_NET_RAW);
+	before[0].inheritable = before[0].permitted & (1u << CAP_KILL | 1u << CAP_NET_BIND_SERVICE);
+	capset_to(before);
+	if (is_root()) {
+		must(prctl(PR_CAPBSET_DROP, CAP_SYS_BOOT));
+		must(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_KILL, 0, 0));
+	}
+	target_wait();
+	capget_of(after);
+	expect(memcmp(before, after, sizeof after) == 0, "effective %x, was %x; permitted %x, was %x",
+	       after[0].effective, before[0].effective, after[0].permitted, before[0].permitted);
+	if (is_root()) {
+		expect(prctl(PR_CAPBSET_READ, CAP_SYS_BOOT) == 0, "bounding set");
+		expect(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_KILL, 0, 0) == 1, "ambient set");
+	}
+}
+
+/* An ordinary uid with capabilities kept. */
+static void cred_keepcaps(void)
+{
+	struct __user_cap_data_struct data[2], now[2];
+
+	capget_of(data);
+	if (is_root()) {
+		must(prctl(PR_SET_KEEPCAPS, 1));
+		must(setresuid(2000, 2000, 2000));
+		data[0].effective = data[0].permitted = 1u << CAP_NET_ADMIN | 1u << CAP_SETUID;
+		data[1].effective = data[1].permitted = 0;
+		capset_to(data);
+		must(prctl(PR_SET_DUMPABLE, 1));
+	}
+	target_wait();
+	capget_of(now);
+	expect(now[0].effective == data[0].effective && now[0].permitted == data[0].permitted, "capabilities");
+}
+
+static void cred_securebits(void)
+{
+	int bits = SECBIT_NOROOT | SECBIT_NO_SETUID_FIXUP | SECBIT_KEEP_CAPS_LOCKED;
+
+	if (is_root())
+		must(prctl(PR_SET_SECUREBITS, bits));
+	target_wait();
+	if (is_root())
+		expect(prctl(PR_GET_SECUREBITS) == bits, "securebits %x", prctl(PR_GET_SECUREBITS));
+}
+
+static void cred_no_new_privs(void)
+{
+	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	target_wait();
+	expect(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1, "PR_GET_NO_NEW_PRIVS");
+}
+
+/* The system calls themselves change one thread only; glibc's wrappers change all. */
+static int gate[2];
+
+static void *other_user(void *arg)
+{
+	char byte;
+	long uid;
+
+	if (is_root())
+		must(syscall(SYS_setresuid, 3000, 3000, 0));
+	uid = syscall(SYS_getuid);
+	thread_arrived();
+	must(read(gate[0], &byte, 1));
+	expect(syscall(SYS_getuid) == uid, "uid of the thread is %ld", syscall(SYS_getuid));
+	return arg;
+}
+
+static void cred_thread(void)
+{
+	bool root = is_root();
+	pthread_t thread;
+
+	must(pipe(gate));
+	thread = thread_start(other_user, NULL);
+	must(prctl(PR_SET_DUMPABLE, 1));
+	target_wait();
+	expect(!root || getuid() == 0, "uid of the process is %d", getuid());
+	must(write(gate[1], "x", 1));
+	thread_join(thread);
+}
+
+const struct target targets_cred[] = {
+	{ "cred_ids", cred_ids, "uids, gids, groups", 0 },
+	{ "cred_nobody", cred_nobody, "an ordinary user", 0 },
+	{ "cred_caps", cred_caps, "capability sets", 0 },
+	{ "cred_keepcaps", cred_keepcaps, "a user with capabilities", 0 },
+	{ "cred_securebits", cred_securebits, "securebits", 0 },
+	{ "cred_no_new_privs", cred_no_new_privs, "no_new_privs", 0 },
+	{ "cred_thread", cred_thread, "a thread of another user", TARGET_EITHER },
+	{ NULL, NULL, NULL, 0 },
+};

@@ -1,0 +1,193 @@
+/* The table of all targets, the protocol with the test, and a helper that waits for a line in a file. */
+#include "target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct target *const tables[] = {
+	targets_mem_anon, targets_mem_advice, targets_mem_file, targets_mem_shared, targets_cpu,
+	targets_thread, targets_signal, targets_timer, targets_cred, targets_proc, targets_fd_file,
+	targets_fd_lock, targets_fd_pipe, targets_fd_event, targets_fd_epoll, targets_fd_misc,
+	targets_sock_unix, targets_sock_inet, targets_wait, targets_refuse,
+};
+
+/* The FIFO is opened before the state is prepared, so that its number is 3 in every target. */
+static int ctl_fd = -1;
+static int out_fd = -1; /* usually opened for each line, so that the state does not hold it */
+
+/* ---- talking to the test ----------------------------------------------------------------------------- */
+
+static int open_out(void)
+{
+	const char *path = getenv("TARGET_OUT");
+
+	return path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666) : dup(1);
+}
+
+static void say(const char *line)
+{
+	int fd = out_fd < 0 ? open_out() : out_fd;
+
+	if (fd < 0 || write(fd, line, strlen(line)) < 0)
+		_exit(124);
+	if (fd != out_fd)
+		close(fd);
+}
+
+void target_keep_out(void)
+{
+	out_fd = open_out();
+}
+
+void target_skip(const char *what)
+{
+	char text[256];
+
+	snprintf(text, sizeof text, "SKIP %s: %s\n", what, strerror(errno));
+	say(text);
+	_exit(77);
+}
+
+void target_fail(const char *file, int line, const char *fmt, ...)
+{
+	char what[400], text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof what, fmt, args);
+	va_end(args);
+	snprintf(text, sizeof text, "FAIL %s:%d: %s\n", strrchr(file, '/') ? strrchr(file, '/') + 1 : file,
+		 line, what);
+	say(text);
+	_exit(1);
+}
+
+long target_must(const char *file, int line, const char *what, long result)
+{
+	if (result == -1)
+		target_fail(file, line, "%s: %s", what, strerror(errno));
+	return result;
+}
+
+void target_wait(void)
+{
+	char line[64];
+	ssize_t len;
+
+	snprintf(line, sizeof line, "READY %d\n", getpid());
+	say(line);
+	len = read(ctl_fd, line, sizeof line);
+	expect(len > 0, "read of the control pipe gave %zd: %s", len, strerror(errno));
+	expect(len >= 5 && memcmp(line, "check", 5) == 0, "control pipe said %.*s", (int)len, line);
+}
+
+/* ---- waiting for a line: target --wait-line FILE TEXT SECONDS -------------------------------------------- */
+
+static bool has_line(const char *path, const char *text)
+{
+	char line[1024];
+	FILE *file = fopen(path, "re");
+	bool found = false;
+
+	while (file && !found && fgets(line, sizeof line, file))
+		found = strncmp(line, text, strlen(text)) == 0;
+	if (file)
+		fclose(file);
+	if (found)
+		fputs(line, stdout);
+	return found;
+}
+
+/* Directory of path in dir: inotify on it also sees a file that is not there yet. */
+static void directory_of(const char *path, char *dir, size_t len)
+{
+	const char *slash = strrchr(path, '/');
+
+	snprintf(dir, len, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+}
+
+static int wait_line(const char *path, const char *text, int seconds)
+{
+	char dir[512], events[4096];
+	int64_t end = now_ms() + seconds * 1000LL, left;
+	int fd = inotify_init1(IN_CLOEXEC);
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+	directory_of(path, dir, sizeof dir);
+	if (fd < 0 || inotify_add_watch(fd, dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
+		return 2;
+	while (!has_line(path, text)) {
+		left = end - now_ms();
+		if (left <= 0 || poll(&poll_fd, 1, (int)left) <= 0)
+			return 1;
+		if (read(fd, events, sizeof events) < 0)
+			return 2;
+	}
+	return 0;
+}
+
+/* ---- main ---------------------------------------------------------------------------------------------------- */
+
+static const struct target *find(const char *name)
+{
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+		for (const struct target *t = tables[i]; t->name; t++)
+			if (strcmp(t->name, name) == 0)
+				return t;
+	return NULL;
+}
+
+/* "name flags about": flags as letters e (either), r (refused), b (busy), or "-". */
+static void list(const char *prefix)
+{
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+		for (const struct target *t = tables[i]; t->name; t++)
+			if (strncmp(t->name, prefix, strlen(prefix)) == 0)
+				printf("%-24s %s%s%s%s %s\n", t->name, t->flags ? "" : "-",
+				       t->flags & TARGET_EITHER ? "e" : "", t->flags & TARGET_REFUSED ? "r" : "",
+				       t->flags & TARGET_BUSY ? "b" : "", t->about);
+}
+
+/* The FIFO is opened for reading and writing: it then has no end of file when the test goes away. */
+static void open_ctl(void)
+{
+	const char *path = getenv("TARGET_CTL"), *dir = getenv("TARGET_DIR");
+
+	if (dir && chdir(dir) < 0)
+		fail("chdir %s: %s", dir, strerror(errno));
+	if (path)
+		ctl_fd = open(path, O_RDWR);
+	else
+		ctl_fd = dup(0);
+	if (ctl_fd < 0)
+		fail("open %s: %s", path ? path : "stdin", strerror(errno));
+}
+
+int main(int argc, char **argv)
+{
+	const struct target *target;
+
+	if (argc >= 2 && strcmp(argv[1], "--list") == 0) {
+		list(argc > 2 ? argv[2] : "");
+		return 0;
+	}
+	if (argc == 5 && strcmp(argv[1], "--wait-line") == 0)
+		return wait_line(argv[2], argv[3], atoi(argv[4]));
+	target = argc >= 2 ? find(argv[1]) : NULL;
+	if (!target) {
+		fprintf(stderr, "usage: target NAME | --list [PREFIX] | --wait-line FILE TEXT SECONDS\n");
+		return 2;
+	}
+	open_ctl();
+	target->run();
+	say("OK\n");
+	return 0;
+}

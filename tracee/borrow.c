@@ -1,0 +1,136 @@
+/* Running a stopped thread for a moment for our own ends, and giving it back as it was. */
+#include "tracee/internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+
+int thread_must_be_stopped(const struct tracee_thread *th, struct err *err)
+{
+	if (th->state == TRACEE_STOPPED || th->state == TRACEE_GROUP_STOPPED)
+		return 0;
+	if (th->state == TRACEE_EXITED)
+		return err_set(err, ESRCH, "thread %d has ended", th->tid);
+	return err_set(err, EBUSY, "thread %d is not stopped", th->tid);
+}
+
+/* Calls with a temporary signal mask, which PTRACE_SETSIGMASK ends: see resume.c. */
+static bool syscall_swaps_mask(const struct user_regs_struct *regs)
+{
+	switch ((long)regs->orig_rax) {
+	case SYS_rt_sigsuspend:
+	case SYS_pselect6:
+	case SYS_ppoll:
+	case SYS_epoll_pwait:
+	case SYS_epoll_pwait2:
+	case SYS_io_pgetevents:
+	case SYS_io_uring_enter:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * The kernel clears rseq_cs when it sees the thread preempted outside of its restartable sequence, which
+ * is where we take it. Without it the sequence would later go on as if nobody had come in between.
+ */
+static int borrow_rseq(struct tracee *t, struct tracee_thread *th, struct borrowed *b, struct err *err)
+{
+	struct thread_rseq rseq;
+
+	b->rseq_addr = b->rseq_cs = 0;
+	if (thread_get_rseq(th->tid, &rseq, NULL) < 0 || !rseq.addr)
+		return 0;
+	b->rseq_addr = rseq.addr + 8;
+	return tracee_read(t, b->rseq_addr, &b->rseq_cs, sizeof b->rseq_cs, err);
+}
+
+int borrow_begin(struct tracee *t, struct tracee_thread *th, uint64_t open, struct borrowed *b,
+	struct err *err)
+{
+	int ret = thread_must_be_stopped(th, err);
+
+	b->sigstop = false;
+	if (ret == 0)
+		ret = thread_get_regs(th->tid, &b->regs, err);
+	if (ret == 0)
+		ret = borrow_rseq(t, th, b, err);
+	if (ret == 0)
+		ret = thread_get_sigmask(th->tid, &b->mask, err);
+	if (ret == 0)
+		ret = thread_set_sigmask(th->tid, ~open, err);
+	if (ret < 0)
+		return ret;
+	if (syscall_swaps_mask(&b->regs))
+		th->mask_displaced = true;
+	if (th->held_signal)
+		th->held_displaced = true;
+	return 0;
+}
+
+static int borrow_ended(const struct tracee *t, const struct tracee_thread *th, struct err *err)
+{
+	if (WIFSIGNALED(th->wait_status))
+		return err_set(err, ESRCH, "thread %d of process %d was killed by signal %d while we used it",
+			th->tid, t->pid, WTERMSIG(th->wait_status));
+	return err_set(err, ESRCH, "thread %d of process %d ended while we used it", th->tid, t->pid);
+}
+
+int borrow_other_stop(struct tracee *t, struct tracee_thread *th, enum stop_kind kind,
+	struct borrowed *b, struct err *err)
+{
+	int sig = WSTOPSIG(th->wait_status);
+
+	if (kind == STOP_ENDED)
+		return borrow_ended(t, th, err);
+	if (kind == STOP_SIGNAL && sig == SIGSTOP)
+		b->sigstop = true;
+	else if (kind == STOP_SIGNAL)
+		return err_set(err, sig == SIGSYS ? EACCES : EFAULT,
+			"thread %d of process %d got signal %d (%s) while we used it%s", th->tid, t->pid, sig,
+			strsignal(sig), sig == SIGSYS ? ": its seccomp filter or syscall user dispatch" : "");
+	return 0;
+}
+
+static int borrow_put_back(struct tracee *t, struct tracee_thread *th, const struct borrowed *b,
+	struct err *err)
+{
+	int ret = thread_set_regs(th->tid, &b->regs, err);
+
+	if (ret == 0)
+		ret = thread_set_sigmask(th->tid, b->mask, err);
+	if (ret == 0 && b->rseq_cs)
+		ret = tracee_write(t, b->rseq_addr, &b->rseq_cs, sizeof b->rseq_cs, err);
+	return ret;
+}
+
+/* Where the thread is in a stop inside get_signal() after this, nothing has looked at the registers yet. */
+int borrow_end(struct tracee *t, struct tracee_thread *th, const struct borrowed *b, struct err *err)
+{
+	bool sigstop = b->sigstop;
+	enum stop_kind kind;
+	int ret;
+
+	if (th->state == TRACEE_EXITED)
+		return borrow_ended(t, th, err);
+	ret = borrow_put_back(t, th, b, err);
+	do {
+		ptrace_tid(PTRACE_INTERRUPT, th->tid, 0, 0);
+		ptrace_tid(PTRACE_CONT, th->tid, 0, 0);
+		if (thread_wait(t, th, &kind, err) < 0 || kind == STOP_ENDED)
+			return borrow_ended(t, th, err);
+		if (kind == STOP_SIGNAL && WSTOPSIG(th->wait_status) == SIGSTOP)
+			sigstop = true;
+	} while (kind != STOP_TRAP && kind != STOP_GROUP);
+	th->state = kind == STOP_GROUP ? TRACEE_GROUP_STOPPED : TRACEE_STOPPED;
+	th->stop_signal = kind == STOP_GROUP ? WSTOPSIG(th->wait_status) : 0;
+	if (sigstop)
+		syscall(SYS_tgkill, t->pid, th->tid, SIGSTOP);
+	return ret;
+}

@@ -1,0 +1,335 @@
+/*
+ * What the kernel reports about tracees through wait(2), one event at a time, and what follows from it
+ * for a tracee that runs (go on) or is being frozen (stay).
+ */
+#include "tracee/internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "tracee/proc.h"
+
+enum { MAX_SLEEP_MS = 50, MAX_EVENTS = 1024, WAIT_MINE = __WALL | __WNOTHREAD };
+
+/* ---- time ----------------------------------------------------------------------------------------------------- */
+
+struct timespec clock_after_ms(int ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += ms % 1000 * 1000000L;
+	if (t.tv_nsec >= 1000000000L) {
+		t.tv_nsec -= 1000000000L;
+		t.tv_sec++;
+	}
+	return t;
+}
+
+/* Rounded up, so that 0 means that the time has come. */
+int clock_ms_until(const struct timespec *when)
+{
+	struct timespec now;
+	int64_t ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ns = (when->tv_sec - now.tv_sec) * 1000000000LL + when->tv_nsec - now.tv_nsec;
+	return ns <= 0 ? 0 : (int)((ns + 999999) / 1000000);
+}
+
+void tracer_sleep(const struct timespec *deadline)
+{
+	int ms = clock_ms_until(deadline);
+	struct timespec wait = { 0 };
+	sigset_t chld;
+
+	wait.tv_nsec = (ms < MAX_SLEEP_MS ? ms : MAX_SLEEP_MS) * 1000000L;
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigtimedwait(&chld, NULL, &wait);
+}
+
+/* ---- what a status means ------------------------------------------------------------------------------------- */
+
+enum stop_kind stop_classify(int status)
+{
+	if (!WIFSTOPPED(status))
+		return STOP_ENDED;
+	switch (status >> 16) {
+	case PTRACE_EVENT_STOP:
+		return WSTOPSIG(status) == SIGTRAP ? STOP_TRAP : STOP_GROUP;
+	case PTRACE_EVENT_CLONE:
+	case PTRACE_EVENT_FORK:
+	case PTRACE_EVENT_VFORK:
+		return STOP_CHILD;
+	case PTRACE_EVENT_EXEC:
+		return STOP_EXEC;
+	default:
+		return WSTOPSIG(status) == (SIGTRAP | 0x80) ? STOP_SYSCALL : STOP_SIGNAL;
+	}
+}
+
+/* ---- who is it ---------------------------------------------------------------------------------------------------- */
+
+bool tracer_owns(struct tracer *tr, pid_t tid, pid_t *tgid)
+{
+	struct arena *a = arena_create();
+	struct proc_status status;
+	bool ours;
+	int procfd = -1;
+
+	ours = proc_open(tid, &procfd, NULL) >= 0 &&
+	       proc_status(procfd, "status", a, &status, NULL) >= 0 && status.tracer == tr->tid;
+	if (ours)
+		*tgid = status.tgid;
+	fd_close(&procfd);
+	arena_destroy(a);
+	return ours;
+}
+
+static struct tracee *tracer_process(struct tracer *tr, pid_t pid)
+{
+	for (size_t i = 0; i < tr->nr_tracees; i++)
+		if (tr->tracees[i]->pid == pid && !tr->tracees[i]->ended)
+			return tr->tracees[i];
+	return NULL;
+}
+
+bool tracer_adopt(struct tracer *tr, pid_t tid)
+{
+	struct tracee *t;
+	pid_t tgid;
+
+	if (tracer_find(tr, tid) && tracee_thread_of(tracer_find(tr, tid), tid))
+		return true;
+	if (!tracer_owns(tr, tid, &tgid))
+		return false;
+	t = tracer_process(tr, tgid);
+	if (!t && tracee_create(tr, tgid, &t, NULL) < 0)
+		return false;
+	tracee_add_thread(t, tid);
+	return true;
+}
+
+/* Children of what we launched are attached with its options, so they die with us too. */
+void tracer_adopt_child(struct tracer *tr, pid_t tid)
+{
+	struct tracee *parent = tracer_find(tr, tid), *child;
+	unsigned long pid = 0;
+
+	if (ptrace(PTRACE_GETEVENTMSG, tid, NULL, &pid) < 0 || !tracer_adopt(tr, (pid_t)pid))
+		return;
+	child = tracer_find(tr, (pid_t)pid);
+	child->launched = parent && parent->launched;
+}
+
+/* Finds a leader too that we know to be a zombie: its end is reported only after all other threads. */
+static struct tracee_thread *tracer_thread(struct tracer *tr, pid_t tid, struct tracee **t)
+{
+	*t = tracer_find(tr, tid);
+	if (!*t)
+		return NULL;
+	if ((*t)->pid == tid && !(*t)->threads[0].untraced)
+		return &(*t)->threads[0];
+	return tracee_thread_of(*t, tid);
+}
+
+/* ---- one event ---------------------------------------------------------------------------------------------------- */
+
+static int thread_try_wait(pid_t tid, int *status)
+{
+	pid_t got;
+
+	do {
+		got = waitpid(tid, status, WAIT_MINE | WNOHANG);
+	} while (got < 0 && errno == EINTR);
+	return got < 0 ? -errno : got > 0;
+}
+
+/* Ask for every thread by itself: what waits in front may be another child of the caller. */
+static int event_scan(struct tracer *tr, pid_t *tid, int *status)
+{
+	for (size_t i = 0; i < tr->nr_tracees; i++) {
+		struct tracee *t = tr->tracees[i];
+
+		for (size_t j = 0; !t->ended && j < t->nr_threads; j++) {
+			struct tracee_thread *th = &t->threads[j];
+			int ret;
+
+			if (th->untraced || (th->state == TRACEE_EXITED && j > 0))
+				continue;
+			ret = thread_try_wait(th->tid, status);
+			if (ret > 0)
+				*tid = th->tid;
+			if (ret > 0)
+				return 1;
+			/* Somebody execed, and this is not a thread any more: there is no status. */
+			if (ret == -ECHILD && th->state != TRACEE_EXITED)
+				tracee_note_lost(t, th);
+		}
+	}
+	return 0;
+}
+
+static void tracee_find_lost(struct tracee *t)
+{
+	for (size_t i = 0; i < t->nr_threads; i++) {
+		struct tracee_thread *th = &t->threads[i];
+		siginfo_t info;
+
+		if (th->state == TRACEE_RUNNING &&
+		    waitid(P_PID, (id_t)th->tid, &info,
+			    WEXITED | WSTOPPED | WNOHANG | WNOWAIT | WAIT_MINE) < 0 &&
+		    errno == ECHILD)
+			tracee_note_lost(t, th);
+	}
+}
+
+void tracer_note_lost(struct tracer *tr)
+{
+	for (size_t i = 0; i < tr->nr_tracees; i++)
+		tracee_find_lost(tr->tracees[i]);
+}
+
+/*
+ * A look that consumes nothing, because waitpid(-1) would reap children of our caller. A tid that we do
+ * not know is either one of those or a new thread whose stop came before that of its creator.
+ */
+static int event_next(struct tracer *tr, pid_t *tid, int *status)
+{
+	siginfo_t info = { 0 };
+	struct tracee *t;
+
+	if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | WAIT_MINE) < 0)
+		return errno == ECHILD ? event_scan(tr, tid, status) : 0;
+	if (!info.si_pid)
+		return 0;
+	*tid = info.si_pid;
+	if (!tracer_thread(tr, *tid, &t) && !tracer_adopt(tr, *tid))
+		return event_scan(tr, tid, status);
+	return thread_try_wait(*tid, status) > 0 || event_scan(tr, tid, status);
+}
+
+/* ---- what follows --------------------------------------------------------------------------------------------- */
+
+static void thread_hold_signal(struct tracee_thread *th)
+{
+	if (ptrace(PTRACE_GETSIGINFO, th->tid, NULL, &th->held_info) == 0)
+		th->held_signal = WSTOPSIG(th->wait_status);
+}
+
+/* Stops inside a system call are no place to stay: registers are not final there (rax is still to come). */
+static void thread_pass(struct tracee *t, struct tracee_thread *th)
+{
+	th->state = TRACEE_RUNNING;
+	if (t->frozen) {
+		ptrace_tid(PTRACE_INTERRUPT, th->tid, 0, 0);
+		th->interrupted = true;
+	}
+	ptrace_tid(PTRACE_CONT, th->tid, 0, 0);
+}
+
+static void thread_stopped(struct tracee *t, struct tracee_thread *th, enum stop_kind kind)
+{
+	th->state = kind == STOP_GROUP ? TRACEE_GROUP_STOPPED : TRACEE_STOPPED;
+	th->stop_signal = kind == STOP_GROUP ? WSTOPSIG(th->wait_status) : 0;
+	th->interrupted = false;
+	if (kind == STOP_SIGNAL)
+		thread_hold_signal(th);
+	if (!t->frozen)
+		thread_resume(t, th);
+}
+
+static void tracer_handle(struct tracer *tr, struct tracee *t, struct tracee_thread *th, int status)
+{
+	enum stop_kind kind = stop_classify(status);
+	pid_t tid = th->tid;
+
+	th->wait_status = status;
+	switch (kind) {
+	case STOP_ENDED:
+		tracee_note_exit(t, th, status);
+		break;
+	case STOP_TRAP:
+	case STOP_GROUP:
+	case STOP_SIGNAL:
+		thread_stopped(t, th, kind);
+		break;
+	case STOP_EXEC:
+		tracee_note_exec(t);
+		thread_pass(t, th);
+		break;
+	case STOP_CHILD:
+		tracer_adopt_child(tr, tid);
+		thread_pass(t, tracee_thread_of(t, tid)); /* the array may have moved */
+		break;
+	case STOP_SYSCALL:
+		thread_pass(t, th);
+		break;
+	}
+}
+
+int tracer_drain(struct tracer *tr, struct err *err)
+{
+	int nr = 0, status;
+	pid_t tid;
+
+	assert(gettid() == tr->tid);
+	while (nr < MAX_EVENTS && event_next(tr, &tid, &status)) {
+		struct tracee *t;
+		struct tracee_thread *th = tracer_thread(tr, tid, &t);
+
+		if (!th)
+			return err_set(err, EPROTO, "wait reported thread %d, which nobody knows", tid);
+		if (WIFSTOPPED(status))
+			th->state = TRACEE_RUNNING; /* the zombie leader, replaced by a thread that execed */
+		tracer_handle(tr, t, th, status);
+		nr++;
+	}
+	return nr;
+}
+
+int tracer_poll(struct tracer *tr, int timeout_ms, int *exited, struct err *err)
+{
+	struct timespec deadline = clock_after_ms(timeout_ms);
+	int nr;
+
+	for (;;) {
+		nr = tracer_drain(tr, err);
+		if (nr || !tr->nr_tracees || tr->tracees[0]->ended || !clock_ms_until(&deadline))
+			break;
+		tracer_sleep(&deadline);
+	}
+	tracer_sweep(tr);
+	if (exited && tr->nr_tracees && tr->tracees[0]->ended)
+		*exited = tr->tracees[0]->exit_status;
+	return nr;
+}
+
+int thread_wait(struct tracee *t, struct tracee_thread *th, enum stop_kind *kind, struct err *err)
+{
+	int status;
+
+	while (waitpid(th->tid, &status, WAIT_MINE) < 0) {
+		if (errno == EINTR)
+			continue;
+		if (errno == ECHILD)
+			tracee_note_lost(t, th);
+		return err_sys(err, "wait for thread %d", th->tid);
+	}
+	th->wait_status = status;
+	*kind = stop_classify(status);
+	if (*kind == STOP_ENDED)
+		tracee_note_exit(t, th, status);
+	return 0;
+}

@@ -1,0 +1,232 @@
+/* System calls made by a stopped thread on our behalf (DESIGN D6). */
+#include "tracee/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "tracee/kernel_abi.h"
+#include "tracee/proc.h"
+
+enum { SEARCH_CHUNK = 64 * 1024, SCRATCH_LEN = 4096 };
+
+/* ---- where to make it ------------------------------------------------------------------------------------------- */
+
+/* Any 0f 05 does, be it the middle of a longer instruction. Chunks overlap by a byte. */
+static uint64_t insn_search(struct tracee *t, uint64_t start, uint64_t end)
+{
+	unsigned char *code = malloc(SEARCH_CHUNK);
+	uint64_t found = 0;
+
+	for (uint64_t at = start; code && !found && at + 1 < end; at += SEARCH_CHUNK - 1) {
+		size_t len = end - at < SEARCH_CHUNK ? end - at : SEARCH_CHUNK;
+		unsigned char *hit;
+
+		if (tracee_read(t, at, code, len, NULL) < 0)
+			continue;
+		hit = memmem(code, len, "\x0f\x05", 2);
+		if (hit)
+			found = at + (uint64_t)(hit - code);
+	}
+	free(code);
+	return found;
+}
+
+static uint64_t insn_in_maps(struct tracee *t, const struct proc_vma *vmas, size_t nr, bool vdso)
+{
+	uint64_t found = 0;
+
+	for (size_t i = 0; i < nr && !found; i++) {
+		const struct proc_vma *v = &vmas[i];
+
+		if ((v->prot & PROT_EXEC) && !strcmp(v->path, "[vdso]") == vdso &&
+		    strcmp(v->path, "[vsyscall]") != 0)
+			found = insn_search(t, v->start, v->end);
+	}
+	return found;
+}
+
+static int tracee_find_insn(struct tracee *t, struct err *err)
+{
+	struct arena *a = arena_create();
+	struct proc_vma *vmas;
+	OWNED_FD dir = -1;
+	size_t nr;
+	int ret;
+
+	ret = tracee_open_live(t, ".", O_DIRECTORY | O_RDONLY, &dir, err);
+	if (ret == 0)
+		ret = proc_maps(dir, a, &vmas, &nr, err);
+	if (ret == 0) {
+		t->syscall_insn = insn_in_maps(t, vmas, nr, true);
+		if (!t->syscall_insn)
+			t->syscall_insn = insn_in_maps(t, vmas, nr, false);
+		if (!t->syscall_insn)
+			ret = err_set(err, ENOTSUP, "process %d has no syscall instruction in its memory", t->pid);
+	}
+	arena_destroy(a);
+	return ret;
+}
+
+/* ---- the call ------------------------------------------------------------------------------------------------------ */
+
+static void regs_for_call(struct user_regs_struct *regs, uint64_t insn, long nr, const uint64_t args[6])
+{
+	regs->rip = insn;
+	regs->rax = (uint64_t)nr;
+	/* Not in a system call: so the kernel does not restart the interrupted one now. */
+	regs->orig_rax = (uint64_t)-1;
+	regs->rdi = args[0];
+	regs->rsi = args[1];
+	regs->rdx = args[2];
+	regs->r10 = args[3];
+	regs->r8 = args[4];
+	regs->r9 = args[5];
+}
+
+/* To the next syscall-stop: the enter-stop, and after another one the exit-stop. */
+static int remote_to_stop(struct tracee *t, struct tracee_thread *th, struct borrowed *b,
+	struct err *err)
+{
+	enum stop_kind kind;
+	int ret;
+
+	for (;;) {
+		if (ptrace_tid(PTRACE_SYSCALL, th->tid, 0, 0) < 0 && errno != ESRCH)
+			return err_sys(err, "resume thread %d", th->tid);
+		ret = thread_wait(t, th, &kind, err);
+		if (ret < 0 || kind == STOP_SYSCALL)
+			return ret;
+		/* A child that the call makes is taken in when its own first stop is seen. */
+		ret = borrow_other_stop(t, th, kind, b, err);
+		if (ret < 0)
+			return ret;
+	}
+}
+
+static bool remote_is_restarted(int64_t ret)
+{
+	return ret == -ABI_ERESTARTSYS || ret == -ABI_ERESTARTNOINTR || ret == -ABI_ERESTARTNOHAND ||
+	       ret == -ABI_ERESTART_RESTARTBLOCK;
+}
+
+/* A SIGSTOP interrupts a call that waits; kept out, it lets the kernel restart the call. */
+static int remote_run(struct tracee *t, struct tracee_thread *th, struct borrowed *b,
+	const struct user_regs_struct *call, int64_t *ret, struct err *err)
+{
+	struct user_regs_struct regs;
+	int r = thread_set_regs(th->tid, call, err);
+
+	do {
+		if (r == 0)
+			r = remote_to_stop(t, th, b, err);
+		if (r == 0)
+			r = remote_to_stop(t, th, b, err);
+		if (r == 0)
+			r = thread_get_regs(th->tid, &regs, err);
+	} while (r == 0 && remote_is_restarted((int64_t)regs.rax));
+	if (r == 0)
+		*ret = (int64_t)regs.rax;
+	return r;
+}
+
+/* Filters that we may suspend do not see our calls; others judge them as the target's own. */
+static void remote_suspend_seccomp(const struct tracee *t, const struct tracee_thread *th, bool suspend)
+{
+	ptrace_tid(PTRACE_SETOPTIONS, th->tid, 0,
+		tracee_options(t) | (suspend ? ABI_PTRACE_O_SUSPEND_SECCOMP : 0));
+}
+
+int tracee_syscall(struct tracee *t, struct tracee_thread *th, long nr, const uint64_t args[6],
+	int64_t *ret, struct err *err)
+{
+	struct user_regs_struct call;
+	struct borrowed b;
+	struct err end = { 0 };
+	int64_t answer = 0;
+	int r = 0;
+
+	if (!t->syscall_insn)
+		r = tracee_find_insn(t, err);
+	if (r == 0)
+		r = borrow_begin(t, th, 0, &b, err);
+	if (r < 0)
+		return err_wrap(err, "remote %s", syscall_name(nr)), r;
+	call = b.regs;
+	regs_for_call(&call, t->syscall_insn, nr, args);
+	remote_suspend_seccomp(t, th, true);
+	r = remote_run(t, th, &b, &call, &answer, err);
+	if (th->state == TRACEE_EXITED)
+		return err_wrap(err, "remote %s", syscall_name(nr)), r < 0 ? r : -ESRCH;
+	remote_suspend_seccomp(t, th, false);
+	if (borrow_end(t, th, &b, &end) < 0 && r == 0) {
+		if (err)
+			*err = end;
+		r = -end.code;
+	}
+	if (r < 0)
+		return err_wrap(err, "remote %s", syscall_name(nr)), r;
+	*ret = answer;
+	return 0;
+}
+
+/* ---- scratch memory --------------------------------------------------------------------------------------------- */
+
+static int scratch_thread(struct tracee *t, struct tracee_thread **th, struct err *err)
+{
+	*th = tracee_live_thread(t);
+	if (!*th)
+		return err_set(err, ESRCH, "process %d has ended", t->pid);
+	return 0;
+}
+
+int tracee_scratch(struct tracee *t, uint64_t *addr, size_t *len, struct err *err)
+{
+	const uint64_t args[6] = { 0, SCRATCH_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		(uint64_t)-1, 0 };
+	struct tracee_thread *th;
+	int64_t got;
+	int ret = 0;
+
+	if (!t->scratch) {
+		ret = scratch_thread(t, &th, err);
+		if (ret == 0)
+			ret = tracee_syscall(t, th, SYS_mmap, args, &got, err);
+		if (ret == 0 && got < 0)
+			ret = err_ret(err, got, "remote mmap in process %d", t->pid);
+		if (ret < 0)
+			return ret;
+		t->scratch = (uint64_t)got;
+	}
+	*addr = t->scratch;
+	*len = SCRATCH_LEN;
+	return 0;
+}
+
+int tracee_scratch_end(struct tracee *t, struct err *err)
+{
+	const uint64_t args[6] = { t->scratch, SCRATCH_LEN, 0, 0, 0, 0 };
+	struct tracee_thread *th;
+	int64_t got;
+	int ret;
+
+	if (!t->scratch)
+		return 0;
+	ret = scratch_thread(t, &th, err);
+	if (ret == 0)
+		ret = tracee_syscall(t, th, SYS_munmap, args, &got, err);
+	if (ret == 0 && got < 0)
+		ret = err_ret(err, got, "remote munmap in process %d", t->pid);
+	if (ret == 0)
+		t->scratch = 0;
+	return ret;
+}

@@ -1,0 +1,203 @@
+/*
+ * Letting a stopped thread go on as if it had never been stopped. For most threads that is one request;
+ * two things need more care, both undone by making the kernel take the thread through a stop of our choice:
+ *
+ * A held signal can only be given back in a signal-delivery-stop. Where a remote call moved the thread out of
+ * the one it was in, a carrier (an unused real-time signal) makes a new one, and leaves it as the held one.
+ *
+ * epoll_wait and others end with EINTR on any stop, and the temporary mask of sigsuspend and others does not
+ * survive PTRACE_SETSIGMASK. Such a thread executes its system call again: all signals blocked up to
+ * the syscall-enter-stop and unblocked there, so that one that is pending ends the call instead of
+ * slipping in before it.
+ */
+#include "tracee/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "tracee/kernel_abi.h"
+#include "tracee/proc.h"
+
+static uint64_t sigbit(int sig)
+{
+	return 1ULL << (sig - 1);
+}
+
+static int thread_kill(const struct tracee *t, const struct tracee_thread *th, int sig)
+{
+	return (int)syscall(SYS_tgkill, t->pid, th->tid, sig);
+}
+
+/* Signals in the queues of the thread and its process; all of them where that cannot be read. */
+static uint64_t thread_pending_bits(const struct tracee *t, const struct tracee_thread *th)
+{
+	struct arena *a = arena_create();
+	struct proc_status status;
+	uint64_t bits = UINT64_MAX;
+	char name[64];
+
+	snprintf(name, sizeof name, "task/%d/status", th->tid);
+	if (proc_status(t->procfd, name, a, &status, NULL) >= 0)
+		bits = status.sig_pending | status.shd_pending;
+	arena_destroy(a);
+	return bits;
+}
+
+/* ---- going through a stop of our choice -------------------------------------------------------------------- */
+
+struct passage {
+	int request;          /* PTRACE_CONT or PTRACE_SYSCALL */
+	enum stop_kind until;
+	int signal;           /* with STOP_SIGNAL */
+};
+
+/*
+ * Resume until that stop. SIGSTOP cannot be blocked: one that gets in is sent once more behind it. False:
+ * the thread ended, or is in a group-stop now.
+ */
+static bool thread_pass_to(struct tracee *t, struct tracee_thread *th, const struct passage *p)
+{
+	bool sigstop = false, there = false;
+	enum stop_kind kind;
+
+	while (!there) {
+		if (ptrace_tid(p->request, th->tid, 0, 0) < 0 && errno != ESRCH)
+			return false;
+		if (thread_wait(t, th, &kind, NULL) < 0 || kind == STOP_ENDED)
+			return false;
+		if (kind == STOP_GROUP && p->until == STOP_SYSCALL) {
+			th->state = TRACEE_GROUP_STOPPED;
+			break;
+		}
+		there = kind == p->until && (!p->signal || WSTOPSIG(th->wait_status) == p->signal);
+		if (!there && kind == STOP_SIGNAL && WSTOPSIG(th->wait_status) == SIGSTOP)
+			sigstop = true;
+	}
+	if (sigstop)
+		thread_kill(t, th, SIGSTOP);
+	return there;
+}
+
+/* ---- held signals ------------------------------------------------------------------------------------------------- */
+
+static int signal_unused(uint64_t pending)
+{
+	for (int sig = 64; sig >= 34; sig--)
+		if (!(pending & sigbit(sig)))
+			return sig;
+	return 0;
+}
+
+static bool signal_stops(int sig)
+{
+	return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
+}
+
+/* Back into a signal-delivery-stop of the held signal. */
+static bool thread_redeliver(struct tracee *t, struct tracee_thread *th, uint64_t pending)
+{
+	struct passage there = { PTRACE_CONT, STOP_SIGNAL, signal_unused(pending) };
+	uint64_t mask;
+
+	if (!there.signal || thread_get_sigmask(th->tid, &mask, NULL) < 0 ||
+	    thread_set_sigmask(th->tid, ~sigbit(there.signal), NULL) < 0)
+		return false;
+	if (thread_kill(t, th, there.signal) < 0) {
+		thread_set_sigmask(th->tid, mask, NULL);
+		return false;
+	}
+	if (!thread_pass_to(t, th, &there))
+		return false;
+	thread_set_sigmask(th->tid, mask, NULL);
+	return ptrace(PTRACE_SETSIGINFO, th->tid, NULL, &th->held_info) == 0;
+}
+
+static int thread_take_held(struct tracee *t, struct tracee_thread *th)
+{
+	int sig = th->held_signal;
+
+	if (sig && th->held_displaced) {
+		uint64_t pending = thread_pending_bits(t, th);
+
+		/* A SIGCONT that came meanwhile would have removed a queued stop signal. */
+		if (signal_stops(sig) && (pending & sigbit(SIGCONT)))
+			sig = 0;
+		else if (!thread_redeliver(t, th, pending) && th->state != TRACEE_EXITED) {
+			log_warn("thread %d of process %d: signal %d could not be delivered as it was",
+				th->tid, t->pid, sig);
+			thread_kill(t, th, sig);
+			sig = 0;
+		}
+	}
+	th->held_signal = 0;
+	th->held_displaced = false;
+	return sig;
+}
+
+/* ---- interrupted system calls --------------------------------------------------------------------------------- */
+
+static bool thread_must_reenter(const struct tracee_thread *th, const struct user_regs_struct *regs)
+{
+	return th->mask_displaced || (int64_t)regs->rax == -EINTR;
+}
+
+static void thread_reenter(struct tracee *t, struct tracee_thread *th)
+{
+	static const struct passage there = { PTRACE_SYSCALL, STOP_SYSCALL, 0 };
+	struct user_regs_struct regs;
+	uint64_t mask;
+
+	if (thread_get_regs(th->tid, &regs, NULL) < 0 || !thread_must_reenter(th, &regs) ||
+	    !syscall_rewind(&regs))
+		return;
+	if (thread_get_sigmask(th->tid, &mask, NULL) < 0 ||
+	    thread_set_sigmask(th->tid, UINT64_MAX, NULL) < 0)
+		return;
+	if (thread_set_regs(th->tid, &regs, NULL) == 0)
+		thread_pass_to(t, th, &there);
+	thread_set_sigmask(th->tid, mask, NULL);
+}
+
+/* ---- going on ------------------------------------------------------------------------------------------------------ */
+
+/* The signal to go on with; afterwards the thread may have ended. */
+static int thread_prepare(struct tracee *t, struct tracee_thread *th)
+{
+	int sig = thread_take_held(t, th);
+
+	if (!sig && th->state == TRACEE_STOPPED)
+		thread_reenter(t, th);
+	th->mask_displaced = false;
+	return sig;
+}
+
+/* Fails only where the thread was killed meanwhile, which wait will tell. */
+void thread_resume(struct tracee *t, struct tracee_thread *th)
+{
+	int sig = thread_prepare(t, th);
+
+	if (th->state == TRACEE_EXITED)
+		return;
+	if (th->state == TRACEE_GROUP_STOPPED)
+		ptrace_tid(PTRACE_LISTEN, th->tid, 0, 0);
+	else
+		ptrace_tid(PTRACE_CONT, th->tid, 0, (uint64_t)sig);
+	th->state = TRACEE_RUNNING;
+}
+
+void thread_detach(struct tracee *t, struct tracee_thread *th)
+{
+	int sig = thread_prepare(t, th);
+
+	if (th->state == TRACEE_EXITED)
+		return;
+	ptrace_tid(PTRACE_DETACH, th->tid, 0, (uint64_t)sig);
+	th->state = TRACEE_EXITED;
+}
