@@ -43,11 +43,11 @@ static int dumping_init(struct dumping *d, const struct dump_opts *opts,
 	d->snap = snap_create();
 	d->files = file_table_create(d);
 	d->slots = slot_table_create(d);
+	if (launch_note_fds(d, err) < 0)
+		return err_wrap(err, "own descriptors");
 	d->mems = mem_table_create(d, err);
 	if (!d->mems)
 		return err ? -err->code : -EIO;
-	if (opts->argv && launch_note_fds(d, err) < 0)
-		return err_wrap(err, "own descriptors");
 	d->tracer = tracer_create();
 	return 0;
 }

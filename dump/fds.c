@@ -19,7 +19,6 @@
 #include "dump/inherited.h"
 #include "dump/shared.h"
 #include "images/fd/common.h"
-#include "images/fd/kinds.h"
 
 /* kcmp(2): 0 equal, 1 less, 2 greater, in an order that is stable until the next boot. */
 static int kcmp_files(int a, int b)
@@ -245,9 +244,7 @@ static int inherited_save(const struct fd_seen *seen, struct snap_ofd *ofd, stru
 	if (flags < 0)
 		return err_sys(err, "F_GETFL");
 	ofd->flags = (uint32_t)flags;
-	ofd->kind = fd_kind_of(seen, NULL);
-	if (!ofd->kind)
-		ofd->kind = S_ISCHR(seen->st.st_mode) ? &fd_chardev : &fd_reg;
+	ofd->kind = fd_kind_of(seen, NULL); /* NULL: any kind will do */
 	return 0;
 }
 

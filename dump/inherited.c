@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "dump/dumping.h"
@@ -86,19 +89,34 @@ static bool leads_outside(const struct dumping *d, uint32_t ofd)
 	return S_ISSOCK(st->st_mode) ? socket_leads_outside(d, ofd) : is_terminal(st);
 }
 
-/* The lowest of 0, 1, 2 that has this file; a slot among these takes its own number. */
-static int standard_number(const struct dumping_proc *p, const struct snap_fd *slot)
+/* Slot `num` of the parent, or of ourselves, holds the same: whoever launched it has let it through. */
+static bool launcher_has(const struct dumping_proc *p, int num, int fd)
+{
+	for (size_t i = 0; i < p->d->nr_own_fds; i++)
+		if (p->d->own_fds[i] == num && fds_same(num, fd) == 1)
+			return true;
+	return syscall(SYS_kcmp, getpid(), p->status.ppid, KCMP_FILE, fd, num) == 0;
+}
+
+static bool is_launchers(const struct dumping_proc *p, const struct snap_fd *slot)
+{
+	return slot->num < NR_STANDARD ||
+	       launcher_has(p, (int)slot->num, p->d->slots->seen[slot->ofd].seen.fd);
+}
+
+/* A slot of the launcher's keeps its number, others with the same file follow the first of these. */
+static int outside_number(const struct dumping_proc *p, const struct snap_fd *slot)
 {
 	const struct snap_proc *proc = dumping_snap_proc(p);
 
 	if (!leads_outside(p->d, slot->ofd))
 		return -1;
-	if (slot->num < NR_STANDARD)
+	if (is_launchers(p, slot))
 		return (int)slot->num;
-	for (size_t i = 0; i < proc->nr_fds && proc->fds[i].num < NR_STANDARD; i++) {
+	for (size_t i = 0; i < proc->nr_fds; i++) {
 		uint32_t ofd = proc->fds[i].ofd, same_as = p->d->slots->seen[ofd].same_as;
 
-		if (ofd == slot->ofd || same_as == slot->ofd)
+		if ((ofd == slot->ofd || same_as == slot->ofd) && is_launchers(p, &proc->fds[i]))
 			return (int)proc->fds[i].num;
 	}
 	return -1;
@@ -133,7 +151,7 @@ int inherited_mark(struct dumping_proc *p, struct err *err)
 			ret = own_number(p->d, (int)slot->num, p->d->slots->seen[slot->ofd].seen.fd,
 				&number, err);
 		else
-			number = standard_number(p, slot);
+			number = outside_number(p, slot);
 		if (ret < 0)
 			return ret;
 		if (number >= 0)

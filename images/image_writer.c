@@ -101,6 +101,7 @@ static int writer_refused(const struct image_writer *w, struct err *err)
 	case EDQUOT:
 		err_hint(err, "free some space there, or choose another place with -o");
 		break;
+	case ENOENT: /* of mkdir(2) in /proc and the like */
 	case EROFS:
 	case EACCES:
 	case EPERM:

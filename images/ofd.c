@@ -26,11 +26,19 @@ static void locks_pack(struct arena *arena, const struct snap_ofd *ofd, Pb__Ofd 
 	}
 }
 
+/*
+ * Does the kind keep something of it? What came from the launcher may be of any kind, known to us or not:
+ * it will be a descriptor of whoever restores, so nothing but its number is kept.
+ */
+static bool has_record(const struct snap_ofd *ofd)
+{
+	return ofd->inherited < 0;
+}
+
 static int ofd_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *m,
 	struct err *err)
 {
-	/* What came from the launcher may be of any kind: nothing but its number is kept. */
-	if (!ofd->kind && ofd->inherited < 0)
+	if (!ofd->kind && has_record(ofd))
 		return err_set(err, EINVAL, "it has no kind");
 	pb__ofd__init(m);
 	PUT(m, id, ofd->id);
@@ -45,7 +53,7 @@ static int ofd_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd
 	m->has_inherited = 1;
 	m->inherited = ofd->inherited;
 	m->label = ofd->label;
-	return ofd->inherited < 0 && ofd->kind->pack ? ofd->kind->pack(snap, ofd, m, err) : 0;
+	return has_record(ofd) && ofd->kind->pack ? ofd->kind->pack(snap, ofd, m, err) : 0;
 }
 
 int ofds_pack(const struct snap *snap, Pb__State *m, struct err *err)
@@ -78,8 +86,9 @@ static void locks_unpack(struct snap *snap, const Pb__Ofd *m, struct snap_ofd *o
 
 static int ofd_unpack(struct snap *snap, const Pb__Ofd *m, struct snap_ofd *ofd, struct err *err)
 {
+	ofd->inherited = m->has_inherited ? m->inherited : -1;
 	ofd->kind = m->kind ? fd_kind_by_name(m->kind) : NULL;
-	if (!ofd->kind && (m->kind || !m->has_inherited || m->inherited < 0))
+	if (!ofd->kind && (m->kind || has_record(ofd)))
 		return BAD(err, "of a kind that does not exist");
 	if (m->label && strlen(m->label) > LABEL_MAX)
 		return BAD(err, "label of %zu bytes", strlen(m->label));
@@ -90,7 +99,6 @@ static int ofd_unpack(struct snap *snap, const Pb__Ofd *m, struct snap_ofd *ofd,
 	ofd->owner = m->owner;
 	ofd->signal = m->signal;
 	locks_unpack(snap, m, ofd);
-	ofd->inherited = m->has_inherited ? m->inherited : -1;
 	if (m->label)
 		ofd->label = arena_strdup(snap->arena, m->label);
 	return 0;
@@ -111,7 +119,9 @@ int ofds_unpack_kinds(struct snap *snap, const Pb__State *m, struct err *err)
 	for (size_t i = 0; i < m->n_ofds; i++) {
 		struct snap_ofd *ofd = &snap->ofds[i];
 
-		if (ofd->inherited < 0 && ofd->kind->unpack && ofd->kind->unpack(snap, m->ofds[i], ofd, err) < 0)
+		if (!has_record(ofd) || !ofd->kind->unpack)
+			continue;
+		if (ofd->kind->unpack(snap, m->ofds[i], ofd, err) < 0)
 			return err_wrap(err, "open file %zu (%s)", i, ofd->kind->name);
 	}
 	return 0;

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "images/fd/kind.h"
 #include "images/image.h"
 #include "images/table.h"
@@ -123,6 +124,10 @@ static const char *fd_words(const struct show *s, const struct snap_ofd *ofd)
 	const char *detail = show_clean(s->arena, show_detail(s->arena, s->snap, ofd));
 	const char *sep = *label && *detail ? ", " : "";
 
+	/* Many kinds begin with what the label says. */
+	if (text_starts(detail, label))
+		label = sep = "";
+
 	if (ofd->inherited < 0)
 		return arena_printf(s->arena, "%s%s%s", label, sep, detail);
 	return arena_printf(s->arena, "%s%s%s (descriptor %d of whoever restores)", label, sep, detail,
@@ -142,7 +147,7 @@ static void show_fds(const struct show *s, const struct snap_proc *proc)
 
 		row[0] = arena_printf(s->arena, "%u", fd->num);
 		row[1] = arena_printf(s->arena, "%u", fd->ofd);
-		row[2] = ofd->kind->name;
+		row[2] = ofd->kind ? ofd->kind->name : "-";
 		row[3] = arena_printf(s->arena, "%s%s", show_flags(s->arena, ofd->flags),
 			fd->cloexec ? " cloexec" : "");
 		row[4] = fd_words(s, ofd);

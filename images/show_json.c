@@ -197,7 +197,7 @@ static void json_open_files(struct json_object *o, const struct snap *snap, stru
 		struct json_object *out = append_object(array);
 
 		add_number(out, "id", ofd->id);
-		add_text(out, "kind", ofd->kind->name, a);
+		add_text(out, "kind", ofd->kind ? ofd->kind->name : NULL, a);
 		add_text(out, "flags", show_flags(a, ofd->flags), a);
 		add_number(out, "offset", ofd->offset);
 		add_text(out, "label", ofd->label, a);

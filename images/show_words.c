@@ -183,7 +183,9 @@ char *show_flags(struct arena *a, uint32_t flags)
 
 char *show_detail(struct arena *a, const struct snap *snap, const struct snap_ofd *ofd)
 {
-	char *detail = ofd->kind->describe ? ofd->kind->describe(snap, ofd, a) : NULL;
+	/* Of what is inherited the kind has no record. */
+	bool asks = ofd->inherited < 0 && ofd->kind->describe;
+	char *detail = asks ? ofd->kind->describe(snap, ofd, a) : NULL;
 
 	return detail ? detail : "";
 }

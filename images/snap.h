@@ -281,8 +281,8 @@ struct snap_lock {
 
 struct snap_ofd {
 	uint32_t id;             /* its index */
-	const struct fd_kind *kind;
-	void *priv;
+	const struct fd_kind *kind; /* may be NULL where inherited */
+	void *priv;              /* NULL where inherited */
 	uint32_t flags;          /* F_GETFL: O_ACCMODE, O_APPEND, O_NONBLOCK, O_DIRECT, O_PATH ... */
 	uint64_t offset;         /* file position where the kind has one */
 	/* F_SETOWN, F_SETSIG: owner_type is F_OWNER_TID, _PID, _PGRP; owner 0: none. */

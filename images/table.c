@@ -21,11 +21,6 @@ void table_init(struct table *t, struct arena *arena, const char *const *titles)
 	}
 }
 
-static const char *cell_text(const char *cell)
-{
-	return !cell ? "" : *cell == '>' ? cell + 1 : cell;
-}
-
 /* In characters of UTF-8: the bytes that do not continue one. */
 static size_t cell_width(const char *text)
 {
@@ -36,22 +31,46 @@ static size_t cell_width(const char *text)
 	return n;
 }
 
+static const char *cell_at(const struct table *t, size_t row, size_t column)
+{
+	const char *cell = t->rows[row][column];
+
+	if (!cell)
+		return "";
+	return row == 0 && *cell == '>' ? cell + 1 : cell;
+}
+
 static size_t column_width(const struct table *t, size_t column)
 {
 	size_t widest = 0;
 
 	for (size_t i = 0; i < t->nr_rows; i++) {
-		const char *cell = t->rows[i][column];
-		size_t width = cell_width(i ? (cell ? cell : "") : cell_text(cell));
+		size_t width = cell_width(cell_at(t, i, column));
 
 		widest = width > widest ? width : widest;
 	}
 	return widest;
 }
 
-static void blanks(FILE *out, size_t nr)
+/* Blanks are owed until there is something behind them, so that no line ends with any. */
+static void row_print(const struct table *t, size_t row, const size_t *widths, FILE *out)
 {
-	fprintf(out, "%*s", (int)nr, "");
+	size_t owed = 0;
+
+	for (size_t c = 0; c < t->nr_columns; c++) {
+		const char *text = cell_at(t, row, c);
+		size_t pad = widths[c] - cell_width(text);
+		bool right = t->rows[0][c][0] == '>';
+
+		if (*text) {
+			fprintf(out, "%*s%s", (int)(owed + (right ? pad : 0)), "", text);
+			owed = right ? 0 : pad;
+		} else {
+			owed += pad;
+		}
+		owed += 2;
+	}
+	fputc('\n', out);
 }
 
 void table_print(const struct table *t, FILE *out)
@@ -60,18 +79,6 @@ void table_print(const struct table *t, FILE *out)
 
 	for (size_t c = 0; c < t->nr_columns; c++)
 		widths[c] = column_width(t, c);
-	for (size_t i = 0; i < t->nr_rows; i++) {
-		for (size_t c = 0; c < t->nr_columns; c++) {
-			const char *cell = t->rows[i][c];
-			const char *text = i ? (cell ? cell : "") : cell_text(cell);
-			size_t pad = widths[c] - cell_width(text);
-			bool right = t->rows[0][c][0] == '>';
-
-			blanks(out, (c ? 2 : 0) + (right ? pad : 0));
-			fputs(text, out);
-			if (!right && c + 1 < t->nr_columns)
-				blanks(out, pad);
-		}
-		fputc('\n', out);
-	}
+	for (size_t i = 0; i < t->nr_rows; i++)
+		row_print(t, i, widths, out);
 }

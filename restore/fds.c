@@ -10,6 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+#include "base/log.h"
 #include "images/fd/common.h"
 #include "restore/job.h"
 
@@ -79,26 +81,44 @@ static bool stays_in_place(const struct job *job, int num)
 		inherit_from(job->opts, job->snap->ofds[slot->ofd].inherited) == num;
 }
 
+/*
+ * Standard descriptors have to be there. Others are mostly strays that a launcher left open (a jobserver's,
+ * a test runner's): without one here, the program gets /dev/null, and the user is told.
+ */
+static int inherit_missing(struct job *job, uint32_t ofd, int from, struct err *err)
+{
+	int wanted = job->snap->ofds[ofd].inherited;
+
+	if (wanted <= STDERR_FILENO) {
+		err_set(err, EBADF, "descriptor %d of the caller is to become the program's %d, but it is "
+			"not open", from, wanted);
+		return err_hint(err, "open it (%d</dev/null), or name another: --inherit=%d=N", from,
+			wanted);
+	}
+	log_warn("the program got descriptor %d from its launcher; it is not open here, so it becomes "
+		"/dev/null (--inherit=%d=N names another)", wanted, wanted);
+	from = open("/dev/null", O_RDWR | O_CLOEXEC);
+	job->make.made[ofd] = from < 0 ? -1 : fcntl(from, F_DUPFD_CLOEXEC, job->top);
+	fd_close(&from);
+	return job->make.made[ofd] < 0 ? err_sys(err, "open /dev/null") : 0;
+}
+
+static int inherit_one(struct job *job, uint32_t ofd, struct err *err)
+{
+	int from = inherit_from(job->opts, job->snap->ofds[ofd].inherited);
+
+	if (fcntl(from, F_GETFD) < 0)
+		return inherit_missing(job, ofd, from, err);
+	job->make.made[ofd] = stays_in_place(job, from) ? from : fcntl(from, F_DUPFD_CLOEXEC, job->top);
+	return job->make.made[ofd] < 0 ? err_sys(err, "inherit descriptor %d", from) : 0;
+}
+
 /* Take what comes from the caller out of the way, then close all else below top. */
 static int fds_inherit(struct job *job, struct err *err)
 {
-	for (uint32_t i = 0; i < job->snap->nr_ofds; i++) {
-		int from, wanted = job->snap->ofds[i].inherited;
-
-		if (wanted < 0)
-			continue;
-		from = inherit_from(job->opts, wanted);
-		job->make.made[i] = stays_in_place(job, from) ? from
-			: fcntl(from, F_DUPFD_CLOEXEC, job->top);
-		if (job->make.made[i] < 0 && errno == EBADF) {
-			err_set(err, EBADF, "descriptor %d of the caller is to become the program's %d, "
-				"but it is not open", from, wanted);
-			return err_hint(err, "open it (%d</dev/null), or name another: --inherit=%d=N",
-				from, wanted);
-		}
-		if (job->make.made[i] < 0)
-			return err_sys(err, "inherit descriptor %d", from);
-	}
+	for (uint32_t i = 0; i < job->snap->nr_ofds; i++)
+		if (job->snap->ofds[i].inherited >= 0 && inherit_one(job, i, err) < 0)
+			return -err->code;
 	for (int num = 0, start = 0; num <= job->top; num++) {
 		if (num < job->top && !stays_in_place(job, num))
 			continue;

@@ -34,7 +34,7 @@ $B/test/server-musl: test/targets/static/server.c | $B/.deps-test
 	$(Q)musl-gcc $(TARGET_CFLAGS) -static -o $@ $<
 $B/test/server-rust: test/targets/server.rs | $B/.deps-test
 	$(Q)mkdir -p $(@D)
-	$(Q)rustc -O -o $@ $<
+	$(Q)MAKEFLAGS= rustc -O -o $@ $<
 
 $(UNIT:=.o): | $B/.deps-test $(PB_H)
 $(UNIT): %: %.o $(PARTS)

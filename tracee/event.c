@@ -181,24 +181,28 @@ static int event_scan(struct tracer *tr, pid_t *tid, int *status)
 	return 0;
 }
 
-static void tracee_find_lost(struct tracee *t)
+/* A leader that is our child can be waited for even if what has its tid now is not traced. */
+static bool thread_is_lost(struct tracer *tr, const struct tracee *t, const struct tracee_thread *th)
 {
-	for (size_t i = 0; i < t->nr_threads; i++) {
-		struct tracee_thread *th = &t->threads[i];
-		siginfo_t info;
+	siginfo_t info;
+	pid_t tgid;
 
-		if (th->state == TRACEE_RUNNING &&
-		    waitid(P_PID, (id_t)th->tid, &info,
-			    WEXITED | WSTOPPED | WNOHANG | WNOWAIT | WAIT_MINE) < 0 &&
-		    errno == ECHILD)
-			tracee_note_lost(t, th);
-	}
+	if (waitid(P_PID, (id_t)th->tid, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | WAIT_MINE) < 0)
+		return errno == ECHILD;
+	return th->tid == t->pid && !tracer_owns(tr, th->tid, &tgid);
+}
+
+static void tracee_find_lost(struct tracer *tr, struct tracee *t)
+{
+	for (size_t i = 0; i < t->nr_threads; i++)
+		if (t->threads[i].state == TRACEE_RUNNING && thread_is_lost(tr, t, &t->threads[i]))
+			tracee_note_lost(t, &t->threads[i]);
 }
 
 void tracer_note_lost(struct tracer *tr)
 {
 	for (size_t i = 0; i < tr->nr_tracees; i++)
-		tracee_find_lost(tr->tracees[i]);
+		tracee_find_lost(tr, tr->tracees[i]);
 }
 
 /*

@@ -125,16 +125,17 @@ static int freeze_seize_new(struct tracer *tr, const struct tracee *only, struct
 /* One attempt: stop what we know, look for more, until there is no more. 1: something is stuck. */
 static int freeze_try(struct tracer *tr, const struct tracee *only, struct err *err)
 {
-	for (;;) {
-		int ret = freeze_known(tr, only, err);
+	const struct tracee *whose;
+	int ret;
 
+	do {
+		ret = freeze_known(tr, only, err);
 		if (ret == 0)
 			ret = freeze_seize_new(tr, only, err);
 		else
 			return ret;
-		if (ret <= 0)
-			return ret;
-	}
+	} while (ret > 0 || (ret == 0 && tracer_running(tr, only, &whose)));
+	return ret;
 }
 
 static void tracee_thaw(struct tracee *t)
@@ -223,17 +224,35 @@ int tracer_thaw(struct tracer *tr, struct err *err)
 	return tracer_drain(tr, err) < 0 ? -EPROTO : 0;
 }
 
+/* Threads that were killed while we had them: their process cannot end or exec before we have reaped them. */
+static void tracee_reap_rest(struct tracer *tr, struct tracee *t)
+{
+	struct timespec limit = clock_after_ms(FREEZE_LIMIT_MS);
+
+	t->frozen = false;
+	while (tracee_running(t) && clock_ms_until(&limit)) {
+		if (tracer_drain(tr, NULL) > 0)
+			continue;
+		tracer_note_lost(tr);
+		if (tracee_running(t))
+			tracer_sleep(&limit);
+	}
+}
+
 void tracee_release(struct tracee *t)
 {
 	struct tracer *tr = t->tracer;
 	struct err err = { 0 };
 
+	t->owned = true; /* so that no sweep takes it away from us */
 	/* Only a stopped thread can be detached. What cannot be stopped, the kernel detaches when we end. */
 	if (!t->ended && tracee_live_thread(t) && tracer_freeze_some(tr, t, &err) < 0)
 		log_warn("%s; it stays traced until snapctl ends", err.msg);
 	for (size_t i = 0; i < t->nr_threads && !t->ended; i++)
 		if (t->threads[i].state == TRACEE_STOPPED || t->threads[i].state == TRACEE_GROUP_STOPPED)
 			thread_detach(t, &t->threads[i]);
+	if (!t->ended && !err.code)
+		tracee_reap_rest(tr, t);
 	tracee_destroy(t);
 }
 

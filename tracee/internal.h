@@ -64,7 +64,7 @@ int thread_wait(struct tracee *t, struct tracee_thread *th, enum stop_kind *kind
 
 /* ---- seize.c ---------------------------------------------------------------------------------------------- */
 
-/* One reading of the task list: seize threads that we do not know yet; returns how many there were. */
+/* One reading of the task list: seize what is not ours yet; returns how many that were. */
 int tracee_seize_new(struct tracee *t, struct err *err);
 /* As seen in /proc: a thread that has exited but cannot be reaped while others of its process live. */
 bool thread_is_zombie(const struct tracee *t, pid_t tid);
@@ -73,6 +73,7 @@ bool thread_is_zombie(const struct tracee *t, pid_t tid);
 
 /* Let a stopped thread go on as it was. */
 void thread_resume(struct tracee *t, struct tracee_thread *th);
+/* Afterwards it is TRACEE_EXITED for us, or TRACEE_RUNNING where it is about to end and be reaped. */
 void thread_detach(struct tracee *t, struct tracee_thread *th);
 
 /* ---- freeze.c --------------------------------------------------------------------------------------------- */

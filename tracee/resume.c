@@ -198,6 +198,9 @@ void thread_detach(struct tracee *t, struct tracee_thread *th)
 
 	if (th->state == TRACEE_EXITED)
 		return;
-	ptrace_tid(PTRACE_DETACH, th->tid, 0, (uint64_t)sig);
-	th->state = TRACEE_EXITED;
+	/* Killed meanwhile (by an exec of a thread that we have let go, for one): it is to be reaped. */
+	if (ptrace_tid(PTRACE_DETACH, th->tid, 0, (uint64_t)sig) < 0)
+		th->state = TRACEE_RUNNING;
+	else
+		th->state = TRACEE_EXITED;
 }

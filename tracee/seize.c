@@ -48,13 +48,13 @@ static long seize_request(struct tracee *t, struct seize_guard *guard, pid_t tid
 	return ret;
 }
 
-/* 1: it is ours, 0: there is nothing to trace, -EAGAIN: neither, so try once more. */
+/* 0: it is ours, or there is nothing to trace; -EAGAIN: neither, so try once more. */
 static int seize_refused(struct tracee *t, pid_t tid, struct err *err)
 {
 	int ret;
 
 	if (tracer_adopt(t->tracer, tid))
-		return 1;
+		return 0;
 	if (!thread_is_zombie(t, tid)) {
 		ret = access_check(t->pid, err);
 		return ret < 0 ? ret : -EAGAIN;
@@ -149,24 +149,29 @@ int tracee_seize_new(struct tracee *t, struct err *err)
 	return found;
 }
 
+/*
+ * Threads made by those that we have are attached by the kernel, so there is an end however fast they come.
+ * Two readings, because one may miss a thread: the list moves when others end meanwhile.
+ */
 static int seize_all(struct tracee *t, struct err *err)
 {
-	int ret;
+	int quiet = 0;
 
-	for (int pass = 0; pass < MAX_PASSES; pass++) {
-		ret = tracee_seize_new(t, err);
-		if (ret <= 0)
-			break;
+	for (int pass = 0; pass < MAX_PASSES && quiet < 2; pass++) {
+		int ret = tracee_seize_new(t, err);
+
+		quiet = ret == 0 ? quiet + 1 : 0;
 		/* Lets creators of threads go on, and reaps those that stand in the way of an exec. */
-		ret = tracer_drain(t->tracer, err);
+		if (ret >= 0)
+			ret = tracer_drain(t->tracer, err);
 		if (ret < 0)
-			break;
+			return ret;
 	}
-	if (ret > 0)
+	if (quiet < 2)
 		return err_set(err, EAGAIN, "process %d makes threads faster than they can be seized", t->pid);
-	if (ret == 0 && !tracee_live_thread(t))
+	if (!tracee_live_thread(t))
 		return err_set(err, ESRCH, "process %d has ended", t->pid);
-	return ret;
+	return 0;
 }
 
 int tracee_seize(struct tracer *tr, pid_t pid, struct tracee **out, struct err *err)

@@ -144,7 +144,10 @@ int tracer_freeze(struct tracer *tr, struct err *err);
  */
 int tracer_thaw(struct tracer *tr, struct err *err);
 
-/* Detach, running on (or stopped, where it was in a group-stop). Frees t. */
+/*
+ * Detach, running on (or stopped, where it was in a group-stop). Frees t. A leader that exited before its
+ * threads while we traced it cannot be detached: its parent gets its status when snapctl has ended.
+ */
 void tracee_release(struct tracee *t);
 /* Kill and reap it; frees t. */
 void tracee_kill(struct tracee *t);

@@ -223,7 +223,8 @@ int inet_check(const struct fd_seen *seen, struct err *err)
 
 /*
  * A connection that ended shows as TCP_CLOSE like a socket that never had one, but has both directions shut
- * down. An error that was not fetched yet comes back as ECONNRESET whatever it was.
+ * down (MPTCP: at least an error that was not fetched yet). Such an error comes back as ECONNRESET,
+ * whatever it was.
  */
 static void inet_set_state(struct inet_sock *sock, const struct inet_live *live)
 {
@@ -234,7 +235,7 @@ static void inet_set_state(struct inet_sock *sock, const struct inet_live *live)
 	if (live->state == STATE_LISTEN)
 		sock->state = INET_LISTEN;
 	else if (live->state == STATE_CLOSE)
-		sock->state = live->events & POLLRDHUP ? INET_RESET : INET_IDLE;
+		sock->state = live->events & (POLLRDHUP | POLLERR) ? INET_RESET : INET_IDLE;
 	else
 		sock->state = INET_RESET;
 	sock->pending_error = sock->state == INET_RESET &&
@@ -251,7 +252,6 @@ int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err
 		return -err->code;
 	inet_set_state(out, &live);
 	who = (struct sockopt_who){ out->family, out->type, out->protocol,
-		.listening = out->state == INET_LISTEN,
 		.connected = out->state == INET_CONNECTED || out->state == INET_RESET };
 	if (sockopt_save(seen->dump, seen->fd, &who, &out->options, err) < 0)
 		return -err->code;

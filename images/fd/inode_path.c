@@ -20,7 +20,7 @@
 
 enum { HANDLE_MOST = 128, MOUNTINFO_LIMIT = 16 * 1024 * 1024 };
 /* Directories can be huge, and the target may be standing still meanwhile. */
-enum { ENTRIES_MOST = 1000000 };
+enum { ENTRIES_MOST = 50000 };
 
 /* ---- by file handle ------------------------------------------------------------------------------------- */
 
@@ -135,13 +135,18 @@ static void find_by_handle(const struct snap *snap, struct inode_path *wanted, s
 
 /* ---- by search ------------------------------------------------------------------------------------------ */
 
+struct dirs {
+	char **array;
+	size_t nr, cap;
+};
+
 struct search {
 	struct arena *arena;
 	struct inode_path **missing; /* sorted by ino */
-	size_t nr_missing;
-	char **dirs;                 /* to be looked through, each once */
-	size_t nr_dirs, cap_dirs;
-	size_t nr_entries;
+	size_t nr_missing, nr_left;
+	struct dirs near;            /* to be looked through first, each once */
+	struct dirs far;             /* below those */
+	size_t nr_entries;           /* seen so far */
 };
 
 static int missing_compare(const void *a, const void *b)
@@ -151,13 +156,18 @@ static int missing_compare(const void *a, const void *b)
 	return x->ino < y->ino ? -1 : x->ino > y->ino;
 }
 
-static void search_add_dir(struct search *s, const char *path)
+static void dirs_add(struct search *s, struct dirs *dirs, const char *path)
 {
-	for (size_t i = 0; i < s->nr_dirs; i++)
-		if (!strcmp(s->dirs[i], path))
+	dirs->array = arena_grow(s->arena, dirs->array, dirs->nr, &dirs->cap, sizeof *dirs->array);
+	dirs->array[dirs->nr++] = arena_strdup(s->arena, path);
+}
+
+static void search_add_near(struct search *s, const char *path)
+{
+	for (size_t i = 0; i < s->near.nr; i++)
+		if (!strcmp(s->near.array[i], path))
 			return;
-	s->dirs = arena_grow(s->arena, s->dirs, s->nr_dirs, &s->cap_dirs, sizeof *s->dirs);
-	s->dirs[s->nr_dirs++] = arena_strdup(s->arena, path);
+	dirs_add(s, &s->near, path);
 }
 
 /* First of the missing with this inode number. */
@@ -188,27 +198,65 @@ static void search_try(struct search *s, const char *path, uint64_t ino)
 		if (s->missing[i]->path || s->missing[i]->dev != st.st_dev || st.st_ino != ino)
 			continue;
 		s->missing[i]->path = arena_strdup(s->arena, path);
+		s->nr_left--;
 		if (S_ISDIR(st.st_mode))
-			search_add_dir(s, path);
+			search_add_near(s, path);
 	}
+}
+
+static void search_entry(struct search *s, const char *dir, const struct dirent *entry)
+{
+	char path[PATH_MAX];
+
+	if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+		return;
+	if (snprintf(path, sizeof path, "%s/%s", strcmp(dir, "/") ? dir : "", entry->d_name) >=
+	    (int)sizeof path)
+		return;
+	search_try(s, path, entry->d_ino);
+	if (entry->d_type == DT_DIR)
+		dirs_add(s, &s->far, path);
 }
 
 static void search_dir(struct search *s, const char *dir)
 {
 	DIR *d = opendir(dir);
 	struct dirent *entry;
-	char path[PATH_MAX];
 
-	while (d && s->nr_entries < ENTRIES_MOST && (entry = readdir(d))) {
+	while (d && s->nr_left && s->nr_entries < ENTRIES_MOST && (entry = readdir(d))) {
 		s->nr_entries++;
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-			continue;
-		if (snprintf(path, sizeof path, "%s/%s", strcmp(dir, "/") ? dir : "", entry->d_name) <
-		    (int)sizeof path)
-			search_try(s, path, entry->d_ino);
+		search_entry(s, dir, entry);
 	}
 	if (d)
 		closedir(d);
+}
+
+/* Going down is only worth it on file systems where something is missing, and to get to them. */
+static bool worth_going_down(const struct search *s, const char *dir)
+{
+	struct stat st, root;
+
+	if (lstat(dir, &st) < 0)
+		return false;
+	for (size_t i = 0; i < s->nr_missing; i++)
+		if (!s->missing[i]->path && s->missing[i]->dev == st.st_dev)
+			return true;
+	return lstat("/", &root) == 0 && root.st_dev == st.st_dev;
+}
+
+/* Both lists grow while they are gone through. */
+static void search_all(struct search *s)
+{
+	size_t near = 0, far = 0;
+
+	while (s->nr_left && s->nr_entries < ENTRIES_MOST) {
+		if (near < s->near.nr)
+			search_dir(s, s->near.array[near++]);
+		else if (far == s->far.nr)
+			return;
+		else if (worth_going_down(s, s->far.array[far++]))
+			search_dir(s, s->far.array[far - 1]);
+	}
 }
 
 /* The path of a file the dump knows, and all directories above it. */
@@ -225,7 +273,7 @@ static void search_begin_at(struct search *s, const char *path)
 		if (lstat(dir, &st) == 0) {
 			search_try(s, dir, st.st_ino);
 			if (S_ISDIR(st.st_mode))
-				search_add_dir(s, dir);
+				search_add_near(s, dir);
 		}
 		if (!strcmp(dir, "/"))
 			return;
@@ -241,15 +289,14 @@ static void find_by_search(const struct snap *snap, struct inode_path *wanted, s
 	for (size_t i = 0; i < nr; i++)
 		if (!wanted[i].path)
 			s.missing[s.nr_missing++] = &wanted[i];
-	if (s.nr_missing == 0)
+	s.nr_left = s.nr_missing;
+	if (s.nr_left == 0)
 		return;
 	qsort(s.missing, s.nr_missing, sizeof *s.missing, missing_compare);
 	for (size_t i = 0; i < snap->nr_files; i++)
 		if (snap->files[i].path)
 			search_begin_at(&s, snap->files[i].path);
-	/* Grows while directories are found. */
-	for (size_t i = 0; i < s.nr_dirs; i++)
-		search_dir(&s, s.dirs[i]);
+	search_all(&s);
 }
 
 void inode_paths_find(const struct snap *snap, struct inode_path *wanted, size_t nr)

@@ -7,7 +7,7 @@
 /*
  * From inodes back to paths, for watches of inotify(7), of which the kernel shows inode and file handle
  * only. With CAP_DAC_READ_SEARCH the handle is opened; without, whatever the dump knows a path of is looked
- * through: its files, the directories they are in, and what is found there.
+ * through: its files, the directories they are in and those above, and then, for a while, what is below.
  */
 
 struct arena;

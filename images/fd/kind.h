@@ -45,7 +45,7 @@ struct fd_dump {
 	struct snap *snap;
 	const struct fd_opts *opts;
 	struct pages_writer *pages;  /* for kinds whose contents travel */
-	struct sock_table *socks;    /* made on first use by sock_table_get() */
+	struct sock_table *socks;    /* of the socket kinds (sockopt_save.c), in snap's arena; NULL at first */
 	/* Which ofd (index) of the dump has this slot in the process of this `seen`; ID_NONE: none. */
 	uint32_t (*ofd_of_slot)(struct fd_dump *d, int pid, int num);
 	/* An ofd of the dump that is a socket/pipe/... with this inode number; ID_NONE: outside. */

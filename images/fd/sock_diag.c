@@ -125,10 +125,11 @@ int sock_diag_unix(uint64_t ino, struct diag_unix *out, struct err *err)
 	struct diag_unix found = { 0 };
 
 	if (diag_ask(SOCK_DIAG_BY_FAMILY, 0, &req, sizeof req, unix_answer, &found, err) < 0) {
-		if (err->code == ENOENT)
-			return err_hint(err, "either the kernel lacks unix_diag (try modprobe unix_diag), "
-				"or the socket belongs to another network namespace: run snapctl there");
-		return -err->code;
+		if (err->code != ENOENT)
+			return -err->code;
+		err_set(err, ENOTSUP, "the kernel (sock_diag) does not know this unix socket");
+		return err_hint(err, "either unix_diag is missing (try modprobe unix_diag), or the "
+			"socket belongs to another network namespace: run snapctl there");
 	}
 	*out = found;
 	return 0;

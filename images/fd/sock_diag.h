@@ -25,7 +25,7 @@ struct diag_unix {
 	uint32_t wqueue;      /* listening: backlog; else bytes sent and not read */
 };
 
-/* ENOENT: no such socket in our network namespace. EPROTONOSUPPORT: kernel without unix_diag. */
+/* ENOTSUP: no such socket in our network namespace, or no unix_diag in the kernel. */
 int sock_diag_unix(uint64_t ino, struct diag_unix *out, struct err *err);
 
 /* ---- who stands in the way of a bind; only asked when one has failed ------------------------------------- */

@@ -118,7 +118,8 @@ static int option_make(int fd, const struct sock_option *o, struct err *err)
 int sockopt_make(int fd, const struct sock_options *options, bool late, struct err *err)
 {
 	for (size_t i = 0; i < options->nr; i++)
-		if (options->opts[i].desc->late == late && option_make(fd, &options->opts[i], err) < 0)
+		if (!!(options->opts[i].desc->flags & SOCKOPT_LATE) == late &&
+		    option_make(fd, &options->opts[i], err) < 0)
 			return -err->code;
 	return 0;
 }

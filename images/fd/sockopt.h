@@ -30,7 +30,6 @@ struct sock_options {
 
 struct sockopt_who {
 	int domain, type, protocol;
-	bool listening; /* a fresh one listens as well */
 	bool connected; /* values that the kernel moves by itself are left alone */
 };
 

@@ -44,11 +44,15 @@ int sockopt_who_of(int fd, struct sockopt_who *who, struct err *err)
 	return 0;
 }
 
-static bool level_applies(const struct sockopt_who *who, int level)
+static bool option_applies(const struct sockopt_who *who, const struct sockopt_desc *desc)
 {
 	bool inet = who->domain == AF_INET || who->domain == AF_INET6;
 
-	switch (level) {
+	if (desc->flags & SOCKOPT_DGRAM && who->type != SOCK_DGRAM)
+		return false;
+	if (desc->flags & SOCKOPT_DRIFTS && who->connected)
+		return false;
+	switch (desc->level) {
 	case SOL_SOCKET:
 		return true;
 	case IPPROTO_TCP:
@@ -62,7 +66,7 @@ static bool level_applies(const struct sockopt_who *who, int level)
 	case IPPROTO_IPV6:
 		return who->domain == AF_INET6;
 	default:
-		return level == SOL_NETLINK && who->domain == AF_NETLINK;
+		return desc->level == SOL_NETLINK && who->domain == AF_NETLINK;
 	}
 }
 
@@ -78,21 +82,6 @@ static void raw_get(int fd, const struct sockopt_desc *desc, struct raw_option *
 		raw->error = errno;
 }
 
-/* Listening changes some values by itself; port 0 of the loopback address disturbs nobody. */
-static void fresh_listen(int fd, const struct sockopt_who *who)
-{
-	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	int ret = -1;
-
-	if (who->domain == AF_INET)
-		ret = bind(fd, (struct sockaddr *)&v4, sizeof v4);
-	else if (who->domain == AF_INET6)
-		ret = bind(fd, (struct sockaddr *)&v6, sizeof v6);
-	if (ret == 0)
-		listen(fd, 0);
-}
-
 static int fresh_read(struct fd_dump *d, const struct sockopt_who *who, struct sock_table *table,
 		      struct err *err)
 {
@@ -100,13 +89,11 @@ static int fresh_read(struct fd_dump *d, const struct sockopt_who *who, struct s
 
 	if (fd < 0)
 		return err_sys(err, "a socket to compare options with");
-	if (who->listening)
-		fresh_listen(fd, who);
 	table->who = *who;
 	table->raw = arena_array(d->snap->arena, sockopt_table_len, sizeof *table->raw);
 	for (size_t i = 0; i < sockopt_table_len; i++)
 		if (sockopt_table[i].form != SOCKOPT_FILTER &&
-		    level_applies(who, sockopt_table[i].level))
+		    option_applies(who, &sockopt_table[i]))
 			raw_get(fd, &sockopt_table[i], &table->raw[i]);
 	return 0;
 }
@@ -119,7 +106,8 @@ static const struct raw_option *fresh_of(struct fd_dump *d, const struct sockopt
 
 	for (t = d->socks; t; t = t->next)
 		if (t->who.domain == who->domain && t->who.type == who->type &&
-		    t->who.protocol == who->protocol && t->who.listening == who->listening)
+		    t->who.protocol == who->protocol &&
+		    t->who.connected == who->connected)
 			return t->raw;
 	t = arena_alloc(d->snap->arena, sizeof *t);
 	if (fresh_read(d, who, t, err) < 0)
@@ -203,7 +191,7 @@ static int option_save(struct saving *s, const struct sockopt_desc *desc,
 
 	if (desc->form == SOCKOPT_FILTER)
 		return filter_save(s, desc, err);
-	if (!level_applies(s->who, desc->level) || (desc->drifts && s->who->connected))
+	if (!option_applies(s->who, desc))
 		return 0;
 	raw_get(s->fd, desc, &now);
 	if (now.error)
@@ -211,6 +199,8 @@ static int option_save(struct saving *s, const struct sockopt_desc *desc,
 	differs = fresh->error || now.len != fresh->len || memcmp(now.value, fresh->value, now.len);
 	if (desc->form == SOCKOPT_BUFFER)
 		differs = buffer_differs(s, desc, differs);
+	if (desc->flags & SOCKOPT_SETTLES)
+		differs = differs && !memcmp(now.value, (int[]){ 0 }, sizeof(int));
 	if (!differs)
 		return 0;
 	if (now.len > desc->size || (desc->form == SOCKOPT_BYTES && now.len != desc->size))

@@ -1,7 +1,6 @@
 #ifndef IMAGES_FD_SOCKOPT_TABLE_H
 #define IMAGES_FD_SOCKOPT_TABLE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +15,13 @@ enum sockopt_form {
 	SOCKOPT_FILTER,     /* classic BPF program */
 };
 
+enum sockopt_flag {
+	SOCKOPT_LATE = 1,   /* set when all else is done: it changes how the socket works meanwhile */
+	SOCKOPT_DRIFTS = 2, /* changes by itself once connected: not the program's doing then */
+	SOCKOPT_DGRAM = 4,  /* of internet sockets: only those for datagrams can set it */
+	SOCKOPT_SETTLES = 8, /* int; takes the machine's default once it listens, unless set to 0 */
+};
+
 enum { SOCKOPT_MAX = 256, SOCKOPT_MAX_FILTER = 4096 * 8 /* BPF_MAXINSNS struct sock_filter */ };
 
 struct sockopt_desc {
@@ -23,8 +29,7 @@ struct sockopt_desc {
 	const char *text;
 	enum sockopt_form form;
 	uint32_t size;
-	bool late;   /* set when all else is done: it changes how the socket works meanwhile */
-	bool drifts; /* changes by itself once connected: not the program's doing then */
+	unsigned flags;
 };
 
 extern const struct sockopt_desc sockopt_table[];

@@ -151,6 +151,8 @@ static int peek_messages(int fd, bool eof, struct arena *arena, struct unix_sock
 		struct unix_msg msg = { 0 };
 
 		more = peek_message(fd, eof && sock->type == SOCK_SEQPACKET, arena, &msg, err);
+		if (sock->type != SOCK_DGRAM)
+			msg.from.len = 0; /* the name of the other end, as always */
 		if (more > 0)
 			*queue_add(arena, sock, &cap) = msg;
 	} while (more > 0);
@@ -196,7 +198,7 @@ int unix_queue_save(const struct fd_seen *seen, bool eof, struct unix_sock *sock
 {
 	int was, start = 0, ret;
 	socklen_t was_len = sizeof was;
-	size_t len;
+	size_t len = 0;
 
 	ret = queue_has(seen->fd, sock, &len, err);
 	if (ret <= 0)

@@ -98,7 +98,7 @@ static int save_state(const struct fd_seen *seen, struct unix_sock *sock, bool *
 int unix_sock_save(const struct fd_seen *seen, struct unix_sock *out, struct err *err)
 {
 	struct sockopt_who who;
-	bool eof;
+	bool eof = false;
 
 	memset(out, 0, sizeof *out);
 	if (sockopt_who_of(seen->fd, &who, err) < 0)

@@ -221,12 +221,11 @@ static inline struct fd_seen fake_see(struct fake *f, int fd, int dup)
 
 /* ---- saving --------------------------------------------------------------------------------------------- */
 
-/* Returns the id, or a negative errno with f->err. The fake takes fd. */
-static inline int fake_try_save(struct fake *f, int fd)
+/* Put fd into the tables, before anything is saved; fake_save does it for single ones. The fake takes fd. */
+static inline uint32_t fake_add(struct fake *f, int fd)
 {
 	struct snap_ofd *ofd = snap_add_ofd(f->snap);
 	uint32_t id = (uint32_t)f->snap->nr_ofds - 1;
-	struct fd_seen *seen = &f->seen[id];
 
 	assert_true(fd >= 0);
 	ofd->id = id;
@@ -234,7 +233,21 @@ static inline int fake_try_save(struct fake *f, int fd)
 	f->slots[id] = fd;
 	f->dups[id] = fcntl(fd, F_DUPFD_CLOEXEC, FAKE_ABOVE);
 	assert_true(f->dups[id] >= 0);
-	*seen = fake_see(f, fd, f->dups[id]);
+	f->seen[id] = fake_see(f, fd, f->dups[id]);
+	return id;
+}
+
+/* Returns the id, or a negative errno with f->err. */
+static inline int fake_try_save(struct fake *f, int fd)
+{
+	uint32_t id = fake_ofd_of_slot(&f->dump, 0, fd);
+	struct snap_ofd *ofd;
+	struct fd_seen *seen;
+
+	if (id == ID_NONE)
+		id = fake_add(f, fd);
+	ofd = &f->snap->ofds[id];
+	seen = &f->seen[id];
 	ofd->kind = fd_kind_of(seen, &f->err);
 	if (!ofd->kind)
 		return -f->err.code;

@@ -32,8 +32,10 @@ static inline void *sample_fill(struct snap *s, size_t len, unsigned seed)
 {
 	uint8_t *data = arena_alloc(s->arena, len);
 
-	for (size_t i = 0; i < len; i++)
-		data[i] = (uint8_t)(seed = seed * 1103515245 + 12345) ^ (uint8_t)(seed >> 16);
+	for (size_t i = 0; i < len; i++) {
+		seed = seed * 1103515245 + 12345;
+		data[i] = (uint8_t)(seed >> 16);
+	}
 	return data;
 }
 
@@ -212,7 +214,7 @@ static inline void sample_task(struct snap *s, struct snap_task *task, unsigned 
 static inline void sample_proc_lists(struct snap *s, struct snap_proc *proc)
 {
 	static const struct snap_fd fds[] = { { 0, 1, false }, { 3, 0, true }, { 1000, 1, true } };
-	static const struct snap_posix_timer timers[] = {
+	const struct snap_posix_timer timers[] = {
 		{ 0, CLOCK_MONOTONIC, 0, SIGEV_SIGNAL, SIGRTMIN, 0, 0x1234567890, 1000000, 2000000, 3 },
 		{ 5, -6, 4243, SIGEV_THREAD_ID, SIGALRM, 4243, UINT64_MAX, 7, 8, 9 },
 	};

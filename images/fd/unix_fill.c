@@ -1,0 +1,182 @@
+/*
+ * The second half of making unix sockets, when all of them exist: options, queues, the peers of datagram
+ * sockets, and what is closed or shut down again. See unix_making.h.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "images/fd/kind.h"
+#include "images/fd/unix_making.h"
+
+int making_options(struct making *k, bool late, struct err *err)
+{
+	for (uint32_t i = 0; i < k->m->snap->nr_ofds; i++) {
+		const struct unix_sock *sock = making_done(k, i);
+
+		if (sock && sockopt_make(k->m->made[i], &sock->options, late, err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+/* ---- queues ------------------------------------------------------------------------------------------------------- */
+
+/* A closed sender may have had a larger buffer than ours; it is closed again anyway. */
+static void widen(int fd, const struct unix_sock *sock)
+{
+	size_t total = 65536;
+	int size;
+
+	for (size_t i = 0; i < sock->nr_queue; i++)
+		total += 2 * sock->queue[i].len;
+	size = total < INT32_MAX / 2 ? (int)total : INT32_MAX / 2;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+static uint32_t bound_to(const struct snap *snap, const struct unix_name *name)
+{
+	for (uint32_t i = 0; i < snap->nr_ofds; i++) {
+		const struct unix_sock *sock = unix_of(snap, i);
+
+		if (sock && sock->type == SOCK_DGRAM && unix_name_equal(&sock->name, name))
+			return i;
+	}
+	return ID_NONE;
+}
+
+/* A datagram to a socket that is not connected yet, from whom it came. */
+static int send_by_name(struct making *k, const struct unix_sock *to, const struct unix_msg *msg,
+			struct err *err)
+{
+	uint32_t sender = msg->from.len ? bound_to(k->m->snap, &msg->from) : ID_NONE;
+	struct sockaddr_storage sa;
+	OWNED_FD nameless = -1;
+	OWNED_FD held = -1;
+	socklen_t len;
+
+	if (!to->name.len || (msg->from.len && (sender == ID_NONE || k->m->made[sender] < 0)))
+		return err_set(err, EBADMSG, "unix socket: a queued datagram without a sender");
+	if (sender == ID_NONE && making_socket(to->type, &nameless, err) < 0)
+		return -err->code;
+	if (unix_address(k->arena, to, &sa, &len, &held, err) < 0)
+		return -err->code;
+	return unix_queue_make(nameless >= 0 ? nameless : k->m->made[sender], msg, &sa, len, err);
+}
+
+static int fill_one(struct making *k, uint32_t i, const struct unix_sock *sock, struct err *err)
+{
+	int from = k->far_end[i];
+
+	if (from >= 0 && sock->nr_queue)
+		widen(from, sock);
+	if (from < 0 && making_mutual_peer(k->m->snap, i))
+		from = k->m->made[sock->peer];
+	for (size_t q = 0; q < sock->nr_queue; q++) {
+		int ret = from >= 0 ? unix_queue_make(from, &sock->queue[q], NULL, 0, err) :
+			send_by_name(k, sock, &sock->queue[q], err);
+
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+int making_fill(struct making *k, struct err *err)
+{
+	for (uint32_t i = 0; i < k->m->snap->nr_ofds; i++) {
+		const struct unix_sock *sock = making_done(k, i);
+
+		if (sock && fill_one(k, i, sock, err) < 0)
+			return err_wrap(err, "queue of a unix socket");
+	}
+	return 0;
+}
+
+/* ---- datagram sockets find their peers --------------------------------------------------------------------------- */
+
+/*
+ * The log daemon is not here: as if it had gone away after the connect, so that sending gives ECONNREFUSED
+ * and syslog(3) tries again, now and later.
+ */
+static int connect_to_nobody(int fd, struct err *err)
+{
+	struct sockaddr_storage sa = { .ss_family = AF_UNIX };
+	socklen_t len = sizeof(sa_family_t);
+	OWNED_FD nobody = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (nobody < 0 || bind(nobody, (struct sockaddr *)&sa, len) < 0)
+		return err_sys(err, "socket");
+	len = sizeof sa;
+	if (getsockname(nobody, (struct sockaddr *)&sa, &len) < 0 ||
+	    connect(fd, (struct sockaddr *)&sa, len) < 0)
+		return err_sys(err, "connect to nobody");
+	return 0;
+}
+
+static int connect_outside(int fd, const struct unix_sock *sock, struct err *err)
+{
+	char text[UNIX_NAME_TEXT];
+	struct sockaddr_storage sa;
+	socklen_t len = unix_name_to(&sock->peer_name, &sa);
+
+	if (connect(fd, (struct sockaddr *)&sa, len) == 0)
+		return 0;
+	if (errno != ENOENT && errno != ECONNREFUSED)
+		return err_sys(err, "connect to unix socket %s",
+			unix_name_text(&sock->peer_name, text));
+	log_info("nobody receives at unix socket %s", unix_name_text(&sock->peer_name, text));
+	return connect_to_nobody(fd, err);
+}
+
+int making_find_peers(struct making *k, struct err *err)
+{
+	const struct snap *snap = k->m->snap;
+
+	for (uint32_t i = 0; i < snap->nr_ofds; i++) {
+		const struct unix_sock *sock = making_done(k, i);
+		int ret = 0;
+
+		if (!sock || sock->type != SOCK_DGRAM)
+			continue;
+		if (sock->state == UNIX_OUTSIDE)
+			ret = connect_outside(k->m->made[i], sock, err);
+		else if (sock->state == UNIX_PEER && !making_mutual_peer(snap, i))
+			ret = unix_connect(k->arena, k->m->made[i], unix_of(snap, sock->peer), err);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+/* ---- the end -------------------------------------------------------------------------------------------------------- */
+
+/* Closing with data unread is what resets the other end. */
+static int close_far_end(int fd, int *far_end, bool reset, struct err *err)
+{
+	if (*far_end >= 0 && reset && send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return err_sys(err, "make a connection that was reset");
+	fd_close(far_end);
+	return 0;
+}
+
+int making_shut(struct making *k, struct err *err)
+{
+	for (uint32_t i = 0; i < k->m->snap->nr_ofds; i++) {
+		const struct unix_sock *sock = making_done(k, i);
+
+		if (!sock)
+			continue;
+		if (close_far_end(k->m->made[i], &k->far_end[i], sock->reset, err) < 0)
+			return -err->code;
+		/* SHUT_RD is 0, SHUT_WR 1, SHUT_RDWR 2; a closed peer has shut down everything. */
+		if (sock->shutdown && (sock->type == SOCK_DGRAM || sock->state != UNIX_ORPHAN) &&
+		    shutdown(k->m->made[i], (int)sock->shutdown - 1) < 0)
+			return err_sys(err, "shut down a unix socket");
+	}
+	return 0;
+}

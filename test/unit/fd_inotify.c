@@ -1,0 +1,323 @@
+/* inotify: watches with the same numbers, found by handle and by search. */
+#include <errno.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "images/fd/inode_path.h"
+#include "test/unit/fd_fake.h"
+
+static char dir[] = "/tmp/snapctl-fd-inotify-XXXXXX";
+
+static const char *below(const char *name)
+{
+	static char path[128];
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	return path;
+}
+
+static void file_make(const char *name)
+{
+	int fd = open(below(name), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+static int group_setup(void **state)
+{
+	(void)state;
+	if (!mkdtemp(dir) || mkdir(below("sub"), 0700) < 0)
+		return -1;
+	file_make("file");
+	file_make("sub/deep");
+	return 0;
+}
+
+static int group_teardown(void **state)
+{
+	(void)state;
+	unlink(below("sub/deep"));
+	unlink(below("file"));
+	rmdir(below("sub"));
+	return rmdir(dir);
+}
+
+/* The search begins at what the dump knows: let it know the directory, as it would a working one. */
+static struct fake *fake_in_dir(void)
+{
+	struct fake *f = fake_create();
+
+	snap_add_file(f->snap)->path = arena_strdup(f->snap->arena, dir);
+	return f;
+}
+
+static int queued(int fd)
+{
+	int len = -1;
+
+	assert_int_equal(ioctl(fd, FIONREAD, &len), 0);
+	return len;
+}
+
+static int watch(int fd, const char *name, uint32_t mask)
+{
+	int wd = inotify_add_watch(fd, *name ? below(name) : dir, mask);
+
+	assert_true(wd > 0);
+	return wd;
+}
+
+static void round_trip(struct fake *f, int fd)
+{
+	struct arena *arena = arena_create();
+	char *before;
+
+	fake_save(f, fd, &fd_inotify);
+	before = fake_canonical(fake_fdinfo(fd, arena), arena);
+	fake_carry(f);
+	fake_make(f);
+	assert_string_equal(fake_canonical(fake_fdinfo(fd, arena), arena), before);
+	assert_int_equal(queued(fd), 0);
+	arena_destroy(arena);
+}
+
+static void watches_survive(void **state)
+{
+	char buf[512] __attribute__((aligned(8)));
+	struct inotify_event *event = (struct inotify_event *)buf;
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), wd;
+	struct fake *f = fake_in_dir();
+
+	(void)state;
+	watch(fd, "", IN_CREATE | IN_EXCL_UNLINK);
+	wd = watch(fd, "sub/deep", IN_ATTRIB | IN_ONESHOT);
+	round_trip(f, fd);
+	assert_int_equal(chmod(below("sub/deep"), 0640), 0);
+	assert_true(read(fd, buf, sizeof buf) >= (ssize_t)sizeof *event);
+	assert_int_equal(event->wd, wd);
+	assert_int_equal(event->mask, IN_ATTRIB);
+	fake_destroy(f);
+}
+
+static void numbers_with_gaps_survive(void **state)
+{
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), wd = 0;
+	struct fake *f = fake_in_dir();
+	char drained[4096];
+
+	(void)state;
+	watch(fd, "file", IN_MODIFY);
+	/* Used up and given back; IN_IGNORED is queued for each. */
+	while (wd < 5000) {
+		wd = watch(fd, "sub", IN_CREATE);
+		inotify_rm_watch(fd, wd);
+		if (queued(fd) > 2000)
+			assert_true(read(fd, drained, sizeof drained) > 0);
+	}
+	wd = watch(fd, "sub", IN_CREATE);
+	watch(fd, "", IN_DELETE);
+	while (queued(fd) > 0)
+		assert_true(read(fd, drained, sizeof drained) > 0);
+	round_trip(f, fd);
+	assert_int_equal(watch(fd, "sub", IN_CREATE), wd);
+	fake_destroy(f);
+}
+
+static void nothing_watched(void **state)
+{
+	struct fake *f = fake_in_dir();
+
+	(void)state;
+	round_trip(f, inotify_init1(IN_CLOEXEC));
+	assert_string_equal(fd_inotify.describe(f->snap, &f->snap->ofds[0], f->snap->arena),
+		"watches nothing");
+	fake_destroy(f);
+}
+
+static void a_link_is_not_followed(void **state)
+{
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	struct fake *f = fake_in_dir();
+
+	(void)state;
+	assert_int_equal(symlink("file", below("link")), 0);
+	watch(fd, "link", IN_DELETE_SELF | IN_DONT_FOLLOW);
+	round_trip(f, fd);
+	assert_string_equal(fd_inotify.describe(f->snap, &f->snap->ofds[0], f->snap->arena),
+		arena_printf(f->snap->arena, "watches %s", below("link")));
+	unlink(below("link"));
+	fake_destroy(f);
+}
+
+/* ---- finding paths ---------------------------------------------------------------------------------------- */
+
+static void expect_found(const struct snap *snap, const char *name, bool found)
+{
+	struct inode_path wanted = { 0 };
+	struct stat st;
+
+	assert_int_equal(lstat(below(name), &st), 0);
+	wanted.dev = st.st_dev;
+	wanted.ino = st.st_ino;
+	inode_paths_find(snap, &wanted, 1);
+	if (!found) {
+		assert_null(wanted.path);
+		return;
+	}
+	assert_non_null(wanted.path);
+	assert_string_equal(wanted.path, below(name));
+}
+
+static void search_without_handles(void **state)
+{
+	struct snap *snap = snap_create();
+
+	(void)state;
+	expect_found(snap, "file", false);
+	snap_add_file(snap)->path = arena_strdup(snap->arena, below("file"));
+	expect_found(snap, "file", true);
+	/* Beside a known file, and below that. */
+	expect_found(snap, "sub", true);
+	expect_found(snap, "sub/deep", true);
+	snap_destroy(snap);
+}
+
+static void search_finds_several_at_once(void **state)
+{
+	struct snap *snap = snap_create();
+	const char *const names[] = { "sub/deep", "sub", "file" };
+	struct inode_path wanted[4] = { 0 };
+	struct stat st;
+
+	(void)state;
+	snap_add_file(snap)->path = arena_strdup(snap->arena, below("file"));
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(lstat(below(names[i]), &st), 0);
+		wanted[i].dev = st.st_dev;
+		wanted[i].ino = st.st_ino;
+	}
+	/* One that is wanted twice. */
+	wanted[3] = wanted[0];
+	inode_paths_find(snap, wanted, 4);
+	assert_string_equal(wanted[0].path, below("sub/deep"));
+	assert_string_equal(wanted[1].path, below("sub"));
+	assert_string_equal(wanted[2].path, below("file"));
+	assert_string_equal(wanted[3].path, below("sub/deep"));
+	snap_destroy(snap);
+}
+
+/* ---- refusals --------------------------------------------------------------------------------------------- */
+
+static void queued_events_are_refused(void **state)
+{
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	struct fake *f = fake_in_dir();
+
+	(void)state;
+	watch(fd, "file", IN_ATTRIB);
+	assert_int_equal(chmod(below("file"), 0640), 0);
+	fake_expect_words(f, fake_try_save(f, fd), ENOTSUP, "events wait to be read");
+	fake_destroy(f);
+}
+
+static void unknown_inode_is_refused(void **state)
+{
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	struct fake *f = fake_create();
+
+	(void)state;
+	watch(fd, "file", IN_ATTRIB);
+	fake_save(f, fd, &fd_inotify);
+	/* As the kernel shows it where file systems have no handles. */
+	*strstr((char *)(uintptr_t)f->seen[0].fdinfo, "fhandle-bytes") = '\n';
+	fake_expect_words(f, fake_try_save_links(f), ENOTSUP, "no path of it could be found");
+	fake_destroy(f);
+}
+
+static void very_high_numbers_are_refused(void **state)
+{
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	struct fake *f = fake_in_dir();
+
+	(void)state;
+	watch(fd, "file", IN_ATTRIB);
+	fake_save(f, fd, &fd_inotify);
+	f->seen[0].fdinfo = arena_printf(f->snap->arena, "inotify wd:fffffff%s",
+		strstr(strstr(fake_fdinfo(fd, f->snap->arena), "inotify wd:1"), " ino"));
+	fake_expect_words(f, fake_try_save_links(f), ENOTSUP, "too high");
+	fake_destroy(f);
+}
+
+static void gone_at_restore(void **state)
+{
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	struct fake *f = fake_in_dir();
+
+	(void)state;
+	file_make("passing");
+	watch(fd, "passing", IN_ATTRIB);
+	fake_save(f, fd, &fd_inotify);
+	fake_carry(f);
+	unlink(below("passing"));
+	fake_expect_words(f, fake_try_make(f), ENOENT, "/passing");
+	fake_destroy(f);
+}
+
+static void damaged_messages(void **state)
+{
+	struct fake *f = fake_in_dir();
+	int fd = inotify_init1(IN_CLOEXEC);
+	Pb__Ofd *msg;
+
+	(void)state;
+	watch(fd, "file", IN_ATTRIB);
+	watch(fd, "sub", IN_ATTRIB);
+	fake_save(f, fd, &fd_inotify);
+	assert_int_equal(fake_try_save_links(f), 0);
+	msg = fake_message(f, 0);
+	msg->inotify->watches[1]->wd = 1;
+	fake_expect_bad(f, &fd_inotify, msg, "watch descriptor 1 after 1");
+	msg = fake_message(f, 0);
+	msg->inotify->watches[1]->wd = 1 << 30;
+	fake_expect_bad(f, &fd_inotify, msg, "after 1");
+	msg = fake_message(f, 0);
+	msg->inotify->watches[0]->path.data[0] = '.';
+	fake_expect_bad(f, &fd_inotify, msg, "absolute");
+	msg = fake_message(f, 0);
+	pb__inotify_fd__free_unpacked(msg->inotify, NULL);
+	msg->inotify = NULL;
+	fake_expect_bad(f, &fd_inotify, msg, "missing");
+	/* Twice the same file cannot have two numbers: an error, not an endless loop. */
+	msg = fake_message(f, 0);
+	free(msg->inotify->watches[1]->path.data);
+	msg->inotify->watches[1]->path.len = msg->inotify->watches[0]->path.len;
+	msg->inotify->watches[1]->path.data = malloc(msg->inotify->watches[0]->path.len);
+	memcpy(msg->inotify->watches[1]->path.data, msg->inotify->watches[0]->path.data,
+		msg->inotify->watches[0]->path.len);
+	assert_int_equal(fd_inotify.unpack(f->snap, msg, &f->snap->ofds[0], &f->err), 0);
+	pb__ofd__free_unpacked(msg, NULL);
+	fake_expect_words(f, fd_inotify.make(&f->make, &f->snap->ofds[0], &f->made[0], &f->err), EEXIST,
+		"watched already");
+	fake_destroy(f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(watches_survive),
+		cmocka_unit_test(numbers_with_gaps_survive),
+		cmocka_unit_test(nothing_watched),
+		cmocka_unit_test(a_link_is_not_followed),
+		cmocka_unit_test(search_without_handles),
+		cmocka_unit_test(search_finds_several_at_once),
+		cmocka_unit_test(queued_events_are_refused),
+		cmocka_unit_test(unknown_inode_is_refused),
+		cmocka_unit_test(very_high_numbers_are_refused),
+		cmocka_unit_test(gone_at_restore),
+		cmocka_unit_test(damaged_messages),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}

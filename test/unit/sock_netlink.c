@@ -1,0 +1,212 @@
+/* Netlink sockets: alive -> record -> message -> record -> alive, then compared and used. */
+#include <errno.h>
+
+#include "test/unit/fd_fake.h"
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+/* ---- helpers ------------------------------------------------------------------------------------------ */
+
+static int new_socket(int type, int protocol)
+{
+	int fd = socket(AF_NETLINK, type | SOCK_CLOEXEC, protocol);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void bind_to(int fd, uint32_t portid, uint32_t groups)
+{
+	struct sockaddr_nl nl = { .nl_family = AF_NETLINK, .nl_pid = portid, .nl_groups = groups };
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&nl, sizeof nl), 0);
+}
+
+static struct sockaddr_nl name_of(int fd)
+{
+	struct sockaddr_nl nl;
+	socklen_t len = sizeof nl;
+
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&nl, &len), 0);
+	return nl;
+}
+
+static int get_int(int fd, int level, int name)
+{
+	int value = -12345;
+	socklen_t len = sizeof value;
+
+	assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+	return value;
+}
+
+static void set_int(int fd, int level, int name, int value)
+{
+	assert_int_equal(setsockopt(fd, level, name, &value, sizeof value), 0);
+}
+
+static struct fake *trip(int fd)
+{
+	struct fake *f = fake_create();
+
+	fake_save(f, fd, &fd_netlink);
+	fake_carry(f);
+	fake_make(f);
+	return f;
+}
+
+static void ask_for_links(int fd)
+{
+	struct {
+		struct nlmsghdr head;
+		struct rtgenmsg body;
+	} req = { { sizeof req, RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 1, 0 }, { AF_UNSPEC } };
+
+	assert_int_equal(send(fd, &req, sizeof req, 0), sizeof req);
+}
+
+/* ---- tests --------------------------------------------------------------------------------------------- */
+
+static void test_idle(void **state)
+{
+	char answer[8192];
+	struct fake *f;
+	int fd = new_socket(SOCK_RAW | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	(void)state;
+	f = trip(fd);
+	assert_int_equal(get_int(fd, SOL_SOCKET, SO_TYPE), SOCK_RAW);
+	assert_int_equal(get_int(fd, SOL_SOCKET, SO_PROTOCOL), NETLINK_ROUTE);
+	assert_int_equal(name_of(fd).nl_pid, 0);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	ask_for_links(fd);
+	assert_true(recv(fd, answer, sizeof answer, 0) > 0);
+	fake_destroy(f);
+}
+
+static pid_t elsewhere(const struct fd_make *m, int32_t recorded)
+{
+	(void)m;
+	return recorded + 1000000;
+}
+
+/* The port that is the pid follows the pid; any other stays. */
+static void test_port(void **state)
+{
+	int fd = new_socket(SOCK_DGRAM, NETLINK_ROUTE), other = new_socket(SOCK_RAW, NETLINK_ROUTE);
+	struct fake *f = fake_create();
+
+	(void)state;
+	bind_to(fd, 0, 0);
+	assert_int_equal(name_of(fd).nl_pid, getpid());
+	bind_to(other, 0x80001234, 0);
+	fake_save(f, fd, &fd_netlink);
+	fake_save(f, other, &fd_netlink);
+	fake_carry(f);
+	f->make.pid_of = elsewhere;
+	fake_make(f);
+	assert_int_equal(name_of(fd).nl_pid, getpid() + 1000000);
+	assert_int_equal(name_of(other).nl_pid, 0x80001234);
+	assert_int_equal(get_int(fd, SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
+	fake_destroy(f);
+}
+
+static void test_port_in_use(void **state)
+{
+	int fd = new_socket(SOCK_RAW, NETLINK_ROUTE), other = new_socket(SOCK_RAW, NETLINK_ROUTE);
+	struct fake *f = fake_create();
+
+	(void)state;
+	bind_to(fd, 0x80004321, 0);
+	fake_save(f, fd, &fd_netlink);
+	fake_carry(f);
+	close(fd);
+	fd_close(&f->dups[0]);
+	f->slots[0] = -1;
+	bind_to(other, 0x80004321, 0);
+	fake_expect_words(f, fake_try_make(f), EADDRINUSE, "bind a netlink socket");
+	close(other);
+	fake_destroy(f);
+}
+
+static void test_groups_and_options(void **state)
+{
+	int fd = new_socket(SOCK_RAW, NETLINK_ROUTE);
+	uint32_t words[4] = { 0 };
+	socklen_t len = sizeof words;
+	struct fake *f;
+
+	(void)state;
+	bind_to(fd, 0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR);
+	set_int(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, RTNLGRP_NSID);
+	set_int(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+	set_int(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+	set_int(fd, SOL_SOCKET, SO_RCVBUF, 100000);
+	f = trip(fd);
+	assert_int_equal(getsockopt(fd, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, words, &len), 0);
+	assert_int_equal(words[0], RTMGRP_LINK | RTMGRP_IPV4_IFADDR | 1u << (RTNLGRP_NSID - 1));
+	assert_int_equal(name_of(fd).nl_groups, words[0]);
+	assert_int_equal(name_of(fd).nl_pid, getpid());
+	assert_int_equal(get_int(fd, SOL_NETLINK, NETLINK_EXT_ACK), 1);
+	assert_int_equal(get_int(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK), 1);
+	assert_int_equal(get_int(fd, SOL_NETLINK, NETLINK_CAP_ACK), 0);
+	assert_int_equal(get_int(fd, SOL_SOCKET, SO_RCVBUF), 200000);
+	fake_destroy(f);
+}
+
+static void test_refused(void **state)
+{
+	struct fake *f = fake_create();
+	int fd = new_socket(SOCK_RAW, NETLINK_ROUTE);
+
+	(void)state;
+	ask_for_links(fd);
+	fake_expect_words(f, fake_try_save(f, fd), ENOTSUP, "a message that was not read yet");
+	fake_destroy(f);
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+	if (fd < 0)
+		return;
+	f = fake_create();
+	fake_expect_words(f, fake_try_save(f, fd), ENOTSUP, "netlink netfilter");
+	fake_destroy(f);
+}
+
+static void test_malformed(void **state)
+{
+	struct fake *f = fake_create();
+	int fd = new_socket(SOCK_RAW, NETLINK_ROUTE);
+	Pb__Ofd *msg;
+
+	(void)state;
+	bind_to(fd, 0x80009999, RTMGRP_LINK);
+	fake_save(f, fd, &fd_netlink);
+	assert_string_equal(fd_netlink.describe(f->snap, &f->snap->ofds[0], f->snap->arena),
+		"route, port 2147522969, member of 1 group");
+#define BREAK(words, ...) do { msg = fake_message(f, 0); __VA_ARGS__; \
+	fake_expect_bad(f, &fd_netlink, msg, words); } while (0)
+	BREAK("protocol 12", msg->netlink->protocol = NETLINK_NETFILTER);
+	BREAK("protocol 999", msg->netlink->protocol = 999);
+	BREAK("type 1", msg->netlink->type = SOCK_STREAM);
+	BREAK("port 0", msg->netlink->portid = 0);
+	BREAK("group 0", msg->netlink->groups[0] = 0);
+	BREAK("group 65537", msg->netlink->groups[0] = 65537);
+	BREAK("is missing", pb__netlink_sock__free_unpacked(msg->netlink, NULL); msg->netlink = NULL);
+#undef BREAK
+	fake_destroy(f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_idle),
+		cmocka_unit_test(test_port),
+		cmocka_unit_test(test_port_in_use),
+		cmocka_unit_test(test_groups_and_options),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_malformed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
