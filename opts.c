@@ -106,16 +106,6 @@ static int set_choice(void *field, const struct opt *opt, const char *value, str
 		err, "did you mean --%s=%s?", opt->name, nearest ? nearest : opt->choices[0]);
 }
 
-static int set_files_changed(void *field, const struct opt *opt, const char *value, struct err *err)
-{
-	unsigned choice = 0;
-	int ret = set_choice(&choice, opt, value, err);
-
-	if (!ret)
-		*(bool *)field = choice == 1;
-	return ret;
-}
-
 static bool is_descriptor(const char *s, char **end)
 {
 	errno = 0;
@@ -149,7 +139,8 @@ static const char *const choices_until[] = { "quiescent", NULL };
 static const char *const choices_pids[] = {
 	[PIDS_AUTO] = "auto", [PIDS_KEEP] = "keep", [PIDS_NS] = "ns", [PIDS_NEW] = "new", NULL
 };
-static const char *const choices_files_changed[] = { "refuse", "ignore", NULL };
+static const char *const choices_files[] = { [FILES_AUTO] = "auto", [FILES_KEEP] = "keep",
+	[FILES_RESTORE] = "restore", [FILES_FAIL] = "fail", NULL };
 
 const struct opt opts_common[] = {
 	{ "verbose", 'v', NULL, "say what is decided and why; -vv says more", set_more,
@@ -200,9 +191,9 @@ const struct opt opts_restore[] = {
 		set_inherit, FIELD(inherit) },
 	{ "tcp-close", 0, NULL, "connections to outside come back as reset ones", set_flag,
 		FIELD(restore.tcp_close) },
-	{ "files-changed", 0, "WHAT", "where a mapped data file has changed: refuse or ignore",
-		set_files_changed, FIELD(restore.ignore_file_changes),
-		.choices = choices_files_changed },
+	{ "files", 0, "WHAT", "where a data file has changed: keep it, restore it from the image, "
+		"fail; auto", set_choice, FIELD(restore.files), .choices = choices_files },
+	{ "debug-clock-back", 0, NULL, NULL, set_flag, FIELD(restore.debug_clock_back) },
 	{ "threads", 0, "N", "decompressing threads; default: one for each CPU", set_number,
 		FIELD(restore.threads), .min = 1, .max = 256 },
 	{ "debug-vdso-differs", 0, NULL, NULL, set_flag, FIELD(restore.debug_vdso_differs) },

@@ -11,14 +11,15 @@
 #include <sys/vfs.h>
 
 #include "base/arena.h"
+#include "base/build_id.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/text.h"
-#include "base/build_id.h"
 #include "dump/contents.h"
 #include "dump/dumping.h"
 
 static const char DELETED[] = " (deleted)";
+enum { TRAVEL_LIMIT = 16 * 1024 * 1024 };
 
 /* What maps says of a file that is registered already: most files have several mappings. */
 struct file_mapped {
@@ -250,13 +251,24 @@ static bool on_tmpfs(int fd)
 	return !fstatfs(fd, &fs) && fs.f_type == TMPFS_MAGIC;
 }
 
-/* Shared files on tmpfs (shm_open) are memory in all but name, and gone after a reboot: they travel. */
+/*
+ * Files that will not wait for us travel: what is mapped shared on tmpfs (shm_open: memory in all but
+ * name, gone after a reboot), and small files that the program writes to through a mapping, which it or
+ * another program removes at its end (Java's /tmp/hsperfdata_USER/PID).
+ */
+static bool will_not_wait(const struct proc_vma *vma, int fd, uint64_t size)
+{
+	bool writable = strstr(vma->vmflags, "mw") != NULL;
+
+	return vma->shared && (on_tmpfs(fd) || (writable && size <= TRAVEL_LIMIT));
+}
+
 static int mapped_travels(struct dumping_proc *p, const struct proc_vma *vma, int fd, uint32_t id,
 	struct err *err)
 {
 	if (!S_ISREG(p->d->snap->files[id].mode))
 		return 0;
-	if (p->d->opts->embed || (vma->shared && on_tmpfs(fd)))
+	if (p->d->opts->embed || will_not_wait(vma, fd, p->d->snap->files[id].size))
 		return file_travel(p->d, id, fd, err);
 	return 0;
 }

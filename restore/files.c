@@ -15,8 +15,6 @@
 #include "base/log.h"
 #include "restore/job.h"
 
-enum { FILL_STEP = 1024 * 1024 };
-
 static const char *type_name(uint32_t mode)
 {
 	switch (mode & S_IFMT) {
@@ -43,7 +41,7 @@ static int changed(const struct snap_file *file, const struct stat *st, struct e
 		" bytes of %s", file->path, file->size, then, (uint64_t)st->st_size, now);
 	return err_hint(err, "put the old file back, or dump the program again%s",
 		file->nr_build_id ? " (--embed keeps program files in the image)"
-				  : ", or say --file-changes=ignore if the change does no harm");
+				  : ", or say --files=keep if the change does no harm");
 }
 
 static bool same_time(const struct snap_file *file, const struct stat *st)
@@ -60,6 +58,31 @@ static bool same_build(const struct snap_file *file, int fd)
 		!memcmp(id, file->build_id, file->nr_build_id);
 }
 
+static bool is_mapped_for_writing(const struct job *job, const struct snap_file *file)
+{
+	for (size_t i = 0; i < job->mm->nr_vmas; i++)
+		if (job->mm->vmas[i].kind == VMA_FILE && job->mm->vmas[i].file_writable &&
+		    &job->snap->files[job->mm->vmas[i].file] == file)
+			return true;
+	return false;
+}
+
+/* Only for data: a program file of another build would not fit what was made with the old one. */
+static bool change_is_accepted(const struct job *job, const struct snap_file *file,
+	const struct stat *st)
+{
+	if (file->nr_build_id)
+		return false;
+	if (job->opts->files == FILES_AUTO)
+		return file->size == (uint64_t)st->st_size && is_mapped_for_writing(job, file);
+	return job->opts->files == FILES_KEEP;
+}
+
+bool files_unchanged(const struct snap_file *file, const struct stat *st)
+{
+	return file->size == (uint64_t)st->st_size && same_time(file, st);
+}
+
 /* Unchanged in size and time, or, for a program file installed again, the very same build. */
 static int files_check(const struct job *job, const struct snap_file *file, int fd, int flags,
 	const struct stat *st, struct err *err)
@@ -73,12 +96,12 @@ static int files_check(const struct job *job, const struct snap_file *file, int 
 	}
 	if (!S_ISREG(st->st_mode) || (flags & O_PATH) || writes_only)
 		return 0;
-	if (file->size == (uint64_t)st->st_size && same_time(file, st))
+	if (files_unchanged(file, st))
 		return 0;
 	if (same_build(file, fd))
 		return 0;
-	if (job->opts->ignore_file_changes && !file->nr_build_id) {
-		log_info("%s has changed since the dump; going on as asked", file->path);
+	if (change_is_accepted(job, file, st)) {
+		log_info("%s has changed since the dump; it is used as it is now", file->path);
 		return 0;
 	}
 	/* Pseudo files have neither; a file on such a file system cannot be checked. */
@@ -125,92 +148,6 @@ int files_open(const struct fd_make *m, uint32_t id, int flags, int *fd, struct 
 	if (files_check(job, file, opened, flags, &st, err) < 0)
 		return -err->code;
 	*fd = take_fd(&opened);
-	return 0;
-}
-
-/* ---- files without a name --------------------------------------------------------------------------- */
-
-static int ghost_fill(struct job *job, const struct snap_file *file, int fd, struct err *err)
-{
-	size_t nr;
-	const struct page_run *runs = pages_runs_of(&job->img.index, file->mem, &nr);
-	void *buf = mmap(NULL, PAGES_FRAME, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int ret = 0;
-
-	if (buf == MAP_FAILED)
-		return err_nomem(err);
-	if (ftruncate(fd, (off_t)file->size) < 0)
-		ret = err_sys(err, "make %s (deleted) %" PRIu64 " bytes long", file->path, file->size);
-	for (size_t i = 0; i < nr && !ret; i++) {
-		size_t len = (size_t)runs[i].nr_pages * PAGES_PAGE;
-
-		if (runs[i].addr >= file->size)
-			break;
-		ret = pages_read(job->img.pages_fd, &job->img.index, file->mem, runs[i].addr, buf, len,
-			err);
-		if (!ret && runs[i].addr + len > file->size)
-			len = (size_t)(file->size - runs[i].addr);
-		if (!ret && pwrite(fd, buf, len, (off_t)runs[i].addr) != (ssize_t)len)
-			ret = err_sys(err, "write contents of %s (deleted)", file->path);
-	}
-	munmap(buf, PAGES_FRAME);
-	return ret;
-}
-
-/*
- * The old name is used again where it is free, so that the links in /proc read as before. Where it is
- * taken by another file now, a name beside it has to do.
- */
-static int ghost_create(const struct snap_file *file, char *path, size_t len, int *fd,
-	struct err *err)
-{
-	uint64_t salt = (uint64_t)getpid() << 32 ^ (uint64_t)time(NULL);
-
-	snprintf(path, len, "%s", file->path);
-	*fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	for (int i = 0; *fd < 0 && errno == EEXIST && i < 16; i++) {
-		snprintf(path, len, "%s.%" PRIx64, file->path, salt + (unsigned)i);
-		*fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	}
-	if (*fd < 0) {
-		err_sys(err, "make the deleted file %s anew", file->path);
-		return err_hint(err, "its directory must exist and be writable");
-	}
-	return 0;
-}
-
-static int ghost_make(struct job *job, uint32_t id, struct err *err)
-{
-	const struct snap_file *file = &job->snap->files[id];
-	OWNED_FD fd = -1;
-	char path[4200];
-	int ret;
-
-	if (ghost_create(file, path, sizeof path, &fd, err) < 0)
-		return -err->code;
-	ret = ghost_fill(job, file, fd, err);
-	if (!ret && job->privileged && fchown(fd, file->uid, file->gid) < 0)
-		ret = err_sys(err, "owner of %s (deleted)", file->path);
-	if (!ret && fchmod(fd, file->mode & 07777) < 0)
-		ret = err_sys(err, "mode of %s (deleted)", file->path);
-	if (!ret)
-		futimens(fd, (struct timespec[2]){ { .tv_nsec = UTIME_OMIT }, file->mtime });
-	/* Read-only, since a file that is open for writing can be neither run nor mapped as text. */
-	if (!ret && (job->ghosts[id] = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
-		ret = err_sys(err, "open %s", path);
-	if (unlink(path) < 0 && !ret)
-		ret = err_sys(err, "unlink %s", path);
-	return ret;
-}
-
-int files_make_ghosts(struct job *job, struct err *err)
-{
-	for (uint32_t i = 0; i < job->snap->nr_files; i++) {
-		if (job->snap->files[i].mem == ID_NONE || !job->snap->files[i].deleted)
-			continue;
-		if (ghost_make(job, i, err) < 0)
-			return -err->code;
-	}
 	return 0;
 }
 

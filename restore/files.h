@@ -1,13 +1,16 @@
 #ifndef RESTORE_FILES_H
 #define RESTORE_FILES_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 /* Files named by the image: opened again, checked against what they were (DESIGN D13), or made anew. */
 
 struct err;
 struct fd_make;
 struct job;
+struct snap_file;
 
 /*
  * fd_make.open_file: a descriptor of recorded file `id`, O_CLOEXEC. Regular files that are read must be
@@ -16,8 +19,8 @@ struct job;
  */
 int files_open(const struct fd_make *m, uint32_t id, int flags, int *fd, struct err *err);
 
-/* Before the child exists: files that had no name at the dump are made, filled and unlinked. */
-int files_make_ghosts(struct job *job, struct err *err);
+/* Same size and time of change as at the dump? */
+bool files_unchanged(const struct snap_file *file, const struct stat *st);
 
 /* In the child: open what mappings need, without O_CLOEXEC, into job->map_fds. */
 int files_open_mapped(struct job *job, struct err *err);

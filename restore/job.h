@@ -36,6 +36,7 @@ struct job {
 
 	int top;                     /* lowest descriptor number above every slot of the target */
 	int *ghosts;                 /* by snap_file: descriptor of a file made anew, or -1 (ours) */
+	bool *remade;                /* by snap_file: made again under its name */
 	int *mems;                   /* by snap_mem: descriptor of a memfd made anew, or -1 (ours) */
 	int *sysv;                   /* by snap_mem: id of a SysV segment made anew, or -1 */
 	int *map_fds[2];             /* by snap_file, [1] opened for writing: in the child, or -1 */

@@ -17,6 +17,7 @@
 #include "restore/creds.h"
 #include "restore/fds.h"
 #include "restore/files.h"
+#include "restore/ghosts.h"
 #include "restore/handover.h"
 #include "restore/ids.h"
 #include "restore/job.h"
@@ -48,6 +49,7 @@ static void job_tables(struct job *job)
 	struct snap *snap = job->snap;
 
 	job->ghosts = ids_none(snap->arena, snap->nr_files);
+	job->remade = arena_array(snap->arena, snap->nr_files + 1, sizeof *job->remade);
 	job->mems = ids_none(snap->arena, snap->nr_mems);
 	job->sysv = ids_none(snap->arena, snap->nr_mems);
 	for (int i = 0; i < 2; i++) {
@@ -102,8 +104,10 @@ static int job_make(struct job *job, struct err *err)
 	pid_t want = job->pids == PIDS_NEW ? 0 : job->proc->pid;
 	int ret;
 
-	if (clock_prepare(job, err) < 0 || files_make_ghosts(job, err) < 0)
+	if (clock_prepare(job, err) < 0 || ghosts_make(job, err) < 0) {
+		ghosts_undo(job);
 		return -err->code;
+	}
 	job->vdso_same = vdso_is_same(job);
 	ret = mems_make(job, err);
 	if (!ret)
@@ -112,6 +116,7 @@ static int job_make(struct job *job, struct err *err)
 		ret = handover_run(job, err);
 	if (ret < 0) {
 		mems_undo(job);
+		ghosts_undo(job);
 		if (err->code == EEXIST && want)
 			err_hint(err, "process id %d is in use: --pids=ns or --pids=new gets round that",
 				want);

@@ -122,20 +122,28 @@ static int freeze_seize_new(struct tracer *tr, const struct tracee *only, struct
 	return nr;
 }
 
-/* One attempt: stop what we know, look for more, until there is no more. 1: something is stuck. */
+/*
+ * One attempt: stop what we know, look for more, until there is no more. A reading of the task list may miss
+ * a thread when others end meanwhile, as they do when the missed one execs: so two readings in a row
+ * must find nothing, without any thread ending in between. 1: something is stuck.
+ */
 static int freeze_try(struct tracer *tr, const struct tracee *only, struct err *err)
 {
 	const struct tracee *whose;
-	int ret;
+	int quiet = 0;
 
-	do {
-		ret = freeze_known(tr, only, err);
-		if (ret == 0)
-			ret = freeze_seize_new(tr, only, err);
-		else
+	while (quiet < 2) {
+		int ret = freeze_known(tr, only, err), events;
+
+		if (ret != 0)
 			return ret;
-	} while (ret > 0 || (ret == 0 && tracer_running(tr, only, &whose)));
-	return ret;
+		ret = freeze_seize_new(tr, only, err);
+		events = tracer_drain(tr, err);
+		if (ret < 0 || events < 0)
+			return ret < 0 ? ret : events;
+		quiet = ret || events || tracer_running(tr, only, &whose) ? 0 : quiet + 1;
+	}
+	return 0;
 }
 
 static void tracee_thaw(struct tracee *t)

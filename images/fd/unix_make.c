@@ -100,8 +100,8 @@ static int check_peer(const struct snap *snap, uint32_t i, struct err *err)
 	if (sock->state != UNIX_PEER)
 		return 0;
 	peer = unix_of(snap, sock->peer);
-	if (!peer || peer->type != sock->type || (sock->type != SOCK_DGRAM && !making_mutual_peer(snap, i)) ||
-	    (!making_mutual_peer(snap, i) && !peer->name.len))
+	if (!peer || peer->type != sock->type || !unix_name_equal(&sock->peer_name, &peer->name) ||
+	    (!making_mutual_peer(snap, i) && (sock->type != SOCK_DGRAM || !peer->name.len)))
 		return err_set(err, EBADMSG, "unix socket: peer %u does not fit", sock->peer);
 	return 0;
 }

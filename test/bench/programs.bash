@@ -19,7 +19,7 @@ program() {
     redis)
         command -v redis-server >/dev/null || return 1
         command=(redis-server --port "$port" --bind 127.0.0.1 --save '' --loglevel warning --dir "$dir")
-        request='PING\r\n'
+        request='PING\r\nQUIT\r\n'
         ;;
     python) command=("$python" -m http.server --bind 127.0.0.1 --directory "$dir" "$port") ;;
     node)

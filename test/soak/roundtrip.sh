@@ -37,12 +37,12 @@ soak_program() { # NAME
     program "$name" "$port" "$dir" || { echo "ok - $name # skip not installed"; return; }
     snapctl dump -q -o "$scratch/$name.image" "${command[@]}" >"$scratch/said" 2>&1 &&
         restore "$scratch/$name.image" || { fail "$name: first dump and restore"; return; }
-    if [ "$name" = redis ]; then answer "$port" 'SET kept 4711\r\n' >/dev/null; fi
+    if [ "$name" = redis ]; then answer "$port" 'SET kept 4711\r\nQUIT\r\n' >/dev/null; fi
     for ((i = 1; i <= rounds; i++)); do
         trip "$name" >"$scratch/why" || { fail "$name: trip $i: $(cat "$scratch/why")"; break; }
         [ $((i % 20)) != 0 ] || echo "# $name: $i trips"
     done
-    if [ "$name" = redis ] && ! answer "$port" 'GET kept\r\n' | grep -q 4711; then fail "redis: data"; fi
+    if [ "$name" = redis ] && ! answer "$port" 'GET kept\r\nQUIT\r\n' | grep -q 4711; then fail "redis: data"; fi
     [ $i -le "$rounds" ] || pass "$name: $rounds trips"
     kill -KILL "$soak_pid"
     until_true gone_pid "$soak_pid"

@@ -134,9 +134,9 @@ static void only_ignore_ignores_changed_files(void **state)
 
 	(void)state;
 	parse(&o, &err, opts_restore, "--files-changed=refuse", NULL);
-	assert_false(o.restore.ignore_file_changes);
-	parse(&o, &err, opts_restore, "--files-changed=ignore", NULL);
-	assert_true(o.restore.ignore_file_changes);
+	assert_int_equal(o.restore.files, FILES_AUTO);
+	parse(&o, &err, opts_restore, "--files=keep", NULL);
+	assert_int_equal(o.restore.files, FILES_KEEP);
 }
 
 static void inherit_is_a_list(void **state)

@@ -1,0 +1,217 @@
+/* Files made anew from what travelled in the image; see ghosts.h. */
+#include "restore/ghosts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "restore/files.h"
+#include "restore/job.h"
+
+static int ghost_fill(struct job *job, const struct snap_file *file, int fd, struct err *err)
+{
+	size_t nr;
+	const struct page_run *runs = pages_runs_of(&job->img.index, file->mem, &nr);
+	void *buf = mmap(NULL, PAGES_FRAME, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int ret = 0;
+
+	if (buf == MAP_FAILED)
+		return err_nomem(err);
+	if (ftruncate(fd, (off_t)file->size) < 0)
+		ret = err_sys(err, "make %s (deleted) %" PRIu64 " bytes long", file->path, file->size);
+	for (size_t i = 0; i < nr && !ret; i++) {
+		size_t len = (size_t)runs[i].nr_pages * PAGES_PAGE;
+
+		if (runs[i].addr >= file->size)
+			break;
+		ret = pages_read(job->img.pages_fd, &job->img.index, file->mem, runs[i].addr, buf, len,
+			err);
+		if (!ret && runs[i].addr + len > file->size)
+			len = (size_t)(file->size - runs[i].addr);
+		if (!ret && pwrite(fd, buf, len, (off_t)runs[i].addr) != (ssize_t)len)
+			ret = err_sys(err, "write contents of %s", file->path);
+	}
+	munmap(buf, PAGES_FRAME);
+	return ret;
+}
+
+/* Owner, mode and time as recorded; never a set-id bit that nobody asked for. */
+static int ghost_attributes(const struct job *job, const struct snap_file *file, int fd,
+	struct err *err)
+{
+	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, file->mtime };
+
+	if (job->privileged && fchown(fd, file->uid, file->gid) < 0)
+		return err_sys(err, "owner of %s", file->path);
+	if (fchmod(fd, file->mode & 01777) < 0)
+		return err_sys(err, "mode of %s", file->path);
+	if (futimens(fd, times) < 0)
+		return err_sys(err, "time of %s", file->path);
+	return 0;
+}
+
+static int create_at(const char *path)
+{
+	return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+/* A name beside path that nobody can foresee. */
+static int create_beside(const char *path, char *name, size_t len)
+{
+	uint64_t salt;
+
+	if (getrandom(&salt, sizeof salt, 0) != sizeof salt)
+		return -1;
+	snprintf(name, len, "%s.%016" PRIx64, path, salt);
+	return create_at(name);
+}
+
+/*
+ * The old name is used again where it is free, so that the links in /proc read as before. Where it is
+ * taken by another file now, a name beside it has to do; where the directory is not ours, a memfd.
+ * name is empty if there is nothing to unlink.
+ */
+static int ghost_create(const struct snap_file *file, char *name, size_t len)
+{
+	const char *base = strrchr(file->path, '/');
+	int fd;
+
+	snprintf(name, len, "%s", file->path);
+	fd = create_at(name);
+	if (fd < 0 && errno == EEXIST)
+		fd = create_beside(file->path, name, len);
+	if (fd >= 0)
+		return fd;
+	log_info("%s cannot be made anew there (%m): it becomes a memfd", file->path);
+	name[0] = '\0';
+	return memfd_create(base ? base + 1 : file->path, MFD_CLOEXEC);
+}
+
+/* A file that has no name for the program, or not the one of the file that stands there now. */
+static int ghost_make(struct job *job, uint32_t id, struct err *err)
+{
+	const struct snap_file *file = &job->snap->files[id];
+	OWNED_FD fd = -1;
+	char name[4200], self[40];
+	int ret;
+
+	fd = ghost_create(file, name, sizeof name);
+	if (fd < 0)
+		return err_sys(err, "make %s anew", file->path);
+	ret = ghost_fill(job, file, fd, err);
+	if (!ret)
+		ret = ghost_attributes(job, file, fd, err);
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	/* Read-only, since a file that is open for writing can be neither run nor mapped as text. */
+	if (!ret && (job->ghosts[id] = open(self, O_RDONLY | O_CLOEXEC)) < 0)
+		ret = err_sys(err, "open %s anew", file->path);
+	if (name[0] && unlink(name) < 0 && !ret)
+		ret = err_sys(err, "unlink %s", name);
+	return ret;
+}
+
+/* ---- files with a name ------------------------------------------------------------------------------ */
+
+static int data_fill(struct job *job, const struct snap_file *file, int fd, const char *name,
+	struct err *err)
+{
+	if (ghost_fill(job, file, fd, err) < 0 || ghost_attributes(job, file, fd, err) < 0) {
+		unlink(name);
+		return -err->code;
+	}
+	return 0;
+}
+
+/* Gone: made again in its place. */
+static int data_remake(struct job *job, uint32_t id, struct err *err)
+{
+	const struct snap_file *file = &job->snap->files[id];
+	OWNED_FD fd = create_at(file->path);
+
+	if (fd < 0) {
+		err_sys(err, "make %s again, which is gone", file->path);
+		return err_hint(err, "its directory must exist and be writable");
+	}
+	log_info("%s is gone and made again from the image", file->path);
+	job->remade[id] = true;
+	return data_fill(job, file, fd, file->path, err);
+}
+
+/* Changed, and the user wants the old one: it takes the place of the new one at once. */
+static int data_replace(struct job *job, uint32_t id, struct err *err)
+{
+	const struct snap_file *file = &job->snap->files[id];
+	char name[4200];
+	OWNED_FD fd = create_beside(file->path, name, sizeof name);
+
+	if (fd < 0)
+		return err_sys(err, "replace %s", file->path);
+	if (data_fill(job, file, fd, name, err) < 0)
+		return -err->code;
+	if (rename(name, file->path) < 0) {
+		err_sys(err, "replace %s", file->path);
+		unlink(name);
+		return -err->code;
+	}
+	return 0;
+}
+
+static bool is_program_file(const struct job *job, uint32_t id)
+{
+	if (job->snap->files[id].nr_build_id)
+		return true;
+	for (size_t i = 0; i < job->mm->nr_vmas; i++)
+		if (job->mm->vmas[i].kind == VMA_FILE && job->mm->vmas[i].file == id &&
+		    job->mm->vmas[i].flags & MAP_SHARED)
+			return false;
+	return true;
+}
+
+/*
+ * What travelled although it had a name: program files (--embed) are only ever used beside what is there
+ * now; data that is gone is made again, and replaced only when asked for.
+ */
+static int named_make(struct job *job, uint32_t id, struct err *err)
+{
+	const struct snap_file *file = &job->snap->files[id];
+	struct stat st;
+	bool gone = lstat(file->path, &st) < 0;
+
+	if (gone && errno != ENOENT && errno != ENOTDIR)
+		return err_sys(err, "stat %s", file->path);
+	if (!gone && files_unchanged(file, &st))
+		return 0;
+	if (is_program_file(job, id))
+		return ghost_make(job, id, err);
+	if (gone)
+		return data_remake(job, id, err);
+	return job->opts->files == FILES_RESTORE ? data_replace(job, id, err) : 0;
+}
+
+int ghosts_make(struct job *job, struct err *err)
+{
+	for (uint32_t i = 0; i < job->snap->nr_files; i++) {
+		int ret = 0;
+
+		if (job->snap->files[i].mem != ID_NONE)
+			ret = job->snap->files[i].deleted ? ghost_make(job, i, err)
+							  : named_make(job, i, err);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+void ghosts_undo(struct job *job)
+{
+	for (uint32_t i = 0; job->remade && i < job->snap->nr_files; i++)
+		if (job->remade[i])
+			unlink(job->snap->files[i].path);
+}

@@ -1,0 +1,16 @@
+#ifndef RESTORE_GHOSTS_H
+#define RESTORE_GHOSTS_H
+
+/*
+ * Files made anew from contents that travelled in the image: those without a name (made, filled and
+ * unlinked; job->ghosts), and those whose name has been removed or taken by another file since.
+ */
+struct err;
+struct job;
+
+/* Before the child exists. */
+int ghosts_make(struct job *job, struct err *err);
+/* After a failure: remove the files that were made again under their names. */
+void ghosts_undo(struct job *job);
+
+#endif
