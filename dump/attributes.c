@@ -14,8 +14,8 @@
 #define PR_GET_MDWE 66
 #endif
 
-static int number_collect(struct dumping_proc *p, const char *name, bool hex, int64_t *value,
-	struct err *err)
+static int number_collect(
+	struct dumping_proc *p, const char *name, bool hex, int64_t *value, struct err *err)
 {
 	uint64_t unsigned_value = 0;
 	struct text t;
@@ -54,17 +54,18 @@ static int prctls_collect(struct dumping_proc *p, struct err *err)
 	struct tracee_thread *leader = &p->t->threads[0];
 	uint64_t dumpable, mdwe;
 	int32_t subreaper;
-	int ret = remote_prctl(p->t, leader, PR_GET_DUMPABLE, "prctl(PR_GET_DUMPABLE)", &dumpable,
-		err);
+	int ret = remote_prctl(
+		p->t, leader, PR_GET_DUMPABLE, "prctl(PR_GET_DUMPABLE)", &dumpable, err);
 
 	if (!ret)
 		ret = remote_prctl_int(p->t, leader, PR_GET_CHILD_SUBREAPER,
 			"prctl(PR_GET_CHILD_SUBREAPER)", &subreaper, err);
 	if (!ret)
-		ret = remote_prctl_int(p->t, leader, PR_GET_TSC, "prctl(PR_GET_TSC)",
-			&proc->tsc_mode, err);
+		ret = remote_prctl_int(
+			p->t, leader, PR_GET_TSC, "prctl(PR_GET_TSC)", &proc->tsc_mode, err);
 	if (!ret)
-		ret = remote_prctl_maybe(p->t, leader, PR_GET_MDWE, "prctl(PR_GET_MDWE)", &mdwe, err);
+		ret = remote_prctl_maybe(
+			p->t, leader, PR_GET_MDWE, "prctl(PR_GET_MDWE)", &mdwe, err);
 	if (ret < 0)
 		return ret;
 	/* 2 (core dumps readable by root only) comes from the kernel alone; prctl takes 0 and 1. */

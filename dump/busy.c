@@ -56,7 +56,8 @@ static void busy_thread_name(struct dumping *d, const struct watch *w, struct bu
 }
 
 /* One thread in words, nothing if it was quiet. */
-static bool busy_describe(struct dumping *d, const struct watch *w, unsigned percent, struct buf *out)
+static bool busy_describe(
+	struct dumping *d, const struct watch *w, unsigned percent, struct buf *out)
 {
 	const char *call = w->nr >= 0 ? syscall_name(w->nr) : "a page fault";
 	bool uses_cpu = percent >= BUSY_PERCENT;
@@ -89,8 +90,9 @@ static int busy_measure(struct dumping *d, uint64_t elapsed_ms, struct err *err)
 		if (ret < 0)
 			return ret;
 		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while (exited == -1 && (now.tv_sec - from.tv_sec) * 1000 +
-					 (now.tv_nsec - from.tv_nsec) / 1000000 < (long)elapsed_ms);
+	} while (exited == -1 &&
+		 (now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000 <
+			 (long)elapsed_ms);
 	return 0;
 }
 
@@ -125,8 +127,9 @@ int busy_error(struct dumping *d, struct watches *w, struct err *err)
 		busy_words(d, w, cpu, cpu + w->nr, &words);
 		err_set(err, ETIMEDOUT, "not quiet after %g s: %s", d->opts->timeout_ms / 1000.0,
 			words.data);
-		ret = err_hint(err, "give it more time with --timeout, or start it yourself and dump it "
-				    "with --pid");
+		ret = err_hint(err,
+			"give it more time with --timeout, or start it yourself and dump it "
+			"with --pid");
 	}
 	buf_finish(&words);
 	free(cpu);

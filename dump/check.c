@@ -23,7 +23,8 @@ void objections_add(struct objections *o, const struct err *err)
 {
 	o->all = arena_grow(o->arena, o->all, o->nr, &o->cap, sizeof *o->all);
 	o->all[o->nr++] = (struct objection){
-		arena_strdup(o->arena, err->msg), arena_strdup(o->arena, err->hint),
+		arena_strdup(o->arena, err->msg),
+		arena_strdup(o->arena, err->hint),
 	};
 }
 
@@ -46,7 +47,7 @@ static void check_maps(struct dumping_proc *p, struct objections *o)
 		struct err err = { 0 };
 
 		if (vma_check(p->d, vma, &err) < 0 ||
-		    (has_file(p, vma) && files_check_mapped(p, vma, &err) < 0))
+			(has_file(p, vma) && files_check_mapped(p, vma, &err) < 0))
 			object(o, p, &err);
 	}
 }
@@ -131,8 +132,10 @@ int check_refuse(const struct dumping *d, struct err *err)
 	int ret = check_collect(d, &o, err);
 
 	if (!ret && o.nr > 1)
-		ret = err_set(err, ENOTSUP, "%s (and %zu more: `snapctl check --pid` lists all of a "
-					    "running process)", o.all[0].what, o.nr - 1);
+		ret = err_set(err, ENOTSUP,
+			"%s (and %zu more: `snapctl check --pid` lists all of a "
+			"running process)",
+			o.all[0].what, o.nr - 1);
 	else if (!ret && o.nr)
 		ret = err_set(err, ENOTSUP, "%s", o.all[0].what);
 	if (o.nr && o.all[0].remedy[0])

@@ -4,9 +4,9 @@
 #include <stddef.h>
 
 /*
- * Everything that stands against a dump (DESIGN D12): found while the target runs, before anything of it
- * is changed; the same list for `snapctl check` and for a dump. Each entry says which process, thread,
- * descriptor or address, what it is, why it cannot be dumped, and what to do.
+ * Everything that stands against a dump (DESIGN D12): found while the target runs, before anything
+ * of it is changed; the same list for `snapctl check` and for a dump. Each entry says which
+ * process, thread, descriptor or address, what it is, why it cannot be dumped, and what to do.
  */
 
 struct arena;

@@ -31,7 +31,8 @@ static const char *process_name(const struct dumping_proc *p, struct arena *a)
 	return arena_printf(a, "process %d (%s)", p->t->pid, p->stat.comm);
 }
 
-/* ---- relatives -------------------------------------------------------------------------------- */
+/* ---- relatives --------------------------------------------------------------------------------
+ */
 
 static char *child_describe(struct arena *a, pid_t pid)
 {
@@ -59,8 +60,11 @@ static int check_children(struct dumping_proc *p, struct objections *o, struct e
 	for (size_t i = 0; i < nr && i < 8; i++)
 		list = arena_printf(a, "%s%s%s", list ? list : "", list ? ", " : "",
 			child_describe(a, pids[i]));
-	object(o, arena_printf(a, "%s: %zu processes: process trees are not supported yet; its "
-		"children are %s%s", p->stat.comm, nr + 1, list, nr > 8 ? ", ..." : ""),
+	object(o,
+		arena_printf(a,
+			"%s: %zu processes: process trees are not supported yet; its "
+			"children are %s%s",
+			p->stat.comm, nr + 1, list, nr > 8 ? ", ..." : ""),
 		"start it in a mode with one process (no workers, no helpers)");
 	return 0;
 }
@@ -70,8 +74,11 @@ static void check_vm_shared(struct dumping_proc *p, struct objections *o)
 {
 	if (syscall(SYS_kcmp, p->t->pid, p->status.ppid, KCMP_VM, 0, 0) != 0)
 		return;
-	object(o, arena_printf(o->arena, "%s shares its memory with its parent, process %d (vfork, "
-		"clone)", process_name(p, o->arena), p->status.ppid),
+	object(o,
+		arena_printf(o->arena,
+			"%s shares its memory with its parent, process %d (vfork, "
+			"clone)",
+			process_name(p, o->arena), p->status.ppid),
 		"wait until it has called exec, or dump the parent");
 }
 
@@ -81,10 +88,11 @@ int check_tree(struct dumping_proc *p, struct objections *o, struct err *err)
 	return check_children(p, o, err);
 }
 
-/* ---- threads ---------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------
+ */
 
-static void check_thread_tables(struct dumping_proc *p, pid_t tid, const char *name,
-	struct objections *o)
+static void check_thread_tables(
+	struct dumping_proc *p, pid_t tid, const char *name, struct objections *o)
 {
 	static const struct {
 		int type;
@@ -96,8 +104,11 @@ static void check_thread_tables(struct dumping_proc *p, pid_t tid, const char *n
 
 	for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
 		if (tid != p->t->pid && syscall(SYS_kcmp, p->t->pid, tid, tables[i].type, 0, 0) > 0)
-			object(o, arena_printf(o->arena, "%s has %s of its own, which is not "
-				"supported yet", name, tables[i].what),
+			object(o,
+				arena_printf(o->arena,
+					"%s has %s of its own, which is not "
+					"supported yet",
+					name, tables[i].what),
 				"dump a program whose threads share these");
 }
 
@@ -111,29 +122,41 @@ static void check_speculation(const char *text, const char *name, struct objecti
 		const char *value = text_field(text, keys[i]);
 
 		if (value && (text_starts(value, "thread force mitigated") ||
-			      text_starts(value, "thread mitigated") ||
-			      text_starts(value, "conditional force disabled") ||
-			      text_starts(value, "conditional disabled")))
-			object(o, arena_printf(o->arena, "%s has speculation control "
-				"(PR_SET_SPECULATION_CTRL) in force, which is not supported yet",
-				name), "start the program without it");
+				     text_starts(value, "thread mitigated") ||
+				     text_starts(value, "conditional force disabled") ||
+				     text_starts(value, "conditional disabled")))
+			object(o,
+				arena_printf(o->arena,
+					"%s has speculation control "
+					"(PR_SET_SPECULATION_CTRL) in force, which is not "
+					"supported yet",
+					name),
+				"start the program without it");
 	}
 }
 
 static void check_status(const struct proc_status *status, const char *name, struct objections *o)
 {
 	if (status->seccomp)
-		object(o, arena_printf(o->arena, "%s is confined by seccomp (%s), which is not "
-			"supported yet", name, status->seccomp == 1 ? "strict mode"
-								    : "a filter"),
+		object(o,
+			arena_printf(o->arena,
+				"%s is confined by seccomp (%s), which is not "
+				"supported yet",
+				name, status->seccomp == 1 ? "strict mode" : "a filter"),
 			"start the program without its sandbox (seccomp)");
 	if (status->shadow_stack)
-		object(o, arena_printf(o->arena, "%s has a shadow stack (CET), which is not supported "
-			"yet", name),
+		object(o,
+			arena_printf(o->arena,
+				"%s has a shadow stack (CET), which is not supported "
+				"yet",
+				name),
 			"start the program with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off");
 	if (status->state == 'Z' || status->state == 'X')
-		object(o, arena_printf(o->arena, "%s has ended while others of its process go on "
-			"(pthread_exit of the main thread), which is not supported yet", name),
+		object(o,
+			arena_printf(o->arena,
+				"%s has ended while others of its process go on "
+				"(pthread_exit of the main thread), which is not supported yet",
+				name),
 			"let the main thread wait for the others (pthread_join)");
 }
 
@@ -172,7 +195,8 @@ int check_threads(struct dumping_proc *p, struct objections *o, struct err *err)
 	return ret;
 }
 
-/* ---- surroundings ----------------------------------------------------------------------------- */
+/* ---- surroundings -----------------------------------------------------------------------------
+ */
 
 static bool same_ns(const struct dumping_proc *p, const char *theirs, const char *ours)
 {
@@ -191,25 +215,42 @@ static void check_namespaces(struct dumping_proc *p, struct objections *o)
 	static const struct {
 		const char *name, *what;
 	} namespaces[] = {
-		{ "mnt", "mount" }, { "user", "user" }, { "net", "network" }, { "ipc", "IPC" },
-		{ "uts", "UTS" }, { "cgroup", "cgroup" }, { "time", "time" },
+		{ "mnt", "mount" },
+		{ "user", "user" },
+		{ "net", "network" },
+		{ "ipc", "IPC" },
+		{ "uts", "UTS" },
+		{ "cgroup", "cgroup" },
+		{ "time", "time" },
 	};
 
 	for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++)
 		if (!same_ns(p, namespaces[i].name, namespaces[i].name))
-			object(o, arena_printf(o->arena, "%s is in another %s namespace than "
-				"snapctl, which is not supported yet", process_name(p, o->arena),
-				namespaces[i].what),
-				arena_printf(o->arena, "run snapctl in there: nsenter --target %d "
-					"--all snapctl ...", p->t->pid));
+			object(o,
+				arena_printf(o->arena,
+					"%s is in another %s namespace than "
+					"snapctl, which is not supported yet",
+					process_name(p, o->arena), namespaces[i].what),
+				arena_printf(o->arena,
+					"run snapctl in there: nsenter --target %d "
+					"--all snapctl ...",
+					p->t->pid));
 	if (p->status.nr_ns > 1)
-		object(o, arena_printf(o->arena, "%s is in another PID namespace than snapctl, which "
-			"is not supported yet", process_name(p, o->arena)),
-			arena_printf(o->arena, "run snapctl in there: nsenter --target %d --all "
-				"snapctl ...", p->t->pid));
+		object(o,
+			arena_printf(o->arena,
+				"%s is in another PID namespace than snapctl, which "
+				"is not supported yet",
+				process_name(p, o->arena)),
+			arena_printf(o->arena,
+				"run snapctl in there: nsenter --target %d --all "
+				"snapctl ...",
+				p->t->pid));
 	else if (!same_ns(p, "pid_for_children", "pid") || !same_ns(p, "time_for_children", "time"))
-		object(o, arena_printf(o->arena, "%s has made a namespace for its future children "
-			"(unshare), which is not supported yet", process_name(p, o->arena)),
+		object(o,
+			arena_printf(o->arena,
+				"%s has made a namespace for its future children "
+				"(unshare), which is not supported yet",
+				process_name(p, o->arena)),
 			"start it without unshare");
 }
 
@@ -225,19 +266,24 @@ static int check_directories(struct dumping_proc *p, struct objections *o, struc
 	int ret;
 
 	if (fstatat(p->t->procfd, "root", &theirs, 0) < 0 || stat("/", &ours) < 0 ||
-	    fstatat(p->t->procfd, "cwd", &cwd, 0) < 0)
+		fstatat(p->t->procfd, "cwd", &cwd, 0) < 0)
 		return err_sys(err, "root and working directory of process %d", p->t->pid);
 	if (!same_file(&theirs, &ours))
-		object(o, arena_printf(o->arena, "%s has another root directory than snapctl "
-			"(chroot), which is not supported yet", process_name(p, o->arena)),
+		object(o,
+			arena_printf(o->arena,
+				"%s has another root directory than snapctl "
+				"(chroot), which is not supported yet",
+				process_name(p, o->arena)),
 			"start it without chroot, or run snapctl in the same root");
 	ret = proc_link(p->t->procfd, "cwd", o->arena, &link, err);
 	if (ret < 0)
 		return ret;
 	if (stat(link, &named) < 0 || !same_file(&named, &cwd))
-		object(o, arena_printf(o->arena, "%s: its working directory %s was removed",
-			process_name(p, o->arena), link),
-			"a directory without a name cannot be made again: let the program leave it");
+		object(o,
+			arena_printf(o->arena, "%s: its working directory %s was removed",
+				process_name(p, o->arena), link),
+			"a directory without a name cannot be made again: let the program leave "
+			"it");
 	return 0;
 }
 

@@ -13,7 +13,8 @@
 
 enum { CHUNK_PAGES = PAGES_FRAME / PAGES_PAGE };
 
-/* process_vm_readv is the fast way; only /proc/PID/mem reads what the target itself may not (PROT_NONE). */
+/* process_vm_readv is the fast way; only /proc/PID/mem reads what the target itself may not
+ * (PROT_NONE). */
 static int read_target(struct tracee *t, uint64_t addr, void *data, size_t len, struct err *err)
 {
 	struct iovec local = { data, len }, remote = { (void *)(uintptr_t)addr, len };
@@ -23,8 +24,8 @@ static int read_target(struct tracee *t, uint64_t addr, void *data, size_t len, 
 	return tracee_read(t, addr, data, len, err);
 }
 
-int contents_save_memory(struct dumping_proc *p, uint32_t mem, uint64_t start, uint64_t end, uint64_t to,
-	struct err *err)
+int contents_save_memory(struct dumping_proc *p, uint32_t mem, uint64_t start, uint64_t end,
+	uint64_t to, bool over_file, struct err *err)
 {
 	while (start < end) {
 		uint64_t left = (end - start) / PAGES_PAGE;
@@ -37,7 +38,8 @@ int contents_save_memory(struct dumping_proc *p, uint32_t mem, uint64_t start, u
 		if (!ret)
 			ret = read_target(p->t, start, room, nr * PAGES_PAGE, err);
 		if (!ret)
-			ret = pages_writer_commit(p->d->pages, mem, to, nr, err);
+			ret = over_file ? pages_writer_commit_all(p->d->pages, mem, to, nr, err)
+					: pages_writer_commit(p->d->pages, mem, to, nr, err);
 		if (ret < 0)
 			return ret;
 		p->d->result->pages_bytes += nr * PAGES_PAGE;
@@ -47,7 +49,8 @@ int contents_save_memory(struct dumping_proc *p, uint32_t mem, uint64_t start, u
 	return 0;
 }
 
-/* One piece of data of at most a frame; what lies behind the end of the file in its page is zero. */
+/* One piece of data of at most a frame; what lies behind the end of the file in its page is zero.
+ */
 static int save_fd_chunk(struct dumping *d, uint32_t mem, int fd, uint64_t at, uint64_t end,
 	size_t *done, struct err *err)
 {
@@ -78,7 +81,8 @@ static int save_fd_chunk(struct dumping *d, uint32_t mem, int fd, uint64_t at, u
 	return pages_writer_commit(d->pages, mem, at, nr, err);
 }
 
-/* The next stretch of data at or behind *from; 0 when there is none. File systems without holes: all. */
+/* The next stretch of data at or behind *from; 0 when there is none. File systems without holes:
+ * all. */
 static int next_data(int fd, uint64_t size, uint64_t *from, uint64_t *end)
 {
 	off_t data = lseek(fd, (off_t)*from, SEEK_DATA), hole;

@@ -11,7 +11,8 @@
 #include "base/text.h"
 #include "dump/dumping.h"
 
-/* The first CPU's paragraph of /proc/cpuinfo is about 1.5 KiB; all CPUs of a machine have the same flags. */
+/* The first CPU's paragraph of /proc/cpuinfo is about 1.5 KiB; all CPUs of a machine have the same
+ * flags. */
 enum { CPUINFO_ROOM = 16 * 1024, CPUID_XSTATE = 0xd, XCR0 = 0 };
 
 static uint64_t read_xcr0(void)
@@ -55,9 +56,10 @@ static void features_split(struct arena *a, struct snap_cpu *cpu, char *flags)
 {
 	size_t cap = 0;
 
-	for (char *save, *word = strtok_r(flags, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
-		cpu->features = arena_grow(a, cpu->features, cpu->nr_features, &cap,
-			sizeof *cpu->features);
+	for (char *save, *word = strtok_r(flags, " ", &save); word;
+		word = strtok_r(NULL, " ", &save)) {
+		cpu->features = arena_grow(
+			a, cpu->features, cpu->nr_features, &cap, sizeof *cpu->features);
 		cpu->features[cpu->nr_features++] = word;
 	}
 }

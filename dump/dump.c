@@ -34,7 +34,8 @@ double dumping_now_ms(void)
 	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
-/* ---- before anything is opened, and after everything ------------------------------------------- */
+/* ---- before anything is opened, and after everything -------------------------------------------
+ */
 
 static int dumping_init(struct dumping *d, const struct dump_opts *opts,
 	const struct stop_requests *stop, struct dump_result *result, struct err *err)
@@ -61,11 +62,13 @@ static void dumping_finish(struct dumping *d)
 	snap_destroy(d->snap);
 }
 
-/* ---- phases ------------------------------------------------------------------------------------ */
+/* ---- phases ------------------------------------------------------------------------------------
+ */
 
 static int image_begin(struct dumping *d, struct err *err)
 {
-	int ret = image_writer_create(d->opts->image, d->opts->force, d->opts->level, &d->writer, err);
+	int ret = image_writer_create(
+		d->opts->image, d->opts->force, d->opts->level, &d->writer, err);
 
 	if (ret < 0)
 		return ret;
@@ -143,7 +146,8 @@ static int dump_phases(struct dumping *d, struct err *err)
 	return ret;
 }
 
-/* ---- sizes ------------------------------------------------------------------------------------- */
+/* ---- sizes -------------------------------------------------------------------------------------
+ */
 
 static int image_measure(const char *path, struct dump_result *result, struct err *err)
 {
@@ -155,7 +159,7 @@ static int image_measure(const char *path, struct dump_result *result, struct er
 		return err_sys(err, "open %s", path);
 	while ((entry = readdir(dir)))
 		if (!fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
-		    S_ISREG(st.st_mode))
+			S_ISREG(st.st_mode))
 			result->image_bytes += (unsigned long long)st.st_size;
 	closedir(dir);
 	return 0;
@@ -183,7 +187,8 @@ int dump_run(const struct dump_opts *opts, struct dump_result *result, struct er
 	return worker_run(dump_work, opts, result, err);
 }
 
-/* ---- snapctl check ------------------------------------------------------------------------------ */
+/* ---- snapctl check ------------------------------------------------------------------------------
+ */
 
 static int objections_print(const struct objections *o, FILE *out)
 {

@@ -10,32 +10,35 @@
 struct err;
 
 struct dump_opts {
-	char *const *argv;     /* program to launch, or NULL */
-	pid_t pid;             /* running process, or 0 */
-	const char *image;     /* where the image goes */
-	bool force;            /* replace an older image there */
-	bool leave_running;    /* go on after the dump; else it is killed once the image is safe */
-	unsigned settle_ms;    /* how long it must be quiet (launch only) */
-	unsigned timeout_ms;   /* how long to wait for that */
+	char *const *argv;   /* program to launch, or NULL */
+	pid_t pid;           /* running process, or 0 */
+	const char *image;   /* where the image goes */
+	bool force;          /* replace an older image there */
+	bool leave_running;  /* go on after the dump; else it is killed once the image is safe */
+	unsigned settle_ms;  /* how long it must be quiet (launch only) */
+	unsigned timeout_ms; /* how long to wait for that */
 	bool tcp_close;
-	bool embed;            /* contents of mapped files travel too */
-	int level;             /* zstd */
-	unsigned threads;      /* compressors; 0: as many as CPUs */
+	bool embed;       /* contents of mapped files travel too */
+	int level;        /* zstd */
+	unsigned threads; /* compressors; 0: as many as CPUs */
 };
 
 /* What there is to tell afterwards. */
 struct dump_result {
-	char found[512];       /* "quiescent: 5 threads: epoll_wait, 4 futex; listens on 127.0.0.1:7777" */
+	char found[512]; /* "quiescent: 5 threads: epoll_wait, 4 futex; listens on 127.0.0.1:7777"
+			  */
 	unsigned long long pages_bytes, image_bytes;
 	double frozen_ms, total_ms;
-	bool ended;            /* the program ended before it could be dumped ... */
-	int wait_status;       /* ... with this; dump_run returned an error that says so */
-	bool not_launched;     /* the program itself could not be run: err->code is ENOENT, EACCES ... */
+	bool ended;        /* the program ended before it could be dumped ... */
+	int wait_status;   /* ... with this; dump_run returned an error that says so */
+	bool not_launched; /* the program itself could not be run: err->code is ENOENT, EACCES ...
+			    */
 };
 
 int dump_run(const struct dump_opts *opts, struct dump_result *result, struct err *err);
 
-/* All that stands against a dump of pid, one line each to out; returns how many, or a negative errno. */
+/* All that stands against a dump of pid, one line each to out; returns how many, or a negative
+ * errno. */
 int dump_check(pid_t pid, const struct dump_opts *opts, FILE *out, struct err *err);
 
 #endif

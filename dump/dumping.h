@@ -12,8 +12,8 @@
 #include "tracee/tracee.h"
 
 /*
- * One dump under way: what the phases of dump.c hand to each other. Private to dump/. It is owned by
- * dump_run(); everything that hangs in it is released by dumping_finish() at any stage.
+ * One dump under way: what the phases of dump.c hand to each other. Private to dump/. It is owned
+ * by dump_run(); everything that hangs in it is released by dumping_finish() at any stage.
  */
 
 struct err;
@@ -29,27 +29,27 @@ struct dumping {
 	const struct stop_requests *stop; /* who asks us to give up; NULL: nobody can */
 	struct snap *snap;
 	struct tracer *tracer;
-	struct tracee *target;       /* of the tracer; NULL before it was launched or seized */
+	struct tracee *target; /* of the tracer; NULL before it was launched or seized */
 	struct image_writer *writer;
-	struct pages_writer *pages;  /* of writer */
+	struct pages_writer *pages; /* of writer */
 	struct fd_opts fd_opts;
-	struct fd_dump fd_dump;      /* the hooks of fds.c; priv is this struct */
-	struct file_table *files;    /* in snap's arena, files.c */
-	struct mem_table *mems;      /* in snap's arena, shared.c */
-	struct slot_table *slots;    /* in snap's arena, fds.c */
-	int *own_fds;                /* descriptors of our own that a launched program inherits */
+	struct fd_dump fd_dump;   /* the hooks of fds.c; priv is this struct */
+	struct file_table *files; /* in snap's arena, files.c */
+	struct mem_table *mems;   /* in snap's arena, shared.c */
+	struct slot_table *slots; /* in snap's arena, fds.c */
+	int *own_fds;             /* descriptors of our own that a launched program inherits */
 	size_t nr_own_fds;
-	const char *reason;          /* "quiescent", "asked for" */
+	const char *reason; /* "quiescent", "asked for" */
 };
 
 /* Everything of a snap that is being made for one process: its tables may still move, so ids. */
 struct dumping_proc {
 	struct dumping *d;
 	struct tracee *t;
-	uint32_t id;                 /* in snap->procs */
-	struct proc_vma *vmas;       /* smaps as it was before we asked the target for anything */
+	uint32_t id;           /* in snap->procs */
+	struct proc_vma *vmas; /* smaps as it was before we asked the target for anything */
 	size_t nr_vmas;
-	struct proc_status status;   /* of the leader */
+	struct proc_status status; /* of the leader */
 	struct proc_stat stat;
 };
 
@@ -72,8 +72,8 @@ int fds_collect(struct dumping_proc *p, struct err *err);
 int vdso_collect(struct dumping_proc *p, struct err *err);
 
 /* Parts of one thread. `name` is its directory below /proc/PID: "task/TID". */
-int creds_collect(struct dumping_proc *p, struct tracee_thread *th, const struct proc_status *status,
-		  struct snap_creds *out, struct err *err);
+int creds_collect(struct dumping_proc *p, struct tracee_thread *th,
+	const struct proc_status *status, struct snap_creds *out, struct err *err);
 int sched_collect(struct dumping_proc *p, pid_t tid, struct snap_sched *out, struct err *err);
 
 /* Parts of the whole. */

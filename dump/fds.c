@@ -35,7 +35,8 @@ int fds_same(int a, int b)
 	return order < 0 ? -errno : order == 0;
 }
 
-/* ---- the table -------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------
+ */
 
 struct slot_table *slot_table_create(struct dumping *d)
 {
@@ -58,7 +59,8 @@ static int compare(uint64_t a, uint64_t b)
 }
 
 /* Files that differ in inode need no kcmp; *order gets <0, 0, >0. */
-static int seen_compare(const struct fd_seen *a, const struct fd_seen *b, int *order, struct err *err)
+static int seen_compare(
+	const struct fd_seen *a, const struct fd_seen *b, int *order, struct err *err)
 {
 	int kernel;
 
@@ -85,8 +87,8 @@ static int order_find(const struct slot_table *table, const struct fd_seen *seen
 	*found = false;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		int order, ret = seen_compare(seen, &table->seen[table->order[middle]].seen, &order,
-			err);
+		int order, ret = seen_compare(
+				   seen, &table->seen[table->order[middle]].seen, &order, err);
 
 		if (ret < 0)
 			return ret;
@@ -111,8 +113,8 @@ static uint32_t ofd_add(struct dumping *d, const struct fd_seen *seen, uint32_t 
 
 	ofd->id = (uint32_t)(ofd - d->snap->ofds);
 	ofd->label = (char *)seen->link;
-	table->seen = arena_grow(d->snap->arena, table->seen, table->nr, &table->cap,
-		sizeof *table->seen);
+	table->seen = arena_grow(
+		d->snap->arena, table->seen, table->nr, &table->cap, sizeof *table->seen);
 	table->seen[table->nr++] = (struct slot_seen){ *seen, same_as };
 	return ofd->id;
 }
@@ -121,8 +123,8 @@ static void order_insert(struct dumping *d, size_t at, uint32_t id)
 {
 	struct slot_table *table = d->slots;
 
-	table->order = arena_grow(d->snap->arena, table->order, table->nr_order,
-		&table->cap_order, sizeof *table->order);
+	table->order = arena_grow(d->snap->arena, table->order, table->nr_order, &table->cap_order,
+		sizeof *table->order);
 	memmove(table->order + at + 1, table->order + at,
 		(table->nr_order - at) * sizeof *table->order);
 	table->order[at] = id;
@@ -136,7 +138,8 @@ uint32_t fds_split(struct dumping *d, uint32_t ofd)
 	return ofd_add(d, &seen, ofd);
 }
 
-/* ---- looking ---------------------------------------------------------------------------------- */
+/* ---- looking ----------------------------------------------------------------------------------
+ */
 
 static int seen_read(struct dumping_proc *p, int num, struct fd_seen *seen, struct err *err)
 {
@@ -154,8 +157,10 @@ static int seen_read(struct dumping_proc *p, int num, struct fd_seen *seen, stru
 	if (ret < 0)
 		return ret;
 	*seen = (struct fd_seen){
-		.link = link, .fdinfo = fdinfo,
-		.pid = p->status.nspid, .num = num,
+		.link = link,
+		.fdinfo = fdinfo,
+		.pid = p->status.nspid,
+		.num = num,
 		.dump = &p->d->fd_dump,
 	};
 	ret = tracee_getfd(p->t, num, &seen->fd, err);
@@ -234,9 +239,11 @@ int fds_look(struct dumping_proc *p, struct err *err)
 	return inherited_mark(p, err);
 }
 
-/* ---- saving ----------------------------------------------------------------------------------- */
+/* ---- saving -----------------------------------------------------------------------------------
+ */
 
-/* What the launcher gave is bound to the caller's at restore; only people want to know what it was. */
+/* What the launcher gave is bound to the caller's at restore; only people want to know what it was.
+ */
 static int inherited_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
 {
 	int flags = fcntl(seen->fd, F_GETFL);
@@ -286,7 +293,8 @@ int fds_collect(struct dumping_proc *p, struct err *err)
 	return ret;
 }
 
-/* ---- what kinds ask --------------------------------------------------------------------------- */
+/* ---- what kinds ask ---------------------------------------------------------------------------
+ */
 
 static struct dumping *dumping_of(const struct fd_dump *hooks)
 {
@@ -307,13 +315,14 @@ static uint32_t hook_ofd_of_slot(struct fd_dump *hooks, int pid, int num)
 	return ID_NONE;
 }
 
-static uint32_t hook_ofd_of_inode(struct fd_dump *hooks, uint64_t dev, uint64_t ino, uint32_t except)
+static uint32_t hook_ofd_of_inode(
+	struct fd_dump *hooks, uint64_t dev, uint64_t ino, uint32_t except)
 {
 	const struct slot_table *table = dumping_of(hooks)->slots;
 
 	for (uint32_t i = 0; i < table->nr; i++)
 		if (i != except && table->seen[i].seen.st.st_ino == ino &&
-		    table->seen[i].seen.st.st_dev == dev)
+			table->seen[i].seen.st.st_dev == dev)
 			return i;
 	return ID_NONE;
 }
@@ -333,8 +342,8 @@ static int hook_fd_of(struct fd_dump *hooks, uint32_t ofd)
 	return ofd < table->nr ? table->seen[ofd].seen.fd : -1;
 }
 
-static int hook_file_of(struct fd_dump *hooks, int pid, int fd, const char *link, uint32_t *file,
-	struct err *err)
+static int hook_file_of(
+	struct fd_dump *hooks, int pid, int fd, const char *link, uint32_t *file, struct err *err)
 {
 	(void)pid; /* all processes of a dump have our mount namespace and root: check.c */
 	return files_add(dumping_of(hooks), fd, link, file, err);

@@ -8,25 +8,27 @@
 #include "images/fd/kind.h"
 
 /*
- * The descriptor table of a process: slots are grouped into open file descriptions (what dup shares), each
- * described by its kind in images/fd. fds_look() finds out what is there, without changing anything and
- * without the target being stopped; fds_collect() of dumping.h saves it.
+ * The descriptor table of a process: slots are grouped into open file descriptions (what dup
+ * shares), each described by its kind in images/fd. fds_look() finds out what is there, without
+ * changing anything and without the target being stopped; fds_collect() of dumping.h saves it.
  */
 
 struct dumping;
 struct dumping_proc;
 struct err;
 
-/* One open file description as found: our duplicate of it and its texts. Index in the table: its id. */
+/* One open file description as found: our duplicate of it and its texts. Index in the table: its
+ * id. */
 struct slot_seen {
 	struct fd_seen seen;
-	uint32_t same_as;   /* inherited ones are split by slot (inherited.h): the ofd this one stands for */
+	uint32_t same_as; /* inherited ones are split by slot (inherited.h): the ofd this one stands
+			     for */
 };
 
 struct slot_table {
 	struct slot_seen *seen;
 	size_t nr, cap;
-	uint32_t *order;    /* ids, ordered by file, so that equal ones are found quickly */
+	uint32_t *order; /* ids, ordered by file, so that equal ones are found quickly */
 	size_t nr_order, cap_order;
 };
 

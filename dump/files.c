@@ -58,7 +58,8 @@ static char *path_of_link(struct arena *a, const char *link, const struct stat *
 	return arena_strdup(a, link);
 }
 
-static bool same_file(const struct snap_file *f, const struct stat *st, const char *path, bool deleted)
+static bool same_file(
+	const struct snap_file *f, const struct stat *st, const char *path, bool deleted)
 {
 	return f->ino == st->st_ino && f->dev == st->st_dev && f->deleted == deleted &&
 	       !strcmp(f->path, path);
@@ -110,7 +111,8 @@ static int file_deleted(struct dumping *d, uint32_t id, int fd, struct err *err)
 	if (!S_ISDIR(file->mode))
 		return 0;
 	err_set(err, ENOTSUP, "the directory %s was removed while in use", file->path);
-	return err_hint(err, "a directory without a name cannot be made again: let the program leave it");
+	return err_hint(
+		err, "a directory without a name cannot be made again: let the program leave it");
 }
 
 static uint32_t file_register(struct dumping *d, const struct stat *st, char *path, bool deleted)
@@ -162,13 +164,13 @@ int files_add_link(struct dumping_proc *p, const char *name, uint32_t *id, struc
 	return ret < 0 ? ret : files_add(p->d, fd, link, id, err);
 }
 
-/* ---- files of mappings ------------------------------------------------------------------------ */
+/* ---- files of mappings ------------------------------------------------------------------------
+ */
 
 /* Btrfs and overlayfs show one device number in maps and another one in stat; inodes agree. */
 static bool maps_and_stat_agree(const struct proc_vma *vma, const struct stat *st)
 {
-	return st->st_ino == vma->ino &&
-	       (st->st_dev == vma->dev || !text_ends(vma->path, DELETED));
+	return st->st_ino == vma->ino && (st->st_dev == vma->dev || !text_ends(vma->path, DELETED));
 }
 
 static int mapped_open_named(const struct proc_vma *vma)
@@ -212,7 +214,8 @@ static int mapped_open_slot(struct dumping_proc *p, const struct proc_vma *vma)
 	return -1;
 }
 
-static int mapped_open(struct dumping_proc *p, const struct proc_vma *vma, int *out, struct err *err)
+static int mapped_open(
+	struct dumping_proc *p, const struct proc_vma *vma, int *out, struct err *err)
 {
 	char name[64];
 	int fd;
@@ -230,9 +233,10 @@ static int mapped_open(struct dumping_proc *p, const struct proc_vma *vma, int *
 		*out = fd;
 		return 0;
 	}
-	err_set(err, ENOTSUP, "mapping %llx-%llx: %s is no longer there, and its contents cannot be "
-			      "read", (unsigned long long)vma->start, (unsigned long long)vma->end,
-		vma->path);
+	err_set(err, ENOTSUP,
+		"mapping %llx-%llx: %s is no longer there, and its contents cannot be "
+		"read",
+		(unsigned long long)vma->start, (unsigned long long)vma->end, vma->path);
 	return err_hint(err, "run snapctl as root (or with CAP_CHECKPOINT_RESTORE), or restart the "
 			     "program so that it maps the files as they are now");
 }
@@ -252,9 +256,9 @@ static bool on_tmpfs(int fd)
 }
 
 /*
- * Files that will not wait for us travel: what is mapped shared on tmpfs (shm_open: memory in all but
- * name, gone after a reboot), and small files that the program writes to through a mapping, which it or
- * another program removes at its end (Java's /tmp/hsperfdata_USER/PID).
+ * Files that will not wait for us travel: what is mapped shared on tmpfs (shm_open: memory in all
+ * but name, gone after a reboot), and small files that the program writes to through a mapping,
+ * which it or another program removes at its end (Java's /tmp/hsperfdata_USER/PID).
  */
 static bool will_not_wait(const struct proc_vma *vma, int fd, uint64_t size)
 {
@@ -263,8 +267,8 @@ static bool will_not_wait(const struct proc_vma *vma, int fd, uint64_t size)
 	return vma->shared && (on_tmpfs(fd) || (writable && size <= TRAVEL_LIMIT));
 }
 
-static int mapped_travels(struct dumping_proc *p, const struct proc_vma *vma, int fd, uint32_t id,
-	struct err *err)
+static int mapped_travels(
+	struct dumping_proc *p, const struct proc_vma *vma, int fd, uint32_t id, struct err *err)
 {
 	if (!S_ISREG(p->d->snap->files[id].mode))
 		return 0;
@@ -273,7 +277,8 @@ static int mapped_travels(struct dumping_proc *p, const struct proc_vma *vma, in
 	return 0;
 }
 
-static const struct file_mapped *mapped_find(const struct file_table *table, const struct proc_vma *vma)
+static const struct file_mapped *mapped_find(
+	const struct file_table *table, const struct proc_vma *vma)
 {
 	for (size_t i = table->nr_mapped; i > 0; i--) {
 		const struct file_mapped *m = &table->mapped[i - 1];
@@ -294,7 +299,8 @@ static void mapped_build_id(struct dumping *d, uint32_t id, int fd)
 		file->nr_build_id = build_id_read(readable, file->build_id);
 }
 
-int files_add_mapped(struct dumping_proc *p, const struct proc_vma *vma, uint32_t *id, struct err *err)
+int files_add_mapped(
+	struct dumping_proc *p, const struct proc_vma *vma, uint32_t *id, struct err *err)
 {
 	struct file_table *table = p->d->files;
 	const struct file_mapped *known = mapped_find(table, vma);
@@ -315,9 +321,9 @@ int files_add_mapped(struct dumping_proc *p, const struct proc_vma *vma, uint32_
 		ret = mapped_travels(p, vma, fd, *id, err);
 	if (ret < 0 || known)
 		return ret;
-	table->mapped = arena_grow(a, table->mapped, table->nr_mapped, &table->cap_mapped,
-		sizeof *table->mapped);
-	table->mapped[table->nr_mapped++] = (struct file_mapped){
-		vma->dev, vma->ino, vma->path, *id };
+	table->mapped = arena_grow(
+		a, table->mapped, table->nr_mapped, &table->cap_mapped, sizeof *table->mapped);
+	table->mapped[table->nr_mapped++] = (struct file_mapped){ vma->dev, vma->ino, vma->path,
+		*id };
 	return 0;
 }

@@ -6,8 +6,9 @@
 #include <sys/stat.h>
 
 /*
- * The registry of files: every path that something mapped, opened, ran or stood in gets one snap_file,
- * with what restore has to compare (DESIGN D13). Files without a name travel inside the image.
+ * The registry of files: every path that something mapped, opened, ran or stood in gets one
+ * snap_file, with what restore has to compare (DESIGN D13). Files without a name travel inside the
+ * image.
  */
 
 struct dumping;
@@ -19,8 +20,8 @@ struct file_table *file_table_create(struct dumping *d);
 
 /*
  * Register what fd (any open mode, O_PATH too) refers to; link is its name as /proc shows it, with
- * " (deleted)". A file that has lost its name, or whose name now belongs to another file, travels: its
- * contents become a memory object. Gives the snap_file id.
+ * " (deleted)". A file that has lost its name, or whose name now belongs to another file, travels:
+ * its contents become a memory object. Gives the snap_file id.
  */
 int files_add(struct dumping *d, int fd, const char *link, uint32_t *id, struct err *err);
 /* The same for a link below /proc/PID that can be followed: "exe", "cwd". */
@@ -29,12 +30,13 @@ int files_add_link(struct dumping_proc *p, const char *name, uint32_t *id, struc
  * The file of a mapping. Read through /proc/PID/map_files by root, else by its name, or through a
  * descriptor of the target for the same file.
  */
-int files_add_mapped(struct dumping_proc *p, const struct proc_vma *vma, uint32_t *id,
-		     struct err *err);
+int files_add_mapped(
+	struct dumping_proc *p, const struct proc_vma *vma, uint32_t *id, struct err *err);
 
 /* Whether files_add_mapped() would find the file: 0, or -ENOTSUP with words. Changes nothing. */
 int files_check_mapped(struct dumping_proc *p, const struct proc_vma *vma, struct err *err);
-/* The file behind fd as a description of our own, for reading; without a trace in its atime if allowed. */
+/* The file behind fd as a description of our own, for reading; without a trace in its atime if
+ * allowed. */
 int file_reopen(int fd, int *out, struct err *err);
 
 #endif

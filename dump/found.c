@@ -40,7 +40,8 @@ static void waits_describe(const struct snap_proc *proc, struct buf *out)
 static void unix_describe(const struct sockaddr_un *sa, socklen_t len, struct buf *out)
 {
 	size_t path = len > offsetof(struct sockaddr_un, sun_path)
-		? len - offsetof(struct sockaddr_un, sun_path) : 0;
+			      ? len - offsetof(struct sockaddr_un, sun_path)
+			      : 0;
 
 	if (!path)
 		buf_printf(out, "an unnamed socket");
@@ -68,7 +69,8 @@ static void address_describe(int fd, struct buf *out)
 		buf_printf(out, "%s:%d", inet_ntop(AF_INET, &sa.in.sin_addr, text, sizeof text),
 			ntohs(sa.in.sin_port));
 	else if (sa.any.sa_family == AF_INET6)
-		buf_printf(out, "[%s]:%d", inet_ntop(AF_INET6, &sa.in6.sin6_addr, text, sizeof text),
+		buf_printf(out, "[%s]:%d",
+			inet_ntop(AF_INET6, &sa.in6.sin6_addr, text, sizeof text),
 			ntohs(sa.in6.sin6_port));
 	else if (sa.any.sa_family == AF_UNIX)
 		unix_describe(&sa.un, len, out);
@@ -82,8 +84,8 @@ static void listens_describe(const struct slot_table *table, struct buf *out)
 		int listening = 0;
 
 		if (s->same_as != ID_NONE || !S_ISSOCK(s->seen.st.st_mode) ||
-		    getsockopt(s->seen.fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 ||
-		    !listening)
+			getsockopt(s->seen.fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 ||
+			!listening)
 			continue;
 		buf_printf(out, out->len ? ", " : "");
 		address_describe(s->seen.fd, out);
@@ -98,8 +100,8 @@ void found_describe(struct dumping *d)
 
 	waits_describe(proc, &waits);
 	listens_describe(d->slots, &listens);
-	info->reason = arena_printf(d->snap->arena, "%s: %zu thread%s: %s", d->reason, proc->nr_tasks,
-		proc->nr_tasks == 1 ? "" : "s", waits.data ? waits.data : "");
+	info->reason = arena_printf(d->snap->arena, "%s: %zu thread%s: %s", d->reason,
+		proc->nr_tasks, proc->nr_tasks == 1 ? "" : "s", waits.data ? waits.data : "");
 	if (listens.len)
 		info->listens = arena_strdup(d->snap->arena, listens.data);
 	snprintf(d->result->found, sizeof d->result->found, "%s%s%s", info->reason,

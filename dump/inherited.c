@@ -16,9 +16,11 @@
 
 enum { NR_STANDARD = 3 };
 
-/* ---- launched: what is the same as one of ours -------------------------------------------------- */
+/* ---- launched: what is the same as one of ours --------------------------------------------------
+ */
 
-/* Number that a slot takes at restore: its own if that is the same file with us, else the lowest. */
+/* Number that a slot takes at restore: its own if that is the same file with us, else the lowest.
+ */
 static int own_number(const struct dumping *d, int num, int fd, int *out, struct err *err)
 {
 	*out = -1;
@@ -33,17 +35,21 @@ static int own_number(const struct dumping *d, int num, int fd, int *out, struct
 	return 0;
 }
 
-/* ---- attached: what leads outside --------------------------------------------------------------- */
+/* ---- attached: what leads outside ---------------------------------------------------------------
+ */
 
 static bool is_terminal(const struct stat *st)
 {
 	unsigned number = major(st->st_rdev);
 
-	/* Documentation/admin-guide/devices.txt: consoles and serial lines, /dev/tty, pseudo terminals. */
-	return S_ISCHR(st->st_mode) && (number == 4 || number == 5 || (number >= 136 && number <= 143));
+	/* Documentation/admin-guide/devices.txt: consoles and serial lines, /dev/tty, pseudo
+	 * terminals. */
+	return S_ISCHR(st->st_mode) &&
+	       (number == 4 || number == 5 || (number >= 136 && number <= 143));
 }
 
-/* The other end of a pipe is in the dump if a descriptor of the same pipe has the other direction. */
+/* The other end of a pipe is in the dump if a descriptor of the same pipe has the other direction.
+ */
 static bool pipe_leads_outside(const struct dumping *d, uint32_t ofd)
 {
 	const struct slot_table *table = d->slots;
@@ -55,8 +61,8 @@ static bool pipe_leads_outside(const struct dumping *d, uint32_t ofd)
 		const struct fd_seen *other = &table->seen[i].seen;
 
 		if (other->st.st_ino == table->seen[ofd].seen.st.st_ino &&
-		    other->st.st_dev == table->seen[ofd].seen.st.st_dev &&
-		    (fcntl(other->fd, F_GETFL) & O_ACCMODE) != mine)
+			other->st.st_dev == table->seen[ofd].seen.st.st_dev &&
+			(fcntl(other->fd, F_GETFL) & O_ACCMODE) != mine)
 			return false;
 	}
 	return true;
@@ -75,7 +81,7 @@ static bool socket_leads_outside(const struct dumping *d, uint32_t ofd)
 		return true;
 	for (uint32_t i = 0; diag.peer && i < d->slots->nr; i++)
 		if (S_ISSOCK(d->slots->seen[i].seen.st.st_mode) &&
-		    (uint32_t)d->slots->seen[i].seen.st.st_ino == diag.peer)
+			(uint32_t)d->slots->seen[i].seen.st.st_ino == diag.peer)
 			return false;
 	return true;
 }
@@ -89,7 +95,8 @@ static bool leads_outside(const struct dumping *d, uint32_t ofd)
 	return S_ISSOCK(st->st_mode) ? socket_leads_outside(d, ofd) : is_terminal(st);
 }
 
-/* Slot `num` of the parent, or of ourselves, holds the same: whoever launched it has let it through. */
+/* Slot `num` of the parent, or of ourselves, holds the same: whoever launched it has let it
+ * through. */
 static bool launcher_has(const struct dumping_proc *p, int num, int fd)
 {
 	for (size_t i = 0; i < p->d->nr_own_fds; i++)
@@ -104,7 +111,8 @@ static bool is_launchers(const struct dumping_proc *p, const struct snap_fd *slo
 	       launcher_has(p, (int)slot->num, p->d->slots->seen[slot->ofd].seen.fd);
 }
 
-/* A slot of the launcher's keeps its number, others with the same file follow the first of these. */
+/* A slot of the launcher's keeps its number, others with the same file follow the first of these.
+ */
 static int outside_number(const struct dumping_proc *p, const struct snap_fd *slot)
 {
 	const struct snap_proc *proc = dumping_snap_proc(p);
@@ -122,7 +130,8 @@ static int outside_number(const struct dumping_proc *p, const struct snap_fd *sl
 	return -1;
 }
 
-/* ---- both --------------------------------------------------------------------------------------- */
+/* ---- both ---------------------------------------------------------------------------------------
+ */
 
 /* The entry of the file `ofd` that stands for the launcher's descriptor `number`. */
 static uint32_t entry_for(struct dumping *d, uint32_t ofd, int number)

@@ -35,7 +35,7 @@ int stop_requested(const struct stop_requests *s, struct err *err)
 		return 0;
 	for (size_t i = 0; i < NR_REQUESTS; i++)
 		if (sigismember(&s->watched, requests[i]) && sigismember(&pending, requests[i]))
-			return err_set(err, EINTR, "given up: got SIG%s",
-				sigabbrev_np(requests[i]));
+			return err_set(
+				err, EINTR, "given up: got SIG%s", sigabbrev_np(requests[i]));
 	return 0;
 }

@@ -4,14 +4,14 @@
 #include <signal.h>
 
 /*
- * Requests to give up: SIGINT, SIGTERM, SIGHUP and SIGQUIT are held back while a dump is under way, so
- * that the target is put back and the half image removed first. They take effect when the mask is
- * restored. A signal that we ignore (nohup) stays ignored.
+ * Requests to give up: SIGINT, SIGTERM, SIGHUP and SIGQUIT are held back while a dump is under way,
+ * so that the target is put back and the half image removed first. They take effect when the mask
+ * is restored. A signal that we ignore (nohup) stays ignored.
  */
 struct err;
 
 struct stop_requests {
-	sigset_t before;  /* our mask as it was: what a launched program starts with */
+	sigset_t before; /* our mask as it was: what a launched program starts with */
 	sigset_t watched;
 };
 

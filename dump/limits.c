@@ -1,4 +1,5 @@
-/* Resource limits, from /proc/PID/limits: prlimit(2) on a task of another uid needs CAP_SYS_RESOURCE. */
+/* Resource limits, from /proc/PID/limits: prlimit(2) on a task of another uid needs
+ * CAP_SYS_RESOURCE. */
 #include "base/arena.h"
 #include "dump/dumping.h"
 

@@ -20,7 +20,8 @@ static struct snap_mm *mm_of(const struct dumping_proc *p)
 	return &p->d->snap->mms[dumping_snap_proc(p)->mm];
 }
 
-/* ---- mappings --------------------------------------------------------------------------------- */
+/* ---- mappings ---------------------------------------------------------------------------------
+ */
 
 static uint32_t mmap_flags(const struct proc_vma *vma, uint64_t vmflags)
 {
@@ -60,8 +61,8 @@ static enum snap_vma_kind vma_kind(const struct dumping *d, const struct proc_vm
 	return vma->ino ? VMA_FILE : VMA_ANON;
 }
 
-static int vma_collect(struct dumping_proc *p, const struct proc_vma *vma, struct snap_vma *out,
-	struct err *err)
+static int vma_collect(
+	struct dumping_proc *p, const struct proc_vma *vma, struct snap_vma *out, struct err *err)
 {
 	uint64_t vmflags = vma_flags(vma->vmflags);
 	int ret = vma_check(p->d, vma, err);
@@ -69,12 +70,15 @@ static int vma_collect(struct dumping_proc *p, const struct proc_vma *vma, struc
 	if (ret < 0)
 		return ret;
 	*out = (struct snap_vma){
-		.start = vma->start, .end = vma->end,
+		.start = vma->start,
+		.end = vma->end,
 		.kind = vma_kind(p->d, vma),
 		.prot = vma->prot,
 		.flags = mmap_flags(vma, vmflags),
 		.vmflags = vmflags,
-		.file = ID_NONE, .mem = ID_NONE, .ofd = ID_NONE,
+		.file = ID_NONE,
+		.mem = ID_NONE,
+		.ofd = ID_NONE,
 		.pkey = vma->pkey,
 	};
 	if (out->kind == VMA_FILE || out->kind == VMA_SHARED)
@@ -102,7 +106,8 @@ static int vmas_collect(struct dumping_proc *p, struct err *err)
 	return 0;
 }
 
-/* ---- private pages ---------------------------------------------------------------------------- */
+/* ---- private pages ----------------------------------------------------------------------------
+ */
 
 /* Wiped-on-fork memory comes back wiped (D15), droppable memory may vanish at any time as it is. */
 static bool has_private_pages(const struct snap_vma *vma)
@@ -125,11 +130,11 @@ static int private_pages_collect(struct dumping_proc *p, struct err *err)
 
 		if (!has_private_pages(vma))
 			continue;
-		ret = proc_pages(p->t->procfd, vma->start, vma->end, true, scratch, &runs, &nr,
-			&cap, err);
+		ret = proc_pages(
+			p->t->procfd, vma->start, vma->end, true, scratch, &runs, &nr, &cap, err);
 		for (size_t r = 0; !ret && r < nr; r++)
 			ret = contents_save_memory(p, mm->mem, runs[r].start, runs[r].end,
-				runs[r].start, err);
+				runs[r].start, vma->kind != VMA_ANON, err);
 	}
 	arena_destroy(scratch);
 	return ret;
@@ -154,7 +159,8 @@ static int guards_collect(struct dumping_proc *p, struct err *err)
 	return ret;
 }
 
-/* ---- fields ----------------------------------------------------------------------------------- */
+/* ---- fields -----------------------------------------------------------------------------------
+ */
 
 static int auxv_collect(struct dumping_proc *p, struct err *err)
 {
@@ -185,8 +191,8 @@ static int stat_collect(struct dumping_proc *p, struct err *err)
 	mm->arg_end = stat->arg_end;
 	mm->env_start = stat->env_start;
 	mm->env_end = stat->env_end;
-	return remote_call(p->t, &p->t->threads[0], SYS_brk, (uint64_t[6]){ 0 }, "brk", &mm->brk,
-		err);
+	return remote_call(
+		p->t, &p->t->threads[0], SYS_brk, (uint64_t[6]){ 0 }, "brk", &mm->brk, err);
 }
 
 static int coredump_filter_collect(struct dumping_proc *p, struct err *err)
@@ -214,8 +220,10 @@ static int thp_collect(struct dumping_proc *p, struct err *err)
 	if (ret < 0)
 		return ret;
 	if (disabled > 1) {
-		err_set(err, ENOTSUP, "process %d: transparent huge pages are disabled except where "
-				      "advised, which is not supported yet", p->t->pid);
+		err_set(err, ENOTSUP,
+			"process %d: transparent huge pages are disabled except where "
+			"advised, which is not supported yet",
+			p->t->pid);
 		return err_hint(err, "start the program without PR_THP_DISABLE_EXCEPT_ADVISED");
 	}
 	mm_of(p)->thp_disabled = disabled;
@@ -223,8 +231,8 @@ static int thp_collect(struct dumping_proc *p, struct err *err)
 }
 
 /*
- * mlockall(MCL_FUTURE) is nowhere to be read, but the kernel locks every new mapping for it: our scratch
- * page is one. Where nothing is locked it was not called.
+ * mlockall(MCL_FUTURE) is nowhere to be read, but the kernel locks every new mapping for it: our
+ * scratch page is one. Where nothing is locked it was not called.
  */
 static int mlockall_collect(struct dumping_proc *p, struct err *err)
 {

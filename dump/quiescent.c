@@ -24,9 +24,9 @@ enum {
 struct quiet {
 	struct dumping *d;
 	struct watches watches;
-	uint64_t *signatures;  /* of the last nr_signatures ends of windows, a ring */
+	uint64_t *signatures; /* of the last nr_signatures ends of windows, a ring */
 	size_t nr_signatures;
-	size_t nr_quiet;       /* windows in a row */
+	size_t nr_quiet; /* windows in a row */
 };
 
 static uint64_t now_ms(void)
@@ -37,7 +37,8 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* CPU time of all processes, ns. One that has just ended counts nothing: the difference is then huge. */
+/* CPU time of all processes, ns. One that has just ended counts nothing: the difference is then
+ * huge. */
 static uint64_t tree_cpu(const struct tracer *tr)
 {
 	uint64_t sum = 0;
@@ -74,8 +75,9 @@ static int quiet_ended(struct quiet *q, int status, struct err *err)
 		err_set(err, ECHILD, "the program ended with status %d before it was quiet",
 			WEXITSTATUS(status));
 	if (q->d->tracer->nr_tracees > 1)
-		return err_hint(err, "it left other processes behind, as daemons do: start it so that "
-				     "it stays in the foreground, or dump a running one with --pid");
+		return err_hint(err,
+			"it left other processes behind, as daemons do: start it so that "
+			"it stays in the foreground, or dump a running one with --pid");
 	return -ECHILD;
 }
 
@@ -111,7 +113,8 @@ static int quiet_window(struct quiet *q, uint64_t *signature, struct err *err)
 	bool waiting = false;
 	int ret;
 
-	for (uint64_t at = SAMPLE_FROM_MS; !waiting && at < WINDOW_LATEST_MS; at += SAMPLE_EVERY_MS) {
+	for (uint64_t at = SAMPLE_FROM_MS; !waiting && at < WINDOW_LATEST_MS;
+		at += SAMPLE_EVERY_MS) {
 		ret = quiet_poll_until(q, start + at, err);
 		if (ret < 0)
 			return ret;
@@ -125,7 +128,8 @@ static int quiet_window(struct quiet *q, uint64_t *signature, struct err *err)
 	return waiting && !tree_was_busy(tr, cpu, now_ms() - start);
 }
 
-/* Whether the same calls waited at the beginning of the settle time, all windows since being quiet. */
+/* Whether the same calls waited at the beginning of the settle time, all windows since being quiet.
+ */
 static bool quiet_note(struct quiet *q, uint64_t signature)
 {
 	size_t at = q->nr_quiet++ % q->nr_signatures;

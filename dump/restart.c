@@ -18,15 +18,33 @@ enum {
 enum { SYSCALL_INSN_LEN = 2 };
 
 /*
- * Calls that give EINTR to a program that was merely stopped, having done nothing yet, so that they can
- * be made again: epoll_wait and others always, those on sockets where SO_RCVTIMEO or SO_SNDTIMEO is set
- * (signal(7), "Interruption of system calls and library functions by stop signals").
+ * Calls that give EINTR to a program that was merely stopped, having done nothing yet, so that they
+ * can be made again: epoll_wait and others always, those on sockets where SO_RCVTIMEO or
+ * SO_SNDTIMEO is set (signal(7), "Interruption of system calls and library functions by stop
+ * signals").
  */
 static const int eintr_calls[] = {
-	SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2, SYS_rt_sigtimedwait, SYS_semop,
-	SYS_semtimedop, SYS_msgrcv, SYS_msgsnd, SYS_io_getevents, SYS_io_pgetevents, SYS_read,
-	SYS_readv, SYS_recvfrom, SYS_recvmsg, SYS_recvmmsg, SYS_accept, SYS_accept4, SYS_write,
-	SYS_writev, SYS_sendto, SYS_sendmsg,
+	SYS_epoll_wait,
+	SYS_epoll_pwait,
+	SYS_epoll_pwait2,
+	SYS_rt_sigtimedwait,
+	SYS_semop,
+	SYS_semtimedop,
+	SYS_msgrcv,
+	SYS_msgsnd,
+	SYS_io_getevents,
+	SYS_io_pgetevents,
+	SYS_read,
+	SYS_readv,
+	SYS_recvfrom,
+	SYS_recvmsg,
+	SYS_recvmmsg,
+	SYS_accept,
+	SYS_accept4,
+	SYS_write,
+	SYS_writev,
+	SYS_sendto,
+	SYS_sendmsg,
 };
 
 static bool in_syscall(const struct snap_regs *regs)
@@ -78,7 +96,8 @@ int64_t restart_waiting_in(const struct snap_regs *regs)
 	return -1;
 }
 
-/* Cut short by a stop instead of being restarted by the kernel, and no handler explains that EINTR. */
+/* Cut short by a stop instead of being restarted by the kernel, and no handler explains that EINTR.
+ */
 static bool is_spurious_eintr(const struct snap_regs *regs, const struct restart_signal *sig)
 {
 	return in_syscall(regs) && !sig->handled && is_eintr_call(regs);

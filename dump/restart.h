@@ -6,9 +6,10 @@
 #include <stdint.h>
 
 /*
- * System calls that our stop interrupted (DESIGN D8). A thread stopped in one has the kernel's answer in
- * rax and the number of the call in orig_rax; the kernel's own plan for it (handle_signal() and
- * arch_do_signal_or_restart() in arch/x86/kernel/signal.c) ends with this stop, so we carry it out.
+ * System calls that our stop interrupted (DESIGN D8). A thread stopped in one has the kernel's
+ * answer in rax and the number of the call in orig_rax; the kernel's own plan for it
+ * (handle_signal() and arch_do_signal_or_restart() in arch/x86/kernel/signal.c) ends with this
+ * stop, so we carry it out.
  */
 
 struct snap_regs;
@@ -21,15 +22,17 @@ struct restart_signal {
 enum { RESTART_CODE_LEN = 32 };
 
 /*
- * restart_syscall(2) goes on with a call that was interrupted before; what it was is not in any register,
- * but in the code: len bytes that end where the `syscall` instruction begins. The number of the original
- * call, for orig_rax; -1 where the code does not tell (the program then gets EINTR).
+ * restart_syscall(2) goes on with a call that was interrupted before; what it was is not in any
+ * register, but in the code: len bytes that end where the `syscall` instruction begins. The number
+ * of the original call, for orig_rax; -1 where the code does not tell (the program then gets
+ * EINTR).
  */
 int64_t restart_call_before(const uint8_t *code, size_t len);
 
 /* The call this thread waits in, or -1. */
 int64_t restart_waiting_in(const struct snap_regs *regs);
-/* Make regs what the program has to go on with: at the `syscall` instruction again, or behind it with EINTR. */
+/* Make regs what the program has to go on with: at the `syscall` instruction again, or behind it
+ * with EINTR. */
 void restart_apply(struct snap_regs *regs, const struct restart_signal *sig);
 
 #endif

@@ -1,4 +1,5 @@
-/* Scheduling of one thread: policy, nice, I/O priority, CPUs; all of it can be asked from outside. */
+/* Scheduling of one thread: policy, nice, I/O priority, CPUs; all of it can be asked from outside.
+ */
 #include <errno.h>
 #include <sched.h>
 #include <string.h>

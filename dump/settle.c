@@ -8,7 +8,8 @@
 #include "base/log.h"
 #include "tracee/tracee.h"
 
-/* A call of the vdso takes a few hundred instructions, getrandom of a large buffer some thousands. */
+/* A call of the vdso takes a few hundred instructions, getrandom of a large buffer some thousands.
+ */
 enum { SETTLE_STEPS = 200000 };
 
 static const uint64_t VSYSCALL_START = 0xffffffffff600000, VSYSCALL_END = 0xffffffffff601000;
@@ -26,8 +27,8 @@ static bool in_range(uint64_t at, uint64_t start, uint64_t end)
 	return at >= start && at < end;
 }
 
-static int settle_vdso(struct tracee *t, struct tracee_thread *th, uint64_t start, uint64_t end,
-	struct err *err)
+static int settle_vdso(
+	struct tracee *t, struct tracee_thread *th, uint64_t start, uint64_t end, struct err *err)
 {
 	struct user_regs_struct regs;
 
@@ -37,7 +38,7 @@ static int settle_vdso(struct tracee *t, struct tracee_thread *th, uint64_t star
 		if (ret < 0)
 			return ret;
 		if (!in_range(regs.rip, start, end) &&
-		    !in_range(regs.rip, VSYSCALL_START, VSYSCALL_END))
+			!in_range(regs.rip, VSYSCALL_START, VSYSCALL_END))
 			return 0;
 		ret = tracee_step(t, th, err);
 		if (ret < 0)

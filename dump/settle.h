@@ -4,9 +4,10 @@
 #include <stdint.h>
 
 /*
- * Brings the threads of a frozen process out of places where they cannot be dumped (DESIGN D8): code of
- * the vdso, which may be another one at restore, is stepped through; a restartable sequence (rseq) is
- * aborted as the kernel does at every preemption. Both happen to the live thread, who cannot tell.
+ * Brings the threads of a frozen process out of places where they cannot be dumped (DESIGN D8):
+ * code of the vdso, which may be another one at restore, is stepped through; a restartable sequence
+ * (rseq) is aborted as the kernel does at every preemption. Both happen to the live thread, who
+ * cannot tell.
  */
 
 struct err;

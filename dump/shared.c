@@ -28,7 +28,7 @@ struct mem_known {
 };
 
 struct mem_table {
-	uint64_t dev;  /* of the kernel's own tmpfs mount, where memory objects live */
+	uint64_t dev; /* of the kernel's own tmpfs mount, where memory objects live */
 	struct mem_known *known;
 	size_t nr, cap;
 };
@@ -62,14 +62,15 @@ static bool mem_find(const struct mem_table *table, uint64_t ino, uint32_t *id)
 	return false;
 }
 
-static struct snap_mem *mem_add(struct dumping *d, uint64_t ino, enum snap_mem_kind kind, uint32_t *id)
+static struct snap_mem *mem_add(
+	struct dumping *d, uint64_t ino, enum snap_mem_kind kind, uint32_t *id)
 {
 	struct snap_mem *mem = snap_add_mem(d->snap, kind);
 	struct mem_table *table = d->mems;
 
 	*id = (uint32_t)(mem - d->snap->mems);
-	table->known = arena_grow(d->snap->arena, table->known, table->nr, &table->cap,
-		sizeof *table->known);
+	table->known = arena_grow(
+		d->snap->arena, table->known, table->nr, &table->cap, sizeof *table->known);
 	table->known[table->nr++] = (struct mem_known){ ino, *id };
 	return mem;
 }
@@ -86,8 +87,8 @@ static char *memfd_name(struct arena *a, const char *link)
 	return arena_strndup(a, link, len);
 }
 
-static int mem_fill_memfd(struct dumping *d, struct snap_mem *mem, int fd, const char *link,
-	struct err *err)
+static int mem_fill_memfd(
+	struct dumping *d, struct snap_mem *mem, int fd, const char *link, struct err *err)
 {
 	struct stat st;
 	int seals = fcntl(fd, F_GET_SEALS);
@@ -102,16 +103,16 @@ static int mem_fill_memfd(struct dumping *d, struct snap_mem *mem, int fd, const
 	return 0;
 }
 
-int shared_of_memfd(struct dumping *d, int fd, const struct stat *st, const char *link, uint32_t *mem,
-	struct err *err)
+int shared_of_memfd(struct dumping *d, int fd, const struct stat *st, const char *link,
+	uint32_t *mem, struct err *err)
 {
 	OWNED_FD readable = -1;
 	struct statfs fs;
 	int ret;
 
 	if (!fstatfs(fd, &fs) && fs.f_type == HUGETLBFS_MAGIC) {
-		err_set(err, ENOTSUP, "%s is made of huge pages (hugetlb), which are not supported yet",
-			link);
+		err_set(err, ENOTSUP,
+			"%s is made of huge pages (hugetlb), which are not supported yet", link);
 		return err_hint(err, "start the program without hugetlb memory");
 	}
 	if (mem_find(d->mems, st->st_ino, mem))
@@ -119,13 +120,15 @@ int shared_of_memfd(struct dumping *d, int fd, const struct stat *st, const char
 	/* Our own description: reading must not move the position of the target's. */
 	ret = file_reopen(fd, &readable, err);
 	if (!ret)
-		ret = mem_fill_memfd(d, mem_add(d, st->st_ino, MEM_MEMFD, mem), readable, link, err);
+		ret = mem_fill_memfd(
+			d, mem_add(d, st->st_ino, MEM_MEMFD, mem), readable, link, err);
 	if (!ret)
 		ret = contents_save_fd(d, *mem, readable, d->snap->mems[*mem].size, err);
 	return ret < 0 ? err_wrap(err, "%s", link) : 0;
 }
 
-/* ---- mappings --------------------------------------------------------------------------------- */
+/* ---- mappings ---------------------------------------------------------------------------------
+ */
 
 static enum snap_mem_kind kind_of(const struct proc_vma *vma)
 {
@@ -148,12 +151,13 @@ static int sysv_check_shared(const struct dumping_proc *p, const struct proc_vma
 		return 0;
 	err_set(err, ENOTSUP, "SysV segment %d (key %#x) is attached by another process too",
 		(int)vma->ino, ds->shm_perm.__key);
-	return err_hint(err, "end the other process first; `ipcs -mp` names the creator and the last "
-			     "user");
+	return err_hint(err,
+		"end the other process first; `ipcs -mp` names the creator and the last "
+		"user");
 }
 
-static int mem_fill_sysv(struct dumping_proc *p, const struct proc_vma *vma, struct snap_mem *mem,
-	struct err *err)
+static int mem_fill_sysv(
+	struct dumping_proc *p, const struct proc_vma *vma, struct snap_mem *mem, struct err *err)
 {
 	struct shmid_ds ds;
 	int ret;
@@ -199,7 +203,7 @@ static int slot_open(struct dumping_proc *p, const struct proc_vma *vma)
 
 		snprintf(name, sizeof name, "fd/%d", nums[i]);
 		if (fstatat(p->t->procfd, name, &st, 0) || st.st_ino != vma->ino ||
-		    st.st_dev != vma->dev)
+			st.st_dev != vma->dev)
 			continue;
 		if (tracee_getfd(p->t, nums[i], &theirs, NULL) < 0)
 			return -1;
@@ -208,8 +212,8 @@ static int slot_open(struct dumping_proc *p, const struct proc_vma *vma)
 	return -1;
 }
 
-static int mem_save_file(struct dumping_proc *p, const struct proc_vma *vma, uint32_t id, int fd,
-	struct err *err)
+static int mem_save_file(
+	struct dumping_proc *p, const struct proc_vma *vma, uint32_t id, int fd, struct err *err)
 {
 	struct snap_mem *mem = &p->d->snap->mems[id];
 	struct stat st;
@@ -223,7 +227,8 @@ static int mem_save_file(struct dumping_proc *p, const struct proc_vma *vma, uin
 	return ret < 0 ? ret : contents_save_fd(p->d, id, fd, (uint64_t)st.st_size, err);
 }
 
-/* The pages that a private mapping shows may be copies: the object behind cannot be told from them. */
+/* The pages that a private mapping shows may be copies: the object behind cannot be told from them.
+ */
 static int refuse_private_copy(const struct proc_vma *vma, struct err *err)
 {
 	err_set(err, ENOTSUP, "mapping %llx-%llx: %s is mapped privately and cannot be opened",
@@ -232,8 +237,8 @@ static int refuse_private_copy(const struct proc_vma *vma, struct err *err)
 }
 
 /* No descriptor is left and we may not open one: what is mapped is what there is to save. */
-static int mem_save_mapped(struct dumping_proc *p, const struct proc_vma *vma, uint32_t id,
-	struct err *err)
+static int mem_save_mapped(
+	struct dumping_proc *p, const struct proc_vma *vma, uint32_t id, struct err *err)
 {
 	struct snap_mem *mem = &p->d->snap->mems[id];
 	uint64_t end = 0;
@@ -258,7 +263,8 @@ static int mem_save_mapped(struct dumping_proc *p, const struct proc_vma *vma, u
 	return shared_mapped_save(p, vma, id, err);
 }
 
-int shared_collect(struct dumping_proc *p, const struct proc_vma *vma, uint32_t *id, struct err *err)
+int shared_collect(
+	struct dumping_proc *p, const struct proc_vma *vma, uint32_t *id, struct err *err)
 {
 	struct snap_mem *mem;
 	OWNED_FD fd = -1;

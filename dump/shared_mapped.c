@@ -21,14 +21,14 @@ static bool swap_in_use(void)
 }
 
 /* [start, end) of the target, at most MINCORE_PAGES, are pages of mem from `to` on. */
-static int save_resident(struct dumping_proc *p, uint32_t mem, uint64_t start, uint64_t end, uint64_t to,
-	bool everything, struct err *err)
+static int save_resident(struct dumping_proc *p, uint32_t mem, uint64_t start, uint64_t end,
+	uint64_t to, bool everything, struct err *err)
 {
 	const uint64_t args[6] = { start, end - start, 0 };
 	size_t nr = (size_t)((end - start) / PAGES_PAGE);
 	unsigned char resident[MINCORE_PAGES];
-	int ret = remote_get(p->t, &p->t->threads[0], SYS_mincore, args, 2, resident, nr, "mincore",
-		err);
+	int ret = remote_get(
+		p->t, &p->t->threads[0], SYS_mincore, args, 2, resident, nr, "mincore", err);
 
 	if (everything)
 		memset(resident, 1, nr);
@@ -37,22 +37,21 @@ static int save_resident(struct dumping_proc *p, uint32_t mem, uint64_t start, u
 			;
 		if (resident[i] & 1)
 			ret = contents_save_memory(p, mem, start + i * PAGES_PAGE,
-				start + (i + run) * PAGES_PAGE, to + i * PAGES_PAGE, err);
+				start + (i + run) * PAGES_PAGE, to + i * PAGES_PAGE, false, err);
 	}
 	return ret;
 }
 
 /* The mapping of the same object that shows position at, or the first one behind it. */
-static const struct proc_vma *vma_showing(const struct dumping_proc *p, const struct proc_vma *of,
-	uint64_t at)
+static const struct proc_vma *vma_showing(
+	const struct dumping_proc *p, const struct proc_vma *of, uint64_t at)
 {
 	const struct proc_vma *best = NULL;
 
 	for (size_t i = 0; i < p->nr_vmas; i++) {
 		const struct proc_vma *v = &p->vmas[i];
 
-		if (v->dev != of->dev || v->ino != of->ino ||
-		    v->offset + (v->end - v->start) <= at)
+		if (v->dev != of->dev || v->ino != of->ino || v->offset + (v->end - v->start) <= at)
 			continue;
 		if (!best || v->offset < best->offset)
 			best = v;
@@ -60,7 +59,8 @@ static const struct proc_vma *vma_showing(const struct dumping_proc *p, const st
 	return best;
 }
 
-int shared_mapped_save(struct dumping_proc *p, const struct proc_vma *of, uint32_t mem, struct err *err)
+int shared_mapped_save(
+	struct dumping_proc *p, const struct proc_vma *of, uint32_t mem, struct err *err)
 {
 	bool everything = swap_in_use();
 	const struct proc_vma *v;

@@ -94,14 +94,14 @@ static void note_signal(const struct snap_proc *proc, int signo, struct restart_
 	const struct snap_sigaction *action = &proc->actions[signo - 1];
 
 	if (next->handled || action->handler == (uint64_t)(uintptr_t)SIG_DFL ||
-	    action->handler == (uint64_t)(uintptr_t)SIG_IGN)
+		action->handler == (uint64_t)(uintptr_t)SIG_IGN)
 		return;
 	next->handled = true;
 	next->sa_restart = action->flags & SA_RESTART;
 }
 
-struct restart_signal signals_next(const struct snap_proc *proc, const struct snap_task *task,
-	uint64_t *shared_taken)
+struct restart_signal signals_next(
+	const struct snap_proc *proc, const struct snap_task *task, uint64_t *shared_taken)
 {
 	struct restart_signal next = { false, false };
 
@@ -115,7 +115,7 @@ struct restart_signal signals_next(const struct snap_proc *proc, const struct sn
 		int signo = siginfo_signo(&proc->pending[i]);
 
 		if (signo < 1 || signo > SNAP_NSIG ||
-		    (task->sigmask | *shared_taken) & signal_bit(signo))
+			(task->sigmask | *shared_taken) & signal_bit(signo))
 			continue;
 		*shared_taken |= signal_bit(signo);
 		note_signal(proc, signo, &next);

@@ -13,12 +13,12 @@ struct tracee_thread;
 
 /* The private queue of a thread, a signal that was about to be delivered to it first. */
 int signals_collect_private(struct dumping_proc *p, const struct tracee_thread *th,
-			    struct snap_task *task, struct err *err);
+	struct snap_task *task, struct err *err);
 /*
- * Which signal this thread would take next if it ran: of its own queue, or of the shared one. Bits of
- * *shared_taken (signal N is bit N-1) are shared signals that an earlier thread takes.
+ * Which signal this thread would take next if it ran: of its own queue, or of the shared one. Bits
+ * of *shared_taken (signal N is bit N-1) are shared signals that an earlier thread takes.
  */
-struct restart_signal signals_next(const struct snap_proc *proc, const struct snap_task *task,
-				   uint64_t *shared_taken);
+struct restart_signal signals_next(
+	const struct snap_proc *proc, const struct snap_task *task, uint64_t *shared_taken);
 
 #endif

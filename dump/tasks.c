@@ -48,8 +48,8 @@ static int xstate_collect(struct arena *a, pid_t tid, struct snap_task *task, st
 	return 0;
 }
 
-static int pointers_collect(struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task,
-	struct err *err)
+static int pointers_collect(
+	struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task, struct err *err)
 {
 	struct thread_rseq rseq;
 	int ret = thread_get_rseq(th->tid, &rseq, err);
@@ -64,8 +64,8 @@ static int pointers_collect(struct dumping_proc *p, struct tracee_thread *th, st
 		&task->clear_tid, sizeof task->clear_tid, "prctl(PR_GET_TID_ADDRESS)", err);
 }
 
-static int altstack_collect(struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task,
-	struct err *err)
+static int altstack_collect(
+	struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task, struct err *err)
 {
 	struct kernel_stack stack;
 	int ret = remote_get(p->t, th, SYS_sigaltstack, (uint64_t[6]){ 0 }, 1, &stack, sizeof stack,
@@ -79,16 +79,16 @@ static int altstack_collect(struct dumping_proc *p, struct tracee_thread *th, st
 	return 0;
 }
 
-static int task_prctls_collect(struct dumping_proc *p, struct tracee_thread *th,
-	struct snap_task *task, struct err *err)
+static int task_prctls_collect(
+	struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task, struct err *err)
 {
-	int ret = remote_prctl(p->t, th, PR_GET_TIMERSLACK, "prctl(PR_GET_TIMERSLACK)",
-		&task->timerslack, err);
+	int ret = remote_prctl(
+		p->t, th, PR_GET_TIMERSLACK, "prctl(PR_GET_TIMERSLACK)", &task->timerslack, err);
 
 	if (ret < 0)
 		return ret;
-	return remote_prctl_int(p->t, th, PR_GET_PDEATHSIG, "prctl(PR_GET_PDEATHSIG)",
-		&task->pdeath_signal, err);
+	return remote_prctl_int(
+		p->t, th, PR_GET_PDEATHSIG, "prctl(PR_GET_PDEATHSIG)", &task->pdeath_signal, err);
 }
 
 /* comm may hold any bytes, a newline too; the file ends with one more. */
@@ -103,15 +103,14 @@ static int comm_collect(struct dumping_proc *p, pid_t tid, struct snap_task *tas
 	ret = proc_text(p->t->procfd, name, a, &text, &len, err);
 	if (!ret) {
 		len -= len > 0;
-		memcpy(task->comm, text,
-			len < sizeof task->comm ? len : sizeof task->comm - 1);
+		memcpy(task->comm, text, len < sizeof task->comm ? len : sizeof task->comm - 1);
 	}
 	arena_destroy(a);
 	return ret;
 }
 
-static int status_collect(struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task,
-	struct err *err)
+static int status_collect(
+	struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task, struct err *err)
 {
 	struct arena *a = arena_create();
 	struct proc_status status;

@@ -40,8 +40,8 @@ static int itimers_collect(struct dumping_proc *p, struct err *err)
 }
 
 /*
- * Clock ids below zero are CPU clocks of processes and threads (kernel/time/posix-cpu-timers.c): bits 0-1
- * say which time, 3 there is a clock behind a descriptor; bit 2 a thread; the rest is ~id.
+ * Clock ids below zero are CPU clocks of processes and threads (kernel/time/posix-cpu-timers.c):
+ * bits 0-1 say which time, 3 there is a clock behind a descriptor; bit 2 a thread; the rest is ~id.
  */
 static int clock_refused(const struct proc_timer *timer, const char *whose, struct err *err)
 {
@@ -49,8 +49,8 @@ static int clock_refused(const struct proc_timer *timer, const char *whose, stru
 	return err_hint(err, "let the program delete the timer before the dump");
 }
 
-int timers_clock(const struct dumping_proc *p, const struct proc_timer *timer, int32_t *tid,
-	struct err *err)
+int timers_clock(
+	const struct dumping_proc *p, const struct proc_timer *timer, int32_t *tid, struct err *err)
 {
 	int32_t id = ~(timer->clock >> 3);
 	bool of_thread = timer->clock & 4;
@@ -61,12 +61,15 @@ int timers_clock(const struct dumping_proc *p, const struct proc_timer *timer, i
 	if ((timer->clock & 3) == 3)
 		return clock_refused(timer, "a clock device", err);
 	if (of_thread && !id && p->status.threads > 1)
-		return clock_refused(timer, "the CPU clock of a thread, and the kernel does not say "
-					    "of which", err);
+		return clock_refused(timer,
+			"the CPU clock of a thread, and the kernel does not say "
+			"of which",
+			err);
 	if (!of_thread && id && id != p->status.nspid)
 		return clock_refused(timer, "the CPU clock of another process", err);
-	if (of_thread)
-		*tid = id ? id : p->status.nspid;
+	/* 0 is the process itself, or the thread that made it: the id means the same after a
+	 * restore. */
+	*tid = id;
 	return 0;
 }
 
@@ -81,8 +84,8 @@ static int timer_collect(struct dumping_proc *p, const struct proc_timer *timer,
 
 	if (ret < 0)
 		return ret;
-	ret = remote_get(p->t, leader, SYS_timer_gettime, args, 1, &it, sizeof it, "timer_gettime",
-		err);
+	ret = remote_get(
+		p->t, leader, SYS_timer_gettime, args, 1, &it, sizeof it, "timer_gettime", err);
 	if (!ret)
 		ret = remote_call(p->t, leader, SYS_timer_getoverrun, args, "timer_getoverrun",
 			&overrun, err);

@@ -7,8 +7,9 @@ struct dumping_proc;
 struct err;
 struct proc_timer;
 
-/* *tid: the thread on whose CPU clock the timer runs, 0: none. -ENOTSUP where that cannot be told. */
+/* *tid: the thread on whose CPU clock the timer runs, 0: none. -ENOTSUP where that cannot be told.
+ */
 int timers_clock(const struct dumping_proc *p, const struct proc_timer *timer, int32_t *tid,
-		 struct err *err);
+	struct err *err);
 
 #endif

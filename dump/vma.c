@@ -10,20 +10,39 @@
 #include "dump/dumping.h"
 #include "dump/shared.h"
 
-/* Documentation/filesystems/proc.rst, "VmFlags". rd, wr, ex are in the protection, sd is soft-dirty. */
+/* Documentation/filesystems/proc.rst, "VmFlags". rd, wr, ex are in the protection, sd is
+ * soft-dirty. */
 static const struct {
 	char letters[3];
 	uint32_t flag;
 } letters[] = {
-	{ "mr", VMF_MAYREAD },     { "mw", VMF_MAYWRITE },    { "me", VMF_MAYEXEC },
-	{ "ms", VMF_MAYSHARE },    { "sh", VMF_SHARED },      { "gd", VMF_GROWSDOWN },
-	{ "lo", VMF_LOCKED },      { "sr", VMF_SEQ_READ },    { "rr", VMF_RAND_READ },
-	{ "dc", VMF_DONTCOPY },    { "ac", VMF_ACCOUNT },     { "nr", VMF_NORESERVE },
-	{ "ht", VMF_HUGETLB },     { "wf", VMF_WIPEONFORK },  { "dd", VMF_DONTDUMP },
-	{ "hg", VMF_HUGEPAGE },    { "nh", VMF_NOHUGEPAGE },  { "mg", VMF_MERGEABLE },
-	{ "lf", VMF_LOCKONFAULT }, { "io", VMF_IO },          { "pf", VMF_IO },
-	{ "um", VMF_UFFD },        { "uw", VMF_UFFD },        { "ui", VMF_UFFD },
-	{ "sl", VMF_SEALED },      { "ss", VMF_SHADOW_STACK }, { "dp", VMF_DROPPABLE },
+	{ "mr", VMF_MAYREAD },
+	{ "mw", VMF_MAYWRITE },
+	{ "me", VMF_MAYEXEC },
+	{ "ms", VMF_MAYSHARE },
+	{ "sh", VMF_SHARED },
+	{ "gd", VMF_GROWSDOWN },
+	{ "lo", VMF_LOCKED },
+	{ "sr", VMF_SEQ_READ },
+	{ "rr", VMF_RAND_READ },
+	{ "dc", VMF_DONTCOPY },
+	{ "ac", VMF_ACCOUNT },
+	{ "nr", VMF_NORESERVE },
+	{ "ht", VMF_HUGETLB },
+	{ "wf", VMF_WIPEONFORK },
+	{ "dd", VMF_DONTDUMP },
+	{ "hg", VMF_HUGEPAGE },
+	{ "nh", VMF_NOHUGEPAGE },
+	{ "mg", VMF_MERGEABLE },
+	{ "lf", VMF_LOCKONFAULT },
+	{ "io", VMF_IO },
+	{ "pf", VMF_IO },
+	{ "um", VMF_UFFD },
+	{ "uw", VMF_UFFD },
+	{ "ui", VMF_UFFD },
+	{ "sl", VMF_SEALED },
+	{ "ss", VMF_SHADOW_STACK },
+	{ "dp", VMF_DROPPABLE },
 };
 
 static uint64_t flag_of(const char *word)
@@ -54,21 +73,21 @@ struct refusal {
 
 static const struct refusal refusals[] = {
 	{ "/[aio]", 0, "a ring of asynchronous I/O (io_setup)",
-	  "let the program call io_destroy first, or start it without native AIO" },
+		"let the program call io_destroy first, or start it without native AIO" },
 	{ "anon_inode:[io_uring]", 0, "a ring of io_uring", "start the program without io_uring" },
 	{ "anon_inode:[perf_event]", 0, "a buffer of perf events", "end the profiling first" },
 	{ "anon_inode:", 0, "memory of a kernel object", "close it before the dump" },
 	{ "socket:", 0, "a ring of a packet socket", "close the packet socket before the dump" },
 	{ "/secretmem", 0, "secret memory, which nobody else may read",
-	  "start the program without memfd_secret" },
+		"start the program without memfd_secret" },
 	{ "[uprobes]", 0, "code of a tracing tool", "remove the uprobes first" },
 	{ "/dev/infiniband", 0, "device memory", "close the device before the dump" },
 	{ NULL, VMF_HUGETLB, "huge pages (hugetlb), which are not supported yet",
-	  "start the program without hugetlb memory; transparent huge pages are fine" },
+		"start the program without hugetlb memory; transparent huge pages are fine" },
 	{ NULL, VMF_UFFD, "watched by a userfaultfd",
-	  "dump the program when it no longer uses userfaultfd" },
+		"dump the program when it no longer uses userfaultfd" },
 	{ NULL, VMF_SHADOW_STACK, "a shadow stack (CET), which is not supported yet",
-	  "start the program with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off" },
+		"start the program with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off" },
 	{ NULL, VMF_IO, "device memory", "close the device before the dump" },
 };
 

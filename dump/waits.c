@@ -65,7 +65,7 @@ static enum wait_kind wait_on_fd(struct tracee *t, const uint64_t args[6], uint6
 	if (fstatat(t->procfd, name, &st, 0) < 0)
 		return WAIT_NONE;
 	return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode) ? WAIT_NONE
-										  : WAIT_EVENT;
+										 : WAIT_EVENT;
 }
 
 static enum wait_kind wait_futex(struct tracee *t, const uint64_t args[6], uint64_t *sleep_ns)
@@ -94,15 +94,15 @@ static enum wait_kind wait_nanosleep(struct tracee *t, const uint64_t args[6], u
 	return WAIT_SLEEP;
 }
 
-static enum wait_kind wait_clock_nanosleep(struct tracee *t, const uint64_t args[6],
-	uint64_t *sleep_ns)
+static enum wait_kind wait_clock_nanosleep(
+	struct tracee *t, const uint64_t args[6], uint64_t *sleep_ns)
 {
 	uint64_t until = remote_timespec(t, args[2]), now_ns;
 	struct timespec now;
 
 	*sleep_ns = until;
 	if (!(args[1] & TIMER_ABSTIME) || until == UINT64_MAX ||
-	    clock_gettime((clockid_t)args[0], &now) < 0)
+		clock_gettime((clockid_t)args[0], &now) < 0)
 		return WAIT_SLEEP;
 	now_ns = timespec_ns(&now);
 	*sleep_ns = until > now_ns ? until - now_ns : 0;

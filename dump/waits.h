@@ -12,13 +12,14 @@ struct proc_syscall;
 struct tracee;
 
 enum wait_kind {
-	WAIT_NONE,    /* computing, or working in the kernel */
-	WAIT_EVENT,   /* until something happens elsewhere */
-	WAIT_SLEEP,   /* until time has passed */
+	WAIT_NONE,  /* computing, or working in the kernel */
+	WAIT_EVENT, /* until something happens elsewhere */
+	WAIT_SLEEP, /* until time has passed */
 };
 
-/* What a thread of t that is in `call` (from /proc) does. *sleep_ns is written for WAIT_SLEEP: how long the
- * whole sleep is, UINT64_MAX: for ever. Looks at descriptors and memory of t, which may run. */
+/* What a thread of t that is in `call` (from /proc) does. *sleep_ns is written for WAIT_SLEEP: how
+ * long the whole sleep is, UINT64_MAX: for ever. Looks at descriptors and memory of t, which may
+ * run. */
 enum wait_kind wait_kind_of(struct tracee *t, const struct proc_syscall *call, uint64_t *sleep_ns);
 
 #endif

@@ -11,7 +11,8 @@
 #include "tracee/proc.h"
 #include "tracee/tracee.h"
 
-/* Sleeps longer than this are quiet at once; shorter ones after so many returns to the same place. */
+/* Sleeps longer than this are quiet at once; shorter ones after so many returns to the same place.
+ */
 static const uint64_t LONG_SLEEP_NS = 2000000000;
 enum { SLEEP_RETURNS = 3 };
 
@@ -71,7 +72,7 @@ static enum watch_state watch_look(struct watch *w, struct tracee *t)
 
 	snprintf(name, sizeof name, "task/%d/stat", w->tid);
 	if (proc_stat(t->procfd, name, &stat, NULL) < 0 ||
-	    proc_syscall(t->procfd, w->tid, &call, NULL) < 0)
+		proc_syscall(t->procfd, w->tid, &call, NULL) < 0)
 		return WATCH_RUNS;
 	same = w->nr == call.nr && w->sp == call.sp && w->pc == call.pc;
 	if (call.nr >= 0) {

@@ -65,8 +65,9 @@ static int worker_died(int status, struct err *err)
 			strsignal(WTERMSIG(status)));
 	else
 		err_set(err, EIO, "the dump ended without a word, status %d", WEXITSTATUS(status));
-	return err_hint(err, "if that was not you, please report it; half an image may be left beside "
-			     "the place it was meant for");
+	return err_hint(err,
+		"if that was not you, please report it; half an image may be left beside "
+		"the place it was meant for");
 }
 
 static int worker_wait(pid_t worker, int channel, struct dump_result *result, struct err *err)
@@ -85,7 +86,8 @@ static int worker_wait(pid_t worker, int channel, struct dump_result *result, st
 	return report.ret;
 }
 
-int worker_run(worker_fn *work, const struct dump_opts *opts, struct dump_result *result, struct err *err)
+int worker_run(
+	worker_fn *work, const struct dump_opts *opts, struct dump_result *result, struct err *err)
 {
 	struct stop_requests stop;
 	pid_t parent = getpid(), worker;

@@ -8,7 +8,8 @@
  * The page store (DESIGN D3): the file "pages" holds independent frames of up to PAGES_FRAME bytes
  * of page contents, zstd-compressed or raw, each with an XXH3 checksum of its stored bytes; the index
  * (in the file "state") says which run of pages of which memory object lies where. Zero pages are
- * never stored: a page that the index does not name is zero, or clean file contents.
+ * never stored (but over a file, where they hide its contents): a page that the index does not name is
+ * zero, or clean file contents.
  */
 
 enum { PAGES_FRAME = 256 * 1024, PAGES_PAGE = 4096 };
@@ -57,6 +58,9 @@ int pages_writer_create(int fd, int level, unsigned nr_threads, struct pages_wri
 int pages_writer_reserve(struct pages_writer *w, size_t nr_pages, void **room, struct err *err);
 int pages_writer_commit(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages,
 			struct err *err);
+/* The same, zero pages included: for private pages over a file, whose own contents would show else. */
+int pages_writer_commit_all(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages,
+			    struct err *err);
 /* Flush, join the threads, hand out the index (in snap's arena), destroy nothing. */
 int pages_writer_finish(struct pages_writer *w, struct snap *snap, struct page_index *out,
 			struct err *err);

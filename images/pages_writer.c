@@ -112,35 +112,56 @@ static size_t pages_count(const uint8_t *pages, size_t nr, bool zero)
 	return n;
 }
 
-int pages_writer_commit(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages,
-	struct err *err)
+static int commit_check(struct pages_writer *w, uint64_t addr, size_t nr_pages, struct err *err)
 {
-	const uint8_t *room;
-
 	if (nr_pages * PAGES_PAGE > w->reserved || addr % PAGES_PAGE)
 		return err_set(err, EINVAL, "%zu pages at %llx that there is no room for", nr_pages,
 			(unsigned long long)addr);
 	w->reserved = 0;
-	room = w->frame ? w->frame->data + w->frame->used : NULL;
-	for (size_t i = 0, nr; i < nr_pages; i += nr) {
-		struct frame *frame = w->frame;
-		int ret;
-
-		nr = pages_count(room + i * PAGES_PAGE, nr_pages - i, true);
-		i += nr;
-		nr = pages_count(room + i * PAGES_PAGE, nr_pages - i, false);
-		if (nr == 0)
-			continue;
-		ret = writer_add_run(w, &(struct page_run){ .mem = mem, .nr_pages = (uint32_t)nr,
-			.addr = addr + i * PAGES_PAGE, .frame = frame->id, .offset = frame->used }, err);
-		if (ret < 0)
-			return ret;
-		/* Close the gap that zero pages left. */
-		if (frame->data + frame->used != room + i * PAGES_PAGE)
-			memmove(frame->data + frame->used, room + i * PAGES_PAGE, nr * PAGES_PAGE);
-		frame->used += (uint32_t)(nr * PAGES_PAGE);
-	}
 	return 0;
+}
+
+/* nr pages that lie at `from` in the frame's room become its next ones. */
+static int commit_run(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr, const uint8_t *from,
+	struct err *err)
+{
+	struct frame *frame = w->frame;
+	int ret = writer_add_run(w, &(struct page_run){ .mem = mem, .nr_pages = (uint32_t)nr,
+		.addr = addr, .frame = frame->id, .offset = frame->used }, err);
+
+	if (ret < 0)
+		return ret;
+	/* Close the gap that zero pages left. */
+	if (frame->data + frame->used != from)
+		memmove(frame->data + frame->used, from, nr * PAGES_PAGE);
+	frame->used += (uint32_t)(nr * PAGES_PAGE);
+	return 0;
+}
+
+int pages_writer_commit(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages,
+	struct err *err)
+{
+	const uint8_t *room;
+	int ret = commit_check(w, addr, nr_pages, err);
+
+	room = w->frame ? w->frame->data + w->frame->used : NULL;
+	for (size_t i = 0, nr; i < nr_pages && !ret; i += nr) {
+		i += pages_count(room + i * PAGES_PAGE, nr_pages - i, true);
+		nr = pages_count(room + i * PAGES_PAGE, nr_pages - i, false);
+		if (nr)
+			ret = commit_run(w, mem, addr + i * PAGES_PAGE, nr, room + i * PAGES_PAGE, err);
+	}
+	return ret;
+}
+
+int pages_writer_commit_all(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages,
+	struct err *err)
+{
+	int ret = commit_check(w, addr, nr_pages, err);
+
+	if (!ret && nr_pages)
+		ret = commit_run(w, mem, addr, nr_pages, w->frame->data + w->frame->used, err);
+	return ret;
 }
 
 /* ---- finishing ---------------------------------------------------------------------------------------- */

@@ -15,7 +15,7 @@
 
 #include "restore/job.h"
 
-enum { MAX_CAPS = 64, MAX_GROUPS = 65536 };
+enum { MAX_CAPS = 64 };
 
 static bool caps_raw(uint64_t *permitted, uint64_t *effective, uint64_t *inheritable)
 {
@@ -71,17 +71,19 @@ int creds_keep_over_exec(struct job *job, struct err *err)
 }
 
 /* What a thread has when its steps begin: ours, as changed by the exec (capabilities(7)). */
-static void creds_at_start(const struct job *job, struct snap_creds *c, gid_t *groups)
+static void creds_at_start(const struct job *job, struct snap_creds *c)
 {
 	uint64_t permitted = 0, effective = 0, inheritable = 0;
+	int nr_groups;
 
 	getresuid(&c->ruid, &c->euid, &c->suid);
 	getresgid(&c->rgid, &c->egid, &c->sgid);
 	/* exec makes the saved and the file system id equal to the effective one. */
 	c->suid = c->fsuid = c->euid;
 	c->sgid = c->fsgid = c->egid;
-	c->nr_groups = (size_t)getgroups(MAX_GROUPS, groups);
-	c->groups = groups;
+	nr_groups = getgroups(0, NULL);
+	c->groups = arena_array(job->snap->arena, (size_t)nr_groups + 1, sizeof *c->groups);
+	c->nr_groups = (size_t)getgroups(nr_groups, c->groups);
 	caps_raw(&permitted, &effective, &inheritable);
 	c->cap_bounding = caps_bounding();
 	c->cap_inheritable = inheritable;
@@ -223,11 +225,8 @@ int creds_plan(struct job *job, size_t thread, struct err *err)
 {
 	const struct snap_creds *want = &job->proc->tasks[thread].creds;
 
-	if (!job->creds_start.groups) {
-		gid_t *groups = arena_array(job->snap->arena, MAX_GROUPS, sizeof *groups);
-
-		creds_at_start(job, &job->creds_start, groups);
-	}
+	if (!job->creds_start.groups)
+		creds_at_start(job, &job->creds_start);
 	if (creds_possible(job, &job->creds_start, want, err) < 0)
 		return err_wrap(err, "thread %d", job->proc->tasks[thread].tid);
 	creds_plan_change(job, thread, &job->creds_start, want);

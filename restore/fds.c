@@ -15,29 +15,52 @@
 #include "images/fd/common.h"
 #include "restore/job.h"
 
-int fds_top(const struct job *job)
+/* Ours at one time: one for each ofd, file and memory object, and a few in passing. */
+static uint32_t park_need(const struct job *job)
 {
-	const struct snap_proc *proc = job->proc;
-	int top = proc->nr_fds ? (int)proc->fds[proc->nr_fds - 1].num + 1 : 0;
-
-	return top < 3 ? 3 : top;
+	return (uint32_t)(job->snap->nr_ofds + 3 * job->snap->nr_files + 3 * job->snap->nr_mems + 32);
 }
 
-/* Slots and helpers together may need more than the caller's soft limit; the plan sets the target's. */
-static int fds_room(struct job *job, struct err *err)
+/* Start of the widest gap below limit that has need numbers; 0: none. */
+static uint32_t park_gap(const struct snap_proc *proc, uint32_t need, uint32_t limit)
 {
+	uint32_t start = 3, best = 0, widest = need;
+
+	for (size_t i = 0; i <= proc->nr_fds; i++) {
+		uint32_t end = i < proc->nr_fds ? proc->fds[i].num : limit;
+
+		if (end > start && end - start >= widest) {
+			best = start;
+			widest = end - start;
+		}
+		if (i < proc->nr_fds && end >= start)
+			start = end + 1;
+	}
+	return best;
+}
+
+int fds_park(struct job *job, struct err *err)
+{
+	const struct snap_proc *proc = job->proc;
+	uint32_t above = proc->nr_fds ? proc->fds[proc->nr_fds - 1].num + 1 : 0;
+	uint32_t need = park_need(job);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return err_sys(err, "limit of open files");
-	if (limit.rlim_cur > (rlim_t)job->top * 2 + job->snap->nr_files + 64)
+	job->park = above < 3 ? 3 : (int)above;
+	if (limit.rlim_cur >= above + need)
 		return 0;
+	/* The plan sets the target's own limit in the end. */
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return err_sys(err, "limit of open files");
-	if (limit.rlim_max <= (rlim_t)job->top) {
-		err_set(err, EMFILE, "the program had descriptor %d open, the limit here is %llu",
-			job->top - 1, (unsigned long long)limit.rlim_max);
+	if (limit.rlim_max >= above + need)
+		return 0;
+	job->park = (int)park_gap(proc, need, (uint32_t)limit.rlim_max);
+	if (!job->park || limit.rlim_max < above) {
+		err_set(err, EMFILE, "the program had descriptor %u open, and the limit here is %llu",
+			above - 1, (unsigned long long)limit.rlim_max);
 		return err_hint(err, "raise the limit (ulimit -Hn) before the restore");
 	}
 	return 0;
@@ -75,7 +98,7 @@ static int inherit_from(const struct restore_opts *opts, int n)
 
 static bool stays_in_place(const struct job *job, int num)
 {
-	const struct snap_fd *slot = num < job->top ? slot_find(job->proc, (uint32_t)num) : NULL;
+	const struct snap_fd *slot = slot_find(job->proc, (uint32_t)num);
 
 	return slot && job->snap->ofds[slot->ofd].inherited >= 0 &&
 		inherit_from(job->opts, job->snap->ofds[slot->ofd].inherited) == num;
@@ -98,7 +121,7 @@ static int inherit_missing(struct job *job, uint32_t ofd, int from, struct err *
 	log_warn("the program got descriptor %d from its launcher; it is not open here, so it becomes "
 		"/dev/null (--inherit=%d=N names another)", wanted, wanted);
 	from = open("/dev/null", O_RDWR | O_CLOEXEC);
-	job->make.made[ofd] = from < 0 ? -1 : fcntl(from, F_DUPFD_CLOEXEC, job->top);
+	job->make.made[ofd] = from < 0 ? -1 : fcntl(from, F_DUPFD_CLOEXEC, job->park);
 	fd_close(&from);
 	return job->make.made[ofd] < 0 ? err_sys(err, "open /dev/null") : 0;
 }
@@ -109,18 +132,18 @@ static int inherit_one(struct job *job, uint32_t ofd, struct err *err)
 
 	if (fcntl(from, F_GETFD) < 0)
 		return inherit_missing(job, ofd, from, err);
-	job->make.made[ofd] = stays_in_place(job, from) ? from : fcntl(from, F_DUPFD_CLOEXEC, job->top);
+	job->make.made[ofd] = stays_in_place(job, from) ? from : fcntl(from, F_DUPFD_CLOEXEC, job->park);
 	return job->make.made[ofd] < 0 ? err_sys(err, "inherit descriptor %d", from) : 0;
 }
 
-/* Take what comes from the caller out of the way, then close all else below top. */
+/* Take what comes from the caller out of the way, then close all else below the parked ones. */
 static int fds_inherit(struct job *job, struct err *err)
 {
 	for (uint32_t i = 0; i < job->snap->nr_ofds; i++)
 		if (job->snap->ofds[i].inherited >= 0 && inherit_one(job, i, err) < 0)
 			return -err->code;
-	for (int num = 0, start = 0; num <= job->top; num++) {
-		if (num < job->top && !stays_in_place(job, num))
+	for (int num = 0, start = 0; num <= job->park; num++) {
+		if (num < job->park && !stays_in_place(job, num))
 			continue;
 		if (num > start)
 			syscall(SYS_close_range, start, num - 1, 0);
@@ -164,16 +187,16 @@ static int fds_make_all(struct job *job, struct err *err)
 	return 0;
 }
 
-/* A descriptor that happens to sit in a slot of another one goes above top. */
+/* A descriptor that happens to sit in a slot of another one is parked. */
 static int fds_clear_slots(struct job *job, struct err *err)
 {
 	for (uint32_t i = 0; i < job->snap->nr_ofds; i++) {
 		int fd = job->make.made[i], moved;
-		const struct snap_fd *slot = fd < job->top ? slot_find(job->proc, (uint32_t)fd) : NULL;
+		const struct snap_fd *slot = slot_find(job->proc, (uint32_t)fd);
 
-		if (fd >= job->top || (slot && slot->ofd == i))
+		if (!slot || slot->ofd == i)
 			continue;
-		moved = fcntl(fd, F_DUPFD_CLOEXEC, job->top);
+		moved = fcntl(fd, F_DUPFD_CLOEXEC, job->park);
 		if (moved < 0)
 			return err_sys(err, "move descriptor %d", fd);
 		close(fd);
@@ -182,15 +205,37 @@ static int fds_clear_slots(struct job *job, struct err *err)
 	return 0;
 }
 
+static bool is_first_slot(const struct snap_proc *proc, size_t i)
+{
+	for (size_t j = 0; j < i; j++)
+		if (proc->fds[j].ofd == proc->fds[i].ofd)
+			return false;
+	return true;
+}
+
+/* The kernel notes the number through which O_ASYNC was set: it is the si_fd of the signals. */
+static int slot_async(const struct snap_ofd *ofd, int num, struct err *err)
+{
+	int flags = (int)(ofd->flags & (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME));
+
+	if (fcntl(num, F_SETFL, flags) < 0 || fcntl(num, F_SETFL, flags | O_ASYNC) < 0)
+		return err_sys(err, "asynchronous input of descriptor %d", num);
+	return 0;
+}
+
 static int fds_place(struct job *job, struct err *err)
 {
 	for (size_t i = 0; i < job->proc->nr_fds; i++) {
 		const struct snap_fd *slot = &job->proc->fds[i];
+		const struct snap_ofd *ofd = &job->snap->ofds[slot->ofd];
 		int fd = job->make.made[slot->ofd];
 		int ret = fd == (int)slot->num ? fcntl(fd, F_SETFD, 0) : dup2(fd, (int)slot->num);
 
 		if (ret < 0)
 			return err_sys(err, "put descriptor %u in place", slot->num);
+		if (ofd->flags & O_ASYNC && ofd->inherited < 0 && is_first_slot(job->proc, i) &&
+		    slot_async(ofd, (int)slot->num, err) < 0)
+			return -err->code;
 	}
 	return 0;
 }
@@ -214,7 +259,7 @@ static int fds_link(struct job *job, struct err *err)
 
 int fds_make(struct job *job, struct err *err)
 {
-	if (fds_room(job, err) < 0 || fds_inherit(job, err) < 0 || fds_make_all(job, err) < 0 ||
+	if (fds_inherit(job, err) < 0 || fds_make_all(job, err) < 0 ||
 	    fds_clear_slots(job, err) < 0 || fds_place(job, err) < 0 || fds_link(job, err) < 0)
 		return -err->code;
 	return 0;
@@ -242,6 +287,25 @@ static void plan_cloexec(struct job *job)
 	}
 }
 
+/*
+ * POSIX locks go with the first close(2) of any descriptor of their file (fcntl_locking(2)), and ours
+ * have just been closed; so the program itself takes them again.
+ */
+static void plan_posix_locks(struct job *job, const struct snap_fd *slot)
+{
+	const struct snap_ofd *ofd = &job->snap->ofds[slot->ofd];
+
+	for (size_t i = 0; i < ofd->nr_locks; i++) {
+		const struct snap_lock *lock = &ofd->locks[i];
+		struct flock want = { .l_type = (short)lock->type, .l_whence = SEEK_SET,
+			.l_start = (off_t)lock->start, .l_len = (off_t)lock->len };
+
+		if (lock->kind == LOCK_POSIX)
+			plan_syscall(&job->plan, 0, SYS_fcntl, (struct plan_args){
+				{ slot->num, F_SETLK, plan_data(&job->plan, &want, sizeof want) } });
+	}
+}
+
 void fds_plan(struct job *job)
 {
 	const struct snap_proc *proc = job->proc;
@@ -255,4 +319,7 @@ void fds_plan(struct job *job)
 	}
 	plan_close_range(job, start, UINT32_MAX, 0);
 	plan_cloexec(job);
+	for (size_t i = 0; i < proc->nr_fds; i++)
+		if (job->snap->ofds[proc->fds[i].ofd].nr_locks)
+			plan_posix_locks(job, &proc->fds[i]);
 }

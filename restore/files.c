@@ -153,10 +153,13 @@ int files_open(const struct fd_make *m, uint32_t id, int flags, int *fd, struct 
 
 /* ---- mapped files -------------------------------------------------------------------------------------- */
 
-/* A memfd mapped through a read-only descriptor can never be made writable: it is opened like that. */
+/*
+ * A shared mapping through a read-only descriptor has not even VM_SHARED (mm/mmap.c): such a memfd is
+ * opened like that, too. With VM_SHARED but without VM_MAYWRITE it was mapped after it was sealed.
+ */
 static int memfd_open_mapped(struct job *job, const struct snap_vma *vma, struct err *err)
 {
-	bool writable = vma->vmflags & VMF_MAYWRITE;
+	bool writable = vma->vmflags & VMF_SHARED;
 	int *fd = &job->mem_fds[writable][vma->mem];
 
 	if (job->mems[vma->mem] < 0 || *fd >= 0)

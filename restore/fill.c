@@ -48,6 +48,22 @@ bool fill_wants_uffd(const struct job *job)
 	return pages >= UFFD_MIN_PAGES;
 }
 
+bool fill_touches(const struct job *job, uint64_t start, uint64_t end)
+{
+	size_t low = 0, high, nr;
+	const struct page_run *runs = pages_runs_of(&job->img.index, job->mm->mem, &nr);
+
+	for (high = nr; low < high;) {
+		size_t mid = (low + high) / 2;
+
+		if (runs[mid].addr + (uint64_t)runs[mid].nr_pages * PAGES_PAGE <= start)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < nr && runs[low].addr < end;
+}
+
 /* Runs grouped by frame: a frame is decoded once, by one thread. */
 static void fill_group(struct fill *f)
 {
@@ -210,13 +226,15 @@ static void *fill_thread(void *arg)
 
 static unsigned fill_nr_threads(const struct job *job)
 {
-	unsigned nr = job->opts->threads ? job->opts->threads
-					 : (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 	size_t useful = job->img.index.nr_frames / THREAD_MIN_FRAMES + 1;
+	unsigned nr = job->opts->threads;
 
-	if (nr > useful)
-		nr = (unsigned)useful;
-	return nr > MAX_THREADS ? MAX_THREADS : nr;
+	if (useful > MAX_THREADS)
+		useful = MAX_THREADS;
+	/* sysconf(3) reads a file: not for a handful of pages. */
+	if (!nr && useful > 1)
+		nr = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	return nr < useful ? nr : (unsigned)useful;
 }
 
 /* One of the threads is the calling one. A helper that cannot be started is no failure. */

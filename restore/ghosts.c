@@ -98,7 +98,7 @@ static int ghost_create(const struct snap_file *file, char *name, size_t len)
 static int ghost_make(struct job *job, uint32_t id, struct err *err)
 {
 	const struct snap_file *file = &job->snap->files[id];
-	OWNED_FD fd = -1;
+	OWNED_FD fd = -1, reopened = -1;
 	char name[4200], self[40];
 	int ret;
 
@@ -108,9 +108,12 @@ static int ghost_make(struct job *job, uint32_t id, struct err *err)
 	ret = ghost_fill(job, file, fd, err);
 	if (!ret)
 		ret = ghost_attributes(job, file, fd, err);
-	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
 	/* Read-only, since a file that is open for writing can be neither run nor mapped as text. */
-	if (!ret && (job->ghosts[id] = open(self, O_RDONLY | O_CLOEXEC)) < 0)
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	if (!ret)
+		reopened = open(self, O_RDONLY | O_CLOEXEC);
+	if (!ret && (reopened < 0 ||
+		(job->ghosts[id] = fcntl(reopened, F_DUPFD_CLOEXEC, job->park)) < 0))
 		ret = err_sys(err, "open %s anew", file->path);
 	if (name[0] && unlink(name) < 0 && !ret)
 		ret = err_sys(err, "unlink %s", name);

@@ -246,7 +246,9 @@ static int first_part(struct job *job, size_t uffd_step, struct err *err)
 	if (thread_continue(job->pid, err) < 0 || wait_stop(job, job->pid, SIGTRAP, err) < 0 ||
 	    blob_check(job, err) < 0 || uffd_fetch(job, uffd_step, &uffd, err) < 0)
 		return -err->code;
-	return fill_run(job, uffd, err);
+	if (fill_run(job, uffd, err) < 0)
+		return -err->code;
+	return mems_seal(job, err);
 }
 
 /* One stop of any thread: new threads go on, a parked one is counted. */
@@ -355,8 +357,7 @@ static int release(struct job *job, struct err *err)
 
 static int last_part(struct job *job, struct err *err)
 {
-	if (timers_check(job, err) < 0 || mems_seal(job, err) < 0 ||
-	    sigtrap_ignore(job, err) < 0 || blob_remove(job, err) < 0)
+	if (timers_check(job, err) < 0 || sigtrap_ignore(job, err) < 0 || blob_remove(job, err) < 0)
 		return -err->code;
 	for (size_t i = 0; i < job->proc->nr_tasks; i++)
 		if (task_finish(job, i, err) < 0)

@@ -62,6 +62,17 @@ static int seals_add(int fd, const struct snap_mem *mem, struct err *err)
 	return 0;
 }
 
+bool mems_seals_wait(const struct job *job, uint32_t id)
+{
+	if (!(job->snap->mems[id].seals & F_SEAL_FUTURE_WRITE))
+		return false;
+	for (size_t i = 0; i < job->mm->nr_vmas; i++)
+		if (job->mm->vmas[i].mem == id && job->mm->vmas[i].flags & MAP_SHARED &&
+		    job->mm->vmas[i].vmflags & VMF_MAYWRITE)
+			return true;
+	return false;
+}
+
 /* Made without MFD_ALLOW_SEALING, a memfd shows the one seal F_SEAL_SEAL. */
 static int memfd_make(struct job *job, uint32_t id, struct err *err)
 {
@@ -76,9 +87,9 @@ static int memfd_make(struct job *job, uint32_t id, struct err *err)
 		return -err->code;
 	if ((mem->mode & 07777) != 0777 && fchmod(fd, mem->mode & 07777) < 0)
 		return err_sys(err, "mode of memfd %s", mem->name);
-	if (sealable && !(mem->seals & F_SEAL_FUTURE_WRITE) && seals_add(fd, mem, err) < 0)
+	if (sealable && !mems_seals_wait(job, id) && seals_add(fd, mem, err) < 0)
 		return -err->code;
-	job->mems[id] = fcntl(fd, F_DUPFD_CLOEXEC, job->top);
+	job->mems[id] = fcntl(fd, F_DUPFD_CLOEXEC, job->park);
 	return job->mems[id] < 0 ? err_sys(err, "memfd %s", mem->name) : 0;
 }
 
@@ -87,7 +98,7 @@ int mems_seal(struct job *job, struct err *err)
 	for (uint32_t i = 0; i < job->snap->nr_mems; i++) {
 		const struct snap_mem *mem = &job->snap->mems[i];
 
-		if (mem->kind == MEM_MEMFD && (mem->seals & F_SEAL_FUTURE_WRITE) &&
+		if (mem->kind == MEM_MEMFD && mem->seals != F_SEAL_SEAL && mems_seals_wait(job, i) &&
 		    seals_add(job->mems[i], mem, err) < 0)
 			return -err->code;
 	}
@@ -106,31 +117,59 @@ static int sysv_ask_id(int32_t id)
 	return fd >= 0 && write(fd, text, (size_t)len) == len ? 0 : -1;
 }
 
-static int sysv_make(struct job *job, uint32_t id, struct err *err)
+/*
+ * A segment that was not removed has outlived the program: it is taken again if it is the very same one
+ * and nobody else has attached it.
+ */
+static int sysv_find(const struct snap_mem *mem)
+{
+	struct shmid_ds ds;
+
+	if (shmctl(mem->sysv_id, IPC_STAT, &ds) < 0 || ds.shm_perm.__key != mem->sysv_key ||
+	    ds.shm_segsz != mem->size || ds.shm_nattch != 0)
+		return -1;
+	return mem->sysv_id;
+}
+
+static int sysv_create(struct job *job, uint32_t id, struct err *err)
 {
 	const struct snap_mem *mem = &job->snap->mems[id];
 	bool removed = mem->mode & SYSV_REMOVED;
 	bool asked = sysv_ask_id(mem->sysv_id) == 0;
 	int shm = shmget(removed ? IPC_PRIVATE : mem->sysv_key, mem->size,
 		IPC_CREAT | IPC_EXCL | (int)(mem->mode & 0777));
-	void *at;
-	int ret;
 
 	if (shm < 0) {
 		err_sys(err, "SysV segment %d with key 0x%x", mem->sysv_id, (unsigned)mem->sysv_key);
 		return err_hint(err, "see whether another program holds that key: ipcs -m");
 	}
-	job->sysv[id] = shm;
+	job->sysv[id] = job->sysv_made[id] = shm;
 	if (shm != mem->sysv_id && !removed) {
 		err_set(err, EEXIST, "SysV segment %d: its id is taken or may not be chosen%s",
 			mem->sysv_id, asked ? "" : " (that needs CAP_CHECKPOINT_RESTORE)");
 		return err_hint(err, "remove the old segment (ipcrm -m %d), or restore as root",
 			mem->sysv_id);
 	}
-	at = shmat(shm, NULL, 0);
+	return 0;
+}
+
+static int sysv_make(struct job *job, uint32_t id, struct err *err)
+{
+	const struct snap_mem *mem = &job->snap->mems[id];
+	int ret = 0;
+	void *at;
+
+	job->sysv[id] = mem->mode & SYSV_REMOVED ? -1 : sysv_find(mem);
+	if (job->sysv[id] < 0 && sysv_create(job, id, err) < 0)
+		return -err->code;
+	at = shmat(job->sysv[id], NULL, 0);
 	if (at == (void *)-1)
-		return err_sys(err, "attach SysV segment %d", shm);
-	ret = mem_fill(job, id, at, mem->size, err);
+		return err_sys(err, "attach SysV segment %d", job->sysv[id]);
+	/* A hole reads as zero: what a found segment holds of pages that are not stored goes. */
+	if (job->sysv_made[id] < 0 && madvise(at, mem->size, MADV_REMOVE) < 0)
+		ret = err_sys(err, "clear SysV segment %d", job->sysv[id]);
+	if (!ret)
+		ret = mem_fill(job, id, at, mem->size, err);
 	shmdt(at);
 	return ret;
 }
@@ -156,8 +195,8 @@ int mems_make(struct job *job, struct err *err)
 void mems_undo(struct job *job)
 {
 	for (uint32_t i = 0; job->sysv && i < job->snap->nr_mems; i++)
-		if (job->sysv[i] >= 0)
-			shmctl(job->sysv[i], IPC_RMID, NULL);
+		if (job->sysv_made[i] >= 0)
+			shmctl(job->sysv_made[i], IPC_RMID, NULL);
 }
 
 int mems_fd(const struct fd_make *m, uint32_t mem, int *fd, struct err *err)

@@ -1,6 +1,7 @@
 #ifndef RESTORE_MEMS_H
 #define RESTORE_MEMS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Memory objects that live outside address spaces: memfds and SysV segments. */
@@ -11,7 +12,9 @@ struct job;
 
 /* Before the child exists: make and fill them (job->mems, job->sysv). */
 int mems_make(struct job *job, struct err *err);
-/* When everything is mapped: the seals that would have been in the way. */
+/* Must its seals wait? F_SEAL_FUTURE_WRITE lets mappings be writable that were made before it. */
+bool mems_seals_wait(const struct job *job, uint32_t mem);
+/* When those are mapped: the seals that waited. */
 int mems_seal(struct job *job, struct err *err);
 /* After a failure: remove SysV segments that were made. */
 void mems_undo(struct job *job);

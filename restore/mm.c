@@ -10,6 +10,7 @@
 #include <sys/shm.h>
 #include <sys/syscall.h>
 
+#include "restore/fill.h"
 #include "restore/job.h"
 #include "restore/mm_shared.h"
 #include "restore/vdso.h"
@@ -203,33 +204,43 @@ static int plan_special(struct job *job, const struct mm_fresh *fresh, uint64_t 
 
 /* ---- mappings ---------------------------------------------------------------------------------------------- */
 
-/* VM_ACCOUNT is given to what was writable once: RELRO, allocators' trimmed arenas. */
+/*
+ * VM_ACCOUNT is given to what was writable once: RELRO, allocators' trimmed arenas. It stays through an
+ * mprotect(2) only where there is an anon_vma by then (mm/mprotect.c), so that comes after the pages.
+ */
 static bool maps_writable_first(const struct snap_vma *vma)
 {
 	return vma->vmflags & VMF_ACCOUNT && !(vma->prot & PROT_WRITE) &&
 		!(vma->flags & MAP_SHARED);
 }
 
-static void plan_mmap(struct job *job, const struct snap_vma *vma, uint64_t end, int fd)
+/* linux/mman.h of 6.11: instead of MAP_PRIVATE. */
+enum { MAP_DROPPABLE_TYPE = 0x08 };
+
+static uint64_t mmap_flags(const struct snap_vma *vma)
 {
 	uint64_t flags = (vma->flags & ~(uint32_t)MAP_LOCKED) | MAP_FIXED;
-	uint64_t prot = vma->prot, len = end - vma->start;
 
-	if (fd < 0)
-		flags |= MAP_ANONYMOUS;
+	if (vma->vmflags & VMF_DROPPABLE)
+		flags = (flags & ~(uint64_t)MAP_TYPE) | MAP_DROPPABLE_TYPE;
+	return flags;
+}
+
+static void plan_mmap(struct job *job, const struct snap_vma *vma, uint64_t end, int fd)
+{
+	uint64_t prot = vma->prot;
+
 	if (maps_writable_first(vma))
 		prot = (prot & ~(uint64_t)PROT_EXEC) | PROT_WRITE;
 	plan_syscall(&job->plan, 0, SYS_mmap, (struct plan_args){
-		{ vma->start, len, prot, flags, (uint64_t)fd, fd < 0 ? 0 : vma->offset } });
-	if (prot != vma->prot)
-		plan_syscall(&job->plan, 0, SYS_mprotect,
-			(struct plan_args){ { vma->start, len, vma->prot } });
+		{ vma->start, end - vma->start, prot, mmap_flags(vma) | (fd < 0 ? MAP_ANONYMOUS : 0),
+			(uint64_t)fd, fd < 0 ? 0 : vma->offset } });
 }
 
 static bool same_anon(const struct snap_vma *a, const struct snap_vma *b)
 {
 	return b->kind == VMA_ANON && a->end == b->start && a->prot == b->prot &&
-		a->flags == b->flags && maps_writable_first(a) == maps_writable_first(b);
+		mmap_flags(a) == mmap_flags(b) && maps_writable_first(a) == maps_writable_first(b);
 }
 
 static int plan_vma(struct job *job, const struct mm_fresh *fresh, size_t *i, struct err *err)
@@ -290,7 +301,7 @@ static const struct {
 	{ VMF_SEQ_READ, MADV_SEQUENTIAL },   { VMF_RAND_READ, MADV_RANDOM },
 };
 
-enum { NR_MSEAL = 462, GUARD_INSTALL = 102 };
+enum { NR_MSEAL = 462, GUARD_INSTALL = 102, PAGE = 4096 };
 
 static void plan_madvise(struct job *job, uint64_t start, uint64_t len, int advice)
 {
@@ -302,22 +313,47 @@ static bool is_kernels(const struct snap_vma *vma)
 	return vma->kind == VMA_VDSO || vma->kind == VMA_VVAR || vma->kind == VMA_VSYSCALL;
 }
 
+/* What was written to once has an anon_vma even if no page of it is left: so a page comes and goes. */
+static void plan_protect(struct job *job, const struct snap_vma *vma)
+{
+	uint64_t len = vma->end - vma->start;
+	bool populate = vma->kind == VMA_ANON && !fill_touches(job, vma->start, vma->end);
+
+	if (populate) {
+		plan_madvise(job, vma->start, PAGE, MADV_POPULATE_WRITE);
+		plan_madvise(job, vma->start, PAGE, MADV_DONTNEED);
+	}
+	plan_syscall(&job->plan, 0, SYS_mprotect, (struct plan_args){ { vma->start, len, vma->prot } });
+}
+
+/* mlock2(2) says ENOMEM where nothing can be brought in, and has locked it all the same. */
+static void plan_lock(struct job *job, const struct snap_vma *vma)
+{
+	struct blob_step *step = plan_syscall(&job->plan, 0, SYS_mlock2, (struct plan_args){
+		{ vma->start, vma->end - vma->start,
+			vma->vmflags & VMF_LOCKONFAULT ? MLOCK_ONFAULT : 0 } });
+
+	if (vma->prot == PROT_NONE)
+		step->tolerate = ENOMEM;
+}
+
 static void plan_vma_finish(struct job *job, const struct snap_vma *vma)
 {
 	uint64_t len = vma->end - vma->start;
 
 	if (is_kernels(vma))
 		return;
+	if (maps_writable_first(vma))
+		plan_protect(job, vma);
 	for (size_t i = 0; i < sizeof advices / sizeof advices[0]; i++)
-		if (vma->vmflags & advices[i].flag)
+		if (vma->vmflags & advices[i].flag && !(vma->vmflags & VMF_DROPPABLE))
 			plan_madvise(job, vma->start, len, advices[i].advice);
 	if (vma->name)
 		plan_syscall(&job->plan, 0, SYS_prctl, (struct plan_args){
 			{ PR_SET_VMA, PR_SET_VMA_ANON_NAME, vma->start, len,
 				plan_data(&job->plan, vma->name, strlen(vma->name) + 1) } });
 	if (vma->vmflags & VMF_LOCKED)
-		plan_syscall(&job->plan, 0, SYS_mlock2, (struct plan_args){
-			{ vma->start, len, vma->vmflags & VMF_LOCKONFAULT ? MLOCK_ONFAULT : 0 } });
+		plan_lock(job, vma);
 	if (vma->pkey)
 		plan_syscall(&job->plan, 0, SYS_pkey_mprotect,
 			(struct plan_args){ { vma->start, len, vma->prot, vma->pkey } });

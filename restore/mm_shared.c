@@ -8,14 +8,16 @@
 #include <sys/syscall.h>
 
 #include "restore/job.h"
+#include "restore/mems.h"
 #include "restore/mm.h"
 
 enum { SYSV_REMOVED = 01000 }; /* SHM_DEST of linux/shm.h */
 
+/* A memfd may be mapped privately, too: then the private pages are those of the address space. */
 static void plan_mmap_shared(struct job *job, uint64_t addr, uint64_t len, uint64_t prot, int fd,
 	const struct snap_vma *vma)
 {
-	uint64_t flags = MAP_SHARED | MAP_FIXED | (vma->flags & MAP_NORESERVE) |
+	uint64_t flags = (vma->flags & (MAP_TYPE | MAP_NORESERVE)) | MAP_FIXED |
 		(fd < 0 ? MAP_ANONYMOUS : 0);
 
 	plan_syscall(&job->plan, 0, SYS_mmap, (struct plan_args){
@@ -80,6 +82,30 @@ static int anon_plan(struct job *job, const struct mm_fresh *fresh, const struct
 	return 0;
 }
 
+static void memfd_plan(struct job *job, const struct snap_vma *vma)
+{
+	plan_mmap_shared(job, vma->start, vma->end - vma->start, vma->prot,
+		job->mem_fds[!!(vma->vmflags & VMF_SHARED)][vma->mem], vma);
+}
+
+/* Mapped for sharing after the object had been sealed against writing: VM_MAYWRITE is gone for good. */
+static bool is_mapped_sealed(const struct job *job, const struct snap_vma *vma)
+{
+	return vma->flags & MAP_SHARED && vma->vmflags & VMF_SHARED &&
+		!(vma->vmflags & VMF_MAYWRITE) && mems_seals_wait(job, vma->mem);
+}
+
+void shared_plan_sealed(struct job *job)
+{
+	for (size_t i = 0; i < job->mm->nr_vmas; i++) {
+		const struct snap_vma *vma = &job->mm->vmas[i];
+
+		if (vma->kind == VMA_SHARED && job->snap->mems[vma->mem].kind == MEM_MEMFD &&
+		    is_mapped_sealed(job, vma))
+			memfd_plan(job, vma);
+	}
+}
+
 int shared_plan_map(struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma,
 	struct err *err)
 {
@@ -89,8 +115,8 @@ int shared_plan_map(struct job *job, const struct mm_fresh *fresh, const struct 
 	case MEM_SHARED_ANON:
 		return anon_plan(job, fresh, vma, err);
 	case MEM_MEMFD:
-		plan_mmap_shared(job, vma->start, vma->end - vma->start, vma->prot,
-			job->mem_fds[!!(vma->vmflags & VMF_MAYWRITE)][vma->mem], vma);
+		if (!is_mapped_sealed(job, vma))
+			memfd_plan(job, vma);
 		return 0;
 	default:
 		return err_set(err, EBADMSG, "mapping %llx-%llx shares memory of a wrong kind",

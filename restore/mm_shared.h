@@ -14,6 +14,8 @@ struct snap_vma;
 
 int shared_plan_map(struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma,
 		    struct err *err);
+/* Behind the filling, where seals are set: what was mapped when they were. Needs our descriptors. */
+void shared_plan_sealed(struct job *job);
 int shared_plan_finish(struct job *job, struct err *err);
 
 #endif

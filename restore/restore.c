@@ -52,6 +52,7 @@ static void job_tables(struct job *job)
 	job->remade = arena_array(snap->arena, snap->nr_files + 1, sizeof *job->remade);
 	job->mems = ids_none(snap->arena, snap->nr_mems);
 	job->sysv = ids_none(snap->arena, snap->nr_mems);
+	job->sysv_made = ids_none(snap->arena, snap->nr_mems);
 	for (int i = 0; i < 2; i++) {
 		job->map_fds[i] = ids_none(snap->arena, snap->nr_files);
 		job->mem_fds[i] = ids_none(snap->arena, snap->nr_mems);
@@ -82,9 +83,8 @@ static int job_init(struct job *job, const struct restore_opts *opts, struct err
 	job->proc = &job->snap->procs[0];
 	job->mm = &job->snap->mms[job->proc->mm];
 	job->privileged = creds_privileged();
-	job->top = fds_top(job);
 	job_tables(job);
-	return 0;
+	return fds_park(job, err);
 }
 
 static void job_finish(struct job *job)

@@ -13,6 +13,7 @@
 #include "restore/job.h"
 #include "restore/limits.h"
 #include "restore/mm.h"
+#include "restore/mm_shared.h"
 #include "restore/process.h"
 #include "restore/sched.h"
 #include "restore/signals.h"
@@ -141,6 +142,7 @@ static void plan_spawns(struct job *job)
 
 int tasks_plan(struct job *job, struct err *err)
 {
+	shared_plan_sealed(job);
 	/* Descriptors first: closing the userfaultfd makes the filled ranges ordinary memory again. */
 	fds_plan(job);
 	if (mm_plan_finish(job, err) < 0 || limits_plan(job, err) < 0)

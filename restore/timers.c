@@ -27,10 +27,16 @@ static void itimers_plan(struct job *job)
 			.it_value = { (time_t)(t->value / NS), (suseconds_t)(t->value % NS / 1000) },
 		};
 
-		if (!t->value)
+		if (!t->value && !t->interval)
 			continue;
-		if (!value.it_value.tv_sec && !value.it_value.tv_usec)
+		if (t->value && !value.it_value.tv_sec && !value.it_value.tv_usec)
 			value.it_value.tv_usec = 1; /* 0 would disarm it */
+		/*
+		 * A real timer that has expired is started again only when its signal is taken from the
+		 * queue (posixtimer_rearm_itimer); that one is queued, so another adds nothing to it.
+		 */
+		if (!t->value && which == ITIMER_REAL)
+			value.it_value = value.it_interval;
 		plan_syscall(&job->plan, 0, SYS_setitimer,
 			(struct plan_args){ { which, plan_data(&job->plan, &value, sizeof value) } });
 	}

@@ -46,7 +46,7 @@ static bool chardev_is(const struct fd_seen *seen)
 		(is_plain(seen->st.st_rdev) || is_terminal(seen->st.st_rdev));
 }
 
-/* ---- alive -> record ------------------------------------------------------------------------------------ */
+/* ---- alive -> record ------------------------------------------------------------------------ */
 
 static int chardev_check(const struct fd_seen *seen, struct err *err)
 {
@@ -81,7 +81,7 @@ static int chardev_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct
 	return 0;
 }
 
-/* ---- record <-> message --------------------------------------------------------------------------------- */
+/* ---- record <-> message --------------------------------------------------------------------- */
 
 static int chardev_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg,
 	struct err *err)
@@ -129,7 +129,7 @@ static int chardev_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd
 	return 0;
 }
 
-/* ---- record -> alive ------------------------------------------------------------------------------------ */
+/* ---- record -> alive ------------------------------------------------------------------------ */
 
 static int device_open(const struct chardev_priv *priv, uint32_t flags, int *fd, struct err *err)
 {

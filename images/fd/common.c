@@ -17,7 +17,7 @@
 /* What F_SETFL can change; the rest is given to open(2) by the kind. */
 enum { SETTABLE = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | O_ASYNC };
 
-/* ---- alive -> record ------------------------------------------------------------------------------------ */
+/* ---- alive -> record ------------------------------------------------------------------------ */
 
 static int save_position(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
 {
@@ -82,7 +82,7 @@ int ofd_save_common(const struct fd_seen *seen, struct snap_ofd *ofd, struct err
 	return locks_save(seen, ofd, err);
 }
 
-/* ---- record -> alive ------------------------------------------------------------------------------------ */
+/* ---- record -> alive ------------------------------------------------------------------------ */
 
 static int make_flags(const struct snap_ofd *ofd, int fd, struct err *err)
 {
@@ -131,7 +131,7 @@ int ofd_make_common(const struct fd_make *m, const struct snap_ofd *ofd, int fd,
 	return make_flags(ofd, fd, err);
 }
 
-/* ---- helpers of several kinds --------------------------------------------------------------------------- */
+/* ---- helpers of several kinds --------------------------------------------------------------- */
 
 uint32_t ofd_like_inherited(const struct snap *snap, const char *link)
 {

@@ -27,7 +27,7 @@ static bool epoll_is(const struct fd_seen *seen)
 	return !strcmp(seen->link, "anon_inode:[eventpoll]");
 }
 
-/* ---- alive -> record: fdinfo ---------------------------------------------------------------------------- */
+/* ---- alive -> record: fdinfo ---------------------------------------------------------------- */
 
 struct line {
 	int num;
@@ -104,7 +104,7 @@ static int lines_read(const struct fd_seen *seen, struct lines *lines, struct er
 	return 0;
 }
 
-/* ---- alive -> record: which file ------------------------------------------------------------------------ */
+/* ---- alive -> record: which file ------------------------------------------------------------ */
 
 enum same { SAME, OTHER, UNKNOWN };
 
@@ -201,7 +201,7 @@ static int epoll_save_link(const struct fd_seen *seen, struct snap_ofd *ofd, str
 	return 0;
 }
 
-/* ---- record <-> message --------------------------------------------------------------------------------- */
+/* ---- record <-> message --------------------------------------------------------------------- */
 
 static Pb__EpollItem **items_pack(const struct snap *snap, const struct epoll_priv *priv)
 {

@@ -38,7 +38,7 @@ int epoll_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, str
 	return 0;
 }
 
-/* ---- one item ------------------------------------------------------------------------------------------- */
+/* ---- one item ------------------------------------------------------------------------------- */
 
 static int item_add_here(const struct snap *snap, int epfd, const struct epoll_item *item,
 	uint32_t events, struct err *err)
@@ -90,7 +90,7 @@ static int item_add(const struct fd_make *m, int epfd, const struct epoll_item *
 	return item_add_here(m->snap, epfd, item, events, err);
 }
 
-/* ---- one-shot items that were delivered ----------------------------------------------------------------- */
+/* ---- one-shot items that were delivered ----------------------------------------------------- */
 
 static bool is_spent(const struct epoll_item *item)
 {

@@ -21,7 +21,7 @@ static bool eventfd_is(const struct fd_seen *seen)
 	return !strcmp(seen->link, "anon_inode:[eventfd]");
 }
 
-/* ---- alive -> record ------------------------------------------------------------------------------------ */
+/* ---- alive -> record ------------------------------------------------------------------------ */
 
 static int counter_add(int fd, uint64_t n, struct err *err)
 {
@@ -68,7 +68,7 @@ static int eventfd_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct
 	return 0;
 }
 
-/* ---- record <-> message --------------------------------------------------------------------------------- */
+/* ---- record <-> message --------------------------------------------------------------------- */
 
 static int eventfd_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg,
 	struct err *err)
@@ -101,7 +101,7 @@ static int eventfd_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd
 	return 0;
 }
 
-/* ---- record -> alive ------------------------------------------------------------------------------------ */
+/* ---- record -> alive ------------------------------------------------------------------------ */
 
 static int eventfd_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {

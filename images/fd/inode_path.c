@@ -22,7 +22,7 @@ enum { HANDLE_MOST = 128, MOUNTINFO_LIMIT = 16 * 1024 * 1024 };
 /* Directories can be huge, and the target may be standing still meanwhile. */
 enum { ENTRIES_MOST = 50000 };
 
-/* ---- by file handle ------------------------------------------------------------------------------------- */
+/* ---- by file handle ------------------------------------------------------------------------- */
 
 union handle {
 	struct file_handle head;
@@ -133,7 +133,7 @@ static void find_by_handle(const struct snap *snap, struct inode_path *wanted, s
 	free(mountinfo);
 }
 
-/* ---- by search ------------------------------------------------------------------------------------------ */
+/* ---- by search ------------------------------------------------------------------------------ */
 
 struct dirs {
 	char **array;

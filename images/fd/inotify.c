@@ -40,7 +40,7 @@ static bool inotify_is(const struct fd_seen *seen)
 	return !strcmp(seen->link, "anon_inode:inotify");
 }
 
-/* ---- alive -> record ------------------------------------------------------------------------------------ */
+/* ---- alive -> record ------------------------------------------------------------------------ */
 
 static bool word_hex(struct text *t, const char *word, uint64_t *value)
 {
@@ -168,7 +168,7 @@ static int inotify_save_link(const struct fd_seen *seen, struct snap_ofd *ofd, s
 	return 0;
 }
 
-/* ---- record <-> message --------------------------------------------------------------------------------- */
+/* ---- record <-> message --------------------------------------------------------------------- */
 
 static int inotify_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg,
 	struct err *err)
@@ -218,7 +218,7 @@ static int inotify_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd
 	return 0;
 }
 
-/* ---- record -> alive ------------------------------------------------------------------------------------ */
+/* ---- record -> alive ------------------------------------------------------------------------ */
 
 /* Throw away the IN_IGNORED of watches that were only there for their number. */
 static int drain(int fd, struct err *err)

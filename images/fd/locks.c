@@ -17,7 +17,7 @@
 #include "base/text.h"
 #include "images/fd/common.h"
 
-/* ---- alive -> record ------------------------------------------------------------------------------------ */
+/* ---- alive -> record ------------------------------------------------------------------------ */
 
 static bool word_read(struct text *t, char word[16])
 {
@@ -132,7 +132,7 @@ int locks_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err
 	return 0;
 }
 
-/* ---- record -> alive ------------------------------------------------------------------------------------ */
+/* ---- record -> alive ------------------------------------------------------------------------ */
 
 static const char *lock_name(const struct snap_lock *lock)
 {

@@ -25,7 +25,7 @@ static bool pidfd_is(const struct fd_seen *seen)
 	return !strcmp(seen->link, "anon_inode:[pidfd]");
 }
 
-/* ---- alive -> record ------------------------------------------------------------------------------------ */
+/* ---- alive -> record ------------------------------------------------------------------------ */
 
 /*
  * "NSpid:\t4711\t7": from our pid namespace down to that of the process itself; the last is its own
@@ -88,7 +88,7 @@ static int pidfd_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct e
 	return 0;
 }
 
-/* ---- record <-> message --------------------------------------------------------------------------------- */
+/* ---- record <-> message --------------------------------------------------------------------- */
 
 static int pidfd_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
 {
@@ -118,7 +118,7 @@ static int pidfd_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *
 	return 0;
 }
 
-/* ---- record -> alive ------------------------------------------------------------------------------------ */
+/* ---- record -> alive ------------------------------------------------------------------------ */
 
 static int pidfd_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {

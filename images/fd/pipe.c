@@ -41,7 +41,7 @@ struct snap_ofd *pipe_next(const struct snap *snap, const struct pipe_priv *priv
 	return NULL;
 }
 
-/* ---- alive -> record ------------------------------------------------------------------------------------ */
+/* ---- alive -> record ------------------------------------------------------------------------ */
 
 static short poll_now(int fd)
 {
@@ -139,7 +139,7 @@ static int pipe_save_link(const struct fd_seen *seen, struct snap_ofd *ofd, stru
 	return refuse_partner(seen, ofd->flags, err);
 }
 
-/* ---- record <-> message --------------------------------------------------------------------------------- */
+/* ---- record <-> message --------------------------------------------------------------------- */
 
 static void buffers_pack(const struct snap *snap, const struct pipe_priv *priv, Pb__PipeFd *m)
 {
@@ -256,7 +256,7 @@ static int pipe_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 	return 0;
 }
 
-/* ---- for people ----------------------------------------------------------------------------------------- */
+/* ---- for people ----------------------------------------------------------------------------- */
 
 static char *pipe_describe(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
 {

@@ -34,7 +34,7 @@ int pipe_set_size(int fd, uint32_t size, struct err *err)
 		"(sysctl)");
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 /* Pipes of our own while contents are read. */
 struct tap {
@@ -170,7 +170,7 @@ int pipe_contents_read(int fd, struct arena *arena, struct pipe_buffer **out, si
 	return 0;
 }
 
-/* ---- filling -------------------------------------------------------------------------------------------- */
+/* ---- filling -------------------------------------------------------------------------------- */
 
 /*
  * Through pipes of our own and splice(2): a direct write would be merged into the last slot. Splicing moves

@@ -23,7 +23,7 @@
 /* O_LARGEFILE as F_GETFL shows it; fcntl.h defines it as 0 on 64-bit machines. */
 enum { SHOWN_LARGEFILE = 0100000 };
 
-/* ---- pipe(2) --------------------------------------------------------------------------- */
+/* ---- pipe(2) -------------------------------------------------------------------------------- */
 
 /* Size and contents, through an end that can be written to. */
 static int pipe_fill(const struct fd_make *m, const struct pipe_priv *priv, int fd, struct err *err)
@@ -71,7 +71,7 @@ static int pipe_make_ends(const struct fd_make *m, const struct pipe_priv *priv,
 	return ret;
 }
 
-/* ---- FIFOs ----------------------------------------------------------------------------- */
+/* ---- FIFOs ---------------------------------------------------------------------------------- */
 
 /* Under its old name where that is free, so that the link in /proc reads as before. */
 static int fifo_make_nameless(const struct pipe_priv *priv, int *fd, struct err *err)

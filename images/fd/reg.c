@@ -63,7 +63,7 @@ static bool reg_is(const struct fd_seen *seen)
 		fcntl(seen->fd, F_GETFL) & O_PATH;
 }
 
-/* ---- kernel files --------------------------------------------------------------------------------------- */
+/* ---- kernel files --------------------------------------------------------------------------- */
 
 static bool is_kernel_file(const struct fd_seen *seen)
 {
@@ -140,7 +140,7 @@ static int proc_file_check(const struct fd_seen *seen, const char *name, struct 
 	return err_hint(err, "let the program close it after use");
 }
 
-/* ---- alive -> record ------------------------------------------------------------------------------------ */
+/* ---- alive -> record ------------------------------------------------------------------------ */
 
 /* Does the path lead to it, seen from here? */
 static bool path_leads_here(const struct fd_seen *seen)
@@ -196,7 +196,7 @@ static int reg_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err
 	return 0;
 }
 
-/* ---- record <-> message --------------------------------------------------------------------------------- */
+/* ---- record <-> message --------------------------------------------------------------------- */
 
 static int reg_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
 {
@@ -247,7 +247,7 @@ static int reg_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *of
 	return 0;
 }
 
-/* ---- record -> alive ------------------------------------------------------------------------------------ */
+/* ---- record -> alive ------------------------------------------------------------------------ */
 
 static int kernel_file_path(const struct fd_make *m, const struct reg_priv *priv, char path[PATH_MAX],
 	struct err *err)

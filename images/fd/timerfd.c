@@ -39,7 +39,7 @@ static bool timerfd_is(const struct fd_seen *seen)
 	return !strcmp(seen->link, "anon_inode:[timerfd]");
 }
 
-/* ---- alive -> record ------------------------------------------------------------------------------------ */
+/* ---- alive -> record ------------------------------------------------------------------------ */
 
 static uint64_t to_ns(struct timespec t)
 {
@@ -114,7 +114,7 @@ static int timerfd_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct
 	return 0;
 }
 
-/* ---- record <-> message --------------------------------------------------------------------------------- */
+/* ---- record <-> message --------------------------------------------------------------------- */
 
 static int timerfd_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg,
 	struct err *err)
@@ -154,7 +154,7 @@ static int timerfd_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd
 	return 0;
 }
 
-/* ---- record -> alive ------------------------------------------------------------------------------------ */
+/* ---- record -> alive ------------------------------------------------------------------------ */
 
 static int timer_set(const struct timerfd_priv *priv, int fd, struct err *err)
 {
@@ -192,7 +192,7 @@ static int timerfd_make(const struct fd_make *m, const struct snap_ofd *ofd, int
 	return 0;
 }
 
-/* ---- for people ----------------------------------------------------------------------------------------- */
+/* ---- for people ----------------------------------------------------------------------------- */
 
 static const char *clock_name(int32_t clock)
 {

@@ -51,7 +51,10 @@ static int launch(const struct place *p, const char *script, unsigned timeout_ms
 {
 	char *const argv[] = { "/bin/sh", "-c", (char *)script, NULL };
 	const struct dump_opts opts = {
-		.argv = argv, .image = p->image, .settle_ms = 100, .timeout_ms = timeout_ms,
+		.argv = argv,
+		.image = p->image,
+		.settle_ms = 100,
+		.timeout_ms = timeout_ms,
 		.level = 1,
 	};
 
@@ -101,7 +104,7 @@ static void busy_program_is_named(void **state)
 	place_make(&p);
 	assert_int_equal(launch(&p, "while :; do :; done", 300, &result, &err), -ETIMEDOUT);
 	if (!strstr(err.msg, "(sh) used") || !strstr(err.msg, "of a CPU") ||
-	    !strstr(err.hint, "--timeout"))
+		!strstr(err.hint, "--timeout"))
 		fail_msg("%s / %s", err.msg, err.hint);
 	place_remove(&p);
 }
@@ -149,12 +152,13 @@ static void trees_are_refused(void **state)
 	place_make(&p);
 	assert_int_equal(launch(&p, "sleep 1000 & wait", 20000, &result, &err), -ENOTSUP);
 	if (!strstr(err.msg, "2 processes: process trees are not supported yet") ||
-	    !strstr(err.msg, "(sleep)"))
+		!strstr(err.msg, "(sleep)"))
 		fail_msg("%s", err.msg);
 	place_remove(&p);
 }
 
-/* Three sleeps at one place are a start-up as far as anybody can tell; what follows them is what counts. */
+/* Three sleeps at one place are a start-up as far as anybody can tell; what follows them is what
+ * counts. */
 static void sleeps_of_the_start_are_not_quiet(void **state)
 {
 	struct dump_result result;
@@ -192,8 +196,10 @@ static void request_to_stop_is_followed(void **state)
 
 		alarm(20);
 		kill(getppid(), 0);
-		_exit(launch(&p, "kill -TERM $(ps -o ppid= -p $PPID); exec sleep 1000", 20000, &result,
-			      &err) < 0 ? 1 : 0);
+		_exit(launch(&p, "kill -TERM $(ps -o ppid= -p $PPID); exec sleep 1000", 20000,
+			      &result, &err) < 0
+				? 1
+				: 0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));

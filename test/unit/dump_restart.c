@@ -17,7 +17,9 @@ static const uint64_t BEHIND_SYSCALL = 0x1002;
 static struct snap_regs stopped_in(long nr, int64_t answer)
 {
 	return (struct snap_regs){
-		.rip = BEHIND_SYSCALL, .orig_rax = (uint64_t)nr, .rax = (uint64_t)answer,
+		.rip = BEHIND_SYSCALL,
+		.orig_rax = (uint64_t)nr,
+		.rax = (uint64_t)answer,
 	};
 }
 
@@ -75,7 +77,9 @@ static void an_eintr_that_nothing_explains_is_taken_back(void **state)
 
 static void results_stay(void **state)
 {
-	struct snap_regs computing = { .rip = 0x5000, .orig_rax = (uint64_t)-1, .rax = (uint64_t)-512 };
+	struct snap_regs computing = {
+		.rip = 0x5000, .orig_rax = (uint64_t)-1, .rax = (uint64_t)-512
+	};
 
 	(void)state;
 	assert_returned(SYS_read, 17, none, 17);

@@ -26,8 +26,9 @@ static void letters_become_flags(void **state)
 	(void)state;
 	assert_int_equal(vma_flags("rd wr mr mw me ac sd"),
 		VMF_MAYREAD | VMF_MAYWRITE | VMF_MAYEXEC | VMF_ACCOUNT);
-	assert_int_equal(vma_flags(" rd mr gd lo lf wf dd hg"), VMF_MAYREAD | VMF_GROWSDOWN |
-		VMF_LOCKED | VMF_LOCKONFAULT | VMF_WIPEONFORK | VMF_DONTDUMP | VMF_HUGEPAGE);
+	assert_int_equal(vma_flags(" rd mr gd lo lf wf dd hg"),
+		VMF_MAYREAD | VMF_GROWSDOWN | VMF_LOCKED | VMF_LOCKONFAULT | VMF_WIPEONFORK |
+			VMF_DONTDUMP | VMF_HUGEPAGE);
 	assert_int_equal(vma_flags(""), 0);
 }
 
@@ -68,14 +69,15 @@ static void refuses_in_words(void **state)
 
 static void accepts_ordinary_mappings(void **state)
 {
-	static const char *const paths[] = { "", "[heap]", "[stack]", "[vdso]", "[vvar]", "[vsyscall]",
-		"/lib/x.so", "/lib/x.so (deleted)", "[anon:name]" };
+	static const char *const paths[] = { "", "[heap]", "[stack]", "[vdso]", "[vvar]",
+		"[vsyscall]", "/lib/x.so", "/lib/x.so (deleted)", "[anon:name]" };
 	struct dumping d;
 
 	(void)state;
 	fresh_dumping(&d);
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-		struct proc_vma vma = { .path = (char *)paths[i], .ino = paths[i][0] == '/' ? 7 : 0 };
+		struct proc_vma vma = { .path = (char *)paths[i],
+			.ino = paths[i][0] == '/' ? 7 : 0 };
 
 		strcpy(vma.vmflags, i >= 3 && i <= 5 ? "rd io pf" : "rd wr");
 		assert_int_equal(vma_check(&d, &vma, NULL), 0);

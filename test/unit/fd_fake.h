@@ -178,7 +178,7 @@ static inline void fake_destroy(struct fake *f)
 	free(f);
 }
 
-/* ---- looking -------------------------------------------------------------------------------------------- */
+/* ---- looking -------------------------------------------------------------------------------- */
 
 static inline char *fake_fdinfo(int fd, struct arena *arena)
 {
@@ -219,7 +219,7 @@ static inline struct fd_seen fake_see(struct fake *f, int fd, int dup)
 	return seen;
 }
 
-/* ---- saving --------------------------------------------------------------------------------------------- */
+/* ---- saving --------------------------------------------------------------------------------- */
 
 /* Put fd into the tables, before anything is saved; fake_save does it for single ones. The fake takes fd. */
 static inline uint32_t fake_add(struct fake *f, int fd)
@@ -279,7 +279,7 @@ static inline int fake_try_save_links(struct fake *f)
 	return 0;
 }
 
-/* ---- through the image ---------------------------------------------------------------------------------- */
+/* ---- through the image ---------------------------------------------------------------------- */
 
 /* ofd -> bytes -> message, to be freed with pb__ofd__free_unpacked. */
 static inline Pb__Ofd *fake_message(struct fake *f, uint32_t id)
@@ -371,7 +371,7 @@ static inline void fake_expect_bad(struct fake *f, const struct fd_kind *kind, P
 	pb__ofd__free_unpacked(msg, NULL);
 }
 
-/* ---- making --------------------------------------------------------------------------------------------- */
+/* ---- making --------------------------------------------------------------------------------- */
 
 static inline int fake_try_make_one(struct fake *f, uint32_t id)
 {
@@ -426,7 +426,7 @@ static inline void fake_make(struct fake *f)
 		fail_msg("%s", f->err.msg);
 }
 
-/* ---- comparing ------------------------------------------------------------------------------------------ */
+/* ---- comparing ------------------------------------------------------------------------------ */
 
 static inline int fake_compare_lines(const void *a, const void *b)
 {

@@ -151,7 +151,7 @@ static void a_link_is_not_followed(void **state)
 	fake_destroy(f);
 }
 
-/* ---- finding paths ---------------------------------------------------------------------------------------- */
+/* ---- finding paths -------------------------------------------------------------------------- */
 
 static void expect_found(const struct snap *snap, const char *name, bool found)
 {
@@ -208,7 +208,7 @@ static void search_finds_several_at_once(void **state)
 	snap_destroy(snap);
 }
 
-/* ---- refusals --------------------------------------------------------------------------------------------- */
+/* ---- refusals ------------------------------------------------------------------------------- */
 
 static void queued_events_are_refused(void **state)
 {

@@ -74,7 +74,7 @@ static struct fake *round_trip(const int *fds, size_t nr)
 	return f;
 }
 
-/* ---- pipe(2) ---------------------------------------------------------------------------------------------- */
+/* ---- pipe(2) -------------------------------------------------------------------------------- */
 
 static void both_ends_and_contents(void **state)
 {
@@ -335,7 +335,7 @@ static void pipe_of_the_caller_is_opened_again(void **state)
 	fake_destroy(f);
 }
 
-/* ---- FIFOs ------------------------------------------------------------------------------------------------ */
+/* ---- FIFOs ---------------------------------------------------------------------------------- */
 
 static void fifo_with_both_ends(void **state)
 {
@@ -443,7 +443,7 @@ static void fifo_without_a_name(void **state)
 	fake_destroy(f);
 }
 
-/* ---- messages --------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------- */
 
 static void damaged_messages(void **state)
 {

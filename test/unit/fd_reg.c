@@ -38,7 +38,7 @@ static int file_open(const char *name, int flags)
 	return fd;
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------ */
+/* ---- files ---------------------------------------------------------------------------------- */
 
 static void flags_and_position_survive(void **state)
 {
@@ -138,7 +138,7 @@ static void file_is_gone_at_restore(void **state)
 	fake_destroy(f);
 }
 
-/* ---- directories and O_PATH ------------------------------------------------------------------------------- */
+/* ---- directories and O_PATH ----------------------------------------------------------------- */
 
 static void directory_goes_on_where_it_was(void **state)
 {
@@ -207,7 +207,7 @@ static void path_that_leads_elsewhere_is_refused(void **state)
 	fake_destroy(f);
 }
 
-/* ---- kernel files ----------------------------------------------------------------------------------------- */
+/* ---- kernel files --------------------------------------------------------------------------- */
 
 static void kernel_files_survive(void **state)
 {
@@ -278,7 +278,7 @@ static void file_of_another_process_is_refused(void **state)
 	fake_destroy(f);
 }
 
-/* ---- messages --------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------- */
 
 static void damaged_messages(void **state)
 {
