@@ -13,6 +13,10 @@
 #ifndef PR_GET_MDWE
 #define PR_GET_MDWE 66
 #endif
+/* Since Linux 6.4. */
+#ifndef PR_GET_MEMORY_MERGE
+#define PR_GET_MEMORY_MERGE 68
+#endif
 
 static int number_collect(
 	struct dumping_proc *p, const char *name, bool hex, int64_t *value, struct err *err)
@@ -52,7 +56,7 @@ static int prctls_collect(struct dumping_proc *p, struct err *err)
 {
 	struct snap_proc *proc = dumping_snap_proc(p);
 	struct tracee_thread *leader = &p->t->threads[0];
-	uint64_t dumpable, mdwe;
+	uint64_t dumpable, mdwe, merge;
 	int32_t subreaper;
 	int ret = remote_prctl(
 		p->t, leader, PR_GET_DUMPABLE, "prctl(PR_GET_DUMPABLE)", &dumpable, err);
@@ -66,12 +70,16 @@ static int prctls_collect(struct dumping_proc *p, struct err *err)
 	if (!ret)
 		ret = remote_prctl_maybe(
 			p->t, leader, PR_GET_MDWE, "prctl(PR_GET_MDWE)", &mdwe, err);
+	if (!ret)
+		ret = remote_prctl_maybe(p->t, leader, PR_GET_MEMORY_MERGE,
+			"prctl(PR_GET_MEMORY_MERGE)", &merge, err);
 	if (ret < 0)
 		return ret;
 	/* 2 (core dumps readable by root only) comes from the kernel alone; prctl takes 0 and 1. */
 	proc->dumpable = dumpable == 1;
 	proc->child_subreaper = subreaper;
 	proc->mdwe = (uint32_t)mdwe;
+	proc->memory_merge = merge == 1;
 	return 0;
 }
 

@@ -113,6 +113,7 @@ static void proc_pack_numbers(const struct snap_proc *proc, Pb__Proc *m)
 	PUT(m, group_inherited, proc->group_inherited);
 	PUT(m, tsc_mode, proc->tsc_mode);
 	PUT(m, mdwe, proc->mdwe);
+	PUT(m, memory_merge, proc->memory_merge);
 }
 
 void procs_pack(const struct snap *snap, Pb__State *m)
@@ -215,6 +216,7 @@ static void proc_unpack_numbers(const Pb__Proc *m, struct snap_proc *proc)
 	proc->group_inherited = m->group_inherited;
 	proc->tsc_mode = m->tsc_mode;
 	proc->mdwe = m->mdwe;
+	proc->memory_merge = m->memory_merge;
 }
 
 static int proc_unpack(struct snap *snap, const Pb__Proc *m, struct snap_proc *proc,

@@ -264,6 +264,7 @@ struct snap_proc {
 	bool group_inherited;    /* pgid likewise */
 	int32_t tsc_mode;        /* PR_GET_TSC */
 	uint32_t mdwe;           /* PR_GET_MDWE */
+	bool memory_merge;       /* PR_GET_MEMORY_MERGE: all of its memory may be merged (KSM) */
 };
 
 /* ---- open file descriptions --------------------------------------------------------------------- */

@@ -9,7 +9,7 @@
 #include "restore/job.h"
 
 /* linux/prctl.h of newer kernels. */
-enum { SET_MDWE = 65 };
+enum { SET_MDWE = 65, SET_MEMORY_MERGE = 67 };
 
 static void plan_prctl(struct job *job, uint64_t op, uint64_t value)
 {
@@ -28,6 +28,8 @@ void process_plan(struct job *job)
 		plan_prctl(job, PR_SET_CHILD_SUBREAPER, 1);
 	if (proc->tsc_mode == PR_TSC_SIGSEGV)
 		plan_prctl(job, PR_SET_TSC, PR_TSC_SIGSEGV);
+	if (proc->memory_merge)
+		plan_prctl(job, SET_MEMORY_MERGE, 1);
 	if (proc->mdwe)
 		plan_prctl(job, SET_MDWE, proc->mdwe);
 	/* A change of ids made it undumpable (fs.suid_dumpable); 2 cannot be set. */

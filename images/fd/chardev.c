@@ -1,7 +1,7 @@
 /*
- * Character devices without a state of their own, and terminals. A terminal belongs to somebody outside:
- * what came from the launcher never gets here (D10), what was opened once more through /dev/stdout
- * leads to the caller's again, any other is refused. Other devices are in refused.c.
+ * Character devices without a state of their own, and terminals. A terminal belongs to somebody
+ * outside: what came from the launcher never gets here (D10), what was opened once more through
+ * /dev/stdout leads to the caller's again, any other is refused. Other devices are in refused.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,19 +31,19 @@ static bool is_plain(uint64_t rdev)
 {
 	/* null, zero, full, random, urandom */
 	return major(rdev) == MEM_MAJOR && minor(rdev) < 32 &&
-		(1u << 3 | 1u << 5 | 1u << 7 | 1u << 8 | 1u << 9) >> minor(rdev) & 1;
+	       (1u << 3 | 1u << 5 | 1u << 7 | 1u << 8 | 1u << 9) >> minor(rdev) & 1;
 }
 
 static bool is_terminal(uint64_t rdev)
 {
 	return major(rdev) == TTY_MAJOR || major(rdev) == TTYAUX_MAJOR ||
-		(major(rdev) >= PTS_FIRST && major(rdev) <= PTS_LAST);
+	       (major(rdev) >= PTS_FIRST && major(rdev) <= PTS_LAST);
 }
 
 static bool chardev_is(const struct fd_seen *seen)
 {
 	return S_ISCHR(seen->st.st_mode) && seen->link[0] == '/' &&
-		(is_plain(seen->st.st_rdev) || is_terminal(seen->st.st_rdev));
+	       (is_plain(seen->st.st_rdev) || is_terminal(seen->st.st_rdev));
 }
 
 /* ---- alive -> record ------------------------------------------------------------------------ */
@@ -57,12 +57,15 @@ static int chardev_check(const struct fd_seen *seen, struct err *err)
 		if (!text_ends(seen->link, " (deleted)"))
 			return 0;
 		err_set(err, ENOTSUP, "%s is a device whose name was removed", name);
-		return err_hint(err, "give the device its name back (mknod) and let the program open that");
+		return err_hint(
+			err, "give the device its name back (mknod) and let the program open that");
 	}
 	if (ofd_like_inherited(seen->dump->snap, seen->link) != ID_NONE)
 		return 0;
-	err_set(err, ENOTSUP, "%s is a terminal that did not come from whoever launched the program", name);
-	return err_hint(err, "start the program with setsid and </dev/null, or with the terminal as its "
+	err_set(err, ENOTSUP,
+		"%s is a terminal that did not come from whoever launched the program", name);
+	return err_hint(err,
+		"start the program with setsid and </dev/null, or with the terminal as its "
 		"standard input and output only");
 }
 
@@ -76,15 +79,16 @@ static int chardev_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct
 	priv->path = arena_strdup(arena, seen->link);
 	priv->rdev = seen->st.st_rdev;
 	priv->like = is_terminal(seen->st.st_rdev)
-		? ofd_like_inherited(seen->dump->snap, seen->link) : ID_NONE;
+			     ? ofd_like_inherited(seen->dump->snap, seen->link)
+			     : ID_NONE;
 	ofd->priv = priv;
 	return 0;
 }
 
 /* ---- record <-> message --------------------------------------------------------------------- */
 
-static int chardev_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg,
-	struct err *err)
+static int chardev_pack(
+	const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
 {
 	const struct chardev_priv *priv = ofd->priv;
 	Pb__CharFd *m = arena_alloc(snap->arena, sizeof *m);
@@ -100,13 +104,14 @@ static int chardev_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb_
 	return 0;
 }
 
-static int like_unpack(const struct snap *snap, const Pb__CharFd *m, struct chardev_priv *priv,
-	struct err *err)
+static int like_unpack(
+	const struct snap *snap, const Pb__CharFd *m, struct chardev_priv *priv, struct err *err)
 {
 	priv->like = m->has_like ? m->like : ID_NONE;
 	if (!m->has_like)
-		return is_plain(priv->rdev) ? 0 : err_set(err, EBADMSG, "chardev: device %u:%u",
-			major(priv->rdev), minor(priv->rdev));
+		return is_plain(priv->rdev) ? 0
+					    : err_set(err, EBADMSG, "chardev: device %u:%u",
+						      major(priv->rdev), minor(priv->rdev));
 	if (message_id_check(m->like, snap->nr_ofds, "chardev: descriptor", err) < 0)
 		return -err->code;
 	if (snap->ofds[m->like].inherited < 0)
@@ -114,7 +119,8 @@ static int like_unpack(const struct snap *snap, const Pb__CharFd *m, struct char
 	return 0;
 }
 
-static int chardev_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
+static int chardev_unpack(
+	struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
 {
 	const Pb__CharFd *m = msg->chardev;
 	struct chardev_priv *priv = arena_alloc(snap->arena, sizeof *priv);
@@ -123,7 +129,7 @@ static int chardev_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd
 		return message_missing("chardev", err);
 	priv->rdev = m->rdev;
 	if (message_path_read(snap, &m->path, "chardev", &priv->path, err) < 0 ||
-	    like_unpack(snap, m, priv, err) < 0)
+		like_unpack(snap, m, priv, err) < 0)
 		return -err->code;
 	ofd->priv = priv;
 	return 0;
@@ -141,13 +147,15 @@ static int device_open(const struct chardev_priv *priv, uint32_t flags, int *fd,
 	if (fstat(fresh, &st) < 0)
 		return err_sys(err, "stat %s", priv->path);
 	if (!S_ISCHR(st.st_mode) || st.st_rdev != priv->rdev)
-		return err_set(err, ESTALE, "%s was device %u:%u at the dump and is another one now",
-			priv->path, major(priv->rdev), minor(priv->rdev));
+		return err_set(err, ESTALE,
+			"%s was device %u:%u at the dump and is another one now", priv->path,
+			major(priv->rdev), minor(priv->rdev));
 	*fd = take_fd(&fresh);
 	return 0;
 }
 
-static int chardev_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
+static int chardev_make(
+	const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
 	const struct chardev_priv *priv = ofd->priv;
 	uint32_t flags = ofd->flags & ~(uint32_t)(O_ASYNC | O_CREAT | O_EXCL | O_TRUNC);
@@ -157,14 +165,15 @@ static int chardev_make(const struct fd_make *m, const struct snap_ofd *ofd, int
 	return ofd_reopen(m->made[priv->like], flags, fd, err);
 }
 
-static char *chardev_describe(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
+static char *chardev_describe(
+	const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
 {
 	const struct chardev_priv *priv = ofd->priv;
 
 	if (priv->like == ID_NONE)
 		return NULL;
-	return arena_printf(arena, "opened again from the caller's %d",
-		snap->ofds[priv->like].inherited);
+	return arena_printf(
+		arena, "opened again from the caller's %d", snap->ofds[priv->like].inherited);
 }
 
 const struct fd_kind fd_chardev = {

@@ -26,20 +26,26 @@ static int save_position(const struct fd_seen *seen, struct snap_ofd *ofd, struc
 
 	if (!pos.at || !text_int(&pos, &value))
 		return err_set(err, EPROTO, "fdinfo of descriptor %d has no position", seen->num);
-	/* Pseudo files may have positions above 2^63 (/proc/PID/mem): the bits are kept as they are. */
+	/*
+	 * Pseudo files may have positions above 2^63 (/proc/PID/mem): the bits are kept as they
+	 * are.
+	 */
 	if (S_ISREG(seen->st.st_mode) || S_ISDIR(seen->st.st_mode))
 		ofd->offset = (uint64_t)value;
 	return 0;
 }
 
-static int owner_refused(const struct fd_seen *seen, const struct f_owner_ex *owner, struct err *err)
+static int owner_refused(
+	const struct fd_seen *seen, const struct f_owner_ex *owner, struct err *err)
 {
 	char name[256];
 
 	err_set(err, ENOTSUP, "%s sends its signals (F_SETOWN) to %s %d, %s",
 		fd_seen_name(seen, name, sizeof name),
-		owner->type == F_OWNER_PGRP ? "process group" :
-		owner->type == F_OWNER_TID ? "thread" : "process", owner->pid,
+		owner->type == F_OWNER_PGRP  ? "process group"
+		: owner->type == F_OWNER_TID ? "thread"
+					     : "process",
+		owner->pid,
 		owner->type == F_OWNER_TID ? "and single threads cannot be told so again"
 					   : "which is not part of the dump");
 	return err_hint(err, "let the program use F_SETOWN for itself, or not at all");
@@ -58,7 +64,7 @@ static int save_owner(const struct fd_seen *seen, struct snap_ofd *ofd, struct e
 		return 0;
 	/* Threads other than the leader do not exist yet when descriptors are made. */
 	if (owner.pid != seen->pid &&
-	    (owner.type == F_OWNER_TID || !snap_has_id(seen->dump->snap, owner.pid)))
+		(owner.type == F_OWNER_TID || !snap_has_id(seen->dump->snap, owner.pid)))
 		return owner_refused(seen, &owner, err);
 	ofd->owner_type = owner.type;
 	ofd->owner = owner.pid;
@@ -93,7 +99,8 @@ static int make_flags(const struct snap_ofd *ofd, int fd, struct err *err)
 	if ((have ^ want) & SETTABLE && fcntl(fd, F_SETFL, want & SETTABLE) < 0)
 		return err_sys(err, "set flags %#o", want & SETTABLE);
 	if ((have ^ want) & ~SETTABLE)
-		log_info("%s: flags were %#o, are %#o", ofd->label ? ofd->label : "descriptor", want, have);
+		log_info("%s: flags were %#o, are %#o", ofd->label ? ofd->label : "descriptor",
+			want, have);
 	return 0;
 }
 
@@ -101,7 +108,7 @@ static pid_t owner_now(const struct fd_make *m, const struct snap_ofd *ofd)
 {
 	/* Groups may be the caller's (D10); ours has been set by now. */
 	if (ofd->owner_type == F_OWNER_PGRP && m->snap->nr_procs &&
-	    ofd->owner == m->snap->procs[0].pgid)
+		ofd->owner == m->snap->procs[0].pgid)
 		return getpgrp();
 	return m->pid_of(m, ofd->owner);
 }
@@ -111,7 +118,8 @@ static int make_owner(const struct fd_make *m, const struct snap_ofd *ofd, int f
 	struct f_owner_ex owner = { .type = ofd->owner_type, .pid = owner_now(m, ofd) };
 
 	if (owner.pid <= 0)
-		return err_set(err, ESRCH, "no process stands for %d, who gets its signals", ofd->owner);
+		return err_set(
+			err, ESRCH, "no process stands for %d, who gets its signals", ofd->owner);
 	if (fcntl(fd, F_SETOWN_EX, &owner) < 0)
 		return err_sys(err, "F_SETOWN to %d", owner.pid);
 	return 0;
@@ -137,7 +145,7 @@ uint32_t ofd_like_inherited(const struct snap *snap, const char *link)
 {
 	for (uint32_t i = 0; i < snap->nr_ofds; i++)
 		if (snap->ofds[i].inherited >= 0 && snap->ofds[i].label &&
-		    !strcmp(snap->ofds[i].label, link))
+			!strcmp(snap->ofds[i].label, link))
 			return i;
 	return ID_NONE;
 }

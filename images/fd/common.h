@@ -4,25 +4,27 @@
 #include "images/fd/kind.h"
 
 /*
- * What every open file description has whatever its kind: status flags, position, owner and signal of
- * asynchronous input, locks (from the "lock:" lines of fdinfo).
+ * What every open file description has whatever its kind: status flags, position, owner and signal
+ * of asynchronous input, locks (from the "lock:" lines of fdinfo).
  */
 
 /* Fill the common fields of ofd, except id, kind, inherited; label is the link text unless set. */
 int ofd_save_common(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err);
-/* Bring fd, fresh from kind->make, to the recorded flags (F_SETFL), position, owner, signal. Does only
- * what differs from a fresh descriptor: each system call counts here. */
+/*
+ * Bring fd, fresh from kind->make, to the recorded flags (F_SETFL), position, owner, signal. Does
+ * only what differs from a fresh descriptor: each system call counts here.
+ */
 int ofd_make_common(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err);
 /*
- * Take the recorded locks again, in the new process. Closing any descriptor of a file drops all POSIX
- * locks of the process on it, so this has to come after everything that closes: every make_link, and
- * descriptors that only mappings need.
+ * Take the recorded locks again, in the new process. Closing any descriptor of a file drops all
+ * POSIX locks of the process on it, so this has to come after everything that closes: every
+ * make_link, and descriptors that only mappings need.
  */
 int ofd_make_locks(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err);
 
 /*
- * An ofd that came from the launcher and shows the same link: what /dev/stdout leads to was opened once
- * more by the program, so at restore it has to lead to the caller's. ID_NONE: there is none.
+ * An ofd that came from the launcher and shows the same link: what /dev/stdout leads to was opened
+ * once more by the program, so at restore it has to lead to the caller's. ID_NONE: there is none.
  */
 uint32_t ofd_like_inherited(const struct snap *snap, const char *link);
 /* A new open file description of what fd is (through /proc/self/fd), flags as open(2), in *out. */

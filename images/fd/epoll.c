@@ -1,9 +1,10 @@
 /*
- * epoll(7): what is looked at and how it is written down. fdinfo shows every item: the slot it was added
- * under, events, data, and the inode of its file. How sets are made again: epoll_make.c.
+ * epoll(7): what is looked at and how it is written down. fdinfo shows every item: the slot it was
+ * added under, events, data, and the inode of its file. How sets are made again: epoll_make.c.
  *
- * The kernel ties an item to the file, not to the slot: when the slot was closed or reused, the item lives
- * on as long as the file is open anywhere. kcmp(2) tells which of our duplicates is the file of an item.
+ * The kernel ties an item to the file, not to the slot: when the slot was closed or reused, the
+ * item lives on as long as the file is open anywhere. kcmp(2) tells which of our duplicates is the
+ * file of an item.
  */
 #include "images/fd/epoll.h"
 
@@ -31,8 +32,8 @@ static bool epoll_is(const struct fd_seen *seen)
 
 struct line {
 	int num;
-	uint32_t order;  /* in fdinfo */
-	uint32_t nth;    /* among those of the same slot: KCMP_EPOLL_TFD counts so */
+	uint32_t order; /* in fdinfo */
+	uint32_t nth;   /* among those of the same slot: KCMP_EPOLL_TFD counts so */
 	uint32_t events;
 	uint64_t data, ino, dev;
 };
@@ -59,11 +60,11 @@ static bool line_read(const char *text, struct line *line)
 
 	text_blanks(&t);
 	if (!text_dec(&t, &num) || num > INT_MAX || !word_hex(&t, "events:", &events) ||
-	    !word_hex(&t, "data:", &line->data))
+		!word_hex(&t, "data:", &line->data))
 		return false;
 	text_blanks(&t);
 	if (!text_word(&t, "pos:") || !text_dec(&t, &pos) || !word_hex(&t, "ino:", &line->ino) ||
-	    !word_hex(&t, "sdev:", &dev))
+		!word_hex(&t, "sdev:", &dev))
 		return false;
 	/* The kernel's own form of a device number has 20 bits of minor. */
 	line->dev = makedev((unsigned)(dev >> 20), (unsigned)(dev & 0xfffff));
@@ -92,8 +93,8 @@ static int lines_read(const struct fd_seen *seen, struct lines *lines, struct er
 		if (!line_read(text, &line))
 			return err_set(err, EPROTO, "epoll: cannot read \"%.*s\" in fdinfo",
 				(int)strcspn(text, "\n"), text);
-		lines->array = arena_grow(seen->dump->snap->arena, lines->array, lines->nr, &lines->cap,
-			sizeof *lines->array);
+		lines->array = arena_grow(seen->dump->snap->arena, lines->array, lines->nr,
+			&lines->cap, sizeof *lines->array);
 		lines->array[lines->nr++] = line;
 	}
 	if (lines->nr)
@@ -111,7 +112,9 @@ enum same { SAME, OTHER, UNKNOWN };
 static enum same item_is(const struct fd_seen *seen, const struct line *line, uint32_t ofd)
 {
 	struct kcmp_epoll_slot slot = {
-		.efd = (uint32_t)seen->fd, .tfd = (uint32_t)line->num, .toff = line->nth,
+		.efd = (uint32_t)seen->fd,
+		.tfd = (uint32_t)line->num,
+		.toff = line->nth,
 	};
 	int fd = seen->dump->fd_of ? seen->dump->fd_of(seen->dump, ofd) : -1;
 	pid_t self = getpid();
@@ -129,7 +132,7 @@ static uint32_t ofd_by_inode(struct fd_dump *d, const struct line *line)
 	uint32_t found = d->ofd_of_inode(d, line->dev, line->ino, ID_NONE);
 
 	if (found == ID_NONE || !d->snap->ofds[found].label ||
-	    text_starts(d->snap->ofds[found].label, "anon_inode:"))
+		text_starts(d->snap->ofds[found].label, "anon_inode:"))
 		return ID_NONE;
 	return found;
 }
@@ -152,9 +155,12 @@ static int item_refused(const struct fd_seen *seen, const struct line *line, str
 {
 	char name[256];
 
-	err_set(err, ENOTSUP, "%s watches what was descriptor %d when it was added and is now open outside "
-		"the dump only", fd_seen_name(seen, name, sizeof name), line->num);
-	return err_hint(err, "let the program take descriptors out of its epoll sets (EPOLL_CTL_DEL) before "
+	err_set(err, ENOTSUP,
+		"%s watches what was descriptor %d when it was added and is now open outside "
+		"the dump only",
+		fd_seen_name(seen, name, sizeof name), line->num);
+	return err_hint(err,
+		"let the program take descriptors out of its epoll sets (EPOLL_CTL_DEL) before "
 		"it closes them");
 }
 
@@ -164,7 +170,10 @@ static int item_save(const struct fd_seen *seen, const struct line *line, struct
 	uint32_t ofd = seen->dump->ofd_of_slot(seen->dump, seen->pid, line->num);
 
 	*item = (struct epoll_item){
-		.num = line->num, .ofd = ofd, .events = line->events, .data = line->data,
+		.num = line->num,
+		.ofd = ofd,
+		.events = line->events,
+		.data = line->data,
 	};
 	if (ofd != ID_NONE && item_is(seen, line, ofd) != OTHER)
 		return 0;
@@ -223,7 +232,8 @@ static Pb__EpollItem **items_pack(const struct snap *snap, const struct epoll_pr
 	return out;
 }
 
-static int epoll_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
+static int epoll_pack(
+	const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
 {
 	const struct epoll_priv *priv = ofd->priv;
 	Pb__EpollFd *m = arena_alloc(snap->arena, sizeof *m);
@@ -249,13 +259,17 @@ static int item_unpack(const struct snap *snap, const struct snap_ofd *ofd, cons
 	if (m->ofd == ofd->id)
 		return err_set(err, EBADMSG, "epoll: a set that watches itself");
 	*item = (struct epoll_item){
-		.num = (int32_t)m->num, .ofd = m->ofd, .events = m->events, .data = m->data,
+		.num = (int32_t)m->num,
+		.ofd = m->ofd,
+		.events = m->events,
+		.data = m->data,
 		.moved = m->moved,
 	};
 	return 0;
 }
 
-static int epoll_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
+static int epoll_unpack(
+	struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
 {
 	const Pb__EpollFd *m = msg->epoll;
 	struct epoll_priv *priv = arena_alloc(snap->arena, sizeof *priv);
@@ -276,7 +290,8 @@ static int epoll_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *
 	return 0;
 }
 
-static char *epoll_describe(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
+static char *epoll_describe(
+	const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
 {
 	const struct epoll_priv *priv = ofd->priv;
 	char *text = arena_strdup(arena, priv->nr_items ? "watches" : "watches nothing");

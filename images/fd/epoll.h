@@ -17,11 +17,11 @@ struct epoll_busy_poll {
 #define EPOLL_IOC_GET_PARAMS _IOR(0x8a, 2, struct epoll_busy_poll)
 
 struct epoll_item {
-	int32_t num;       /* slot under which it was added */
+	int32_t num; /* slot under which it was added */
 	uint32_t ofd;
-	uint32_t events;   /* EPOLL...; no event bit at all: one-shot that was delivered */
+	uint32_t events; /* EPOLL...; no event bit at all: one-shot that was delivered */
 	uint64_t data;
-	bool moved;        /* the slot is empty or holds another ofd */
+	bool moved; /* the slot is empty or holds another ofd */
 };
 
 struct epoll_priv {

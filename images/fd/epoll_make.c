@@ -1,9 +1,10 @@
 /*
- * epoll sets made again. Items are added when all descriptors stand in their slots; for one whose slot was
- * closed or reused the right file is put there for a moment.
+ * epoll sets made again. Items are added when all descriptors stand in their slots; for one whose
+ * slot was closed or reused the right file is put there for a moment.
  *
- * What is ready is found out anew by the kernel; an edge that was reported already may be reported once
- * more, which edge-triggered programs have to expect anyway (epoll(7), "Questions and answers").
+ * What is ready is found out anew by the kernel; an edge that was reported already may be reported
+ * once more, which edge-triggered programs have to expect anyway (epoll(7), "Questions and
+ * answers").
  */
 #include "images/fd/epoll.h"
 
@@ -32,7 +33,7 @@ int epoll_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, str
 	if (fresh < 0)
 		return err_sys(err, "epoll_create");
 	if ((priv->busy.usecs || priv->busy.budget || priv->busy.prefer) &&
-	    ioctl(fresh, EPOLL_IOC_SET_PARAMS, &priv->busy) < 0)
+		ioctl(fresh, EPOLL_IOC_SET_PARAMS, &priv->busy) < 0)
 		return err_sys(err, "epoll: set the parameters of busy polling");
 	*fd = take_fd(&fresh);
 	return 0;
@@ -49,8 +50,11 @@ static int item_add_here(const struct snap *snap, int epfd, const struct epoll_i
 		return 0;
 	err_sys(err, "epoll: watch descriptor %d", item->num);
 	if (err->code == EPERM && snap->ofds[item->ofd].inherited >= 0)
-		err_hint(err, "the program waits for input on descriptor %d of the caller, which regular files "
-			"and /dev/null cannot do: give it a pipe or a terminal", snap->ofds[item->ofd].inherited);
+		err_hint(err,
+			"the program waits for input on descriptor %d of the caller, which regular "
+			"files "
+			"and /dev/null cannot do: give it a pipe or a terminal",
+			snap->ofds[item->ofd].inherited);
 	return -err->code;
 }
 
@@ -77,8 +81,8 @@ static int item_add_moved(const struct snap *snap, int epfd, const struct epoll_
 	return ret;
 }
 
-static int item_add(const struct fd_make *m, int epfd, const struct epoll_item *item, uint32_t events,
-	struct err *err)
+static int item_add(const struct fd_make *m, int epfd, const struct epoll_item *item,
+	uint32_t events, struct err *err)
 {
 	int file = m->made[item->ofd];
 
@@ -99,7 +103,8 @@ static bool is_spent(const struct epoll_item *item)
 
 static bool is_ready(int fd)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN | POLLPRI | POLLOUT | POLLRDHUP | POLLWRBAND };
+	struct pollfd p = { .fd = fd,
+		.events = POLLIN | POLLPRI | POLLOUT | POLLRDHUP | POLLWRBAND };
 
 	return poll(&p, 1, 0) > 0;
 }
@@ -110,7 +115,7 @@ static int pipe_lend(const struct snap_ofd *target, int file, bool *lent, struct
 	OWNED_FD end = -1;
 
 	if (target->kind != &fd_pipe || target->inherited >= 0 || !target->label ||
-	    !text_starts(target->label, "pipe:["))
+		!text_starts(target->label, "pipe:["))
 		return 0;
 	if (ofd_reopen(file, O_WRONLY | O_NONBLOCK, &end, err) < 0)
 		return -err->code;
@@ -131,13 +136,15 @@ static int pipe_take_back(int file, struct err *err)
 }
 
 /*
- * The kernel switches a one-shot item off when it delivers it, and there is no other way: add it for all
- * events and take what comes. This is done before other items are there, which would come too.
+ * The kernel switches a one-shot item off when it delivers it, and there is no other way: add it
+ * for all events and take what comes. This is done before other items are there, which would come
+ * too.
  *
- * What is ready for nothing (a listening socket, a timer) keeps EPOLLERR and EPOLLHUP, which the kernel adds
- * to every item: fdinfo shows them, and those files never report them.
+ * What is ready for nothing (a listening socket, a timer) keeps EPOLLERR and EPOLLHUP, which the
+ * kernel adds to every item: fdinfo shows them, and those files never report them.
  */
-static int item_add_spent(const struct fd_make *m, int epfd, const struct epoll_item *item, struct err *err)
+static int item_add_spent(
+	const struct fd_make *m, int epfd, const struct epoll_item *item, struct err *err)
 {
 	uint32_t all = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLWRBAND;
 	struct epoll_event taken;
@@ -151,7 +158,8 @@ static int item_add_spent(const struct fd_make *m, int epfd, const struct epoll_
 	if (item_add(m, epfd, item, item->events | (ready ? all : 0), err) < 0)
 		return -err->code;
 	if (!ready)
-		log_info("epoll: descriptor %d was delivered and stays off but for errors", item->num);
+		log_info("epoll: descriptor %d was delivered and stays off but for errors",
+			item->num);
 	else if (epoll_wait(epfd, &taken, 1, 0) < 0)
 		return err_sys(err, "epoll_wait");
 	return lent ? pipe_take_back(file, err) : 0;
@@ -166,7 +174,7 @@ int epoll_make_link(const struct fd_make *m, const struct snap_ofd *ofd, int fd,
 			return -err->code;
 	for (size_t i = 0; i < priv->nr_items; i++)
 		if (!is_spent(&priv->items[i]) &&
-		    item_add(m, fd, &priv->items[i], priv->items[i].events, err) < 0)
+			item_add(m, fd, &priv->items[i], priv->items[i].events, err) < 0)
 			return -err->code;
 	return 0;
 }

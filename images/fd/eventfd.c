@@ -70,8 +70,8 @@ static int eventfd_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct
 
 /* ---- record <-> message --------------------------------------------------------------------- */
 
-static int eventfd_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg,
-	struct err *err)
+static int eventfd_pack(
+	const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
 {
 	const struct eventfd_priv *priv = ofd->priv;
 	Pb__EventFd *m = arena_alloc(snap->arena, sizeof *m);
@@ -86,7 +86,8 @@ static int eventfd_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb_
 	return 0;
 }
 
-static int eventfd_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
+static int eventfd_unpack(
+	struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
 {
 	const Pb__EventFd *m = msg->eventfd;
 	struct eventfd_priv *priv = arena_alloc(snap->arena, sizeof *priv);
@@ -103,13 +104,14 @@ static int eventfd_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd
 
 /* ---- record -> alive ------------------------------------------------------------------------ */
 
-static int eventfd_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
+static int eventfd_make(
+	const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
 	const struct eventfd_priv *priv = ofd->priv;
 	unsigned now = priv->count > UINT32_MAX ? UINT32_MAX : (unsigned)priv->count;
 	uint64_t rest = priv->count - now;
-	OWNED_FD fresh = eventfd(now, EFD_CLOEXEC | (priv->semaphore ? EFD_SEMAPHORE : 0) |
-		(ofd->flags & EFD_NONBLOCK));
+	OWNED_FD fresh = eventfd(now,
+		EFD_CLOEXEC | (priv->semaphore ? EFD_SEMAPHORE : 0) | (ofd->flags & EFD_NONBLOCK));
 
 	(void)m;
 	if (fresh < 0)
@@ -121,7 +123,8 @@ static int eventfd_make(const struct fd_make *m, const struct snap_ofd *ofd, int
 	return 0;
 }
 
-static char *eventfd_describe(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
+static char *eventfd_describe(
+	const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
 {
 	const struct eventfd_priv *priv = ofd->priv;
 

@@ -60,7 +60,7 @@ static char *path_of(int fd, struct arena *arena)
 		return NULL;
 	path[len] = '\0';
 	if (fstat(fd, &file) < 0 || lstat(path, &found) < 0 || file.st_dev != found.st_dev ||
-	    file.st_ino != found.st_ino)
+		file.st_ino != found.st_ino)
 		return NULL;
 	return arena_strdup(arena, path);
 }
@@ -84,8 +84,8 @@ static bool mountinfo_line(const char *line, size_t len, uint64_t *dev, char pat
 	size_t root, point;
 
 	if (!text_dec(&t, &id) || !text_char(&t, ' ') || !text_dec(&t, &parent) ||
-	    !text_char(&t, ' ') || !text_dec(&t, &maj) || !text_char(&t, ':') || !text_dec(&t, &min) ||
-	    !text_char(&t, ' '))
+		!text_char(&t, ' ') || !text_dec(&t, &maj) || !text_char(&t, ':') ||
+		!text_dec(&t, &min) || !text_char(&t, ' '))
 		return false;
 	root = strcspn(t.at, " \n");
 	t.at += root;
@@ -144,14 +144,15 @@ struct search {
 	struct arena *arena;
 	struct inode_path **missing; /* sorted by ino */
 	size_t nr_missing, nr_left;
-	struct dirs near;            /* to be looked through first, each once */
-	struct dirs far;             /* below those */
-	size_t nr_entries;           /* seen so far */
+	struct dirs near;  /* to be looked through first, each once */
+	struct dirs far;   /* below those */
+	size_t nr_entries; /* seen so far */
 };
 
 static int missing_compare(const void *a, const void *b)
 {
-	const struct inode_path *x = *(struct inode_path *const *)a, *y = *(struct inode_path *const *)b;
+	const struct inode_path *x = *(struct inode_path *const *)a,
+				*y = *(struct inode_path *const *)b;
 
 	return x->ino < y->ino ? -1 : x->ino > y->ino;
 }
@@ -211,7 +212,7 @@ static void search_entry(struct search *s, const char *dir, const struct dirent 
 	if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 		return;
 	if (snprintf(path, sizeof path, "%s/%s", strcmp(dir, "/") ? dir : "", entry->d_name) >=
-	    (int)sizeof path)
+		(int)sizeof path)
 		return;
 	search_try(s, path, entry->d_ino);
 	if (entry->d_type == DT_DIR)

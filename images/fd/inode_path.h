@@ -5,9 +5,10 @@
 #include <stdint.h>
 
 /*
- * From inodes back to paths, for watches of inotify(7), of which the kernel shows inode and file handle
- * only. With CAP_DAC_READ_SEARCH the handle is opened; without, whatever the dump knows a path of is looked
- * through: its files, the directories they are in and those above, and then, for a while, what is below.
+ * From inodes back to paths, for watches of inotify(7), of which the kernel shows inode and file
+ * handle only. With CAP_DAC_READ_SEARCH the handle is opened; without, whatever the dump knows a
+ * path of is looked through: its files, the directories they are in and those above, and then, for
+ * a while, what is below.
  */
 
 struct arena;
@@ -15,9 +16,9 @@ struct snap;
 
 struct inode_path {
 	uint64_t dev, ino;
-	const char *handle;  /* hex digits of f_handle as fdinfo has them, or NULL */
+	const char *handle;              /* hex digits of f_handle as fdinfo has them, or NULL */
 	uint32_t handle_type, nr_handle; /* bytes */
-	char *path;          /* out: in arena; NULL if none was found */
+	char *path;                      /* out: in arena; NULL if none was found */
 };
 
 void inode_paths_find(const struct snap *snap, struct inode_path *wanted, size_t nr);

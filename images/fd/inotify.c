@@ -19,9 +19,13 @@
 #include "images/fd/kinds.h"
 #include "images/fd/message.h"
 
-/* A watch descriptor costs two system calls for every number skipped: this is a third of a second. */
+/*
+ * A watch descriptor costs two system calls for every number skipped: this is a third of a second.
+ */
 enum { WD_MOST = 200000 };
-/* Each number skipped leaves an event (IN_IGNORED); the kernel's queue has 16384 places at first. */
+/*
+ * Each number skipped leaves an event (IN_IGNORED); the kernel's queue has 16384 places at first.
+ */
 enum { DRAIN_EVERY = 1024 };
 
 struct watch {
@@ -48,14 +52,17 @@ static bool word_hex(struct text *t, const char *word, uint64_t *value)
 	return text_word(t, word) && text_hex(t, value);
 }
 
-/* "wd:1 ino:3c51a sdev:fe00000 mask:102 ignored_mask:0 fhandle-bytes:8 fhandle-type:1 f_handle:1ac5..." */
+/*
+ * "wd:1 ino:3c51a sdev:fe00000 mask:102 ignored_mask:0 fhandle-bytes:8 fhandle-type:1
+ * f_handle:1ac5..."
+ */
 static bool watch_read(struct text t, struct watch *watch, struct inode_path *inode)
 {
 	uint64_t wd, dev, mask, ignored, bytes, type;
 
 	if (!word_hex(&t, "wd:", &wd) || wd > INT_MAX || !word_hex(&t, "ino:", &inode->ino) ||
-	    !word_hex(&t, "sdev:", &dev) || !word_hex(&t, "mask:", &mask) ||
-	    !word_hex(&t, "ignored_mask:", &ignored))
+		!word_hex(&t, "sdev:", &dev) || !word_hex(&t, "mask:", &mask) ||
+		!word_hex(&t, "ignored_mask:", &ignored))
 		return false;
 	watch->wd = (int32_t)wd;
 	watch->mask = (uint32_t)mask;
@@ -95,7 +102,8 @@ static int watches_read(const struct fd_seen *seen, struct watches *w, struct er
 		w->inodes = arena_grow(arena, w->inodes, w->nr, &w->cap_inodes, sizeof *w->inodes);
 		w->inodes[w->nr] = (struct inode_path){ 0 };
 		if (!watch_read(at, &w->array[w->nr], &w->inodes[w->nr]))
-			return err_set(err, EPROTO, "inotify: cannot read \"%.*s\" in fdinfo", (int)len, line);
+			return err_set(err, EPROTO, "inotify: cannot read \"%.*s\" in fdinfo",
+				(int)len, line);
 		w->nr++;
 	}
 	return 0;
@@ -108,14 +116,19 @@ static int watch_refused(const struct fd_seen *seen, const struct watch *watch,
 
 	fd_seen_name(seen, name, sizeof name);
 	if (watch->wd > WD_MOST) {
-		err_set(err, ENOTSUP, "%s: watch descriptor %d is too high to be reached again (most: %d)",
-			name, watch->wd, WD_MOST);
-		return err_hint(err, "let the program keep its watches instead of adding them again and again");
+		err_set(err, ENOTSUP,
+			"%s: watch descriptor %d is too high to be reached again (most: %d)", name,
+			watch->wd, WD_MOST);
+		return err_hint(err,
+			"let the program keep its watches instead of adding them again and again");
 	}
-	err_set(err, ENOTSUP, "%s watches inode %llu of device %u:%u, and no path of it could be found", name,
+	err_set(err, ENOTSUP,
+		"%s watches inode %llu of device %u:%u, and no path of it could be found", name,
 		(unsigned long long)inode->ino, major(inode->dev), minor(inode->dev));
-	return err_hint(err, geteuid() ? "run snapctl as root (CAP_DAC_READ_SEARCH), who may ask by file handle"
-		: "the file may be deleted, or in another mount namespace: let the program remove the watch");
+	return err_hint(err,
+		geteuid() ? "run snapctl as root (CAP_DAC_READ_SEARCH), who may ask by file handle"
+			  : "the file may be deleted, or in another mount namespace: let the "
+			    "program remove the watch");
 }
 
 static int queue_check(const struct fd_seen *seen, struct err *err)
@@ -127,7 +140,8 @@ static int queue_check(const struct fd_seen *seen, struct err *err)
 		return err_sys(err, "FIONREAD");
 	if (queued == 0)
 		return 0;
-	err_set(err, ENOTSUP, "%s: events wait to be read, and cannot be put back once they are taken",
+	err_set(err, ENOTSUP,
+		"%s: events wait to be read, and cannot be put back once they are taken",
 		fd_seen_name(seen, name, sizeof name));
 	return err_hint(err, "try again when the program has read them");
 }
@@ -170,8 +184,8 @@ static int inotify_save_link(const struct fd_seen *seen, struct snap_ofd *ofd, s
 
 /* ---- record <-> message --------------------------------------------------------------------- */
 
-static int inotify_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg,
-	struct err *err)
+static int inotify_pack(
+	const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
 {
 	const struct inotify_priv *priv = ofd->priv;
 	Pb__InotifyWatch *watches = arena_array(snap->arena, priv->nr_watches, sizeof *watches);
@@ -193,7 +207,8 @@ static int inotify_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb_
 	return 0;
 }
 
-static int inotify_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
+static int inotify_unpack(
+	struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
 {
 	struct inotify_priv *priv = arena_alloc(snap->arena, sizeof *priv);
 	const Pb__InotifyFd *m = msg->inotify;
@@ -209,7 +224,8 @@ static int inotify_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd
 		watch->wd = m->watches[i]->wd;
 		watch->mask = m->watches[i]->mask;
 		if (watch->wd <= last || watch->wd > WD_MOST)
-			return err_set(err, EBADMSG, "inotify: watch descriptor %d after %d", watch->wd, last);
+			return err_set(err, EBADMSG, "inotify: watch descriptor %d after %d",
+				watch->wd, last);
 		if (message_path_read(snap, &m->watches[i]->path, "inotify", &watch->path, err) < 0)
 			return -err->code;
 		last = watch->wd;
@@ -252,7 +268,8 @@ static int watch_make(int fd, const struct watch *watch, int32_t last, struct er
 			return skipped ? drain(fd, err) : 0;
 		/* The same inode again gives the old number. */
 		if (wd <= last || wd > watch->wd)
-			return err_set(err, EEXIST, "inotify: %s is watched already, by another name or number",
+			return err_set(err, EEXIST,
+				"inotify: %s is watched already, by another name or number",
 				watch->path);
 		if (inotify_rm_watch(fd, wd) < 0)
 			return err_sys(err, "inotify: remove watch %d", wd);
@@ -261,7 +278,8 @@ static int watch_make(int fd, const struct watch *watch, int32_t last, struct er
 	}
 }
 
-static int inotify_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
+static int inotify_make(
+	const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
 	const struct inotify_priv *priv = ofd->priv;
 	OWNED_FD fresh = inotify_init1(IN_CLOEXEC | (int)(ofd->flags & IN_NONBLOCK));
@@ -280,7 +298,8 @@ static int inotify_make(const struct fd_make *m, const struct snap_ofd *ofd, int
 	return 0;
 }
 
-static char *inotify_describe(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
+static char *inotify_describe(
+	const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
 {
 	const struct inotify_priv *priv = ofd->priv;
 
@@ -289,7 +308,8 @@ static char *inotify_describe(const struct snap *snap, const struct snap_ofd *of
 		return arena_strdup(arena, "watches nothing");
 	if (priv->nr_watches == 1)
 		return arena_printf(arena, "watches %s", priv->watches[0].path);
-	return arena_printf(arena, "watches %s and %zu more", priv->watches[0].path, priv->nr_watches - 1);
+	return arena_printf(
+		arena, "watches %s and %zu more", priv->watches[0].path, priv->nr_watches - 1);
 }
 
 const struct fd_kind fd_inotify = {

@@ -9,8 +9,20 @@
 
 /* First match wins: memfd before reg, since a memfd is a regular file too. */
 static const struct fd_kind *const kinds[] = {
-	&fd_memfd, &fd_reg, &fd_chardev, &fd_pipe, &fd_eventfd, &fd_timerfd, &fd_signalfd,
-	&fd_epoll, &fd_pidfd, &fd_inotify, &fd_unix, &fd_inet, &fd_netlink, NULL,
+	&fd_memfd,
+	&fd_reg,
+	&fd_chardev,
+	&fd_pipe,
+	&fd_eventfd,
+	&fd_timerfd,
+	&fd_signalfd,
+	&fd_epoll,
+	&fd_pidfd,
+	&fd_inotify,
+	&fd_unix,
+	&fd_inet,
+	&fd_netlink,
+	NULL,
 };
 
 const struct fd_kind *const *fd_kinds(void)
@@ -26,7 +38,9 @@ const struct fd_kind *fd_kind_by_name(const char *name)
 	return NULL;
 }
 
-/* O_PATH of something that only /proc/PID/fd leads to (a pipe, an eventfd): no kind can make that. */
+/*
+ * O_PATH of something that only /proc/PID/fd leads to (a pipe, an eventfd): no kind can make that.
+ */
 static bool names_the_nameless(const struct fd_seen *seen)
 {
 	return seen->link[0] != '/' && fcntl(seen->fd, F_GETFL) & O_PATH;

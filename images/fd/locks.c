@@ -1,6 +1,7 @@
 /*
- * Locks of an open file description: flock(2), POSIX and OFD record locks (fcntl_locking(2)), leases. The
- * kernel prints those that were taken through this descriptor in its fdinfo, in the form of /proc/locks:
+ * Locks of an open file description: flock(2), POSIX and OFD record locks (fcntl_locking(2)),
+ * leases. The kernel prints those that were taken through this descriptor in its fdinfo, in the
+ * form of /proc/locks:
  *
  *     lock:   1: POSIX  ADVISORY  WRITE 4711 fe:00:1234 0 EOF
  */
@@ -39,7 +40,10 @@ static bool kind_read(const char *word, struct snap_lock *lock)
 		const char *word;
 		int kind;
 	} kinds[] = {
-		{ "POSIX", LOCK_POSIX }, { "OFDLCK", LOCK_OFD }, { "FLOCK", LOCK_FLOCK }, { "LEASE", LOCK_LEASE },
+		{ "POSIX", LOCK_POSIX },
+		{ "OFDLCK", LOCK_OFD },
+		{ "FLOCK", LOCK_FLOCK },
+		{ "LEASE", LOCK_LEASE },
 	};
 
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
@@ -78,8 +82,8 @@ static bool lock_read(const char *line, struct snap_lock *lock)
 
 	text_blanks(&t);
 	if (!text_dec(&t, &nr) || !text_char(&t, ':') || !word_read(&t, kind) ||
-	    !kind_read(kind, lock) || !word_read(&t, state) || !word_read(&t, type) ||
-	    !word_read(&t, owner))
+		!kind_read(kind, lock) || !word_read(&t, state) || !word_read(&t, type) ||
+		!word_read(&t, owner))
 		return false;
 	if (strcmp(state, "ADVISORY") && strcmp(state, "ACTIVE"))
 		return false;
@@ -100,11 +104,15 @@ static int lock_refused(const struct fd_seen *seen, const char *line, struct err
 
 	err_set(err, ENOTSUP, "%s has a lock that cannot be taken again: %.*s",
 		fd_seen_name(seen, name, sizeof name), (int)strcspn(line, "\n"), line);
-	return err_hint(err, "a lease that is being broken is gone a moment later: try again; else let "
+	return err_hint(err,
+		"a lease that is being broken is gone a moment later: try again; else let "
 		"the program give the lock back first");
 }
 
-/* POSIX locks are shown only in fdinfo of the process that owns them, so the owner is who was asked. */
+/*
+ * POSIX locks are shown only in fdinfo of the process that owns them, so the owner is who was
+ * asked.
+ */
 static uint32_t owner_of(const struct fd_seen *seen)
 {
 	const struct snap *snap = seen->dump->snap;
@@ -137,28 +145,33 @@ int locks_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err
 static const char *lock_name(const struct snap_lock *lock)
 {
 	switch (lock->kind) {
-	case LOCK_POSIX: return "POSIX lock";
-	case LOCK_OFD: return "lock of the open file description (F_OFD_SETLK)";
-	case LOCK_FLOCK: return "flock";
-	default: return "lease";
+	case LOCK_POSIX:
+		return "POSIX lock";
+	case LOCK_OFD:
+		return "lock of the open file description (F_OFD_SETLK)";
+	case LOCK_FLOCK:
+		return "flock";
+	default:
+		return "lease";
 	}
 }
 
-static int lock_lost(const struct snap_ofd *ofd, const struct snap_lock *lock, pid_t holder,
-	struct err *err)
+static int lock_lost(
+	const struct snap_ofd *ofd, const struct snap_lock *lock, pid_t holder, struct err *err)
 {
 	const char *file = ofd->label ? ofd->label : "the file";
 
 	if (holder > 0)
-		err_set(err, EAGAIN, "the %s on %s is now held by process %d", lock_name(lock), file,
-			holder);
+		err_set(err, EAGAIN, "the %s on %s is now held by process %d", lock_name(lock),
+			file, holder);
 	else
-		err_set(err, EAGAIN, "the %s on %s is now held by somebody else", lock_name(lock), file);
+		err_set(err, EAGAIN, "the %s on %s is now held by somebody else", lock_name(lock),
+			file);
 	return err_hint(err, "end the program that holds it (lslocks shows them), then restore");
 }
 
-static int record_lock(const struct snap_ofd *ofd, const struct snap_lock *lock, int fd,
-	struct err *err)
+static int record_lock(
+	const struct snap_ofd *ofd, const struct snap_lock *lock, int fd, struct err *err)
 {
 	bool posix = lock->kind == LOCK_POSIX;
 	struct flock want = {
@@ -178,7 +191,8 @@ static int record_lock(const struct snap_ofd *ofd, const struct snap_lock *lock,
 	return lock_lost(ofd, lock, who.l_pid, err);
 }
 
-static int lock_take(const struct snap_ofd *ofd, const struct snap_lock *lock, int fd, struct err *err)
+static int lock_take(
+	const struct snap_ofd *ofd, const struct snap_lock *lock, int fd, struct err *err)
 {
 	int ret;
 

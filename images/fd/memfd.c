@@ -1,6 +1,6 @@
 /*
- * memfd_create(2). The contents, name and seals belong to the memory object, which mappings share; a
- * descriptor adds its mode, flags and position. dump/ stores the pages, restore/ fills and seals.
+ * memfd_create(2). The contents, name and seals belong to the memory object, which mappings share;
+ * a descriptor adds its mode, flags and position. dump/ stores the pages, restore/ fills and seals.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,8 @@ static int memfd_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct e
 	return 0;
 }
 
-static int memfd_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
+static int memfd_pack(
+	const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
 {
 	const struct memfd_priv *priv = ofd->priv;
 	Pb__MemFd *m = arena_alloc(snap->arena, sizeof *m);
@@ -48,7 +49,8 @@ static int memfd_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__O
 	return 0;
 }
 
-static int memfd_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
+static int memfd_unpack(
+	struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
 {
 	struct memfd_priv *priv = arena_alloc(snap->arena, sizeof *priv);
 
@@ -71,17 +73,19 @@ static int memfd_make(const struct fd_make *m, const struct snap_ofd *ofd, int *
 
 	if (m->mem_fd(m, priv->mem, &mem, err) < 0)
 		return -err->code;
-	return ofd_reopen(mem, ofd->flags & ~(uint32_t)(O_ASYNC | O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW),
-		fd, err);
+	return ofd_reopen(mem,
+		ofd->flags & ~(uint32_t)(O_ASYNC | O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW), fd,
+		err);
 }
 
-static char *memfd_describe(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
+static char *memfd_describe(
+	const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
 {
 	const struct memfd_priv *priv = ofd->priv;
 	const struct snap_mem *mem = &snap->mems[priv->mem];
 
-	return arena_printf(arena, "%llu bytes%s", (unsigned long long)mem->size,
-		mem->seals ? ", sealed" : "");
+	return arena_printf(
+		arena, "%llu bytes%s", (unsigned long long)mem->size, mem->seals ? ", sealed" : "");
 }
 
 const struct fd_kind fd_memfd = {

@@ -14,8 +14,8 @@ ProtobufCBinaryData message_path(const char *path)
 	return (ProtobufCBinaryData){ .len = strlen(path), .data = (uint8_t *)(uintptr_t)path };
 }
 
-int message_path_read(struct snap *snap, const ProtobufCBinaryData *in, const char *what, char **out,
-	struct err *err)
+int message_path_read(struct snap *snap, const ProtobufCBinaryData *in, const char *what,
+	char **out, struct err *err)
 {
 	if (!in->data || in->len == 0 || in->len >= PATH_MAX)
 		return err_set(err, EBADMSG, "%s: path of %zu bytes", what, in->len);

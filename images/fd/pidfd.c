@@ -65,14 +65,18 @@ static int pidfd_check(const struct fd_seen *seen, struct err *err)
 	if (pid > 0 && pid_inside(seen, pid))
 		return 0;
 	if (pid < 0)
-		err_set(err, ENOTSUP, "%s is the pidfd of a %s that has ended, which cannot be opened again",
+		err_set(err, ENOTSUP,
+			"%s is the pidfd of a %s that has ended, which cannot be opened again",
 			name, thread ? "thread" : "process");
 	else if (thread)
-		err_set(err, ENOTSUP, "%s is the pidfd of thread %lld, which does not exist yet when "
-			"descriptors are made again", name, (long long)pid);
-	else
-		err_set(err, ENOTSUP, "%s is the pidfd of process %lld, which is not part of the dump",
+		err_set(err, ENOTSUP,
+			"%s is the pidfd of thread %lld, which does not exist yet when "
+			"descriptors are made again",
 			name, (long long)pid);
+	else
+		err_set(err, ENOTSUP,
+			"%s is the pidfd of process %lld, which is not part of the dump", name,
+			(long long)pid);
 	return err_hint(err, "let the program close it");
 }
 
@@ -90,7 +94,8 @@ static int pidfd_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct e
 
 /* ---- record <-> message --------------------------------------------------------------------- */
 
-static int pidfd_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
+static int pidfd_pack(
+	const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
 {
 	const struct pidfd_priv *priv = ofd->priv;
 	Pb__PidFd *m = arena_alloc(snap->arena, sizeof *m);
@@ -104,7 +109,8 @@ static int pidfd_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__O
 	return 0;
 }
 
-static int pidfd_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
+static int pidfd_unpack(
+	struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
 {
 	struct pidfd_priv *priv = arena_alloc(snap->arena, sizeof *priv);
 
@@ -137,7 +143,8 @@ static int pidfd_make(const struct fd_make *m, const struct snap_ofd *ofd, int *
 	return 0;
 }
 
-static char *pidfd_describe(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
+static char *pidfd_describe(
+	const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
 {
 	const struct pidfd_priv *priv = ofd->priv;
 

@@ -1,5 +1,6 @@
 /*
- * Pipes and FIFOs: what is looked at and how it is written down. How they are made again: pipe_make.c.
+ * Pipes and FIFOs: what is looked at and how it is written down. How they are made again:
+ * pipe_make.c.
  */
 #include "images/fd/pipe.h"
 
@@ -35,7 +36,7 @@ struct snap_ofd *pipe_next(const struct snap *snap, const struct pipe_priv *priv
 		const struct pipe_priv *other = snap->ofds[i].priv;
 
 		if (snap->ofds[i].kind == &fd_pipe && other && snap->ofds[i].inherited < 0 &&
-		    other->dev == priv->dev && other->ino == priv->ino)
+			other->dev == priv->dev && other->ino == priv->ino)
 			return &snap->ofds[i];
 	}
 	return NULL;
@@ -60,9 +61,11 @@ static int refuse_partner(const struct fd_seen *seen, uint32_t flags, struct err
 {
 	char name[256];
 
-	err_set(err, ENOTSUP, "%s is the %s end of a pipe whose other end is in a process outside the dump",
+	err_set(err, ENOTSUP,
+		"%s is the %s end of a pipe whose other end is in a process outside the dump",
 		fd_seen_name(seen, name, sizeof name), pipe_can_read(flags) ? "read" : "write");
-	return err_hint(err, "start the program so that the pipe is its standard input or output, or use a "
+	return err_hint(err,
+		"start the program so that the pipe is its standard input or output, or use a "
 		"FIFO (mkfifo), which is opened again by its name");
 }
 
@@ -71,14 +74,15 @@ static int pipe_check(const struct fd_seen *seen, struct err *err)
 	struct fd_dump *d = seen->dump;
 	uint32_t flags = (uint32_t)fcntl(seen->fd, F_GETFL), self;
 
-	if (!is_anonymous(seen) || (flags & O_ACCMODE) == O_RDWR || !d->ofd_of_slot || !d->ofd_of_inode)
+	if (!is_anonymous(seen) || (flags & O_ACCMODE) == O_RDWR || !d->ofd_of_slot ||
+		!d->ofd_of_inode)
 		return 0;
 	if (ofd_like_inherited(d->snap, seen->link) != ID_NONE)
 		return 0;
 	/* Whether another end inside is the right one is found out by save_link. */
 	self = d->ofd_of_slot(d, seen->pid, seen->num);
 	if (self == ID_NONE ||
-	    d->ofd_of_inode(d, seen->st.st_dev, seen->st.st_ino, self) != ID_NONE)
+		d->ofd_of_inode(d, seen->st.st_dev, seen->st.st_ino, self) != ID_NONE)
 		return 0;
 	return has_partner(seen, flags) ? refuse_partner(seen, flags, err) : 0;
 }
@@ -89,14 +93,18 @@ static int fifo_save(const struct fd_seen *seen, struct pipe_priv *priv, struct 
 	struct fd_dump *d = seen->dump;
 	struct stat st;
 
-	if (lstat(seen->link, &st) == 0 && st.st_dev == seen->st.st_dev && st.st_ino == seen->st.st_ino)
+	if (lstat(seen->link, &st) == 0 && st.st_dev == seen->st.st_dev &&
+		st.st_ino == seen->st.st_ino)
 		return d->file_of(d, seen->pid, seen->fd, seen->link, &priv->file, err);
 	if (!text_ends(seen->link, " (deleted)")) {
-		err_set(err, ENOTSUP, "the path of FIFO %s leads to something else or nothing, seen from here",
+		err_set(err, ENOTSUP,
+			"the path of FIFO %s leads to something else or nothing, seen from here",
 			seen->link);
-		return err_hint(err, "run snapctl in the mount namespace and root directory of the program");
+		return err_hint(err,
+			"run snapctl in the mount namespace and root directory of the program");
 	}
-	priv->path = arena_strndup(d->snap->arena, seen->link, strlen(seen->link) - strlen(" (deleted)"));
+	priv->path = arena_strndup(
+		d->snap->arena, seen->link, strlen(seen->link) - strlen(" (deleted)"));
 	priv->mode = seen->st.st_mode & 07777;
 	return 0;
 }
@@ -118,7 +126,8 @@ static int pipe_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct er
 	if (!is_anonymous(seen) && fifo_save(seen, priv, err) < 0)
 		return -err->code;
 	if (priv->like == ID_NONE && !pipe_next(snap, priv, 0) &&
-	    pipe_contents_read(seen->fd, snap->arena, &priv->buffers, &priv->nr_buffers, err) < 0)
+		pipe_contents_read(seen->fd, snap->arena, &priv->buffers, &priv->nr_buffers, err) <
+			0)
 		return -err->code;
 	ofd->priv = priv;
 	return 0;
@@ -133,7 +142,8 @@ static int pipe_save_link(const struct fd_seen *seen, struct snap_ofd *ofd, stru
 	if (!is_anonymous(seen) || priv->like != ID_NONE)
 		return 0;
 	while (!partner && (end = pipe_next(seen->dump->snap, priv, end ? end->id + 1 : 0)))
-		partner = pipe_can_read(ofd->flags) ? pipe_can_write(end->flags) : pipe_can_read(end->flags);
+		partner = pipe_can_read(ofd->flags) ? pipe_can_write(end->flags)
+						    : pipe_can_read(end->flags);
 	if (partner || !has_partner(seen, ofd->flags))
 		return 0;
 	return refuse_partner(seen, ofd->flags, err);
@@ -158,7 +168,8 @@ static void buffers_pack(const struct snap *snap, const struct pipe_priv *priv, 
 	}
 }
 
-static int pipe_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
+static int pipe_pack(
+	const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
 {
 	const struct pipe_priv *priv = ofd->priv;
 	Pb__PipeFd *m = arena_alloc(snap->arena, sizeof *m);
@@ -184,8 +195,8 @@ static int pipe_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Of
 	return 0;
 }
 
-static int buffers_unpack(struct snap *snap, const Pb__PipeFd *m, struct pipe_priv *priv,
-	struct err *err)
+static int buffers_unpack(
+	struct snap *snap, const Pb__PipeFd *m, struct pipe_priv *priv, struct err *err)
 {
 	size_t slots = 0;
 
@@ -202,11 +213,13 @@ static int buffers_unpack(struct snap *snap, const Pb__PipeFd *m, struct pipe_pr
 		priv->buffers[i].packet = from->packet;
 	}
 	if (slots > m->size / PIPE_LEAST)
-		return err_set(err, EBADMSG, "pipe: %zu pages in a pipe of %u bytes", slots, m->size);
+		return err_set(
+			err, EBADMSG, "pipe: %zu pages in a pipe of %u bytes", slots, m->size);
 	return 0;
 }
 
-static int fifo_unpack(struct snap *snap, const Pb__PipeFd *m, struct pipe_priv *priv, struct err *err)
+static int fifo_unpack(
+	struct snap *snap, const Pb__PipeFd *m, struct pipe_priv *priv, struct err *err)
 {
 	priv->file = m->has_file ? m->file : ID_NONE;
 	priv->mode = m->mode & 07777;
@@ -223,8 +236,8 @@ static int fifo_unpack(struct snap *snap, const Pb__PipeFd *m, struct pipe_priv 
 	return 0;
 }
 
-static int pipe_like_unpack(const struct snap *snap, const Pb__PipeFd *m, struct pipe_priv *priv,
-	struct err *err)
+static int pipe_like_unpack(
+	const struct snap *snap, const Pb__PipeFd *m, struct pipe_priv *priv, struct err *err)
 {
 	priv->like = m->has_like ? m->like : ID_NONE;
 	if (!m->has_like)
@@ -250,7 +263,7 @@ static int pipe_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 	priv->size = m->size;
 	priv->hup = m->hup;
 	if (fifo_unpack(snap, m, priv, err) < 0 || pipe_like_unpack(snap, m, priv, err) < 0 ||
-	    buffers_unpack(snap, m, priv, err) < 0)
+		buffers_unpack(snap, m, priv, err) < 0)
 		return -err->code;
 	ofd->priv = priv;
 	return 0;
@@ -261,7 +274,9 @@ static int pipe_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 static char *pipe_describe(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
 {
 	const struct pipe_priv *priv = ofd->priv;
-	const char *end = !pipe_can_write(ofd->flags) ? "read end" : pipe_can_read(ofd->flags) ? "both ends" : "write end";
+	const char *end = !pipe_can_write(ofd->flags) ? "read end"
+			  : pipe_can_read(ofd->flags) ? "both ends"
+						      : "write end";
 	const struct snap_ofd *other = NULL;
 	size_t len = 0;
 

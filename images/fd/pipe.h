@@ -10,15 +10,15 @@
 struct pipe_buffer;
 
 struct pipe_priv {
-	uint64_t dev, ino;      /* which pipe: the same for all its ends */
-	uint32_t file;          /* FIFO with a name, else ID_NONE */
-	char *path;             /* FIFO whose name was removed, else NULL */
-	uint32_t mode;          /* of that: permission bits */
-	uint32_t size;          /* F_GETPIPE_SZ */
-	bool hup;               /* can be read, and all writers have gone */
+	uint64_t dev, ino;           /* which pipe: the same for all its ends */
+	uint32_t file;               /* FIFO with a name, else ID_NONE */
+	char *path;                  /* FIFO whose name was removed, else NULL */
+	uint32_t mode;               /* of that: permission bits */
+	uint32_t size;               /* F_GETPIPE_SZ */
+	bool hup;                    /* can be read, and all writers have gone */
 	struct pipe_buffer *buffers; /* only one of the ends has the contents */
 	size_t nr_buffers;
-	uint32_t like;          /* inherited ofd to open again, else ID_NONE */
+	uint32_t like; /* inherited ofd to open again, else ID_NONE */
 };
 
 /* The next end of the same pipe with an id of at least `from`; NULL: no more. */

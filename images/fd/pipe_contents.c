@@ -1,9 +1,10 @@
 /*
  * Reading a pipe without consuming, and filling one; see pipe_contents.h.
  *
- * tee(2) hands the slots of a pipe to another pipe, one slot for one slot, packets as packets. A pipe with a
- * single slot thus receives exactly the first one. Whether that is a packet shows when it is teed
- * twice into a pipe and read at once: read(2) goes over from one slot to the next but not behind a packet.
+ * tee(2) hands the slots of a pipe to another pipe, one slot for one slot, packets as packets. A
+ * pipe with a single slot thus receives exactly the first one. Whether that is a packet shows when
+ * it is teed twice into a pipe and read at once: read(2) goes over from one slot to the next but
+ * not behind a packet.
  */
 #include "images/fd/pipe_contents.h"
 
@@ -30,7 +31,8 @@ int pipe_set_size(int fd, uint32_t size, struct err *err)
 	if ((uint32_t)have == size || fcntl(fd, F_SETPIPE_SZ, size) >= 0)
 		return 0;
 	err_sys(err, "make a pipe %u bytes large", size);
-	return err_hint(err, "root may; for others raise fs.pipe-max-size or fs.pipe-user-pages-soft "
+	return err_hint(err,
+		"root may; for others raise fs.pipe-max-size or fs.pipe-user-pages-soft "
 		"(sysctl)");
 }
 
@@ -38,10 +40,10 @@ int pipe_set_size(int fd, uint32_t size, struct err *err)
 
 /* Pipes of our own while contents are read. */
 struct tap {
-	int copy[2];  /* the whole contents, eaten up slot by slot */
-	int one[2];   /* one slot */
-	int two[2];   /* two slots */
-	char *data;   /* room for everything twice */
+	int copy[2]; /* the whole contents, eaten up slot by slot */
+	int one[2];  /* one slot */
+	int two[2];  /* two slots */
+	char *data;  /* room for everything twice */
 	size_t room;
 };
 
@@ -72,7 +74,7 @@ static int tap_init(struct tap *tap, uint32_t size, size_t len, struct err *err)
 	if (!tap->data)
 		return err_nomem(err);
 	if (pipe_make(tap->copy, size, err) < 0 || pipe_make(tap->one, SLOT, err) < 0 ||
-	    pipe_make(tap->two, 2 * SLOT, err) < 0)
+		pipe_make(tap->two, 2 * SLOT, err) < 0)
 		return -err->code;
 	return 0;
 }
@@ -84,8 +86,8 @@ static int tap_fill(struct tap *tap, int fd, size_t len, struct err *err)
 	if (teed < 0)
 		return err_sys(err, "tee");
 	if ((size_t)teed != len)
-		return err_set(err, EAGAIN, "the pipe changed while it was read: %zu bytes, then %zd", len,
-			teed);
+		return err_set(err, EAGAIN,
+			"the pipe changed while it was read: %zu bytes, then %zd", len, teed);
 	return 0;
 }
 
@@ -126,7 +128,9 @@ static int tap_next(struct tap *tap, struct arena *arena, struct pipe_buffer *ou
 	return 1;
 }
 
-/* FIONREAD works on either end; only where there is something do we need an end that can be read. */
+/*
+ * FIONREAD works on either end; only where there is something do we need an end that can be read.
+ */
 static int read_end(int fd, int *end, struct err *err)
 {
 	int flags = fcntl(fd, F_GETFL);
@@ -138,8 +142,8 @@ static int read_end(int fd, int *end, struct err *err)
 	return ofd_reopen(fd, O_RDONLY | O_NONBLOCK, end, err);
 }
 
-int pipe_contents_read(int fd, struct arena *arena, struct pipe_buffer **out, size_t *nr,
-	struct err *err)
+int pipe_contents_read(
+	int fd, struct arena *arena, struct pipe_buffer **out, size_t *nr, struct err *err)
 {
 	int len = 0, size = fcntl(fd, F_GETPIPE_SZ), more;
 	struct pipe_buffer *buffers = NULL;
@@ -156,7 +160,9 @@ int pipe_contents_read(int fd, struct arena *arena, struct pipe_buffer **out, si
 	if (read_end(fd, &end, err) < 0)
 		return -err->code;
 	more = tap_init(&tap, (uint32_t)size, (size_t)len, err) < 0 ||
-		tap_fill(&tap, end, (size_t)len, err) < 0 ? -1 : 1;
+			       tap_fill(&tap, end, (size_t)len, err) < 0
+		       ? -1
+		       : 1;
 	while (more > 0) {
 		buffers = arena_grow(arena, buffers, n, &cap, sizeof *buffers);
 		more = tap_next(&tap, arena, &buffers[n], err);
@@ -173,8 +179,8 @@ int pipe_contents_read(int fd, struct arena *arena, struct pipe_buffer **out, si
 /* ---- filling -------------------------------------------------------------------------------- */
 
 /*
- * Through pipes of our own and splice(2): a direct write would be merged into the last slot. Splicing moves
- * a slot as it is, so that the program's next write still can be.
+ * Through pipes of our own and splice(2): a direct write would be merged into the last slot.
+ * Splicing moves a slot as it is, so that the program's next write still can be.
  */
 static int slot_put(int stage[2], int fd, const struct pipe_buffer *b, struct err *err)
 {

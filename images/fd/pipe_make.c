@@ -1,10 +1,10 @@
 /*
- * Pipes and FIFOs made again. All ends of one pipe are made together, when the first of them is asked for:
- * so every end can be opened while there is a partner, nothing blocks, and afterwards exactly the ends
- * that were there are left, with their POLLHUP and POLLERR.
+ * Pipes and FIFOs made again. All ends of one pipe are made together, when the first of them is
+ * asked for: so every end can be opened while there is a partner, nothing blocks, and afterwards
+ * exactly the ends that were there are left, with their POLLHUP and POLLERR.
  *
- * An end without O_LARGEFILE came from pipe(2); others were opened through /proc/PID/fd or a path, which
- * F_GETFL shows on 64-bit machines.
+ * An end without O_LARGEFILE came from pipe(2); others were opened through /proc/PID/fd or a path,
+ * which F_GETFL shows on 64-bit machines.
  */
 #include "images/fd/pipe.h"
 
@@ -42,7 +42,8 @@ static int pipe_fill(const struct fd_make *m, const struct pipe_priv *priv, int 
 }
 
 /* One end for ofd: that of pipe(2) itself if it is still free, or one more opened like it. */
-static int end_make(const struct snap_ofd *ofd, int ends[2], bool taken[2], int *fd, struct err *err)
+static int end_make(
+	const struct snap_ofd *ofd, int ends[2], bool taken[2], int *fd, struct err *err)
 {
 	int side = pipe_can_write(ofd->flags);
 
@@ -82,7 +83,8 @@ static int fifo_make_nameless(const struct pipe_priv *priv, int *fd, struct err 
 	snprintf(path, sizeof path, "%s", priv->path);
 	ret = mkfifo(path, 0600);
 	for (unsigned i = 0; ret < 0 && errno == EEXIST && i < 16; i++) {
-		snprintf(path, sizeof path, "%.*s.%x.%u", PATH_MAX - 32, priv->path, (unsigned)getpid(), i);
+		snprintf(path, sizeof path, "%.*s.%x.%u", PATH_MAX - 32, priv->path,
+			(unsigned)getpid(), i);
 		ret = mkfifo(path, 0600);
 	}
 	if (ret < 0) {
@@ -99,8 +101,8 @@ static int fifo_make_nameless(const struct pipe_priv *priv, int *fd, struct err 
 }
 
 /*
- * A helper open for both, so that nobody waits for a partner; but not where there are only readers that
- * have never seen a writer, since with it they would see one go (POLLHUP).
+ * A helper open for both, so that nobody waits for a partner; but not where there are only readers
+ * that have never seen a writer, since with it they would see one go (POLLHUP).
  */
 static bool fifo_needs_helper(const struct snap *snap, const struct pipe_priv *priv)
 {
@@ -117,7 +119,8 @@ static bool fifo_needs_helper(const struct snap *snap, const struct pipe_priv *p
 	return false;
 }
 
-static int fifo_helper(const struct fd_make *m, const struct pipe_priv *priv, int *fd, struct err *err)
+static int fifo_helper(
+	const struct fd_make *m, const struct pipe_priv *priv, int *fd, struct err *err)
 {
 	int len = 0;
 
@@ -145,9 +148,11 @@ static int fifo_make_ends(const struct fd_make *m, const struct pipe_priv *priv,
 		uint32_t flags = end->flags & ~(uint32_t)(O_ASYNC | O_CREAT | O_EXCL | O_TRUNC);
 
 		if (priv->path)
-			ret = ofd_reopen(helper, flags & ~(uint32_t)O_NOFOLLOW, &m->made[end->id], err);
+			ret = ofd_reopen(
+				helper, flags & ~(uint32_t)O_NOFOLLOW, &m->made[end->id], err);
 		else
-			ret = m->open_file(m, priv->file, (int)(flags | O_NONBLOCK), &m->made[end->id], err);
+			ret = m->open_file(
+				m, priv->file, (int)(flags | O_NONBLOCK), &m->made[end->id], err);
 	}
 	return ret;
 }
@@ -158,7 +163,8 @@ int pipe_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, stru
 	bool fifo = priv->path || priv->file != ID_NONE;
 
 	if (priv->like != ID_NONE)
-		return ofd_reopen(m->made[priv->like], ofd->flags & ~(uint32_t)(O_ASYNC | O_DIRECT), fd, err);
+		return ofd_reopen(
+			m->made[priv->like], ofd->flags & ~(uint32_t)(O_ASYNC | O_DIRECT), fd, err);
 	if ((fifo ? fifo_make_ends(m, priv, err) : pipe_make_ends(m, priv, err)) < 0)
 		return -err->code;
 	*fd = m->made[ofd->id];

@@ -1,8 +1,8 @@
 /*
- * Descriptors of something that has a path: regular files and directories, and with O_PATH anything. Which
- * file it is, whether it may have changed, and what a deleted one held is the business of the file
- * table (file_of, open_file). Files of kernel file systems are opened again by their path; those below
- * /proc/PID by the path of the new process.
+ * Descriptors of something that has a path: regular files and directories, and with O_PATH
+ * anything. Which file it is, whether it may have changed, and what a deleted one held is the
+ * business of the file table (file_of, open_file). Files of kernel file systems are opened again by
+ * their path; those below /proc/PID by the path of the new process.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,9 +27,9 @@ enum { MQUEUE_MAGIC = 0x19800202 };
 enum { TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY };
 
 struct reg_priv {
-	uint32_t file;  /* ID_NONE for kernel files, which have ... */
-	char *path;     /* ... the whole path, or what follows /proc/PID */
-	int32_t pid;    /* of that, as the target sees it; else 0 */
+	uint32_t file; /* ID_NONE for kernel files, which have ... */
+	char *path;    /* ... the whole path, or what follows /proc/PID */
+	int32_t pid;   /* of that, as the target sees it; else 0 */
 };
 
 static long fs_of(int fd)
@@ -43,7 +43,11 @@ static long fs_of(int fd)
 static bool is_internal(const struct fd_seen *seen)
 {
 	static const char *const links[] = {
-		"/memfd:", "/dmabuf:", "/anon_hugepage", "/SYSV", "/dev/zero (deleted)",
+		"/memfd:",
+		"/dmabuf:",
+		"/anon_hugepage",
+		"/SYSV",
+		"/dev/zero (deleted)",
 	};
 	long fs = fs_of(seen->fd);
 
@@ -60,7 +64,7 @@ static bool reg_is(const struct fd_seen *seen)
 	if (seen->link[0] != '/' || is_internal(seen))
 		return false;
 	return S_ISREG(seen->st.st_mode) || S_ISDIR(seen->st.st_mode) ||
-		fcntl(seen->fd, F_GETFL) & O_PATH;
+	       fcntl(seen->fd, F_GETFL) & O_PATH;
 }
 
 /* ---- kernel files --------------------------------------------------------------------------- */
@@ -68,9 +72,17 @@ static bool reg_is(const struct fd_seen *seen)
 static bool is_kernel_file(const struct fd_seen *seen)
 {
 	static const long magics[] = {
-		PROC_SUPER_MAGIC, SYSFS_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC,
-		CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, SELINUX_MAGIC, EFIVARFS_MAGIC,
-		BINFMTFS_MAGIC, BPF_FS_MAGIC,
+		PROC_SUPER_MAGIC,
+		SYSFS_MAGIC,
+		DEBUGFS_MAGIC,
+		TRACEFS_MAGIC,
+		SECURITYFS_MAGIC,
+		CGROUP_SUPER_MAGIC,
+		CGROUP2_SUPER_MAGIC,
+		SELINUX_MAGIC,
+		EFIVARFS_MAGIC,
+		BINFMTFS_MAGIC,
+		BPF_FS_MAGIC,
 	};
 	long fs = fs_of(seen->fd);
 
@@ -87,7 +99,7 @@ static int32_t proc_pid(const char *path, const char **rest)
 	uint64_t pid;
 
 	if (!text_word(&t, "/proc/") || !text_dec(&t, &pid) || (*t.at != '/' && *t.at) ||
-	    pid > INT32_MAX)
+		pid > INT32_MAX)
 		return 0;
 	*rest = t.at;
 	return (int32_t)pid;
@@ -109,7 +121,14 @@ static int32_t task_tid(const char *rest, const char **behind)
 static bool bound_to_memory(const char *rest)
 {
 	static const char *const names[] = {
-		"maps", "smaps", "smaps_rollup", "numa_maps", "mem", "environ", "auxv", "pagemap",
+		"maps",
+		"smaps",
+		"smaps_rollup",
+		"numa_maps",
+		"mem",
+		"environ",
+		"auxv",
+		"pagemap",
 	};
 	const char *name = strrchr(rest, '/');
 
@@ -128,13 +147,16 @@ static int proc_file_check(const struct fd_seen *seen, const char *name, struct 
 	if (!pid)
 		return 0;
 	if (pid != seen->pid && !snap_has_id(seen->dump->snap, pid))
-		err_set(err, ENOTSUP, "%s belongs to process %d, which is not part of the dump", name, pid);
+		err_set(err, ENOTSUP, "%s belongs to process %d, which is not part of the dump",
+			name, pid);
 	else if (tid && tid != pid)
-		err_set(err, ENOTSUP, "%s belongs to thread %d, which does not exist yet when descriptors "
-			"are made again", name, tid);
+		err_set(err, ENOTSUP,
+			"%s belongs to thread %d, which does not exist yet when descriptors "
+			"are made again",
+			name, tid);
 	else if (!(fcntl(seen->fd, F_GETFL) & O_PATH) && bound_to_memory(rest))
-		err_set(err, ENOTSUP, "%s is bound to the memory that the process had when it was opened",
-			name);
+		err_set(err, ENOTSUP,
+			"%s is bound to the memory that the process had when it was opened", name);
 	else
 		return 0;
 	return err_hint(err, "let the program close it after use");
@@ -148,7 +170,7 @@ static bool path_leads_here(const struct fd_seen *seen)
 	struct stat st;
 
 	return lstat(seen->link, &st) == 0 && st.st_dev == seen->st.st_dev &&
-		st.st_ino == seen->st.st_ino;
+	       st.st_ino == seen->st.st_ino;
 }
 
 static int path_check(const struct fd_seen *seen, const char *name, struct err *err)
@@ -156,8 +178,10 @@ static int path_check(const struct fd_seen *seen, const char *name, struct err *
 	if (path_leads_here(seen))
 		return 0;
 	if (!text_ends(seen->link, " (deleted)")) {
-		err_set(err, ENOTSUP, "%s: its path leads to something else or nothing, seen from here", name);
-		return err_hint(err, "run snapctl in the mount namespace and root directory of the program; "
+		err_set(err, ENOTSUP,
+			"%s: its path leads to something else or nothing, seen from here", name);
+		return err_hint(err,
+			"run snapctl in the mount namespace and root directory of the program; "
 			"if something was mounted over the file, unmount that");
 	}
 	if (S_ISREG(seen->st.st_mode) && !is_kernel_file(seen))
@@ -198,7 +222,8 @@ static int reg_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err
 
 /* ---- record <-> message --------------------------------------------------------------------- */
 
-static int reg_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
+static int reg_pack(
+	const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
 {
 	const struct reg_priv *priv = ofd->priv;
 	Pb__RegFd *m = arena_alloc(snap->arena, sizeof *m);
@@ -217,8 +242,8 @@ static int reg_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd
 	return 0;
 }
 
-static int kernel_file_unpack(struct snap *snap, const Pb__RegFd *m, struct reg_priv *priv,
-	struct err *err)
+static int kernel_file_unpack(
+	struct snap *snap, const Pb__RegFd *m, struct reg_priv *priv, struct err *err)
 {
 	priv->pid = m->has_pid ? m->pid : 0;
 	if (priv->pid && !snap_has_id(snap, priv->pid))
@@ -249,8 +274,8 @@ static int reg_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *of
 
 /* ---- record -> alive ------------------------------------------------------------------------ */
 
-static int kernel_file_path(const struct fd_make *m, const struct reg_priv *priv, char path[PATH_MAX],
-	struct err *err)
+static int kernel_file_path(
+	const struct fd_make *m, const struct reg_priv *priv, char path[PATH_MAX], struct err *err)
 {
 	pid_t pid = priv->pid ? m->pid_of(m, priv->pid) : 0;
 	const char *behind;

@@ -32,8 +32,8 @@ static int signalfd_save(const struct fd_seen *seen, struct snap_ofd *ofd, struc
 	return 0;
 }
 
-static int signalfd_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg,
-	struct err *err)
+static int signalfd_pack(
+	const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
 {
 	const struct signalfd_priv *priv = ofd->priv;
 	Pb__SignalFd *m = arena_alloc(snap->arena, sizeof *m);
@@ -46,7 +46,8 @@ static int signalfd_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb
 	return 0;
 }
 
-static int signalfd_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
+static int signalfd_unpack(
+	struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
 {
 	struct signalfd_priv *priv = arena_alloc(snap->arena, sizeof *priv);
 
@@ -57,7 +58,8 @@ static int signalfd_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_of
 	return 0;
 }
 
-static int signalfd_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
+static int signalfd_make(
+	const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
 	const struct signalfd_priv *priv = ofd->priv;
 	/* The wrapper of libc takes its own sigset_t; the kernel's is 8 bytes. */
@@ -71,7 +73,8 @@ static int signalfd_make(const struct fd_make *m, const struct snap_ofd *ofd, in
 	return 0;
 }
 
-static char *signalfd_describe(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
+static char *signalfd_describe(
+	const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
 {
 	const struct signalfd_priv *priv = ofd->priv;
 	char *text = "no signals";
@@ -83,9 +86,11 @@ static char *signalfd_describe(const struct snap *snap, const struct snap_ofd *o
 		if (!(priv->mask >> (nr - 1) & 1))
 			continue;
 		if (name)
-			text = arena_printf(arena, "%s%s", first ? "" : arena_printf(arena, "%s ", text), name);
+			text = arena_printf(
+				arena, "%s%s", first ? "" : arena_printf(arena, "%s ", text), name);
 		else
-			text = arena_printf(arena, "%s%d", first ? "" : arena_printf(arena, "%s ", text), nr);
+			text = arena_printf(
+				arena, "%s%d", first ? "" : arena_printf(arena, "%s ", text), nr);
 		first = 0;
 	}
 	return text;

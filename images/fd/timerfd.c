@@ -1,8 +1,9 @@
 /*
- * timerfd_create(2): a clock, what is left until it expires, and how often it expired since the last read.
+ * timerfd_create(2): a clock, what is left until it expires, and how often it expired since the
+ * last read.
  *
- * A timer set to a time of its clock (TFD_TIMER_ABSTIME) is kept as that time, any other as what is left
- * of it: so the one rings when the clock says so, and the other after the rest of its time.
+ * A timer set to a time of its clock (TFD_TIMER_ABSTIME) is kept as that time, any other as what is
+ * left of it: so the one rings when the clock says so, and the other after the rest of its time.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -60,8 +61,8 @@ static clockid_t readable_clock(int32_t clock)
 }
 
 /*
- * A periodic timer that nobody reads stands still after its first expiration and is only brought up to
- * date when somebody asks; timerfd_gettime(2) does that, so the ticks have to be read after it.
+ * A periodic timer that nobody reads stands still after its first expiration and is only brought up
+ * to date when somebody asks; timerfd_gettime(2) does that, so the ticks have to be read after it.
  */
 static int ticks_read(int fd, uint64_t *ticks, struct err *err)
 {
@@ -104,7 +105,7 @@ static int timerfd_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct
 	uint64_t clock, flags;
 
 	if (!text_field_dec(seen->fdinfo, "clockid", &clock) ||
-	    !text_field_oct(seen->fdinfo, "settime flags", &flags))
+		!text_field_oct(seen->fdinfo, "settime flags", &flags))
 		return err_set(err, EPROTO, "timerfd: no clock or flags in fdinfo");
 	priv->clock = (int32_t)clock;
 	priv->settime_flags = (uint32_t)flags;
@@ -116,8 +117,8 @@ static int timerfd_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct
 
 /* ---- record <-> message --------------------------------------------------------------------- */
 
-static int timerfd_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg,
-	struct err *err)
+static int timerfd_pack(
+	const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
 {
 	const struct timerfd_priv *priv = ofd->priv;
 	Pb__TimerFd *m = arena_alloc(snap->arena, sizeof *m);
@@ -134,7 +135,8 @@ static int timerfd_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb_
 	return 0;
 }
 
-static int timerfd_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
+static int timerfd_unpack(
+	struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
 {
 	const Pb__TimerFd *m = msg->timerfd;
 	struct timerfd_priv *priv = arena_alloc(snap->arena, sizeof *priv);
@@ -165,16 +167,17 @@ static int timer_set(const struct timerfd_priv *priv, int fd, struct err *err)
 
 	/* A disarmed timer keeps interval and flags, which fdinfo shows. */
 	if ((priv->value || priv->interval || priv->settime_flags) &&
-	    timerfd_settime(fd, (int)priv->settime_flags, &spec, NULL) < 0)
+		timerfd_settime(fd, (int)priv->settime_flags, &spec, NULL) < 0)
 		return err_sys(err, "timerfd_settime");
 	/* After settime, which begins to count anew. */
 	if (priv->ticks && ioctl(fd, IOC_SET_TICKS, &priv->ticks) < 0)
-		return err_sys(err, "timerfd: set %llu expirations",
-			(unsigned long long)priv->ticks);
+		return err_sys(
+			err, "timerfd: set %llu expirations", (unsigned long long)priv->ticks);
 	return 0;
 }
 
-static int timerfd_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
+static int timerfd_make(
+	const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
 	const struct timerfd_priv *priv = ofd->priv;
 	OWNED_FD fresh = timerfd_create(priv->clock, TFD_CLOEXEC | (ofd->flags & TFD_NONBLOCK));
@@ -197,16 +200,23 @@ static int timerfd_make(const struct fd_make *m, const struct snap_ofd *ofd, int
 static const char *clock_name(int32_t clock)
 {
 	switch (clock) {
-	case CLOCK_REALTIME: return "realtime";
-	case CLOCK_MONOTONIC: return "monotonic";
-	case CLOCK_BOOTTIME: return "boottime";
-	case CLOCK_REALTIME_ALARM: return "realtime alarm";
-	case CLOCK_BOOTTIME_ALARM: return "boottime alarm";
-	default: return "unknown clock";
+	case CLOCK_REALTIME:
+		return "realtime";
+	case CLOCK_MONOTONIC:
+		return "monotonic";
+	case CLOCK_BOOTTIME:
+		return "boottime";
+	case CLOCK_REALTIME_ALARM:
+		return "realtime alarm";
+	case CLOCK_BOOTTIME_ALARM:
+		return "boottime alarm";
+	default:
+		return "unknown clock";
 	}
 }
 
-static char *timerfd_describe(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
+static char *timerfd_describe(
+	const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
 {
 	const struct timerfd_priv *priv = ofd->priv;
 	const char *when = priv->settime_flags & TFD_TIMER_ABSTIME ? "at" : "in";
@@ -220,7 +230,8 @@ static char *timerfd_describe(const struct snap *snap, const struct snap_ofd *of
 	if (priv->interval)
 		text = arena_printf(arena, "%s, every %.3f s", text, (double)priv->interval / NS);
 	if (priv->ticks)
-		text = arena_printf(arena, "%s, %llu unread", text, (unsigned long long)priv->ticks);
+		text = arena_printf(
+			arena, "%s, %llu unread", text, (unsigned long long)priv->ticks);
 	return text;
 }
 

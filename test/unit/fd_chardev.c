@@ -10,14 +10,17 @@ static void plain_devices_survive(void **state)
 		const char *path;
 		int flags;
 	} devices[] = {
-		{ "/dev/null", O_WRONLY | O_APPEND }, { "/dev/zero", O_RDONLY }, { "/dev/full", O_RDWR },
-		{ "/dev/random", O_RDONLY | O_NONBLOCK }, { "/dev/urandom", O_RDONLY },
+		{ "/dev/null", O_WRONLY | O_APPEND },
+		{ "/dev/zero", O_RDONLY },
+		{ "/dev/full", O_RDWR },
+		{ "/dev/random", O_RDONLY | O_NONBLOCK },
+		{ "/dev/urandom", O_RDONLY },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
-		fake_destroy(fake_round_trip(open(devices[i].path, devices[i].flags | O_CLOEXEC),
-			&fd_chardev));
+		fake_destroy(fake_round_trip(
+			open(devices[i].path, devices[i].flags | O_CLOEXEC), &fd_chardev));
 }
 
 static int terminal_open(int *master)
@@ -26,7 +29,7 @@ static int terminal_open(int *master)
 
 	*master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (*master < 0 || grantpt(*master) < 0 || unlockpt(*master) < 0 ||
-	    ptsname_r(*master, name, sizeof name))
+		ptsname_r(*master, name, sizeof name))
 		return -1;
 	return open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
 }

@@ -102,7 +102,8 @@ static void owner_outside_is_refused(void **state)
 
 	(void)state;
 	assert_int_equal(fcntl(fd, F_SETOWN, 1), 0);
-	fake_expect_words(f, fake_try_save(f, fd), ENOTSUP, "process 1, which is not part of the dump");
+	fake_expect_words(
+		f, fake_try_save(f, fd), ENOTSUP, "process 1, which is not part of the dump");
 	fake_destroy(f);
 }
 
@@ -110,7 +111,9 @@ static void owner_outside_is_refused(void **state)
 
 static struct flock range(int type, off_t start, off_t len)
 {
-	return (struct flock){ .l_type = (short)type, .l_whence = SEEK_SET, .l_start = start, .l_len = len };
+	return (struct flock){
+		.l_type = (short)type, .l_whence = SEEK_SET, .l_start = start, .l_len = len
+	};
 }
 
 static bool in_child(bool (*test)(void))
@@ -133,11 +136,11 @@ static bool flock_is_held(void)
 static bool records_are_held(void)
 {
 	struct flock first = range(F_WRLCK, 10, 1), second = range(F_RDLCK, 1000000, 1),
-		free_part = range(F_WRLCK, 20, 5);
+		     free_part = range(F_WRLCK, 20, 5);
 	int fd = open(path, O_RDWR);
 
 	return fcntl(fd, F_SETLK, &first) < 0 && fcntl(fd, F_SETLK, &second) < 0 &&
-		fcntl(fd, F_SETLK, &free_part) == 0;
+	       fcntl(fd, F_SETLK, &free_part) == 0;
 }
 
 static void flock_survives(void **state)
@@ -206,7 +209,8 @@ static pid_t holder_start(bool posix)
 	assert_true(child >= 0);
 	if (child == 0) {
 		fd = open(path, O_RDWR);
-		if ((posix ? fcntl(fd, F_SETLK, &all) : flock(fd, LOCK_EX)) == 0 && write(ends[1], "x", 1) == 1)
+		if ((posix ? fcntl(fd, F_SETLK, &all) : flock(fd, LOCK_EX)) == 0 &&
+			write(ends[1], "x", 1) == 1)
 			for (;;)
 				pause();
 		_exit(1);

@@ -1,7 +1,7 @@
 /*
- * The life of a descriptor without ptrace: what dump/ and restore/ do for the kinds of images/fd, in one
- * process. Save descriptors with fake_save, carry them through their messages with fake_carry, make them
- * again in their old slots with fake_make.
+ * The life of a descriptor without ptrace: what dump/ and restore/ do for the kinds of images/fd,
+ * in one process. Save descriptors with fake_save, carry them through their messages with
+ * fake_carry, make them again in their old slots with fake_make.
  */
 #ifndef TEST_UNIT_FD_FAKE_H
 #define TEST_UNIT_FD_FAKE_H
@@ -31,7 +31,7 @@
 enum { FAKE_MOST = 64, FAKE_ABOVE = 300 };
 
 struct fake {
-	struct snap *snap;              /* being dumped; after fake_carry: being restored */
+	struct snap *snap; /* being dumped; after fake_carry: being restored */
 	struct fd_dump dump;
 	struct fd_make make;
 	struct fd_opts opts;
@@ -41,8 +41,8 @@ struct fake {
 	int files[FAKE_MOST];           /* by snap_file: kept open where it is deleted, else -1 */
 	int mems[FAKE_MOST];            /* by snap_mem */
 	int made[FAKE_MOST];
-	bool no_kcmp;                   /* behave as if nobody knew duplicates of ofds */
-	struct err err;                 /* of the last failure */
+	bool no_kcmp;   /* behave as if nobody knew duplicates of ofds */
+	struct err err; /* of the last failure */
 };
 
 #define FAKE_OF(d) ((struct fake *)(d)->priv)
@@ -56,11 +56,12 @@ static inline uint32_t fake_ofd_of_slot(struct fd_dump *d, int pid, int num)
 	return ID_NONE;
 }
 
-static inline uint32_t fake_ofd_of_inode(struct fd_dump *d, uint64_t dev, uint64_t ino, uint32_t except)
+static inline uint32_t fake_ofd_of_inode(
+	struct fd_dump *d, uint64_t dev, uint64_t ino, uint32_t except)
 {
 	for (uint32_t i = 0; i < d->snap->nr_ofds; i++)
 		if (i != except && FAKE_OF(d)->seen[i].st.st_dev == dev &&
-		    FAKE_OF(d)->seen[i].st.st_ino == ino)
+			FAKE_OF(d)->seen[i].st.st_ino == ino)
 			return i;
 	return ID_NONE;
 }
@@ -70,8 +71,8 @@ static inline int fake_fd_of(struct fd_dump *d, uint32_t ofd)
 	return FAKE_OF(d)->no_kcmp ? -1 : FAKE_OF(d)->dups[ofd];
 }
 
-static inline int fake_file_of(struct fd_dump *d, int pid, int fd, const char *link, uint32_t *file,
-	struct err *err)
+static inline int fake_file_of(
+	struct fd_dump *d, int pid, int fd, const char *link, uint32_t *file, struct err *err)
 {
 	struct snap_file *f = snap_add_file(d->snap);
 	size_t len = strlen(link);
@@ -82,7 +83,8 @@ static inline int fake_file_of(struct fd_dump *d, int pid, int fd, const char *l
 	*file = (uint32_t)d->snap->nr_files - 1;
 	assert_int_equal(fstat(fd, &st), 0);
 	f->deleted = st.st_nlink == 0;
-	f->path = arena_strndup(d->snap->arena, link, f->deleted ? len - strlen(" (deleted)") : len);
+	f->path = arena_strndup(
+		d->snap->arena, link, f->deleted ? len - strlen(" (deleted)") : len);
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
 	f->mode = st.st_mode;
@@ -115,13 +117,14 @@ static inline pid_t fake_pid_of(const struct fd_make *m, int32_t recorded)
 	return recorded == getpid() ? getpid() : 0;
 }
 
-static inline int fake_open_file(const struct fd_make *m, uint32_t id, int flags, int *fd,
-	struct err *err)
+static inline int fake_open_file(
+	const struct fd_make *m, uint32_t id, int flags, int *fd, struct err *err)
 {
 	const struct snap_file *f = &m->snap->files[id];
 
 	if (f->deleted)
-		return ofd_reopen(FAKE_OF(m)->files[id], (uint32_t)flags & ~(uint32_t)O_NOFOLLOW, fd, err);
+		return ofd_reopen(
+			FAKE_OF(m)->files[id], (uint32_t)flags & ~(uint32_t)O_NOFOLLOW, fd, err);
 	*fd = open(f->path, flags | O_CLOEXEC);
 	return *fd < 0 ? err_sys(err, "open %s", f->path) : 0;
 }
@@ -150,13 +153,23 @@ static inline struct fake *fake_create(void)
 	f->snap = snap_create();
 	fake_add_self(f->snap);
 	f->dump = (struct fd_dump){
-		.snap = f->snap, .opts = &f->opts, .ofd_of_slot = fake_ofd_of_slot,
-		.ofd_of_inode = fake_ofd_of_inode, .fd_of = fake_fd_of, .file_of = fake_file_of,
-		.mem_of = fake_mem_of, .priv = f,
+		.snap = f->snap,
+		.opts = &f->opts,
+		.ofd_of_slot = fake_ofd_of_slot,
+		.ofd_of_inode = fake_ofd_of_inode,
+		.fd_of = fake_fd_of,
+		.file_of = fake_file_of,
+		.mem_of = fake_mem_of,
+		.priv = f,
 	};
 	f->make = (struct fd_make){
-		.snap = f->snap, .opts = &f->opts, .made = f->made, .pid_of = fake_pid_of,
-		.open_file = fake_open_file, .mem_fd = fake_mem_fd, .priv = f,
+		.snap = f->snap,
+		.opts = &f->opts,
+		.made = f->made,
+		.pid_of = fake_pid_of,
+		.open_file = fake_open_file,
+		.mem_fd = fake_mem_fd,
+		.priv = f,
 	};
 	for (int i = 0; i < FAKE_MOST; i++)
 		f->slots[i] = f->dups[i] = f->files[i] = f->mems[i] = f->made[i] = -1;
@@ -211,8 +224,12 @@ static inline char *fake_link(int fd, struct arena *arena)
 static inline struct fd_seen fake_see(struct fake *f, int fd, int dup)
 {
 	struct fd_seen seen = {
-		.fd = dup, .pid = getpid(), .num = fd, .dump = &f->dump,
-		.link = fake_link(fd, f->snap->arena), .fdinfo = fake_fdinfo(fd, f->snap->arena),
+		.fd = dup,
+		.pid = getpid(),
+		.num = fd,
+		.dump = &f->dump,
+		.link = fake_link(fd, f->snap->arena),
+		.fdinfo = fake_fdinfo(fd, f->snap->arena),
 	};
 
 	assert_int_equal(fstat(fd, &seen.st), 0);
@@ -221,7 +238,10 @@ static inline struct fd_seen fake_see(struct fake *f, int fd, int dup)
 
 /* ---- saving --------------------------------------------------------------------------------- */
 
-/* Put fd into the tables, before anything is saved; fake_save does it for single ones. The fake takes fd. */
+/*
+ * Put fd into the tables, before anything is saved; fake_save does it for single ones. The fake
+ * takes fd.
+ */
 static inline uint32_t fake_add(struct fake *f, int fd)
 {
 	struct snap_ofd *ofd = snap_add_ofd(f->snap);
@@ -252,7 +272,7 @@ static inline int fake_try_save(struct fake *f, int fd)
 	if (!ofd->kind)
 		return -f->err.code;
 	if ((ofd->kind->check && ofd->kind->check(seen, &f->err) < 0) ||
-	    ofd_save_common(seen, ofd, &f->err) < 0 || ofd->kind->save(seen, ofd, &f->err) < 0)
+		ofd_save_common(seen, ofd, &f->err) < 0 || ofd->kind->save(seen, ofd, &f->err) < 0)
 		return -f->err.code;
 	return (int)id;
 }
@@ -273,7 +293,7 @@ static inline int fake_try_save_links(struct fake *f)
 		struct snap_ofd *ofd = &f->snap->ofds[i];
 
 		if (ofd->kind && ofd->kind->save_link &&
-		    ofd->kind->save_link(&f->seen[i], ofd, &f->err) < 0)
+			ofd->kind->save_link(&f->seen[i], ofd, &f->err) < 0)
 			return -f->err.code;
 	}
 	return 0;
@@ -326,7 +346,8 @@ static inline struct snap *fake_tables(const struct snap *old)
 		ofd->priv = NULL;
 		ofd->label = fake_copy(snap, ofd->label);
 		if (ofd->nr_locks)
-			ofd->locks = arena_copy(snap->arena, ofd->locks, ofd->nr_locks * sizeof *ofd->locks);
+			ofd->locks = arena_copy(
+				snap->arena, ofd->locks, ofd->nr_locks * sizeof *ofd->locks);
 	}
 	return snap;
 }
@@ -356,8 +377,8 @@ static inline void fake_carry(struct fake *f)
 }
 
 /* Unpack msg into ofd 0 of fresh tables; frees msg. Must fail as a damaged image does. */
-static inline void fake_expect_bad(struct fake *f, const struct fd_kind *kind, Pb__Ofd *msg,
-	const char *words)
+static inline void fake_expect_bad(
+	struct fake *f, const struct fd_kind *kind, Pb__Ofd *msg, const char *words)
 {
 	struct snap *read = fake_tables(f->snap);
 	int ret;
@@ -410,12 +431,12 @@ static inline int fake_try_make(struct fake *f)
 		const struct fd_kind *kind = f->snap->ofds[i].kind;
 
 		if (kind && kind->make_link &&
-		    kind->make_link(&f->make, &f->snap->ofds[i], f->made[i], &f->err) < 0)
+			kind->make_link(&f->make, &f->snap->ofds[i], f->made[i], &f->err) < 0)
 			return -f->err.code;
 	}
 	for (uint32_t i = 0; i < f->snap->nr_ofds; i++)
 		if (f->made[i] >= 0 &&
-		    ofd_make_locks(&f->make, &f->snap->ofds[i], f->made[i], &f->err) < 0)
+			ofd_make_locks(&f->make, &f->snap->ofds[i], f->made[i], &f->err) < 0)
 			return -f->err.code;
 	return 0;
 }
@@ -471,7 +492,10 @@ static inline void fake_expect_words(const struct fake *f, int ret, int code, co
 		assert_true(f->err.hint[0] != '\0');
 }
 
-/* Save, carry, make fd; its fdinfo and link must be as before. The descriptor stands where it stood. */
+/*
+ * Save, carry, make fd; its fdinfo and link must be as before. The descriptor stands where it
+ * stood.
+ */
 static inline struct fake *fake_round_trip(int fd, const struct fd_kind *kind)
 {
 	struct fake *f = fake_create();

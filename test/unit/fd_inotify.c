@@ -44,7 +44,9 @@ static int group_teardown(void **state)
 	return rmdir(dir);
 }
 
-/* The search begins at what the dump knows: let it know the directory, as it would a working one. */
+/*
+ * The search begins at what the dump knows: let it know the directory, as it would a working one.
+ */
 static struct fake *fake_in_dir(void)
 {
 	struct fake *f = fake_create();
@@ -131,8 +133,8 @@ static void nothing_watched(void **state)
 
 	(void)state;
 	round_trip(f, inotify_init1(IN_CLOEXEC));
-	assert_string_equal(fd_inotify.describe(f->snap, &f->snap->ofds[0], f->snap->arena),
-		"watches nothing");
+	assert_string_equal(
+		fd_inotify.describe(f->snap, &f->snap->ofds[0], f->snap->arena), "watches nothing");
 	fake_destroy(f);
 }
 
@@ -298,8 +300,8 @@ static void damaged_messages(void **state)
 		msg->inotify->watches[0]->path.len);
 	assert_int_equal(fd_inotify.unpack(f->snap, msg, &f->snap->ofds[0], &f->err), 0);
 	pb__ofd__free_unpacked(msg, NULL);
-	fake_expect_words(f, fd_inotify.make(&f->make, &f->snap->ofds[0], &f->made[0], &f->err), EEXIST,
-		"watched already");
+	fake_expect_words(f, fd_inotify.make(&f->make, &f->snap->ofds[0], &f->made[0], &f->err),
+		EEXIST, "watched already");
 	fake_destroy(f);
 }
 

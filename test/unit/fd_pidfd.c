@@ -74,8 +74,8 @@ static void other_process_of_the_dump(void **state)
 	assert_string_equal(fd_pidfd.describe(f->snap, &f->snap->ofds[0], f->snap->arena),
 		arena_printf(f->snap->arena, "process %d", child));
 	/* The fake's pid_of knows nobody but ourselves. */
-	fake_expect_words(f, fd_pidfd.make(&f->make, &f->snap->ofds[0], &f->made[0], &f->err), ESRCH,
-		"no process stands for");
+	fake_expect_words(f, fd_pidfd.make(&f->make, &f->snap->ofds[0], &f->made[0], &f->err),
+		ESRCH, "no process stands for");
 	kill(child, SIGKILL);
 	assert_int_equal(waitpid(child, NULL, 0), child);
 	fake_destroy(f);

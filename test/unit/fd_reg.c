@@ -43,9 +43,19 @@ static int file_open(const char *name, int flags)
 static void flags_and_position_survive(void **state)
 {
 	static const int flags[] = {
-		O_RDONLY, O_WRONLY, O_RDWR, O_WRONLY | O_APPEND, O_RDWR | O_SYNC, O_RDWR | O_DSYNC,
-		O_RDONLY | O_NOATIME, O_RDONLY | O_NONBLOCK, O_RDONLY | O_NOFOLLOW, O_RDWR | O_DIRECT,
-		O_ACCMODE, O_PATH, O_PATH | O_NOFOLLOW,
+		O_RDONLY,
+		O_WRONLY,
+		O_RDWR,
+		O_WRONLY | O_APPEND,
+		O_RDWR | O_SYNC,
+		O_RDWR | O_DSYNC,
+		O_RDONLY | O_NOATIME,
+		O_RDONLY | O_NONBLOCK,
+		O_RDONLY | O_NOFOLLOW,
+		O_RDWR | O_DIRECT,
+		O_ACCMODE,
+		O_PATH,
+		O_PATH | O_NOFOLLOW,
 	};
 
 	(void)state;
@@ -105,7 +115,8 @@ static void deleted_file(void **state)
 	assert_int_equal(write(fd, "abc", 3), 3);
 	unlink(below("gone"));
 	f = fake_round_trip(fd, &fd_reg);
-	assert_string_equal(fd_reg.describe(f->snap, &f->snap->ofds[0], f->snap->arena), "at 3, deleted");
+	assert_string_equal(
+		fd_reg.describe(f->snap, &f->snap->ofds[0], f->snap->arena), "at 3, deleted");
 	fake_destroy(f);
 }
 
@@ -172,7 +183,8 @@ static void path_descriptors_of_everything(void **state)
 	(void)state;
 	assert_int_equal(symlink("nowhere", below("link")), 0);
 	assert_int_equal(mkfifo(below("fifo"), 0600), 0);
-	fake_destroy(fake_round_trip(open(below("link"), O_PATH | O_NOFOLLOW | O_CLOEXEC), &fd_reg));
+	fake_destroy(
+		fake_round_trip(open(below("link"), O_PATH | O_NOFOLLOW | O_CLOEXEC), &fd_reg));
 	fake_destroy(fake_round_trip(open(below("fifo"), O_PATH | O_CLOEXEC), &fd_reg));
 	fake_destroy(fake_round_trip(open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), &fd_reg));
 	fake_destroy(fake_round_trip(open("/dev/null", O_PATH | O_CLOEXEC), &fd_reg));
@@ -212,8 +224,14 @@ static void path_that_leads_elsewhere_is_refused(void **state)
 static void kernel_files_survive(void **state)
 {
 	static const char *const paths[] = {
-		"/proc/self/status", "/proc/self/task", "/proc/meminfo", "/proc/self", "/proc/self/mounts",
-		"/sys/kernel", "/proc/sys/kernel/ostype", "/proc/thread-self/stat",
+		"/proc/self/status",
+		"/proc/self/task",
+		"/proc/meminfo",
+		"/proc/self",
+		"/proc/self/mounts",
+		"/sys/kernel",
+		"/proc/sys/kernel/ostype",
+		"/proc/thread-self/stat",
 	};
 
 	(void)state;
@@ -251,8 +269,8 @@ static void memory_of_the_process_is_refused(void **state)
 	struct fake *f = fake_create();
 
 	(void)state;
-	fake_expect_words(f, fake_try_save(f, open("/proc/self/maps", O_RDONLY | O_CLOEXEC)), ENOTSUP,
-		"bound to the memory");
+	fake_expect_words(f, fake_try_save(f, open("/proc/self/maps", O_RDONLY | O_CLOEXEC)),
+		ENOTSUP, "bound to the memory");
 	fake_expect_words(f, fake_try_save(f, open("/proc/self/mem", O_RDWR | O_CLOEXEC)), ENOTSUP,
 		"bound to the memory");
 	fake_destroy(f);

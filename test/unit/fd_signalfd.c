@@ -51,9 +51,10 @@ static void describes(void **state)
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGTERM);
 	fake_save(f, signalfd(-1, &mask, 0), &fd_signalfd);
-	assert_string_equal(fd_signalfd.describe(f->snap, &f->snap->ofds[0], f->snap->arena),
-		"no signals");
-	assert_string_equal(fd_signalfd.describe(f->snap, &f->snap->ofds[1], f->snap->arena), "INT TERM");
+	assert_string_equal(
+		fd_signalfd.describe(f->snap, &f->snap->ofds[0], f->snap->arena), "no signals");
+	assert_string_equal(
+		fd_signalfd.describe(f->snap, &f->snap->ofds[1], f->snap->arena), "INT TERM");
 	fake_destroy(f);
 }
 

@@ -240,7 +240,7 @@ static inline void sample_proc(struct snap *s)
 		.itimers = { { 1, 2 }, { 3, 4 }, { 5, 6 } }, .umask = 027, .cwd = SAMPLE_CWD,
 		.root = SAMPLE_CWD, .oom_score_adj = -500, .personality = 0x40000, .dumpable = 1,
 		.child_subreaper = true, .stop = PROC_STOPPED, .stop_signal = SIGTSTP,
-		.session_inherited = true, .group_inherited = true, .tsc_mode = 1, .mdwe = 1,
+		.session_inherited = true, .group_inherited = true, .tsc_mode = 1, .mdwe = 1, .memory_merge = true,
 	};
 	proc->actions[SIGUSR1 - 1] = (struct snap_sigaction){ 0x555555555100, 0x14000004, 0x555555555200, 0xff };
 	proc->actions[63] = (struct snap_sigaction){ 1, 2, 3, UINT64_MAX };
