@@ -147,7 +147,7 @@ static int run_restore(const struct opts *o, char **operands, int *status, struc
 static int run_show(const struct opts *o, char **operands, int *status, struct err *err)
 {
 	struct image image = { 0 };
-	const char *path;
+	const char *path = NULL;
 	int ret;
 
 	(void)status;
@@ -162,7 +162,7 @@ static int run_show(const struct opts *o, char **operands, int *status, struct e
 
 static int run_verify(const struct opts *o, char **operands, int *status, struct err *err)
 {
-	const char *path;
+	const char *path = NULL;
 
 	(void)status;
 	if (operand_image("verify", operands, &path, err) < 0)

@@ -2,8 +2,8 @@
 #include "dump/check_process.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/kcmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,16 +12,20 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/text.h"
 #include "dump/check.h"
 #include "dump/dumping.h"
 
-/* One objection: what, why and the remedy. */
-static void object(struct objections *o, const char *what, const char *remedy)
+/* One objection: what to do about it, then what it is and why. */
+static void ERR_FMT(3, 4) object(struct objections *o, const char *remedy, const char *fmt, ...)
 {
-	struct err err = { 0 };
+	struct err err = { .code = ENOTSUP };
+	va_list ap;
 
-	err_set(&err, ENOTSUP, "%s", what);
+	va_start(ap, fmt);
+	vsnprintf(err.msg, sizeof err.msg, fmt, ap);
+	va_end(ap);
 	err_hint(&err, "%s", remedy);
 	objections_add(o, &err);
 }
@@ -31,19 +35,15 @@ static const char *process_name(const struct dumping_proc *p, struct arena *a)
 	return arena_printf(a, "process %d (%s)", p->t->pid, p->stat.comm);
 }
 
-/* ---- relatives --------------------------------------------------------------------------------
- */
+/* ---- relatives -------------------------------------------------------------------------- */
 
 static char *child_describe(struct arena *a, pid_t pid)
 {
+	OWNED_FD fd = -1;
 	struct proc_stat stat;
-	int fd;
 
-	if (proc_open(pid, &fd, NULL) < 0)
+	if (proc_open(pid, &fd, NULL) < 0 || proc_stat(fd, "stat", &stat, NULL) < 0)
 		return arena_printf(a, "%d", pid);
-	if (proc_stat(fd, "stat", &stat, NULL) < 0)
-		snprintf(stat.comm, sizeof stat.comm, "?");
-	close(fd);
 	return arena_printf(a, "%d (%s%s)", pid, stat.comm, stat.state == 'Z' ? ", ended" : "");
 }
 
@@ -60,12 +60,9 @@ static int check_children(struct dumping_proc *p, struct objections *o, struct e
 	for (size_t i = 0; i < nr && i < 8; i++)
 		list = arena_printf(a, "%s%s%s", list ? list : "", list ? ", " : "",
 			child_describe(a, pids[i]));
-	object(o,
-		arena_printf(a,
-			"%s: %zu processes: process trees are not supported yet; its "
-			"children are %s%s",
-			p->stat.comm, nr + 1, list, nr > 8 ? ", ..." : ""),
-		"start it in a mode with one process (no workers, no helpers)");
+	object(o, "start it in a mode with one process (no workers, no helpers)",
+		"%s: %zu processes: process trees are not supported yet; its children are %s%s",
+		p->stat.comm, nr + 1, list, nr > 8 ? ", ..." : "");
 	return 0;
 }
 
@@ -74,12 +71,9 @@ static void check_vm_shared(struct dumping_proc *p, struct objections *o)
 {
 	if (syscall(SYS_kcmp, p->t->pid, p->status.ppid, KCMP_VM, 0, 0) != 0)
 		return;
-	object(o,
-		arena_printf(o->arena,
-			"%s shares its memory with its parent, process %d (vfork, "
-			"clone)",
-			process_name(p, o->arena), p->status.ppid),
-		"wait until it has called exec, or dump the parent");
+	object(o, "wait until it has called exec, or dump the parent",
+		"%s shares its memory with its parent, process %d (vfork, clone)",
+		process_name(p, o->arena), p->status.ppid);
 }
 
 int check_tree(struct dumping_proc *p, struct objections *o, struct err *err)
@@ -88,8 +82,7 @@ int check_tree(struct dumping_proc *p, struct objections *o, struct err *err)
 	return check_children(p, o, err);
 }
 
-/* ---- threads ----------------------------------------------------------------------------------
- */
+/* ---- threads ---------------------------------------------------------------------------- */
 
 static void check_thread_tables(
 	struct dumping_proc *p, pid_t tid, const char *name, struct objections *o)
@@ -104,12 +97,9 @@ static void check_thread_tables(
 
 	for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
 		if (tid != p->t->pid && syscall(SYS_kcmp, p->t->pid, tid, tables[i].type, 0, 0) > 0)
-			object(o,
-				arena_printf(o->arena,
-					"%s has %s of its own, which is not "
-					"supported yet",
-					name, tables[i].what),
-				"dump a program whose threads share these");
+			object(o, "dump a program whose threads share these",
+				"%s has %s of its own, which is not supported yet", name,
+				tables[i].what);
 }
 
 /* prctl(PR_SET_SPECULATION_CTRL), as status shows it. */
@@ -125,39 +115,27 @@ static void check_speculation(const char *text, const char *name, struct objecti
 				     text_starts(value, "thread mitigated") ||
 				     text_starts(value, "conditional force disabled") ||
 				     text_starts(value, "conditional disabled")))
-			object(o,
-				arena_printf(o->arena,
-					"%s has speculation control "
-					"(PR_SET_SPECULATION_CTRL) in force, which is not "
-					"supported yet",
-					name),
-				"start the program without it");
+			object(o, "start the program without it",
+				"%s has speculation control (PR_SET_SPECULATION_CTRL) in force, "
+				"which is not supported yet",
+				name);
 	}
 }
 
 static void check_status(const struct proc_status *status, const char *name, struct objections *o)
 {
 	if (status->seccomp)
-		object(o,
-			arena_printf(o->arena,
-				"%s is confined by seccomp (%s), which is not "
-				"supported yet",
-				name, status->seccomp == 1 ? "strict mode" : "a filter"),
-			"start the program without its sandbox (seccomp)");
+		object(o, "start the program without its sandbox (seccomp)",
+			"%s is confined by seccomp (%s), which is not supported yet", name,
+			status->seccomp == 1 ? "strict mode" : "a filter");
 	if (status->shadow_stack)
-		object(o,
-			arena_printf(o->arena,
-				"%s has a shadow stack (CET), which is not supported "
-				"yet",
-				name),
-			"start the program with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off");
+		object(o, "start the program with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off",
+			"%s has a shadow stack (CET), which is not supported yet", name);
 	if (status->state == 'Z' || status->state == 'X')
-		object(o,
-			arena_printf(o->arena,
-				"%s has ended while others of its process go on "
-				"(pthread_exit of the main thread), which is not supported yet",
-				name),
-			"let the main thread wait for the others (pthread_join)");
+		object(o, "let the main thread wait for the others (pthread_join)",
+			"%s has ended while others of its process go on (pthread_exit of the main "
+			"thread), which is not supported yet",
+			name);
 }
 
 static int check_thread(struct dumping_proc *p, pid_t tid, struct objections *o, struct err *err)
@@ -195,8 +173,7 @@ int check_threads(struct dumping_proc *p, struct objections *o, struct err *err)
 	return ret;
 }
 
-/* ---- surroundings -----------------------------------------------------------------------------
- */
+/* ---- surroundings ----------------------------------------------------------------------- */
 
 static bool same_ns(const struct dumping_proc *p, const char *theirs, const char *ours)
 {
@@ -212,6 +189,9 @@ static bool same_ns(const struct dumping_proc *p, const char *theirs, const char
 
 static void check_namespaces(struct dumping_proc *p, struct objections *o)
 {
+	const char *enter = arena_printf(
+		o->arena, "run snapctl in there: nsenter --target %d --all snapctl ...", p->t->pid);
+	const char *name = process_name(p, o->arena);
 	static const struct {
 		const char *name, *what;
 	} namespaces[] = {
@@ -226,32 +206,19 @@ static void check_namespaces(struct dumping_proc *p, struct objections *o)
 
 	for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++)
 		if (!same_ns(p, namespaces[i].name, namespaces[i].name))
-			object(o,
-				arena_printf(o->arena,
-					"%s is in another %s namespace than "
-					"snapctl, which is not supported yet",
-					process_name(p, o->arena), namespaces[i].what),
-				arena_printf(o->arena,
-					"run snapctl in there: nsenter --target %d "
-					"--all snapctl ...",
-					p->t->pid));
+			object(o, enter,
+				"%s is in another %s namespace than snapctl, which is not "
+				"supported yet",
+				name, namespaces[i].what);
 	if (p->status.nr_ns > 1)
-		object(o,
-			arena_printf(o->arena,
-				"%s is in another PID namespace than snapctl, which "
-				"is not supported yet",
-				process_name(p, o->arena)),
-			arena_printf(o->arena,
-				"run snapctl in there: nsenter --target %d --all "
-				"snapctl ...",
-				p->t->pid));
+		object(o, enter,
+			"%s is in another PID namespace than snapctl, which is not supported yet",
+			name);
 	else if (!same_ns(p, "pid_for_children", "pid") || !same_ns(p, "time_for_children", "time"))
-		object(o,
-			arena_printf(o->arena,
-				"%s has made a namespace for its future children "
-				"(unshare), which is not supported yet",
-				process_name(p, o->arena)),
-			"start it without unshare");
+		object(o, "start it without unshare",
+			"%s has made a namespace for its future children (unshare), which is not "
+			"supported yet",
+			name);
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)
@@ -269,21 +236,18 @@ static int check_directories(struct dumping_proc *p, struct objections *o, struc
 		fstatat(p->t->procfd, "cwd", &cwd, 0) < 0)
 		return err_sys(err, "root and working directory of process %d", p->t->pid);
 	if (!same_file(&theirs, &ours))
-		object(o,
-			arena_printf(o->arena,
-				"%s has another root directory than snapctl "
-				"(chroot), which is not supported yet",
-				process_name(p, o->arena)),
-			"start it without chroot, or run snapctl in the same root");
+		object(o, "start it without chroot, or run snapctl in the same root",
+			"%s has another root directory than snapctl (chroot), which is not "
+			"supported yet",
+			process_name(p, o->arena));
 	ret = proc_link(p->t->procfd, "cwd", o->arena, &link, err);
 	if (ret < 0)
 		return ret;
 	if (stat(link, &named) < 0 || !same_file(&named, &cwd))
 		object(o,
-			arena_printf(o->arena, "%s: its working directory %s was removed",
-				process_name(p, o->arena), link),
-			"a directory without a name cannot be made again: let the program leave "
-			"it");
+			"a directory without a name cannot be made again: let the program leave it",
+			"%s: its working directory %s was removed", process_name(p, o->arena),
+			link);
 	return 0;
 }
 

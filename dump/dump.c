@@ -34,8 +34,7 @@ double dumping_now_ms(void)
 	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
-/* ---- before anything is opened, and after everything -------------------------------------------
- */
+/* ---- before anything is opened, and after everything ------------------------------------ */
 
 static int dumping_init(struct dumping *d, const struct dump_opts *opts,
 	const struct stop_requests *stop, struct dump_result *result, struct err *err)
@@ -62,8 +61,7 @@ static void dumping_finish(struct dumping *d)
 	snap_destroy(d->snap);
 }
 
-/* ---- phases ------------------------------------------------------------------------------------
- */
+/* ---- phases ----------------------------------------------------------------------------- */
 
 static int image_begin(struct dumping *d, struct err *err)
 {
@@ -146,8 +144,7 @@ static int dump_phases(struct dumping *d, struct err *err)
 	return ret;
 }
 
-/* ---- sizes -------------------------------------------------------------------------------------
- */
+/* ---- sizes ------------------------------------------------------------------------------ */
 
 static int image_measure(const char *path, struct dump_result *result, struct err *err)
 {
@@ -187,8 +184,7 @@ int dump_run(const struct dump_opts *opts, struct dump_result *result, struct er
 	return worker_run(dump_work, opts, result, err);
 }
 
-/* ---- snapctl check ------------------------------------------------------------------------------
- */
+/* ---- snapctl check ---------------------------------------------------------------------- */
 
 static int objections_print(const struct objections *o, FILE *out)
 {

@@ -35,8 +35,7 @@ int fds_same(int a, int b)
 	return order < 0 ? -errno : order == 0;
 }
 
-/* ---- the table --------------------------------------------------------------------------------
- */
+/* ---- the table -------------------------------------------------------------------------- */
 
 struct slot_table *slot_table_create(struct dumping *d)
 {
@@ -138,8 +137,7 @@ uint32_t fds_split(struct dumping *d, uint32_t ofd)
 	return ofd_add(d, &seen, ofd);
 }
 
-/* ---- looking ----------------------------------------------------------------------------------
- */
+/* ---- looking ---------------------------------------------------------------------------- */
 
 static int seen_read(struct dumping_proc *p, int num, struct fd_seen *seen, struct err *err)
 {
@@ -239,8 +237,7 @@ int fds_look(struct dumping_proc *p, struct err *err)
 	return inherited_mark(p, err);
 }
 
-/* ---- saving -----------------------------------------------------------------------------------
- */
+/* ---- saving ----------------------------------------------------------------------------- */
 
 /* What the launcher gave is bound to the caller's at restore; only people want to know what it was.
  */
@@ -293,8 +290,7 @@ int fds_collect(struct dumping_proc *p, struct err *err)
 	return ret;
 }
 
-/* ---- what kinds ask ---------------------------------------------------------------------------
- */
+/* ---- what kinds ask --------------------------------------------------------------------- */
 
 static struct dumping *dumping_of(const struct fd_dump *hooks)
 {

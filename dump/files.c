@@ -164,8 +164,7 @@ int files_add_link(struct dumping_proc *p, const char *name, uint32_t *id, struc
 	return ret < 0 ? ret : files_add(p->d, fd, link, id, err);
 }
 
-/* ---- files of mappings ------------------------------------------------------------------------
- */
+/* ---- files of mappings ------------------------------------------------------------------ */
 
 /* Btrfs and overlayfs show one device number in maps and another one in stat; inodes agree. */
 static bool maps_and_stat_agree(const struct proc_vma *vma, const struct stat *st)

@@ -16,8 +16,7 @@
 
 enum { NR_STANDARD = 3 };
 
-/* ---- launched: what is the same as one of ours --------------------------------------------------
- */
+/* ---- launched: what is the same as one of ours ------------------------------------------ */
 
 /* Number that a slot takes at restore: its own if that is the same file with us, else the lowest.
  */
@@ -35,8 +34,7 @@ static int own_number(const struct dumping *d, int num, int fd, int *out, struct
 	return 0;
 }
 
-/* ---- attached: what leads outside ---------------------------------------------------------------
- */
+/* ---- attached: what leads outside ------------------------------------------------------- */
 
 static bool is_terminal(const struct stat *st)
 {
@@ -130,8 +128,7 @@ static int outside_number(const struct dumping_proc *p, const struct snap_fd *sl
 	return -1;
 }
 
-/* ---- both ---------------------------------------------------------------------------------------
- */
+/* ---- both ------------------------------------------------------------------------------- */
 
 /* The entry of the file `ofd` that stands for the launcher's descriptor `number`. */
 static uint32_t entry_for(struct dumping *d, uint32_t ofd, int number)

@@ -20,8 +20,7 @@ static struct snap_mm *mm_of(const struct dumping_proc *p)
 	return &p->d->snap->mms[dumping_snap_proc(p)->mm];
 }
 
-/* ---- mappings ---------------------------------------------------------------------------------
- */
+/* ---- mappings --------------------------------------------------------------------------- */
 
 static uint32_t mmap_flags(const struct proc_vma *vma, uint64_t vmflags)
 {
@@ -106,8 +105,7 @@ static int vmas_collect(struct dumping_proc *p, struct err *err)
 	return 0;
 }
 
-/* ---- private pages ----------------------------------------------------------------------------
- */
+/* ---- private pages ---------------------------------------------------------------------- */
 
 /* Wiped-on-fork memory comes back wiped (D15), droppable memory may vanish at any time as it is. */
 static bool has_private_pages(const struct snap_vma *vma)
@@ -159,8 +157,7 @@ static int guards_collect(struct dumping_proc *p, struct err *err)
 	return ret;
 }
 
-/* ---- fields -----------------------------------------------------------------------------------
- */
+/* ---- fields ----------------------------------------------------------------------------- */
 
 static int auxv_collect(struct dumping_proc *p, struct err *err)
 {

@@ -127,8 +127,7 @@ int shared_of_memfd(struct dumping *d, int fd, const struct stat *st, const char
 	return ret < 0 ? err_wrap(err, "%s", link) : 0;
 }
 
-/* ---- mappings ---------------------------------------------------------------------------------
- */
+/* ---- mappings --------------------------------------------------------------------------- */
 
 static enum snap_mem_kind kind_of(const struct proc_vma *vma)
 {

@@ -2,18 +2,59 @@
 #include "restore/ids.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "restore/creds.h"
 #include "restore/job.h"
+
+enum { PF_EXITING_BIT = 0x4, ENDING_TRIES = 500 };
+
+/* Is the holder of this id about to be gone? Field 3 of stat is its state, field 9 its flags (proc(5)). */
+static bool is_ending(int32_t tid)
+{
+	char path[40], text[512], state;
+	unsigned flags;
+	OWNED_FD fd = -1;
+	ssize_t n;
+	char *end;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (n <= 0)
+		return true;
+	text[n] = '\0';
+	end = strrchr(text, ')');
+	if (!end || sscanf(end + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
+		return false;
+	return state == 'Z' || state == 'X' || flags & PF_EXITING_BIT;
+}
+
+/* An id is free only a moment after its process has ended: that moment is waited for. */
+static bool is_taken(int32_t tid)
+{
+	for (int i = 0; i < ENDING_TRIES; i++) {
+		if (kill(tid, 0) < 0 && errno == ESRCH)
+			return false;
+		if (!is_ending(tid))
+			return true;
+		nanosleep(&(struct timespec){ .tv_nsec = 2 * 1000 * 1000 }, NULL);
+	}
+	return true;
+}
 
 /* A recorded tid that somebody has now, 0: none. */
 static int32_t ids_taken(const struct snap *snap)
 {
 	for (size_t p = 0; p < snap->nr_procs; p++)
 		for (size_t t = 0; t < snap->procs[p].nr_tasks; t++)
-			if (!kill(snap->procs[p].tasks[t].tid, 0) || errno == EPERM)
+			if (is_taken(snap->procs[p].tasks[t].tid))
 				return snap->procs[p].tasks[t].tid;
 	return 0;
 }

@@ -168,6 +168,8 @@ static void init_run(struct job *job, struct ns *ns, int failed, struct err *err
 	bool own_group = !job->proc->group_inherited && job->proc->pgid == job->proc->pid;
 	int status = 125;
 
+	/* Detached or not, the init has to reap. */
+	supervise_prepare();
 	if (failed < 0 || job_make(job, err) < 0) {
 		ns_report(ns, 0, err);
 		_exit(125);

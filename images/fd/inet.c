@@ -1,7 +1,7 @@
 /*
- * TCP, MPTCP, UDP and UDP-Lite sockets, IPv4 and IPv6. Looking at live ones is in inet_save.c, making them
- * anew in inet_make.c. As the last kind of socket that is asked, this one also takes the families and
- * protocols that nobody can restore, to refuse them by name.
+ * TCP, MPTCP, UDP and UDP-Lite sockets, IPv4 and IPv6. Looking at live ones is in inet_save.c,
+ * making them anew in inet_make.c. As the last kind of socket that is asked, this one also takes
+ * the families and protocols that nobody can restore, to refuse them by name.
  */
 #include "images/fd/inet.h"
 
@@ -55,8 +55,8 @@ static bool inet_is(const struct fd_seen *seen)
 	socklen_t len = sizeof domain;
 
 	return S_ISSOCK(seen->st.st_mode) &&
-		getsockopt(seen->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
-		domain != AF_UNIX && domain != AF_NETLINK;
+	       getsockopt(seen->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+	       domain != AF_UNIX && domain != AF_NETLINK;
 }
 
 static int inet_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
@@ -82,9 +82,10 @@ static int inet_make(const struct fd_make *m, const struct snap_ofd *ofd, int *f
 	return inet_sock_make(sock, ofd->flags & SOCK_NONBLOCK, fd, err);
 }
 
-/* ---- record <-> message ------------------------------------------------------------------------------ */
+/* ---- record <-> message ---------------------------------------------------------------------- */
 
-static int inet_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
+static int inet_pack(
+	const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
 {
 	const struct inet_sock *sock = ofd->priv;
 	Pb__InetSock *m = arena_alloc(snap->arena, sizeof *m);
@@ -157,8 +158,8 @@ static int inet_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 	sock->pending_error = m->pending_error;
 	ofd->priv = sock;
 	if (inet_addr_unpack(sock->family, m->local, &sock->local, err) < 0 ||
-	    inet_addr_unpack(sock->family, m->remote, &sock->remote, err) < 0 ||
-	    sockopt_unpack(snap, m->options, m->n_options, &sock->options, err) < 0)
+		inet_addr_unpack(sock->family, m->remote, &sock->remote, err) < 0 ||
+		sockopt_unpack(snap, m->options, m->n_options, &sock->options, err) < 0)
 		return -err->code;
 	return inet_groups_unpack(snap->arena, m->groups, m->n_groups, sock, err);
 }

@@ -20,7 +20,7 @@ struct fd_seen;
 enum { INET_ADDR_TEXT = 96, INET_SOCK_TEXT = 256 };
 
 enum inet_state {
-	INET_IDLE,      /* neither listens nor is connected; may be bound */
+	INET_IDLE, /* neither listens nor is connected; may be bound */
 	INET_LISTEN,
 	INET_CONNECTED, /* datagram sockets only */
 	INET_RESET,     /* a connection that the other side reset */
@@ -28,8 +28,8 @@ enum inet_state {
 
 struct inet_addr {
 	bool set;
-	uint8_t addr[16];       /* the first 4 for AF_INET; network order */
-	uint16_t port;          /* host order */
+	uint8_t addr[16]; /* the first 4 for AF_INET; network order */
+	uint16_t port;    /* host order */
 	uint32_t flowinfo;
 	char scope[IF_NAMESIZE]; /* interface of a link-local address, "" where there is none */
 };
@@ -39,7 +39,7 @@ struct inet_group {
 	int family;
 	uint8_t addr[16];
 	char interface[IF_NAMESIZE];
-	uint32_t mode;          /* MCAST_INCLUDE, MCAST_EXCLUDE: what sources are */
+	uint32_t mode; /* MCAST_INCLUDE, MCAST_EXCLUDE: what sources are */
 	uint8_t (*sources)[16];
 	size_t nr_sources;
 };
@@ -49,7 +49,7 @@ struct inet_sock {
 	enum inet_state state;
 	struct inet_addr local, remote; /* local.set: bound */
 	uint32_t backlog;
-	bool pending_error;             /* INET_RESET: the program was not told yet */
+	bool pending_error; /* INET_RESET: the program was not told yet */
 	struct sock_options options;
 	struct inet_group *groups;
 	size_t nr_groups;
@@ -60,33 +60,34 @@ const char *inet_protocol_name(int protocol);
 /* "tcp 127.0.0.1:80" in buf. */
 const char *inet_sock_text(const struct inet_sock *sock, char buf[INET_SOCK_TEXT]);
 
-/* ---- inet_addr.c ------------------------------------------------------------------------------------- */
+/* ---- inet_addr.c ----------------------------------------------------------------------------- */
 
 void inet_addr_from(const struct sockaddr_storage *sa, struct inet_addr *out);
 /* ENODEV: its interface is missing here. */
 int inet_addr_to(int family, const struct inet_addr *a, struct sockaddr_storage *sa, socklen_t *len,
-		 struct err *err);
+	struct err *err);
 /* "127.0.0.1:80", "[fe80::1%eth0]:80"; returns buf. */
 const char *inet_addr_text(int family, const struct inet_addr *a, char buf[INET_ADDR_TEXT]);
 struct Pb__InetAddr *inet_addr_pack(struct arena *arena, int family, const struct inet_addr *a);
-int inet_addr_unpack(int family, const struct Pb__InetAddr *m, struct inet_addr *out, struct err *err);
+int inet_addr_unpack(
+	int family, const struct Pb__InetAddr *m, struct inet_addr *out, struct err *err);
 
-/* ---- inet_group.c ------------------------------------------------------------------------------------- */
+/* ---- inet_group.c ---------------------------------------------------------------------------- */
 
 int inet_groups_save(struct arena *arena, int fd, struct inet_sock *sock, struct err *err);
 int inet_groups_make(int fd, const struct inet_sock *sock, struct err *err);
-void inet_groups_pack(struct arena *arena, const struct inet_sock *sock, struct Pb__InetGroup ***msgs,
-		      size_t *nr);
+void inet_groups_pack(struct arena *arena, const struct inet_sock *sock,
+	struct Pb__InetGroup ***msgs, size_t *nr);
 int inet_groups_unpack(struct arena *arena, struct Pb__InetGroup *const *msgs, size_t nr,
-		       struct inet_sock *sock, struct err *err);
+	struct inet_sock *sock, struct err *err);
 
-/* ---- inet_save.c ---------------------------------------------------------------------------------------- */
+/* ---- inet_save.c ----------------------------------------------------------------------------- */
 
 /* Why this family, type or protocol, or an established connection, cannot be dumped; or 0. */
 int inet_check(const struct fd_seen *seen, struct err *err);
 int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err *err);
 
-/* ---- inet_make.c, inet_reset.c -------------------------------------------------------------------------- */
+/* ---- inet_make.c, inet_reset.c --------------------------------------------------------------- */
 
 /* flags: SOCK_NONBLOCK or 0. */
 int inet_sock_make(const struct inet_sock *sock, int flags, int *fd, struct err *err);

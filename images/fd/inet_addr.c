@@ -36,7 +36,7 @@ void inet_addr_from(const struct sockaddr_storage *sa, struct inet_addr *out)
 }
 
 int inet_addr_to(int family, const struct inet_addr *a, struct sockaddr_storage *sa, socklen_t *len,
-		 struct err *err)
+	struct err *err)
 {
 	struct sockaddr_in *v4 = (void *)sa;
 	struct sockaddr_in6 *v6 = (void *)sa;

@@ -1,7 +1,7 @@
 /*
- * Multicast memberships. The kernel lists them by interface only (/proc/net/igmp, igmp6), but says for
- * each socket and group whether it is a member, and with which sources (MCAST_MSFILTER): so every
- * group of the machine is asked for.
+ * Multicast memberships. The kernel lists them by interface only (/proc/net/igmp, igmp6), but says
+ * for each socket and group whether it is a member, and with which sources (MCAST_MSFILTER): so
+ * every group of the machine is asked for.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -53,20 +53,20 @@ static const uint8_t *group_sockaddr_bytes(const struct sockaddr_storage *sa)
 	return (const uint8_t *)&((const struct sockaddr_in6 *)sa)->sin6_addr;
 }
 
-/* ---- live -> record ------------------------------------------------------------------------------------ */
+/* ---- live -> record -------------------------------------------------------------------------- */
 
 static struct inet_group *group_add(struct group_search *s)
 {
 	struct inet_sock *sock = s->sock;
 
-	sock->groups = arena_grow(s->arena, sock->groups, sock->nr_groups, &s->cap,
-		sizeof *sock->groups);
+	sock->groups = arena_grow(
+		s->arena, sock->groups, sock->nr_groups, &s->cap, sizeof *sock->groups);
 	return &sock->groups[sock->nr_groups++];
 }
 
 /* Is the socket a member of this group on this interface? */
-static int group_ask(struct group_search *s, int family, unsigned index, const uint8_t *addr,
-		     struct err *err)
+static int group_ask(
+	struct group_search *s, int family, unsigned index, const uint8_t *addr, struct err *err)
 {
 	_Alignas(struct group_filter) char buf[GROUP_FILTER_SIZE(MAX_SOURCES)] = { 0 };
 	struct group_filter *f = (void *)buf;
@@ -77,11 +77,13 @@ static int group_ask(struct group_search *s, int family, unsigned index, const u
 	f->gf_numsrc = MAX_SOURCES;
 	group_sockaddr(family, addr, &f->gf_group);
 	if (getsockopt(s->fd, group_level(family), MCAST_MSFILTER, f, &len) < 0)
-		return errno == EADDRNOTAVAIL || errno == ENODEV ? 0 :
-			err_sys(err, "ask for a multicast membership");
+		return errno == EADDRNOTAVAIL || errno == ENODEV
+			       ? 0
+			       : err_sys(err, "ask for a multicast membership");
 	if (f->gf_numsrc > MAX_SOURCES)
-		return err_set(err, ENOTSUP, "a multicast membership has %u sources, at most %d travel",
-			f->gf_numsrc, MAX_SOURCES);
+		return err_set(err, ENOTSUP,
+			"a multicast membership has %u sources, at most %d travel", f->gf_numsrc,
+			MAX_SOURCES);
 	g = group_add(s);
 	g->family = family;
 	g->mode = f->gf_fmode;
@@ -91,7 +93,8 @@ static int group_ask(struct group_search *s, int family, unsigned index, const u
 	g->nr_sources = f->gf_numsrc;
 	g->sources = arena_array(s->arena, g->nr_sources, sizeof *g->sources);
 	for (size_t i = 0; i < g->nr_sources; i++)
-		memcpy(g->sources[i], group_sockaddr_bytes(&f->gf_slist[i]), group_addr_len(family));
+		memcpy(g->sources[i], group_sockaddr_bytes(&f->gf_slist[i]),
+			group_addr_len(family));
 	return 0;
 }
 
@@ -148,7 +151,7 @@ static int igmp6_scan(struct group_search *s, char *text, struct err *err)
 }
 
 static int groups_file(struct group_search *s, const char *path,
-		       int (*scan)(struct group_search *, char *, struct err *), struct err *err)
+	int (*scan)(struct group_search *, char *, struct err *), struct err *err)
 {
 	OWNED_FD fd = open(path, O_RDONLY | O_CLOEXEC);
 	char *text;
@@ -179,7 +182,7 @@ int inet_groups_save(struct arena *arena, int fd, struct inet_sock *sock, struct
 	return sock->family == AF_INET6 ? groups_file(&s, "/proc/net/igmp6", igmp6_scan, err) : 0;
 }
 
-/* ---- record -> live ------------------------------------------------------------------------------------ */
+/* ---- record -> live -------------------------------------------------------------------------- */
 
 static int group_make(int fd, const struct inet_group *g, struct err *err)
 {
@@ -189,12 +192,12 @@ static int group_make(int fd, const struct inet_group *g, struct err *err)
 	int name = g->mode == MCAST_INCLUDE ? MCAST_JOIN_SOURCE_GROUP : MCAST_BLOCK_SOURCE;
 
 	if (!join.gr_interface)
-		return err_set(err, ENODEV, "multicast group on interface %s, which is missing here",
-			g->interface);
+		return err_set(err, ENODEV,
+			"multicast group on interface %s, which is missing here", g->interface);
 	group_sockaddr(g->family, g->addr, &join.gr_group);
 	source.gsr_group = join.gr_group;
 	if (g->mode == MCAST_EXCLUDE &&
-	    setsockopt(fd, level, MCAST_JOIN_GROUP, &join, sizeof join) < 0)
+		setsockopt(fd, level, MCAST_JOIN_GROUP, &join, sizeof join) < 0)
 		return err_sys(err, "join a multicast group on %s", g->interface);
 	for (size_t i = 0; i < g->nr_sources; i++) {
 		group_sockaddr(g->family, g->sources[i], &source.gsr_source);
@@ -212,7 +215,7 @@ int inet_groups_make(int fd, const struct inet_sock *sock, struct err *err)
 	return 0;
 }
 
-/* ---- record <-> message ----------------------------------------------------------------------------------- */
+/* ---- record <-> message ---------------------------------------------------------------------- */
 
 static Pb__InetGroup *group_pack(struct arena *arena, const struct inet_group *g)
 {
@@ -234,8 +237,8 @@ static Pb__InetGroup *group_pack(struct arena *arena, const struct inet_group *g
 	return m;
 }
 
-void inet_groups_pack(struct arena *arena, const struct inet_sock *sock, Pb__InetGroup ***msgs,
-		      size_t *nr)
+void inet_groups_pack(
+	struct arena *arena, const struct inet_sock *sock, Pb__InetGroup ***msgs, size_t *nr)
 {
 	*msgs = arena_array(arena, sock->nr_groups, sizeof **msgs);
 	*nr = sock->nr_groups;
@@ -243,12 +246,12 @@ void inet_groups_pack(struct arena *arena, const struct inet_sock *sock, Pb__Ine
 		(*msgs)[i] = group_pack(arena, &sock->groups[i]);
 }
 
-static int group_unpack(struct arena *arena, const Pb__InetGroup *m, struct inet_group *g,
-			struct err *err)
+static int group_unpack(
+	struct arena *arena, const Pb__InetGroup *m, struct inet_group *g, struct err *err)
 {
 	if ((m->addr.len != 4 && m->addr.len != 16) || !m->interface ||
-	    strlen(m->interface) >= sizeof g->interface || m->n_sources > MAX_SOURCES ||
-	    (m->mode != MCAST_INCLUDE && m->mode != MCAST_EXCLUDE))
+		strlen(m->interface) >= sizeof g->interface || m->n_sources > MAX_SOURCES ||
+		(m->mode != MCAST_INCLUDE && m->mode != MCAST_EXCLUDE))
 		return err_set(err, EBADMSG, "multicast membership is malformed");
 	g->family = m->addr.len == 4 ? AF_INET : AF_INET6;
 	memcpy(g->addr, m->addr.data, m->addr.len);
@@ -258,15 +261,15 @@ static int group_unpack(struct arena *arena, const Pb__InetGroup *m, struct inet
 	g->sources = arena_array(arena, m->n_sources, sizeof *g->sources);
 	for (size_t i = 0; i < m->n_sources; i++) {
 		if (m->sources[i].len != m->addr.len)
-			return err_set(err, EBADMSG, "multicast source of %zu bytes",
-				m->sources[i].len);
+			return err_set(
+				err, EBADMSG, "multicast source of %zu bytes", m->sources[i].len);
 		memcpy(g->sources[i], m->sources[i].data, m->addr.len);
 	}
 	return 0;
 }
 
 int inet_groups_unpack(struct arena *arena, Pb__InetGroup *const *msgs, size_t nr,
-		       struct inet_sock *sock, struct err *err)
+	struct inet_sock *sock, struct err *err)
 {
 	if (nr > MAX_GROUPS || (nr && sock->type != SOCK_DGRAM))
 		return err_set(err, EBADMSG, "%zu multicast memberships", nr);

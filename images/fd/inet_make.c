@@ -8,7 +8,7 @@
 #include "images/fd/inet.h"
 #include "images/fd/sock_diag.h"
 
-/* ---- why an address could not be had -------------------------------------------------------------------- */
+/* ---- why an address could not be had --------------------------------------------------------- */
 
 static int bind_in_use(const struct inet_sock *sock, const char *text, struct err *err)
 {
@@ -22,8 +22,10 @@ static int bind_in_use(const struct inet_sock *sock, const char *text, struct er
 	if (found.ino && sock_diag_owner(found.ino, who, sizeof who))
 		return err_hint(err, "%s holds it: end that first", who);
 	if (!found.ino && found.nr_waiting)
-		return err_hint(err, "%u closed connections still linger on this port: wait a minute, "
-			"or restore as root", found.nr_waiting);
+		return err_hint(err,
+			"%u closed connections still linger on this port: wait a minute, "
+			"or restore as root",
+			found.nr_waiting);
 	return err_hint(err, "end the program that holds it (ss -anp shows it)");
 }
 
@@ -38,18 +40,20 @@ static int bind_failed(const struct inet_sock *sock, struct err *err)
 	errno = code;
 	err_sys(err, "bind %s", text);
 	if (code == EACCES && sock->local.port < 1024)
-		err_hint(err, "ports below 1024 need root or CAP_NET_BIND_SERVICE, "
-			"or sysctl net.ipv4.ip_unprivileged_port_start=%u", sock->local.port);
+		err_hint(err,
+			"ports below 1024 need root or CAP_NET_BIND_SERVICE, "
+			"or sysctl net.ipv4.ip_unprivileged_port_start=%u",
+			sock->local.port);
 	if (code == EADDRNOTAVAIL)
 		err_hint(err, "this address is not on this machine: add it (ip address add), "
-			"or sysctl net.ipv4.ip_nonlocal_bind=1");
+			      "or sysctl net.ipv4.ip_nonlocal_bind=1");
 	return -err->code;
 }
 
-/* ---- bind and listen --------------------------------------------------------------------------------------- */
+/* ---- bind and listen ------------------------------------------------------------------------- */
 
-static int try_listen(int fd, const struct inet_sock *sock, const struct sockaddr_storage *sa,
-		      socklen_t len)
+static int try_listen(
+	int fd, const struct inet_sock *sock, const struct sockaddr_storage *sa, socklen_t len)
 {
 	if (bind(fd, (const struct sockaddr *)sa, len) < 0)
 		return -1;
@@ -60,12 +64,12 @@ static int try_listen(int fd, const struct inet_sock *sock, const struct sockadd
 }
 
 /*
- * Remains of old connections (TIME_WAIT) keep a port from being bound, unless both they and the new socket
- * have SO_REUSEADDR: so it is set until the socket listens. Remains of a server that never had it only
- * yield to root, who may end them.
+ * Remains of old connections (TIME_WAIT) keep a port from being bound, unless both they and the new
+ * socket have SO_REUSEADDR: so it is set until the socket listens. Remains of a server that never
+ * had it only yield to root, who may end them.
  */
-static int try_listen_again(int fd, const struct inet_sock *sock, const struct sockaddr_storage *sa,
-			    socklen_t len)
+static int try_listen_again(
+	int fd, const struct inet_sock *sock, const struct sockaddr_storage *sa, socklen_t len)
 {
 	int on = 1, was = sockopt_int(&sock->options, SOL_SOCKET, SO_REUSEADDR, 0), ret = -1;
 	unsigned ended;
@@ -100,7 +104,7 @@ static int inet_bind(int fd, const struct inet_sock *sock, struct err *err)
 		return 0;
 	/* Datagram sockets leave no remains, and would share the port with its owner. */
 	if (errno == EADDRINUSE && sock->type == SOCK_STREAM &&
-	    try_listen_again(fd, sock, &sa, len) == 0)
+		try_listen_again(fd, sock, &sa, len) == 0)
 		return 0;
 	return bind_failed(sock, err);
 }
@@ -116,8 +120,8 @@ static int inet_connect(int fd, const struct inet_sock *sock, struct err *err)
 	if (inet_addr_to(sock->family, &sock->remote, &sa, &len, err) < 0)
 		return -err->code;
 	if (connect(fd, (const struct sockaddr *)&sa, len) < 0)
-		return err_sys(err, "connect to %s",
-			inet_addr_text(sock->family, &sock->remote, text));
+		return err_sys(
+			err, "connect to %s", inet_addr_text(sock->family, &sock->remote, text));
 	return 0;
 }
 
@@ -128,8 +132,8 @@ int inet_sock_make(const struct inet_sock *sock, int flags, int *out, struct err
 	if (fd < 0)
 		return err_sys(err, "socket");
 	if (sockopt_make(fd, &sock->options, false, err) < 0 || inet_bind(fd, sock, err) < 0 ||
-	    inet_connect(fd, sock, err) < 0 || inet_groups_make(fd, sock, err) < 0 ||
-	    sockopt_make(fd, &sock->options, true, err) < 0)
+		inet_connect(fd, sock, err) < 0 || inet_groups_make(fd, sock, err) < 0 ||
+		sockopt_make(fd, &sock->options, true, err) < 0)
 		return -err->code;
 	*out = take_fd(&fd);
 	return 0;

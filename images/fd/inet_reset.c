@@ -1,7 +1,8 @@
 /*
- * What an established connection comes back as with --tcp-close: one that its other end has reset. Reads
- * give ECONNRESET, then end of file; writes give EPIPE; poll and epoll report it at once. The reset is a
- * real one, by a short-lived listener on the loopback address, so no privilege is needed.
+ * What an established connection comes back as with --tcp-close: one that its other end has reset.
+ * Reads give ECONNRESET, then end of file; writes give EPIPE; poll and epoll report it at once. The
+ * reset is a real one, by a short-lived listener on the loopback address, so no privilege is
+ * needed.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -32,7 +33,8 @@ static void loopback_of(int family, bool mapped, struct sockaddr_storage *sa, so
 	*len = sizeof *v6;
 }
 
-static int reset_listen(int fd, int family, struct sockaddr_storage *sa, socklen_t *len, struct err *err)
+static int reset_listen(
+	int fd, int family, struct sockaddr_storage *sa, socklen_t *len, struct err *err)
 {
 	loopback_of(family, false, sa, len);
 	if (bind(fd, (struct sockaddr *)sa, *len) < 0) {
@@ -88,7 +90,8 @@ static int reset_arrived(int fd, bool pending_error, struct err *err)
 
 int inet_reset_make(const struct inet_sock *sock, int *out, struct err *err)
 {
-	/* The other end speaks plain TCP: an MPTCP connection would outlive the reset of its path. */
+	/* The other end speaks plain TCP: an MPTCP connection would outlive the reset of its path.
+	 */
 	OWNED_FD listener = socket(sock->family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
 	OWNED_FD fd = socket(sock->family, SOCK_STREAM | SOCK_CLOEXEC, sock->protocol);
 	struct sockaddr_storage sa;
@@ -103,7 +106,7 @@ int inet_reset_make(const struct inet_sock *sock, int *out, struct err *err)
 	if (reset_accept(listener, fd, err) < 0 || reset_arrived(fd, sock->pending_error, err) < 0)
 		return err_wrap(err, "make a connection that was reset");
 	if (sockopt_make(fd, &sock->options, false, err) < 0 ||
-	    sockopt_make(fd, &sock->options, true, err) < 0)
+		sockopt_make(fd, &sock->options, true, err) < 0)
 		return -err->code;
 	*out = take_fd(&fd);
 	return 0;

@@ -1,6 +1,6 @@
 /*
- * A live internet socket -> struct inet_sock, by asking the local duplicate: TCP_INFO knows also sockets
- * that are neither bound nor listening, which /proc/net does not show.
+ * A live internet socket -> struct inet_sock, by asking the local duplicate: TCP_INFO knows also
+ * sockets that are neither bound nor listening, which /proc/net does not show.
  */
 #include <errno.h>
 #include <linux/tcp.h>
@@ -19,7 +19,7 @@
 /* include/net/tcp_states.h; netinet/tcp.h has them too, but clashes with linux/tcp.h. */
 enum { STATE_ESTABLISHED = 1, STATE_CLOSE = 7, STATE_LISTEN = 10 };
 
-/* ---- refusals by name ---------------------------------------------------------------------------------- */
+/* ---- refusals by name ------------------------------------------------------------------------ */
 
 struct refused_socket {
 	int domain, type, protocol; /* -1: any */
@@ -30,16 +30,19 @@ static const struct refused_socket refused_sockets[] = {
 	{ AF_INET, SOCK_RAW, -1, "a raw socket", "close it before the dump" },
 	{ AF_INET6, SOCK_RAW, -1, "a raw socket", "close it before the dump" },
 	{ AF_INET, SOCK_DGRAM, IPPROTO_ICMP, "an ICMP (ping) socket", "close it before the dump" },
-	{ AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6, "an ICMP (ping) socket", "close it before the dump" },
-	{ AF_INET, -1, IPPROTO_SCTP, "an SCTP socket", "use TCP while the program is to be dumped" },
-	{ AF_INET6, -1, IPPROTO_SCTP, "an SCTP socket", "use TCP while the program is to be dumped" },
+	{ AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6, "an ICMP (ping) socket",
+		"close it before the dump" },
+	{ AF_INET, -1, IPPROTO_SCTP, "an SCTP socket",
+		"use TCP while the program is to be dumped" },
+	{ AF_INET6, -1, IPPROTO_SCTP, "an SCTP socket",
+		"use TCP while the program is to be dumped" },
 	{ AF_INET, -1, IPPROTO_DCCP, "a DCCP socket", "close it before the dump" },
 	{ AF_INET6, -1, IPPROTO_DCCP, "a DCCP socket", "close it before the dump" },
 	{ AF_PACKET, -1, -1, "a packet socket (capturing)", "stop capturing before the dump" },
 	{ AF_VSOCK, -1, -1, "a vsock socket (to a virtual machine or its host)",
-	  "close it before the dump" },
+		"close it before the dump" },
 	{ AF_ALG, -1, -1, "a socket of the kernel's crypto API (AF_ALG)",
-	  "let the program use a crypto library instead, or close it before the dump" },
+		"let the program use a crypto library instead, or close it before the dump" },
 	{ AF_BLUETOOTH, -1, -1, "a Bluetooth socket", "close it before the dump" },
 	{ AF_CAN, -1, -1, "a CAN bus socket", "close it before the dump" },
 	{ AF_TIPC, -1, -1, "a TIPC socket", "close it before the dump" },
@@ -52,7 +55,7 @@ static const struct refused_socket refused_sockets[] = {
 static bool refused_matches(const struct refused_socket *r, const struct sockopt_who *who)
 {
 	return r->domain == who->domain && (r->type < 0 || r->type == who->type) &&
-		(r->protocol < 0 || r->protocol == who->protocol);
+	       (r->protocol < 0 || r->protocol == who->protocol);
 }
 
 static int kind_check(const struct sockopt_who *who, struct err *err)
@@ -65,15 +68,17 @@ static int kind_check(const struct sockopt_who *who, struct err *err)
 		err_set(err, ENOTSUP, "this is %s, which cannot be dumped", r->what);
 		return err_hint(err, "%s", r->remedy);
 	}
-	if ((who->domain != AF_INET && who->domain != AF_INET6) || !inet_protocol_name(who->protocol)) {
-		err_set(err, ENOTSUP, "a socket of family %d, type %d, protocol %d cannot be dumped",
-			who->domain, who->type, who->protocol);
+	if ((who->domain != AF_INET && who->domain != AF_INET6) ||
+		!inet_protocol_name(who->protocol)) {
+		err_set(err, ENOTSUP,
+			"a socket of family %d, type %d, protocol %d cannot be dumped", who->domain,
+			who->type, who->protocol);
 		return err_hint(err, "close it before the dump");
 	}
 	return 0;
 }
 
-/* ---- state ------------------------------------------------------------------------------------------------ */
+/* ---- state ----------------------------------------------------------------------------------- */
 
 struct inet_live {
 	struct inet_sock *sock;
@@ -134,7 +139,7 @@ static int inet_live(int fd, struct inet_live *live, struct err *err)
 	return live_state(fd, live, err);
 }
 
-/* ---- what stands against it ---------------------------------------------------------------------------------- */
+/* ---- what stands against it ------------------------------------------------------------------ */
 
 static int refuse_or_drop(const struct fd_seen *seen, struct err *err)
 {
@@ -144,28 +149,31 @@ static int refuse_or_drop(const struct fd_seen *seen, struct err *err)
 	return 0;
 }
 
-static int connection_check(const struct fd_seen *seen, const struct inet_live *live, struct err *err)
+static int connection_check(
+	const struct fd_seen *seen, const struct inet_live *live, struct err *err)
 {
 	char text[INET_SOCK_TEXT];
 
 	if (live->sock->type != SOCK_STREAM || live->state == STATE_LISTEN ||
-	    live->state == STATE_CLOSE || (seen->dump->opts && seen->dump->opts->tcp_close))
+		live->state == STATE_CLOSE || (seen->dump->opts && seen->dump->opts->tcp_close))
 		return 0;
 	err_set(err, ENOTSUP, "connection %s %s, and its other end is not part of the dump",
 		inet_sock_text(live->sock, text),
 		live->state == STATE_ESTABLISHED ? "is established" : "is not closed yet");
 	return err_hint(err, "close it before the dump, or use --tcp-close: it comes back as a "
-		"connection that was reset");
+			     "connection that was reset");
 }
 
-static int stream_queue_check(const struct fd_seen *seen, const struct inet_live *live, struct err *err)
+static int stream_queue_check(
+	const struct fd_seen *seen, const struct inet_live *live, struct err *err)
 {
 	char text[INET_SOCK_TEXT];
 	int bytes = 0;
 
 	inet_sock_text(live->sock, text);
 	if (live->waiting) {
-		err_set(err, ENOTSUP, "%u connections to %s wait to be accepted", live->waiting, text);
+		err_set(err, ENOTSUP, "%u connections to %s wait to be accepted", live->waiting,
+			text);
 		err_hint(err, "let the program accept them, or drop them with --tcp-close");
 		return refuse_or_drop(seen, err);
 	}
@@ -178,10 +186,11 @@ static int stream_queue_check(const struct fd_seen *seen, const struct inet_live
 }
 
 /*
- * Datagrams could be read without taking them, but not put back with their senders' addresses. Corked ones
- * (UDP_CORK) only show as memory in use.
+ * Datagrams could be read without taking them, but not put back with their senders' addresses.
+ * Corked ones (UDP_CORK) only show as memory in use.
  */
-static int dgram_queue_check(const struct fd_seen *seen, const struct inet_live *live, struct err *err)
+static int dgram_queue_check(
+	const struct fd_seen *seen, const struct inet_live *live, struct err *err)
 {
 	int corked = sockopt_int(&live->sock->options, IPPROTO_UDP, 1 /* UDP_CORK */, 0), bytes = 0;
 	char text[INET_SOCK_TEXT];
@@ -202,7 +211,8 @@ static int dgram_queue_check(const struct fd_seen *seen, const struct inet_live 
 		return refuse_or_drop(seen, err);
 	}
 	if (live->events & POLLERR) {
-		err_set(err, ENOTSUP, "%s has an error that was not read yet (ICMP, SO_ERROR)", text);
+		err_set(err, ENOTSUP, "%s has an error that was not read yet (ICMP, SO_ERROR)",
+			text);
 		err_hint(err, "let the program read it, or drop it with --tcp-close");
 		return refuse_or_drop(seen, err);
 	}
@@ -219,12 +229,12 @@ int inet_check(const struct fd_seen *seen, struct err *err)
 	return connection_check(seen, &live, err);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 /*
- * A connection that ended shows as TCP_CLOSE like a socket that never had one, but has both directions shut
- * down (MPTCP: at least an error that was not fetched yet). Such an error comes back as ECONNRESET,
- * whatever it was.
+ * A connection that ended shows as TCP_CLOSE like a socket that never had one, but has both
+ * directions shut down (MPTCP: at least an error that was not fetched yet). Such an error comes
+ * back as ECONNRESET, whatever it was.
  */
 static void inet_set_state(struct inet_sock *sock, const struct inet_live *live)
 {
@@ -239,7 +249,7 @@ static void inet_set_state(struct inet_sock *sock, const struct inet_live *live)
 	else
 		sock->state = INET_RESET;
 	sock->pending_error = sock->state == INET_RESET &&
-		(live->state != STATE_CLOSE || live->events & POLLERR);
+			      (live->state != STATE_CLOSE || live->events & POLLERR);
 }
 
 int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err *err)

@@ -14,7 +14,8 @@ static const char *inet_listens(struct arena *arena, const struct inet_sock *soc
 	if (sock->state == INET_LISTEN)
 		return arena_strdup(arena, inet_addr_text(sock->family, &sock->local, text));
 	if (sock->type == SOCK_DGRAM && sock->state == INET_IDLE && sock->local.set)
-		return arena_printf(arena, "%s/%s", inet_addr_text(sock->family, &sock->local, text),
+		return arena_printf(arena, "%s/%s",
+			inet_addr_text(sock->family, &sock->local, text),
 			inet_protocol_name(sock->protocol));
 	return NULL;
 }
@@ -47,7 +48,8 @@ char *sock_listens(const struct snap *snap)
 		else if (ofd->kind == &fd_unix)
 			one = unix_listens(snap->arena, ofd->priv);
 		if (one)
-			all = arena_printf(snap->arena, "%s%s%s", all ? all : "", all ? ", " : "", one);
+			all = arena_printf(
+				snap->arena, "%s%s%s", all ? all : "", all ? ", " : "", one);
 	}
 	return all;
 }

@@ -1,6 +1,6 @@
 /*
- * Netlink sockets that wait for nothing: their port number (mostly the pid), groups, and options. Requests
- * under way and messages not yet read are refused.
+ * Netlink sockets that wait for nothing: their port number (mostly the pid), groups, and options.
+ * Requests under way and messages not yet read are refused.
  */
 #include <errno.h>
 #include <linux/netlink.h>
@@ -65,11 +65,11 @@ static bool netlink_is(const struct fd_seen *seen)
 	socklen_t len = sizeof domain;
 
 	return S_ISSOCK(seen->st.st_mode) &&
-		getsockopt(seen->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
-		domain == AF_NETLINK;
+	       getsockopt(seen->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+	       domain == AF_NETLINK;
 }
 
-/* ---- live -> record -------------------------------------------------------------------------------------- */
+/* ---- live -> record -------------------------------------------------------------------------- */
 
 static int protocol_check(int number, struct err *err)
 {
@@ -78,10 +78,13 @@ static int protocol_check(int number, struct err *err)
 	if (p && !p->refused)
 		return 0;
 	if (p)
-		err_set(err, ENOTSUP, "a netlink %s socket cannot be dumped: %s", p->name, p->refused);
+		err_set(err, ENOTSUP, "a netlink %s socket cannot be dumped: %s", p->name,
+			p->refused);
 	else
-		err_set(err, ENOTSUP, "a netlink socket of protocol %d cannot be dumped: nobody knows "
-			"what the kernel keeps for it", number);
+		err_set(err, ENOTSUP,
+			"a netlink socket of protocol %d cannot be dumped: nobody knows "
+			"what the kernel keeps for it",
+			number);
 	return err_hint(err, "let the program close it before the dump");
 }
 
@@ -122,14 +125,15 @@ static int save_groups(struct arena *arena, int fd, struct netlink_sock *sock, s
 	for (uint32_t i = 0; i < len * 8 && i < MAX_GROUPS; i++) {
 		if (!(words[i / 32] >> i % 32 & 1))
 			continue;
-		sock->groups = arena_grow(arena, sock->groups, sock->nr_groups, &cap,
-			sizeof *sock->groups);
+		sock->groups = arena_grow(
+			arena, sock->groups, sock->nr_groups, &cap, sizeof *sock->groups);
 		sock->groups[sock->nr_groups++] = i + 1;
 	}
 	return 0;
 }
 
-/* Asked by poll(2), which takes nothing: recv(2) would go on with a dump of the kernel, or fetch an error. */
+/* Asked by poll(2), which takes nothing: recv(2) would go on with a dump of the kernel, or fetch an
+ * error. */
 static int idle_check(int fd, struct err *err)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -150,9 +154,9 @@ static int netlink_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct
 	struct sockopt_who who;
 
 	if (sockopt_who_of(seen->fd, &who, err) < 0 || protocol_check(who.protocol, err) < 0 ||
-	    idle_check(seen->fd, err) < 0 || save_addrs(seen->fd, sock, err) < 0 ||
-	    save_groups(arena, seen->fd, sock, err) < 0 ||
-	    sockopt_save(seen->dump, seen->fd, &who, &sock->options, err) < 0)
+		idle_check(seen->fd, err) < 0 || save_addrs(seen->fd, sock, err) < 0 ||
+		save_groups(arena, seen->fd, sock, err) < 0 ||
+		sockopt_save(seen->dump, seen->fd, &who, &sock->options, err) < 0)
 		return -err->code;
 	sock->protocol = (uint32_t)who.protocol;
 	sock->type = (uint32_t)who.type;
@@ -161,10 +165,10 @@ static int netlink_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct
 	return 0;
 }
 
-/* ---- record <-> message ------------------------------------------------------------------------------------ */
+/* ---- record <-> message ---------------------------------------------------------------------- */
 
-static int netlink_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg,
-			struct err *err)
+static int netlink_pack(
+	const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
 {
 	const struct netlink_sock *sock = ofd->priv;
 	Pb__NetlinkSock *m = arena_alloc(snap->arena, sizeof *m);
@@ -186,7 +190,8 @@ static int netlink_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb_
 	return 0;
 }
 
-static int netlink_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
+static int netlink_unpack(
+	struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
 {
 	struct netlink_sock *sock = arena_alloc(snap->arena, sizeof *sock);
 	const Pb__NetlinkSock *m = msg->netlink;
@@ -216,7 +221,7 @@ static int netlink_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd
 	return sockopt_unpack(snap, m->options, m->n_options, &sock->options, err);
 }
 
-/* ---- record -> live ------------------------------------------------------------------------------------------ */
+/* ---- record -> live -------------------------------------------------------------------------- */
 
 /* Port numbers that are pids of the dump follow these; others are just numbers. */
 static uint32_t portid_now(const struct fd_make *m, uint32_t portid)
@@ -240,15 +245,17 @@ static int make_groups(int fd, const struct netlink_sock *sock, struct err *err)
 	return 0;
 }
 
-static int make_addrs(const struct fd_make *m, int fd, const struct netlink_sock *sock, struct err *err)
+static int make_addrs(
+	const struct fd_make *m, int fd, const struct netlink_sock *sock, struct err *err)
 {
 	struct sockaddr_nl nl = { .nl_family = AF_NETLINK };
 
 	nl.nl_pid = portid_now(m, sock->portid);
 	if (sock->bound && bind(fd, (struct sockaddr *)&nl, sizeof nl) < 0) {
 		err_sys(err, "bind a netlink socket to port %u", nl.nl_pid);
-		return err->code != EADDRINUSE ? -err->code :
-			err_hint(err, "another program has this netlink port: ss -A netlink shows it");
+		return err->code != EADDRINUSE ? -err->code
+					       : err_hint(err, "another program has this netlink "
+							       "port: ss -A netlink shows it");
 	}
 	nl.nl_pid = portid_now(m, sock->dst_portid);
 	nl.nl_groups = sock->dst_group;
@@ -257,22 +264,24 @@ static int make_addrs(const struct fd_make *m, int fd, const struct netlink_sock
 	return 0;
 }
 
-static int netlink_make(const struct fd_make *m, const struct snap_ofd *ofd, int *out, struct err *err)
+static int netlink_make(
+	const struct fd_make *m, const struct snap_ofd *ofd, int *out, struct err *err)
 {
 	const struct netlink_sock *sock = ofd->priv;
-	OWNED_FD fd = socket(AF_NETLINK, (int)sock->type | SOCK_CLOEXEC | (ofd->flags & SOCK_NONBLOCK),
-		(int)sock->protocol);
+	OWNED_FD fd = socket(AF_NETLINK,
+		(int)sock->type | SOCK_CLOEXEC | (ofd->flags & SOCK_NONBLOCK), (int)sock->protocol);
 
 	if (fd < 0)
 		return err_sys(err, "netlink socket");
 	if (sockopt_make(fd, &sock->options, false, err) < 0 || make_addrs(m, fd, sock, err) < 0 ||
-	    make_groups(fd, sock, err) < 0 || sockopt_make(fd, &sock->options, true, err) < 0)
+		make_groups(fd, sock, err) < 0 || sockopt_make(fd, &sock->options, true, err) < 0)
 		return -err->code;
 	*out = take_fd(&fd);
 	return 0;
 }
 
-static char *netlink_describe(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
+static char *netlink_describe(
+	const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
 {
 	const struct netlink_sock *sock = ofd->priv;
 	char *text = arena_printf(arena, "%s", protocol_of(sock->protocol)->name);

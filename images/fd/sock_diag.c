@@ -16,7 +16,7 @@
 
 enum { DIAG_BUFFER = 32768, DIAG_BODY = 128 };
 
-/* ---- transport --------------------------------------------------------------------------------------- */
+/* ---- transport ------------------------------------------------------------------------------- */
 
 static int diag_send(int fd, int type, int flags, const void *body, size_t len, struct err *err)
 {
@@ -24,8 +24,8 @@ static int diag_send(int fd, int type, int flags, const void *body, size_t len, 
 		struct nlmsghdr head;
 		char body[DIAG_BODY];
 	} msg = { .head = { .nlmsg_len = (uint32_t)(NLMSG_HDRLEN + len),
-			    .nlmsg_type = (uint16_t)type,
-			    .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags) } };
+			  .nlmsg_type = (uint16_t)type,
+			  .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags) } };
 
 	memcpy(msg.body, body, len);
 	if (send(fd, &msg, msg.head.nlmsg_len, 0) < 0)
@@ -35,7 +35,7 @@ static int diag_send(int fd, int type, int flags, const void *body, size_t len, 
 
 /* 1: that was the last message. */
 static int diag_message(const struct nlmsghdr *h, int flags,
-			void (*each)(const struct nlmsghdr *, void *), void *arg, struct err *err)
+	void (*each)(const struct nlmsghdr *, void *), void *arg, struct err *err)
 {
 	const struct nlmsgerr *answer = NLMSG_DATA(h);
 
@@ -48,7 +48,7 @@ static int diag_message(const struct nlmsghdr *h, int flags,
 }
 
 int diag_ask(int type, int flags, const void *body, size_t len,
-	     void (*each)(const struct nlmsghdr *h, void *arg), void *arg, struct err *err)
+	void (*each)(const struct nlmsghdr *h, void *arg), void *arg, struct err *err)
 {
 	OWNED_FD fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	_Alignas(struct nlmsghdr) char buf[DIAG_BUFFER];
@@ -67,13 +67,13 @@ int diag_ask(int type, int flags, const void *body, size_t len,
 		if (n < 0)
 			return err_sys(err, "answer of sock_diag");
 		for (struct nlmsghdr *h = (void *)buf; !done && NLMSG_OK(h, left);
-		     h = NLMSG_NEXT(h, left))
+			h = NLMSG_NEXT(h, left))
 			done = diag_message(h, flags, each, arg, err);
 	}
 	return done < 0 ? done : 0;
 }
 
-/* ---- unix sockets --------------------------------------------------------------------------------------- */
+/* ---- unix sockets ---------------------------------------------------------------------------- */
 
 static void unix_attr(const struct rtattr *a, struct diag_unix *out)
 {
@@ -109,7 +109,7 @@ static void unix_answer(const struct nlmsghdr *h, void *arg)
 	out->state = msg->udiag_state;
 	left = h->nlmsg_len - NLMSG_SPACE(sizeof *msg);
 	for (const struct rtattr *a = (const void *)((const char *)h + NLMSG_SPACE(sizeof *msg));
-	     RTA_OK(a, left); a = RTA_NEXT(a, left))
+		RTA_OK(a, left); a = RTA_NEXT(a, left))
 		unix_attr(a, out);
 }
 
@@ -128,7 +128,8 @@ int sock_diag_unix(uint64_t ino, struct diag_unix *out, struct err *err)
 		if (err->code != ENOENT)
 			return -err->code;
 		err_set(err, ENOTSUP, "the kernel (sock_diag) does not know this unix socket");
-		return err_hint(err, "either unix_diag is missing (try modprobe unix_diag), or the "
+		return err_hint(err,
+			"either unix_diag is missing (try modprobe unix_diag), or the "
 			"socket belongs to another network namespace: run snapctl there");
 	}
 	*out = found;

@@ -1,4 +1,5 @@
-/* Who stands in the way of a bind: sock_diag about ports, /proc about processes; see sock_diag.h. */
+/* Who stands in the way of a bind: sock_diag about ports, /proc about processes; see sock_diag.h.
+ */
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,7 +18,7 @@
 
 enum { TCP_FIN_WAIT2_STATE = 5, TCP_TIME_WAIT_STATE = 6 }; /* include/net/tcp_states.h */
 
-/* ---- ports ------------------------------------------------------------------------------------------ */
+/* ---- ports ----------------------------------------------------------------------------------- */
 
 struct waiting {
 	struct inet_diag_req_v2 reqs[64];
@@ -60,7 +61,7 @@ static void port_answer(const struct nlmsghdr *h, void *arg)
 }
 
 static int port_search(int protocol, uint16_t port, struct diag_port *out, struct waiting *waiting,
-		       struct err *err)
+	struct err *err)
 {
 	struct port_search s = { port, (uint8_t)protocol, out, waiting };
 	static const int families[] = { AF_INET, AF_INET6 };
@@ -112,7 +113,7 @@ unsigned sock_diag_end_waiting(int protocol, uint16_t port)
 	return ended;
 }
 
-/* ---- processes ------------------------------------------------------------------------------------------ */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 static bool process_holds(const char *pid, const char *wanted)
 {

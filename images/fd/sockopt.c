@@ -1,4 +1,5 @@
-/* Options of sockets as they travel: set again, written, read. Looking at live ones: sockopt_save.c. */
+/* Options of sockets as they travel: set again, written, read. Looking at live ones:
+ * sockopt_save.c. */
 #include "images/fd/sockopt.h"
 
 #include <arpa/inet.h>
@@ -30,7 +31,7 @@ int sockopt_int(const struct sock_options *options, int level, int name, int oth
 	return otherwise;
 }
 
-/* ---- alive again ---------------------------------------------------------------------------------- */
+/* ---- alive again ----------------------------------------------------------------------------- */
 
 static int sockopt_failed(const struct sock_option *o, struct err *err)
 {
@@ -40,15 +41,16 @@ static int sockopt_failed(const struct sock_option *o, struct err *err)
 	if (code == EPERM)
 		return err_hint(err, "restore as root, or with CAP_NET_ADMIN and CAP_NET_RAW");
 	if (code == ENODEV)
-		return err_hint(err, "interface %.*s is missing here", (int)o->len,
-			(const char *)o->value);
+		return err_hint(
+			err, "interface %.*s is missing here", (int)o->len, (const char *)o->value);
 	if (code == ENOPROTOOPT)
 		return err_hint(err, "the kernel here lacks this option");
 	return -code;
 }
 
 /*
- * The kernel doubles what it is given, and cuts it at net.core.[rw]mem_max for those who may not force it.
+ * The kernel doubles what it is given, and cuts it at net.core.[rw]mem_max for those who may not
+ * force it.
  */
 static int buffer_make(int fd, const struct sock_option *o, struct err *err)
 {
@@ -61,11 +63,11 @@ static int buffer_make(int fd, const struct sock_option *o, struct err *err)
 	if (setsockopt(fd, SOL_SOCKET, force, &half, sizeof half) == 0)
 		return 0;
 	if (setsockopt(fd, SOL_SOCKET, o->desc->name, &half, sizeof half) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, o->desc->name, &got, &len) < 0)
+		getsockopt(fd, SOL_SOCKET, o->desc->name, &got, &len) < 0)
 		return sockopt_failed(o, err);
 	if (got < wanted)
-		log_warn("%s was %d bytes and is only %d here: raise net.core.%s", o->desc->text, wanted,
-			got, o->desc->name == SO_RCVBUF ? "rmem_max" : "wmem_max");
+		log_warn("%s was %d bytes and is only %d here: raise net.core.%s", o->desc->text,
+			wanted, got, o->desc->name == SO_RCVBUF ? "rmem_max" : "wmem_max");
 	return 0;
 }
 
@@ -119,15 +121,15 @@ int sockopt_make(int fd, const struct sock_options *options, bool late, struct e
 {
 	for (size_t i = 0; i < options->nr; i++)
 		if (!!(options->opts[i].desc->flags & SOCKOPT_LATE) == late &&
-		    option_make(fd, &options->opts[i], err) < 0)
+			option_make(fd, &options->opts[i], err) < 0)
 			return -err->code;
 	return 0;
 }
 
-/* ---- record <-> message ---------------------------------------------------------------------------- */
+/* ---- record <-> message ---------------------------------------------------------------------- */
 
 void sockopt_pack(const struct snap *snap, const struct sock_options *options,
-		  Pb__SockOption ***msgs, size_t *nr)
+	Pb__SockOption ***msgs, size_t *nr)
 {
 	*msgs = arena_array(snap->arena, options->nr, sizeof **msgs);
 	*nr = options->nr;
@@ -162,12 +164,13 @@ static bool option_len_fits(const struct sockopt_desc *desc, size_t len)
 	return false;
 }
 
-static int option_unpack(struct snap *snap, const Pb__SockOption *m, struct sock_option *out,
-			 struct err *err)
+static int option_unpack(
+	struct snap *snap, const Pb__SockOption *m, struct sock_option *out, struct err *err)
 {
 	out->desc = sockopt_find(m->level, m->name);
 	if (!out->desc)
-		return err_set(err, EBADMSG, "unknown socket option %u of level %u", m->name, m->level);
+		return err_set(
+			err, EBADMSG, "unknown socket option %u of level %u", m->name, m->level);
 	if (!option_len_fits(out->desc, m->value.len))
 		return err_set(err, EBADMSG, "socket option %s has %zu bytes", out->desc->text,
 			m->value.len);
@@ -177,7 +180,7 @@ static int option_unpack(struct snap *snap, const Pb__SockOption *m, struct sock
 }
 
 int sockopt_unpack(struct snap *snap, Pb__SockOption *const *msgs, size_t nr,
-		   struct sock_options *out, struct err *err)
+	struct sock_options *out, struct err *err)
 {
 	struct sock_option *opts;
 

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 /*
- * Options of sockets. Only those that differ from a fresh socket of the same kind are recorded, because
- * each of them is a system call at restore.
+ * Options of sockets. Only those that differ from a fresh socket of the same kind are recorded,
+ * because each of them is a system call at restore.
  */
 
 struct Pb__SockOption;
@@ -36,9 +36,10 @@ struct sockopt_who {
 /* SO_DOMAIN, SO_TYPE, SO_PROTOCOL of a socket; the rest stays false. */
 int sockopt_who_of(int fd, struct sockopt_who *who, struct err *err);
 
-/* What socket fd has that a fresh one has not, in the snap's arena. Fresh values are kept in d->socks. */
+/* What socket fd has that a fresh one has not, in the snap's arena. Fresh values are kept in
+ * d->socks. */
 int sockopt_save(struct fd_dump *d, int fd, const struct sockopt_who *who, struct sock_options *out,
-		 struct err *err);
+	struct err *err);
 
 /* Set all early options (before bind) or all late ones (when the socket is as it should be). */
 int sockopt_make(int fd, const struct sock_options *options, bool late, struct err *err);
@@ -47,9 +48,9 @@ int sockopt_make(int fd, const struct sock_options *options, bool late, struct e
 int sockopt_int(const struct sock_options *options, int level, int name, int otherwise);
 
 void sockopt_pack(const struct snap *snap, const struct sock_options *options,
-		  struct Pb__SockOption ***msgs, size_t *nr);
+	struct Pb__SockOption ***msgs, size_t *nr);
 /* Refuses unknown options, wrong sizes, repetitions. */
 int sockopt_unpack(struct snap *snap, struct Pb__SockOption *const *msgs, size_t nr,
-		   struct sock_options *out, struct err *err);
+	struct sock_options *out, struct err *err);
 
 #endif

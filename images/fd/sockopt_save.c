@@ -38,8 +38,8 @@ int sockopt_who_of(int fd, struct sockopt_who *who, struct err *err)
 
 	memset(who, 0, sizeof *who);
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &who->domain, &len) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &who->type, &len) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &who->protocol, &len) < 0)
+		getsockopt(fd, SOL_SOCKET, SO_TYPE, &who->type, &len) < 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &who->protocol, &len) < 0)
 		return err_sys(err, "kind of socket");
 	return 0;
 }
@@ -82,8 +82,8 @@ static void raw_get(int fd, const struct sockopt_desc *desc, struct raw_option *
 		raw->error = errno;
 }
 
-static int fresh_read(struct fd_dump *d, const struct sockopt_who *who, struct sock_table *table,
-		      struct err *err)
+static int fresh_read(
+	struct fd_dump *d, const struct sockopt_who *who, struct sock_table *table, struct err *err)
 {
 	OWNED_FD fd = socket(who->domain, who->type | SOCK_CLOEXEC, who->protocol);
 
@@ -93,21 +93,20 @@ static int fresh_read(struct fd_dump *d, const struct sockopt_who *who, struct s
 	table->raw = arena_array(d->snap->arena, sockopt_table_len, sizeof *table->raw);
 	for (size_t i = 0; i < sockopt_table_len; i++)
 		if (sockopt_table[i].form != SOCKOPT_FILTER &&
-		    option_applies(who, &sockopt_table[i]))
+			option_applies(who, &sockopt_table[i]))
 			raw_get(fd, &sockopt_table[i], &table->raw[i]);
 	return 0;
 }
 
 /* Values of a fresh socket, NULL on failure. */
-static const struct raw_option *fresh_of(struct fd_dump *d, const struct sockopt_who *who,
-					 struct err *err)
+static const struct raw_option *fresh_of(
+	struct fd_dump *d, const struct sockopt_who *who, struct err *err)
 {
 	struct sock_table *t;
 
 	for (t = d->socks; t; t = t->next)
 		if (t->who.domain == who->domain && t->who.type == who->type &&
-		    t->who.protocol == who->protocol &&
-		    t->who.connected == who->connected)
+			t->who.protocol == who->protocol && t->who.connected == who->connected)
 			return t->raw;
 	t = arena_alloc(d->snap->arena, sizeof *t);
 	if (fresh_read(d, who, t, err) < 0)
@@ -117,7 +116,7 @@ static const struct raw_option *fresh_of(struct fd_dump *d, const struct sockopt
 	return t->raw;
 }
 
-/* ---- one option ------------------------------------------------------------------------------------- */
+/* ---- one option ------------------------------------------------------------------------------ */
 
 struct saving {
 	struct fd_dump *d;
@@ -127,8 +126,8 @@ struct saving {
 	struct sock_options *out;
 };
 
-static void option_add(struct saving *s, const struct sockopt_desc *desc, const void *value,
-		       size_t len)
+static void option_add(
+	struct saving *s, const struct sockopt_desc *desc, const void *value, size_t len)
 {
 	struct sock_option *o = &s->out->opts[s->out->nr++];
 
@@ -137,7 +136,8 @@ static void option_add(struct saving *s, const struct sockopt_desc *desc, const 
 	o->value = arena_copy(s->d->snap->arena, value, len);
 }
 
-/* The kernel tunes buffers that nobody has set (TCP), so only those set by the program are its state. */
+/* The kernel tunes buffers that nobody has set (TCP), so only those set by the program are its
+ * state. */
 static bool buffer_differs(const struct saving *s, const struct sockopt_desc *desc, bool differs)
 {
 	int bit = desc->name == SO_RCVBUF ? RCVBUF_LOCK : SNDBUF_LOCK;
@@ -147,8 +147,8 @@ static bool buffer_differs(const struct saving *s, const struct sockopt_desc *de
 	return s->locked & bit;
 }
 
-static int ifindex_save(struct saving *s, const struct sockopt_desc *desc, const uint8_t *value,
-			struct err *err)
+static int ifindex_save(
+	struct saving *s, const struct sockopt_desc *desc, const uint8_t *value, struct err *err)
 {
 	char name[IF_NAMESIZE];
 	unsigned index;
@@ -157,8 +157,8 @@ static int ifindex_save(struct saving *s, const struct sockopt_desc *desc, const
 	if (desc->form == SOCKOPT_IFINDEX_BE)
 		index = ntohl(index);
 	if (!if_indextoname(index, name)) {
-		err_set(err, ENOTSUP, "socket option %s names interface %u, which is gone", desc->text,
-			index);
+		err_set(err, ENOTSUP, "socket option %s names interface %u, which is gone",
+			desc->text, index);
 		return err_hint(err, "restart the program, or bring the interface back");
 	}
 	option_add(s, desc, name, strlen(name));
@@ -171,7 +171,8 @@ static int filter_save(struct saving *s, const struct sockopt_desc *desc, struct
 	socklen_t nr = 0; /* instructions, not bytes */
 
 	if (getsockopt(s->fd, SOL_SOCKET, SO_GET_FILTER, NULL, &nr) < 0 && errno == EACCES) {
-		err_set(err, ENOTSUP, "an eBPF program filters this socket, and cannot be read back");
+		err_set(err, ENOTSUP,
+			"an eBPF program filters this socket, and cannot be read back");
 		return err_hint(err, "detach it (SO_DETACH_FILTER) before the dump");
 	}
 	if (nr == 0)
@@ -184,7 +185,7 @@ static int filter_save(struct saving *s, const struct sockopt_desc *desc, struct
 }
 
 static int option_save(struct saving *s, const struct sockopt_desc *desc,
-		       const struct raw_option *fresh, struct err *err)
+	const struct raw_option *fresh, struct err *err)
 {
 	struct raw_option now = { 0 };
 	bool differs;
@@ -212,7 +213,8 @@ static int option_save(struct saving *s, const struct sockopt_desc *desc,
 	return 0;
 }
 
-/* Setting a buffer size locks it, so the lock is only worth a system call where it says otherwise. */
+/* Setting a buffer size locks it, so the lock is only worth a system call where it says otherwise.
+ */
 static void drop_implied_lock(struct sock_options *o, int locked)
 {
 	int implied = 0;
@@ -221,7 +223,8 @@ static void drop_implied_lock(struct sock_options *o, int locked)
 		if (o->opts[i].desc->form == SOCKOPT_BUFFER)
 			implied |= o->opts[i].desc->name == SO_RCVBUF ? RCVBUF_LOCK : SNDBUF_LOCK;
 	for (size_t i = 0; i < o->nr; i++)
-		if (o->opts[i].desc == sockopt_find(SOL_SOCKET, X_SO_BUF_LOCK) && implied == locked) {
+		if (o->opts[i].desc == sockopt_find(SOL_SOCKET, X_SO_BUF_LOCK) &&
+			implied == locked) {
 			memmove(&o->opts[i], &o->opts[i + 1], (o->nr - i - 1) * sizeof *o->opts);
 			o->nr--;
 		}
@@ -236,7 +239,7 @@ static int buffers_locked(int fd)
 }
 
 int sockopt_save(struct fd_dump *d, int fd, const struct sockopt_who *who, struct sock_options *out,
-		 struct err *err)
+	struct err *err)
 {
 	struct saving s = { d, fd, who, buffers_locked(fd), out };
 	const struct raw_option *fresh = fresh_of(d, who, err);

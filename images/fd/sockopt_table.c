@@ -1,8 +1,8 @@
 /*
- * The socket options that travel, in the order in which they are set. Left out are those that cannot be
- * read (attached reuseport programs, TCP MD5 keys, IPsec policies), those that are no state
- * (SO_ERROR, TCP_INFO, TCP_QUICKACK) and those that only work on established connections (TCP_ULP,
- * TCP_REPAIR).
+ * The socket options that travel, in the order in which they are set. Left out are those that
+ * cannot be read (attached reuseport programs, TCP MD5 keys, IPsec policies), those that are no
+ * state (SO_ERROR, TCP_INFO, TCP_QUICKACK) and those that only work on established connections
+ * (TCP_ULP, TCP_REPAIR).
  */
 #include "images/fd/sockopt_table.h"
 
@@ -35,10 +35,22 @@ enum {
 	X_SOL_NETLINK = 270,
 };
 
-#define INT(level, name)  { level, name, #name, SOCKOPT_BYTES, sizeof(int), 0 }
-#define LATE(level, name) { level, name, #name, SOCKOPT_BYTES, sizeof(int), SOCKOPT_LATE }
-#define MCAST(level, name) { level, name, #name, SOCKOPT_BYTES, sizeof(int), SOCKOPT_DGRAM }
-#define NEW(level, name)  { level, X_##name, #name, SOCKOPT_BYTES, sizeof(int), 0 }
+#define INT(level, name)                                                                           \
+	{                                                                                          \
+		level, name, #name, SOCKOPT_BYTES, sizeof(int), 0                                  \
+	}
+#define LATE(level, name)                                                                          \
+	{                                                                                          \
+		level, name, #name, SOCKOPT_BYTES, sizeof(int), SOCKOPT_LATE                       \
+	}
+#define MCAST(level, name)                                                                         \
+	{                                                                                          \
+		level, name, #name, SOCKOPT_BYTES, sizeof(int), SOCKOPT_DGRAM                      \
+	}
+#define NEW(level, name)                                                                           \
+	{                                                                                          \
+		level, X_##name, #name, SOCKOPT_BYTES, sizeof(int), 0                              \
+	}
 
 const struct sockopt_desc sockopt_table[] = {
 	INT(SOL_SOCKET, SO_REUSEADDR),
@@ -57,8 +69,10 @@ const struct sockopt_desc sockopt_table[] = {
 	{ SOL_SOCKET, SO_SNDBUF, "SO_SNDBUF", SOCKOPT_BUFFER, sizeof(int), 0 },
 	NEW(SOL_SOCKET, SO_BUF_LOCK),
 	INT(SOL_SOCKET, SO_RCVLOWAT),
-	{ SOL_SOCKET, SO_RCVTIMEO, "SO_RCVTIMEO", SOCKOPT_BYTES, sizeof(struct timeval), SOCKOPT_LATE },
-	{ SOL_SOCKET, SO_SNDTIMEO, "SO_SNDTIMEO", SOCKOPT_BYTES, sizeof(struct timeval), SOCKOPT_LATE },
+	{ SOL_SOCKET, SO_RCVTIMEO, "SO_RCVTIMEO", SOCKOPT_BYTES, sizeof(struct timeval),
+		SOCKOPT_LATE },
+	{ SOL_SOCKET, SO_SNDTIMEO, "SO_SNDTIMEO", SOCKOPT_BYTES, sizeof(struct timeval),
+		SOCKOPT_LATE },
 	LATE(SOL_SOCKET, SO_PASSCRED),
 	LATE(SOL_SOCKET, SO_PASSSEC),
 	{ SOL_SOCKET, X_SO_PASSPIDFD, "SO_PASSPIDFD", SOCKOPT_BYTES, sizeof(int), SOCKOPT_LATE },
@@ -69,7 +83,8 @@ const struct sockopt_desc sockopt_table[] = {
 	INT(SOL_SOCKET, SO_TIMESTAMPNS_NEW),
 	{ SOL_SOCKET, SO_TIMESTAMPING, "SO_TIMESTAMPING", SOCKOPT_UPTO, 8, 0 },
 	{ SOL_SOCKET, SO_TIMESTAMPING_NEW, "SO_TIMESTAMPING_NEW", SOCKOPT_UPTO, 8, 0 },
-	{ SOL_SOCKET, SO_INCOMING_CPU, "SO_INCOMING_CPU", SOCKOPT_BYTES, sizeof(int), SOCKOPT_DRIFTS },
+	{ SOL_SOCKET, SO_INCOMING_CPU, "SO_INCOMING_CPU", SOCKOPT_BYTES, sizeof(int),
+		SOCKOPT_DRIFTS },
 	INT(SOL_SOCKET, SO_BUSY_POLL),
 	NEW(SOL_SOCKET, SO_PREFER_BUSY_POLL),
 	NEW(SOL_SOCKET, SO_BUSY_POLL_BUDGET),
@@ -92,7 +107,8 @@ const struct sockopt_desc sockopt_table[] = {
 	INT(IPPROTO_TCP, TCP_SYNCNT),
 	INT(IPPROTO_TCP, TCP_LINGER2),
 	INT(IPPROTO_TCP, TCP_DEFER_ACCEPT),
-	{ IPPROTO_TCP, TCP_WINDOW_CLAMP, "TCP_WINDOW_CLAMP", SOCKOPT_BYTES, sizeof(int), SOCKOPT_DRIFTS },
+	{ IPPROTO_TCP, TCP_WINDOW_CLAMP, "TCP_WINDOW_CLAMP", SOCKOPT_BYTES, sizeof(int),
+		SOCKOPT_DRIFTS },
 	{ IPPROTO_TCP, TCP_CONGESTION, "TCP_CONGESTION", SOCKOPT_UPTO, 16, 0 },
 	INT(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS),
 	INT(IPPROTO_TCP, TCP_USER_TIMEOUT),
@@ -165,9 +181,9 @@ const struct sockopt_desc sockopt_table[] = {
 	MCAST(IPPROTO_IPV6, IPV6_MULTICAST_HOPS),
 	MCAST(IPPROTO_IPV6, IPV6_MULTICAST_LOOP),
 	{ IPPROTO_IPV6, X_IPV6_MULTICAST_ALL, "IPV6_MULTICAST_ALL", SOCKOPT_BYTES, sizeof(int),
-	  SOCKOPT_DGRAM },
+		SOCKOPT_DGRAM },
 	{ IPPROTO_IPV6, IPV6_MULTICAST_IF, "IPV6_MULTICAST_IF", SOCKOPT_IFINDEX, sizeof(int),
-	  SOCKOPT_DGRAM },
+		SOCKOPT_DGRAM },
 	{ IPPROTO_IPV6, IPV6_UNICAST_IF, "IPV6_UNICAST_IF", SOCKOPT_IFINDEX_BE, sizeof(int), 0 },
 
 	/* NETLINK_PKTINFO, _BROADCAST_ERROR, _NO_ENOBUFS, _LISTEN_ALL_NSID, _CAP_ACK, _EXT_ACK,
@@ -182,7 +198,8 @@ const struct sockopt_desc sockopt_table[] = {
 
 	INT(SOL_SOCKET, SO_PRIORITY),
 	LATE(SOL_SOCKET, SO_PEEK_OFF),
-	{ SOL_SOCKET, SO_ATTACH_FILTER, "SO_ATTACH_FILTER", SOCKOPT_FILTER, SOCKOPT_MAX_FILTER, SOCKOPT_LATE },
+	{ SOL_SOCKET, SO_ATTACH_FILTER, "SO_ATTACH_FILTER", SOCKOPT_FILTER, SOCKOPT_MAX_FILTER,
+		SOCKOPT_LATE },
 	LATE(SOL_SOCKET, SO_LOCK_FILTER),
 };
 
@@ -191,7 +208,8 @@ const size_t sockopt_table_len = sizeof sockopt_table / sizeof *sockopt_table;
 const struct sockopt_desc *sockopt_find(uint32_t level, uint32_t name)
 {
 	for (size_t i = 0; i < sockopt_table_len; i++)
-		if ((uint32_t)sockopt_table[i].level == level && (uint32_t)sockopt_table[i].name == name)
+		if ((uint32_t)sockopt_table[i].level == level &&
+			(uint32_t)sockopt_table[i].name == name)
 			return &sockopt_table[i];
 	return NULL;
 }

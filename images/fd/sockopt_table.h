@@ -7,18 +7,18 @@
 /* The socket options we know; one line each in sockopt_table.c. */
 
 enum sockopt_form {
-	SOCKOPT_BYTES,      /* exactly `size` bytes that mean nothing to us: int, linger, timeval */
-	SOCKOPT_UPTO,       /* up to `size` bytes: texts, keys */
-	SOCKOPT_BUFFER,     /* int of SO_RCVBUF, SO_SNDBUF: twice what was asked for, may be capped */
-	SOCKOPT_IFINDEX,    /* int; travels as the name of the interface */
+	SOCKOPT_BYTES,   /* exactly `size` bytes that mean nothing to us: int, linger, timeval */
+	SOCKOPT_UPTO,    /* up to `size` bytes: texts, keys */
+	SOCKOPT_BUFFER,  /* int of SO_RCVBUF, SO_SNDBUF: twice what was asked for, may be capped */
+	SOCKOPT_IFINDEX, /* int; travels as the name of the interface */
 	SOCKOPT_IFINDEX_BE, /* the same, in network byte order */
 	SOCKOPT_FILTER,     /* classic BPF program */
 };
 
 enum sockopt_flag {
-	SOCKOPT_LATE = 1,   /* set when all else is done: it changes how the socket works meanwhile */
-	SOCKOPT_DRIFTS = 2, /* changes by itself once connected: not the program's doing then */
-	SOCKOPT_DGRAM = 4,  /* of internet sockets: only those for datagrams can set it */
+	SOCKOPT_LATE = 1, /* set when all else is done: it changes how the socket works meanwhile */
+	SOCKOPT_DRIFTS = 2,  /* changes by itself once connected: not the program's doing then */
+	SOCKOPT_DGRAM = 4,   /* of internet sockets: only those for datagrams can set it */
 	SOCKOPT_SETTLES = 8, /* int; takes the machine's default once it listens, unless set to 0 */
 };
 

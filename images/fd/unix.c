@@ -1,7 +1,8 @@
 /*
- * Unix sockets: stream, datagram, seqpacket. Looking at live ones is in unix_save.c and the files it names,
- * making them anew in unix_make.c. What cannot be set again: the pid and uid that SO_PEERCRED tells of a
- * connection are those of the restoring process afterwards, and times of arrival are those of the restore.
+ * Unix sockets: stream, datagram, seqpacket. Looking at live ones is in unix_save.c and the files
+ * it names, making them anew in unix_make.c. What cannot be set again: the pid and uid that
+ * SO_PEERCRED tells of a connection are those of the restoring process afterwards, and times of
+ * arrival are those of the restore.
  */
 #include "images/fd/unix.h"
 
@@ -23,7 +24,7 @@ static bool unix_is(const struct fd_seen *seen)
 	socklen_t len = sizeof domain;
 
 	return S_ISSOCK(seen->st.st_mode) &&
-		getsockopt(seen->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
+	       getsockopt(seen->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
 }
 
 /* Queues and peers change until the freeze; that the kernel can tell about them at all does not. */
@@ -46,7 +47,8 @@ static int unix_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct er
 	if (sock->name.len)
 		ofd->label = arena_printf(arena, "unix %s", unix_name_text(&sock->name, text));
 	else if (sock->peer_name.len)
-		ofd->label = arena_printf(arena, "unix to %s", unix_name_text(&sock->peer_name, text));
+		ofd->label = arena_printf(
+			arena, "unix to %s", unix_name_text(&sock->peer_name, text));
 	return 0;
 }
 
@@ -63,9 +65,10 @@ static int unix_make(const struct fd_make *m, const struct snap_ofd *ofd, int *f
 	return 0;
 }
 
-/* ---- record -> message -------------------------------------------------------------------------------- */
+/* ---- record -> message ----------------------------------------------------------------------- */
 
-static void name_pack(const struct unix_name *name, protobuf_c_boolean *has, ProtobufCBinaryData *out)
+static void name_pack(
+	const struct unix_name *name, protobuf_c_boolean *has, ProtobufCBinaryData *out)
 {
 	*has = name->len > 0;
 	out->data = (uint8_t *)(uintptr_t)name->bytes;
@@ -110,7 +113,8 @@ static void queue_pack(struct arena *arena, const struct unix_sock *sock, Pb__Un
 	}
 }
 
-static int unix_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
+static int unix_pack(
+	const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
 {
 	const struct unix_sock *sock = ofd->priv;
 	Pb__UnixSock *m = arena_alloc(snap->arena, sizeof *m);
@@ -134,9 +138,10 @@ static int unix_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Of
 	return 0;
 }
 
-/* ---- message -> record -------------------------------------------------------------------------------- */
+/* ---- message -> record ----------------------------------------------------------------------- */
 
-static int name_unpack(bool has, const ProtobufCBinaryData *in, struct unix_name *out, struct err *err)
+static int name_unpack(
+	bool has, const ProtobufCBinaryData *in, struct unix_name *out, struct err *err)
 {
 	memset(out, 0, sizeof *out);
 	if (!has)
@@ -150,8 +155,8 @@ static int name_unpack(bool has, const ProtobufCBinaryData *in, struct unix_name
 	return 0;
 }
 
-static int file_unpack(struct snap *snap, const Pb__UnixFile *m, struct unix_sock *sock,
-		       struct err *err)
+static int file_unpack(
+	struct snap *snap, const Pb__UnixFile *m, struct unix_sock *sock, struct err *err)
 {
 	struct unix_file *file = &sock->file;
 	bool path = unix_is_path(&sock->name);
@@ -161,10 +166,11 @@ static int file_unpack(struct snap *snap, const Pb__UnixFile *m, struct unix_soc
 	if (!m)
 		return 0;
 	if (m->place < UNIX_AT_NAME || m->place > UNIX_UNLINKED || m->mode > 07777)
-		return err_set(err, EBADMSG, "unix socket: file in place %u, mode %o", m->place,
-			m->mode);
+		return err_set(
+			err, EBADMSG, "unix socket: file in place %u, mode %o", m->place, m->mode);
 	if ((m->place == UNIX_MOVED) != m->has_path || (sock->name.bytes[0] != '/') != m->has_dir)
-		return err_set(err, EBADMSG, "unix socket: path or directory of its file is missing");
+		return err_set(
+			err, EBADMSG, "unix socket: path or directory of its file is missing");
 	file->place = (enum unix_place)m->place;
 	file->mode = m->mode;
 	file->uid = m->uid;
@@ -176,8 +182,8 @@ static int file_unpack(struct snap *snap, const Pb__UnixFile *m, struct unix_soc
 	return 0;
 }
 
-static int queue_unpack(struct snap *snap, const Pb__UnixSock *m, struct unix_sock *sock,
-			struct err *err)
+static int queue_unpack(
+	struct snap *snap, const Pb__UnixSock *m, struct unix_sock *sock, struct err *err)
 {
 	if (m->n_queue && sock->state == UNIX_LISTEN)
 		return err_set(err, EBADMSG, "listening unix socket with data");
@@ -216,7 +222,7 @@ static bool state_fits(const Pb__UnixSock *m)
 }
 
 static int peer_unpack(const struct snap *snap, const Pb__UnixSock *m, const struct snap_ofd *ofd,
-		       struct unix_sock *sock, struct err *err)
+	struct unix_sock *sock, struct err *err)
 {
 	sock->peer = ID_NONE;
 	if (m->has_peer != (m->state == UNIX_PEER))
@@ -242,8 +248,9 @@ static int unix_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 	if (!m)
 		return message_missing("unix", err);
 	if ((m->type != SOCK_STREAM && m->type != SOCK_DGRAM && m->type != SOCK_SEQPACKET) ||
-	    !state_fits(m) || m->shutdown > (UNIX_SHUT_RCV | UNIX_SHUT_SEND))
-		return err_set(err, EBADMSG, "unix socket of type %u in state %u", m->type, m->state);
+		!state_fits(m) || m->shutdown > (UNIX_SHUT_RCV | UNIX_SHUT_SEND))
+		return err_set(
+			err, EBADMSG, "unix socket of type %u in state %u", m->type, m->state);
 	sock->type = (int)m->type;
 	sock->state = (enum unix_state)m->state;
 	sock->backlog = m->backlog;
@@ -251,14 +258,14 @@ static int unix_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 	sock->reset = m->reset;
 	ofd->priv = sock;
 	if (name_unpack(m->has_name, &m->name, &sock->name, err) < 0 ||
-	    name_unpack(m->has_peer_name, &m->peer_name, &sock->peer_name, err) < 0 ||
-	    peer_unpack(snap, m, ofd, sock, err) < 0 || file_unpack(snap, m->file, sock, err) < 0 ||
-	    queue_unpack(snap, m, sock, err) < 0)
+		name_unpack(m->has_peer_name, &m->peer_name, &sock->peer_name, err) < 0 ||
+		peer_unpack(snap, m, ofd, sock, err) < 0 ||
+		file_unpack(snap, m->file, sock, err) < 0 || queue_unpack(snap, m, sock, err) < 0)
 		return -err->code;
 	return sockopt_unpack(snap, m->options, m->n_options, &sock->options, err);
 }
 
-/* ---- for people ------------------------------------------------------------------------------------------ */
+/* ---- for people ------------------------------------------------------------------------------ */
 
 static const char *type_text(int type)
 {

@@ -27,24 +27,24 @@ struct unix_name {
 };
 
 enum unix_state {
-	UNIX_IDLE,      /* neither listens nor is connected */
+	UNIX_IDLE, /* neither listens nor is connected */
 	UNIX_LISTEN,
-	UNIX_PEER,      /* connected to a socket of the dump */
-	UNIX_ORPHAN,    /* connected to a socket that was closed since */
-	UNIX_OUTSIDE,   /* datagrams only: connected by name to a socket of somebody else (syslog) */
+	UNIX_PEER,    /* connected to a socket of the dump */
+	UNIX_ORPHAN,  /* connected to a socket that was closed since */
+	UNIX_OUTSIDE, /* datagrams only: connected by name to a socket of somebody else (syslog) */
 };
 
 enum unix_place {
-	UNIX_NO_FILE,   /* abstract or not bound */
-	UNIX_AT_NAME,   /* the socket file is where bind(2) made it */
-	UNIX_MOVED,     /* it was renamed since */
+	UNIX_NO_FILE, /* abstract or not bound */
+	UNIX_AT_NAME, /* the socket file is where bind(2) made it */
+	UNIX_MOVED,   /* it was renamed since */
 	UNIX_UNLINKED,
 };
 
 struct unix_file {
 	enum unix_place place;
-	char *path;     /* UNIX_MOVED: where it is now, absolute */
-	char *dir;      /* the name is relative: to this directory; else NULL */
+	char *path;              /* UNIX_MOVED: where it is now, absolute */
+	char *dir;               /* the name is relative: to this directory; else NULL */
 	uint32_t mode, uid, gid; /* permission bits and owner; not for UNIX_UNLINKED */
 };
 
@@ -62,9 +62,9 @@ struct unix_sock {
 	struct unix_name name, peer_name;
 	struct unix_file file;
 	uint32_t backlog;
-	uint32_t peer;        /* UNIX_PEER: ofd at the other end; else ID_NONE */
+	uint32_t peer; /* UNIX_PEER: ofd at the other end; else ID_NONE */
 	uint32_t shutdown;
-	bool reset;           /* UNIX_ORPHAN: ECONNRESET is pending */
+	bool reset; /* UNIX_ORPHAN: ECONNRESET is pending */
 	struct unix_msg *queue;
 	size_t nr_queue;
 	struct sock_options options;
@@ -76,7 +76,7 @@ static inline bool unix_is_path(const struct unix_name *name)
 	return name->len > 0 && name->bytes[0] != '\0';
 }
 
-/* ---- unix_name.c ------------------------------------------------------------------------------------- */
+/* ---- unix_name.c ----------------------------------------------------------------------------- */
 
 enum { UNIX_NAME_TEXT = 4 * UNIX_NAME_MAX + 2 };
 
@@ -90,29 +90,31 @@ char *unix_name_path(struct arena *arena, const struct unix_name *name, const ch
 /* The unix socket of a snap's ofd, NULL if it is something else or not ours to make. */
 struct unix_sock *unix_of(const struct snap *snap, uint32_t ofd);
 
-/* ---- while dumping: unix_save.c, unix_file.c, unix_queue.c ----------------------------------------------- */
+/* ---- while dumping: unix_save.c, unix_file.c, unix_queue.c ----------------------------------- */
 
 int unix_sock_save(const struct fd_seen *seen, struct unix_sock *out, struct err *err);
-int unix_sock_link(const struct fd_seen *seen, uint32_t own, struct unix_sock *sock, struct err *err);
+int unix_sock_link(
+	const struct fd_seen *seen, uint32_t own, struct unix_sock *sock, struct err *err);
 /* Where the file of a bound path is by now. */
 int unix_file_save(const struct fd_seen *seen, const struct unix_name *name,
-		   const struct diag_unix *diag, struct unix_file *out, struct err *err);
+	const struct diag_unix *diag, struct unix_file *out, struct err *err);
 /* What waits to be read, without taking it. eof: nothing more will come. */
 int unix_queue_save(const struct fd_seen *seen, bool eof, struct unix_sock *sock, struct err *err);
 
-/* ---- while restoring: unix_make.c, unix_bind.c ------------------------------------------------------------ */
+/* ---- while restoring: unix_make.c, unix_fill.c, unix_bind.c ---------------------------------- */
 
-/* Make all unix sockets of the snap that are not made yet, into m->made: they refer to each other. */
+/* Make all unix sockets of the snap that are not made yet, into m->made: they refer to each other.
+ */
 int unix_make_all(const struct fd_make *m, struct err *err);
 /* Send sock's queue from `fd`, whose peer it is; or to address `to`, if that has a length. */
 int unix_queue_make(int fd, const struct unix_msg *msg, const struct sockaddr_storage *to,
-		    socklen_t to_len, struct err *err);
+	socklen_t to_len, struct err *err);
 
 /*
- * Give a new socket its name, with the socket file where it was and as it was. A stale file of a socket
- * that nobody has any more is replaced, and nothing else. Unlinked files stay until unix_bind_finish,
- * so that others can connect. The socket file belongs to the process: umask and directory are changed
- * for a moment, and are those of all threads.
+ * Give a new socket its name, with the socket file where it was and as it was. A stale file of a
+ * socket that nobody has any more is replaced, and nothing else. Unlinked files stay until
+ * unix_bind_finish, so that others can connect. The socket file belongs to the process: umask and
+ * directory are changed for a moment, and are those of all threads.
  */
 int unix_bind(struct arena *arena, int fd, const struct unix_sock *sock, struct err *err);
 int unix_bind_finish(struct arena *arena, const struct unix_sock *sock, struct err *err);
@@ -120,6 +122,6 @@ int unix_bind_finish(struct arena *arena, const struct unix_sock *sock, struct e
 int unix_connect(struct arena *arena, int fd, const struct unix_sock *to, struct err *err);
 /* Its address for connect and sendto; *held (may be -1) has to stay open while it is used. */
 int unix_address(struct arena *arena, const struct unix_sock *to, struct sockaddr_storage *sa,
-		 socklen_t *len, int *held, struct err *err);
+	socklen_t *len, int *held, struct err *err);
 
 #endif

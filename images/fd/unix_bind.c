@@ -14,7 +14,8 @@
 #include "base/fd.h"
 #include "images/fd/unix.h"
 
-/* A file by the directory it is in: a path may be swapped for a symlink between two looks, this may not. */
+/* A file by the directory it is in: a path may be swapped for a symlink between two looks, this may
+ * not. */
 struct place {
 	int dir;
 	const char *base;
@@ -51,11 +52,11 @@ static socklen_t file_address(int file, struct sockaddr_storage *sa)
 	return sizeof *un;
 }
 
-/* ---- what stands in the way ------------------------------------------------------------------------------ */
+/* ---- what stands in the way ------------------------------------------------------------------ */
 
 /*
- * Does anybody have the socket of this file? A datagram socket finds out without disturbing: ECONNREFUSED
- * says nobody, EPROTOTYPE that a socket of another type is there.
+ * Does anybody have the socket of this file? A datagram socket finds out without disturbing:
+ * ECONNREFUSED says nobody, EPROTOTYPE that a socket of another type is there.
  */
 static int file_in_use(int file, const char *path, struct err *err)
 {
@@ -86,7 +87,8 @@ static int place_clear(const struct place *p, const char *path, struct err *err)
 	if (fstat(file, &st) < 0)
 		return err_sys(err, "look at %s", path);
 	if (!S_ISSOCK(st.st_mode)) {
-		err_set(err, EEXIST, "a unix socket belongs at %s, where something else is now", path);
+		err_set(err, EEXIST, "a unix socket belongs at %s, where something else is now",
+			path);
 		return err_hint(err, "move that out of the way");
 	}
 	if (file_in_use(file, path, err) < 0)
@@ -100,7 +102,7 @@ static int place_clear(const struct place *p, const char *path, struct err *err)
 	return 0;
 }
 
-/* ---- the new file ------------------------------------------------------------------------------------------ */
+/* ---- the new file ---------------------------------------------------------------------------- */
 
 /* Born with the right mode, so that nobody slips in who may not. */
 static int bind_with_mode(int fd, const struct unix_name *name, uint32_t mode)
@@ -115,7 +117,8 @@ static int bind_with_mode(int fd, const struct unix_name *name, uint32_t mode)
 }
 
 /* Relative names have to be bound where they are relative to. */
-static int bind_in(const char *dir, int fd, const struct unix_name *name, uint32_t mode, struct err *err)
+static int bind_in(
+	const char *dir, int fd, const struct unix_name *name, uint32_t mode, struct err *err)
 {
 	OWNED_FD back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int ret, saved;
@@ -134,7 +137,8 @@ static int bind_in(const char *dir, int fd, const struct unix_name *name, uint32
 
 static int bind_path(int fd, const struct unix_sock *sock, const char *path, struct err *err)
 {
-	/* Of an unlinked file nobody knows the mode any more; others of the dump may have to reach it. */
+	/* Of an unlinked file nobody knows the mode any more; others of the dump may have to reach
+	 * it. */
 	uint32_t mode = sock->file.place == UNIX_UNLINKED ? 0600 : sock->file.mode;
 	int ret;
 
@@ -150,8 +154,8 @@ static int bind_path(int fd, const struct unix_sock *sock, const char *path, str
 }
 
 /* Owner and mode as recorded; mostly they already are. */
-static int place_attributes(const struct place *p, const struct unix_file *file, const char *path,
-			    struct err *err)
+static int place_attributes(
+	const struct place *p, const struct unix_file *file, const char *path, struct err *err)
 {
 	OWNED_FD fd = -1;
 	char link[64];
@@ -167,8 +171,9 @@ static int place_attributes(const struct place *p, const struct unix_file *file,
 	if (fd < 0)
 		return err_sys(err, "open %s", path);
 	if ((st.st_uid != file->uid || st.st_gid != file->gid) &&
-	    fchownat(fd, "", file->uid, file->gid, AT_EMPTY_PATH) < 0) {
-		err_sys(err, "give unix socket %s to user %u, group %u", path, file->uid, file->gid);
+		fchownat(fd, "", file->uid, file->gid, AT_EMPTY_PATH) < 0) {
+		err_sys(err, "give unix socket %s to user %u, group %u", path, file->uid,
+			file->gid);
 		return err_hint(err, "restore as root");
 	}
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -177,20 +182,20 @@ static int place_attributes(const struct place *p, const struct unix_file *file,
 	return 0;
 }
 
-static int place_move(struct arena *arena, const struct place *from, const char *path, const char *to,
-		      struct err *err)
+static int place_move(struct arena *arena, const struct place *from, const char *path,
+	const char *to, struct err *err)
 {
 	OWNED_PLACE target = { .dir = -1 };
 
 	if (place_open(arena, to, &target, err) < 0 || place_clear(&target, to, err) < 0)
 		return -err->code;
 	if (renameat2(from->dir, from->base, target.dir, target.base, RENAME_NOREPLACE) < 0 &&
-	    (errno != EINVAL || renameat(from->dir, from->base, target.dir, target.base) < 0))
+		(errno != EINVAL || renameat(from->dir, from->base, target.dir, target.base) < 0))
 		return err_sys(err, "rename unix socket %s to %s", path, to);
 	return 0;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static int bind_abstract(int fd, const struct unix_sock *sock, struct err *err)
 {
@@ -217,7 +222,7 @@ int unix_bind(struct arena *arena, int fd, const struct unix_sock *sock, struct 
 		return bind_abstract(fd, sock, err);
 	path = unix_name_path(arena, &sock->name, sock->file.dir);
 	if (place_open(arena, path, &place, err) < 0 || place_clear(&place, path, err) < 0 ||
-	    bind_path(fd, sock, path, err) < 0)
+		bind_path(fd, sock, path, err) < 0)
 		return -err->code;
 	if (sock->file.place == UNIX_UNLINKED)
 		return 0;
@@ -247,7 +252,7 @@ int unix_bind_finish(struct arena *arena, const struct unix_sock *sock, struct e
 }
 
 int unix_address(struct arena *arena, const struct unix_sock *to, struct sockaddr_storage *sa,
-		 socklen_t *len, int *held, struct err *err)
+	socklen_t *len, int *held, struct err *err)
 {
 	const char *path = to->file.path;
 

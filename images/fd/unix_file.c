@@ -1,6 +1,6 @@
 /*
- * Where the file of a bound unix socket is now. Programs bind under a temporary name and rename (haproxy),
- * or unlink at once; getsockname(2) goes on telling the first name.
+ * Where the file of a bound unix socket is now. Programs bind under a temporary name and rename
+ * (haproxy), or unlink at once; getsockname(2) goes on telling the first name.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -45,7 +45,7 @@ static bool same_inode(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* ---- with CAP_NET_ADMIN: the kernel opens the file for us --------------------------------------------------- */
+/* ---- with CAP_NET_ADMIN: the kernel opens the file for us ------------------------------------ */
 
 static int place_of_opened(struct search *s, int file, struct unix_file *out, struct err *err)
 {
@@ -63,26 +63,28 @@ static int place_of_opened(struct search *s, int file, struct unix_file *out, st
 		file_is(out, UNIX_AT_NAME, NULL, &s->st);
 		return 0;
 	}
-	/* Else it was renamed, or the program has changed its directory since it bound a relative name. */
+	/* Else it was renamed, or the program has changed its directory since it bound a relative
+	 * name. */
 	snprintf(link, sizeof link, "/proc/self/fd/%d", file);
 	n = readlink(link, path, sizeof path - 1);
 	if (n < 0)
 		return err_sys(err, "path of the socket file of %s", s->name);
 	path[n] = '\0';
 	if (lstat(path, &at_name) < 0 || !same_inode(&at_name, &s->st)) {
-		err_set(err, ENOTSUP, "the file of unix socket %s is now at %s, which is out of reach",
-			s->name, path);
+		err_set(err, ENOTSUP,
+			"the file of unix socket %s is now at %s, which is out of reach", s->name,
+			path);
 		return err_hint(err, "close the socket before the dump");
 	}
 	file_is(out, UNIX_MOVED, arena_strdup(s->arena, path), &s->st);
 	return 0;
 }
 
-/* ---- without: look for the inode ------------------------------------------------------------------------------ */
+/* ---- without: look for the inode ------------------------------------------------------------- */
 
 /*
- * sock_diag tells device and low half of the inode as the socket's file system has them. On overlays
- * stat(2) has another device, so there the inode number has to do.
+ * sock_diag tells device and low half of the inode as the socket's file system has them. On
+ * overlays stat(2) has another device, so there the inode number has to do.
  */
 static bool is_the_file(const struct search *s, const struct stat *st)
 {
@@ -102,9 +104,9 @@ static char *scan_directory(struct search *s, const char *dir)
 		struct stat st;
 
 		if ((e->d_type != DT_SOCK && e->d_type != DT_UNKNOWN) ||
-		    (uint32_t)e->d_ino != s->diag->file_ino ||
-		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !is_the_file(s, &st) ||
-		    (st.st_dev != s->diag->file_dev))
+			(uint32_t)e->d_ino != s->diag->file_ino ||
+			fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+			!is_the_file(s, &st) || (st.st_dev != s->diag->file_dev))
 			continue;
 		s->st = st;
 		found = arena_printf(s->arena, "%s/%s", strcmp(dir, "/") ? dir : "", e->d_name);
@@ -117,8 +119,8 @@ static char *parent_of(struct arena *arena, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
-	return slash == path ? arena_strdup(arena, "/") :
-		arena_strndup(arena, path, (size_t)(slash - path));
+	return slash == path ? arena_strdup(arena, "/")
+			     : arena_strndup(arena, path, (size_t)(slash - path));
 }
 
 static int place_by_inode(struct search *s, struct unix_file *out)
@@ -134,17 +136,19 @@ static int place_by_inode(struct search *s, struct unix_file *out)
 		file_is(out, UNIX_MOVED, moved, &s->st);
 		return 0;
 	}
-	log_warn("the file of unix socket %s is gone, and where it went only root could tell: it comes "
-		"back without a file", s->name);
+	log_warn("the file of unix socket %s is gone, and where it went only root could tell: it "
+		 "comes "
+		 "back without a file",
+		s->name);
 	file_is(out, UNIX_UNLINKED, NULL, &s->st);
 	return 0;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 /* Relative names start at what was the working directory at the bind; hopefully it still is. */
-static int relative_to(const struct fd_seen *seen, const struct unix_name *name, struct arena *arena,
-		       char **dir, struct err *err)
+static int relative_to(const struct fd_seen *seen, const struct unix_name *name,
+	struct arena *arena, char **dir, struct err *err)
 {
 	char link[64], path[PATH_MAX];
 	ssize_t n;
@@ -167,7 +171,7 @@ static int relative_to(const struct fd_seen *seen, const struct unix_name *name,
 }
 
 int unix_file_save(const struct fd_seen *seen, const struct unix_name *name,
-		   const struct diag_unix *diag, struct unix_file *out, struct err *err)
+	const struct diag_unix *diag, struct unix_file *out, struct err *err)
 {
 	struct search s = { .arena = seen->dump->snap->arena, .diag = diag };
 	OWNED_FD file = -1;
@@ -179,6 +183,7 @@ int unix_file_save(const struct fd_seen *seen, const struct unix_name *name,
 	if (file >= 0)
 		return place_of_opened(&s, file, out, err);
 	if (!diag->has_file)
-		return err_set(err, ENOTSUP, "unix socket %s: the kernel does not tell its file", s.name);
+		return err_set(
+			err, ENOTSUP, "unix socket %s: the kernel does not tell its file", s.name);
 	return place_by_inode(&s, out);
 }

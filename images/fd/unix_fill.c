@@ -1,6 +1,6 @@
 /*
- * The second half of making unix sockets, when all of them exist: options, queues, the peers of datagram
- * sockets, and what is closed or shut down again. See unix_making.h.
+ * The second half of making unix sockets, when all of them exist: options, queues, the peers of
+ * datagram sockets, and what is closed or shut down again. See unix_making.h.
  */
 #include <errno.h>
 #include <string.h>
@@ -23,7 +23,7 @@ int making_options(struct making *k, bool late, struct err *err)
 	return 0;
 }
 
-/* ---- queues ------------------------------------------------------------------------------------------------------- */
+/* ---- queues ---------------------------------------------------------------------------------- */
 
 /* A closed sender may have had a larger buffer than ours; it is closed again anyway. */
 static void widen(int fd, const struct unix_sock *sock)
@@ -50,8 +50,8 @@ static uint32_t bound_to(const struct snap *snap, const struct unix_name *name)
 }
 
 /* A datagram to a socket that is not connected yet, from whom it came. */
-static int send_by_name(struct making *k, const struct unix_sock *to, const struct unix_msg *msg,
-			struct err *err)
+static int send_by_name(
+	struct making *k, const struct unix_sock *to, const struct unix_msg *msg, struct err *err)
 {
 	uint32_t sender = msg->from.len ? bound_to(k->m->snap, &msg->from) : ID_NONE;
 	struct sockaddr_storage sa;
@@ -77,8 +77,8 @@ static int fill_one(struct making *k, uint32_t i, const struct unix_sock *sock, 
 	if (from < 0 && making_mutual_peer(k->m->snap, i))
 		from = k->m->made[sock->peer];
 	for (size_t q = 0; q < sock->nr_queue; q++) {
-		int ret = from >= 0 ? unix_queue_make(from, &sock->queue[q], NULL, 0, err) :
-			send_by_name(k, sock, &sock->queue[q], err);
+		int ret = from >= 0 ? unix_queue_make(from, &sock->queue[q], NULL, 0, err)
+				    : send_by_name(k, sock, &sock->queue[q], err);
 
 		if (ret < 0)
 			return ret;
@@ -97,11 +97,11 @@ int making_fill(struct making *k, struct err *err)
 	return 0;
 }
 
-/* ---- datagram sockets find their peers --------------------------------------------------------------------------- */
+/* ---- datagram sockets find their peers ------------------------------------------------------- */
 
 /*
- * The log daemon is not here: as if it had gone away after the connect, so that sending gives ECONNREFUSED
- * and syslog(3) tries again, now and later.
+ * The log daemon is not here: as if it had gone away after the connect, so that sending gives
+ * ECONNREFUSED and syslog(3) tries again, now and later.
  */
 static int connect_to_nobody(int fd, struct err *err)
 {
@@ -113,7 +113,7 @@ static int connect_to_nobody(int fd, struct err *err)
 		return err_sys(err, "socket");
 	len = sizeof sa;
 	if (getsockname(nobody, (struct sockaddr *)&sa, &len) < 0 ||
-	    connect(fd, (struct sockaddr *)&sa, len) < 0)
+		connect(fd, (struct sockaddr *)&sa, len) < 0)
 		return err_sys(err, "connect to nobody");
 	return 0;
 }
@@ -127,8 +127,8 @@ static int connect_outside(int fd, const struct unix_sock *sock, struct err *err
 	if (connect(fd, (struct sockaddr *)&sa, len) == 0)
 		return 0;
 	if (errno != ENOENT && errno != ECONNREFUSED)
-		return err_sys(err, "connect to unix socket %s",
-			unix_name_text(&sock->peer_name, text));
+		return err_sys(
+			err, "connect to unix socket %s", unix_name_text(&sock->peer_name, text));
 	log_info("nobody receives at unix socket %s", unix_name_text(&sock->peer_name, text));
 	return connect_to_nobody(fd, err);
 }
@@ -153,7 +153,7 @@ int making_find_peers(struct making *k, struct err *err)
 	return 0;
 }
 
-/* ---- the end -------------------------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 /* Closing with data unread is what resets the other end. */
 static int close_far_end(int fd, int *far_end, bool reset, struct err *err)
@@ -175,7 +175,7 @@ int making_shut(struct making *k, struct err *err)
 			return -err->code;
 		/* SHUT_RD is 0, SHUT_WR 1, SHUT_RDWR 2; a closed peer has shut down everything. */
 		if (sock->shutdown && (sock->type == SOCK_DGRAM || sock->state != UNIX_ORPHAN) &&
-		    shutdown(k->m->made[i], (int)sock->shutdown - 1) < 0)
+			shutdown(k->m->made[i], (int)sock->shutdown - 1) < 0)
 			return err_sys(err, "shut down a unix socket");
 	}
 	return 0;

@@ -1,7 +1,7 @@
 /*
- * All unix sockets of a snap, made together, because they refer to each other: first those that exist by
- * themselves get their names, then connections are made through the listeners (so that both ends
- * tell the right names), then queues are filled, and at last everything is as it was.
+ * All unix sockets of a snap, made together, because they refer to each other: first those that
+ * exist by themselves get their names, then connections are made through the listeners (so that
+ * both ends tell the right names), then queues are filled, and at last everything is as it was.
  */
 #include <errno.h>
 #include <string.h>
@@ -38,7 +38,7 @@ int making_socket(int type, int *fd, struct err *err)
 	return *fd < 0 ? err_sys(err, "socket") : 0;
 }
 
-/* ---- who is who in a connection -------------------------------------------------------------------------- */
+/* ---- who is who in a connection -------------------------------------------------------------- */
 
 const struct unix_sock *making_mutual_peer(const struct snap *snap, uint32_t i)
 {
@@ -51,8 +51,8 @@ const struct unix_sock *making_mutual_peer(const struct snap *snap, uint32_t i)
 }
 
 /*
- * A listener of the dump with this name, ID_NONE where there is none. Of several the one whose file still is
- * there: the others cannot be reached.
+ * A listener of the dump with this name, ID_NONE where there is none. Of several the one whose file
+ * still is there: the others cannot be reached.
  */
 static uint32_t listener_of(const struct snap *snap, int type, const struct unix_name *name)
 {
@@ -62,7 +62,7 @@ static uint32_t listener_of(const struct snap *snap, int type, const struct unix
 		const struct unix_sock *sock = unix_of(snap, i);
 
 		if (!sock || sock->state != UNIX_LISTEN || sock->type != type ||
-		    !unix_name_equal(&sock->name, name))
+			!unix_name_equal(&sock->name, name))
 			continue;
 		if (sock->file.place != UNIX_UNLINKED)
 			return i;
@@ -71,13 +71,14 @@ static uint32_t listener_of(const struct snap *snap, int type, const struct unix
 	return found;
 }
 
-/* What accept(2) gave has its listener's name; of two named ends the one whose listener is there. */
+/* What accept(2) gave has its listener's name; of two named ends the one whose listener is there.
+ */
 static bool is_accepted(const struct snap *snap, uint32_t i)
 {
 	const struct unix_sock *sock = unix_of(snap, i), *peer = making_mutual_peer(snap, i);
 
 	if (sock->type == SOCK_DGRAM || !sock->name.len ||
-	    (sock->state != UNIX_PEER && sock->state != UNIX_ORPHAN))
+		(sock->state != UNIX_PEER && sock->state != UNIX_ORPHAN))
 		return false;
 	if (listener_of(snap, sock->type, &sock->name) != ID_NONE)
 		return true;
@@ -91,7 +92,7 @@ static bool is_connection(const struct unix_sock *sock)
 	return sock->type != SOCK_DGRAM && (sock->state == UNIX_PEER || sock->state == UNIX_ORPHAN);
 }
 
-/* ---- sockets that exist by themselves, and pairs ------------------------------------------------------------- */
+/* ---- sockets that exist by themselves, and pairs --------------------------------------------- */
 
 static int check_peer(const struct snap *snap, uint32_t i, struct err *err)
 {
@@ -101,7 +102,7 @@ static int check_peer(const struct snap *snap, uint32_t i, struct err *err)
 		return 0;
 	peer = unix_of(snap, sock->peer);
 	if (!peer || peer->type != sock->type || !unix_name_equal(&sock->peer_name, &peer->name) ||
-	    (!making_mutual_peer(snap, i) && (sock->type != SOCK_DGRAM || !peer->name.len)))
+		(!making_mutual_peer(snap, i) && (sock->type != SOCK_DGRAM || !peer->name.len)))
 		return err_set(err, EBADMSG, "unix socket: peer %u does not fit", sock->peer);
 	return 0;
 }
@@ -153,7 +154,7 @@ static int create_all(struct making *k, struct err *err)
 	return 0;
 }
 
-/* ---- names -------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* Does another socket of the dump have its file under the same name? */
 static bool name_is_wanted(const struct snap *snap, uint32_t except)
@@ -164,7 +165,7 @@ static bool name_is_wanted(const struct snap *snap, uint32_t except)
 		const struct unix_sock *other = unix_of(snap, i);
 
 		if (other && i != except && unix_name_equal(&other->name, &sock->name) &&
-		    !is_accepted(snap, i))
+			!is_accepted(snap, i))
 			return true;
 	}
 	return false;
@@ -201,17 +202,17 @@ static int unlink_all(struct making *k, struct err *err)
 		const struct unix_sock *sock = making_done(k, i);
 
 		if (sock && !is_accepted(k->m->snap, i) && !name_is_wanted(k->m->snap, i) &&
-		    unix_bind_finish(k->arena, sock, err) < 0)
+			unix_bind_finish(k->arena, sock, err) < 0)
 			return -err->code;
 	}
 	return 0;
 }
 
-/* ---- connections ------------------------------------------------------------------------------------------------ */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 /*
- * The listener may be in everybody's reach already, so it is made sure that the accepted connection is the
- * one that this process has just made.
+ * The listener may be in everybody's reach already, so it is made sure that the accepted connection
+ * is the one that this process has just made.
  */
 static int accept_own(int listener, int *out, struct err *err)
 {
@@ -233,12 +234,13 @@ static int accept_own(int listener, int *out, struct err *err)
 }
 
 /* The listener that `sock` was accepted from is gone: another one, for a moment. */
-static int connect_through_new(struct making *k, const struct unix_sock *sock, int client, int *out,
-			       struct err *err)
+static int connect_through_new(
+	struct making *k, const struct unix_sock *sock, int client, int *out, struct err *err)
 {
 	OWNED_FD listener = -1;
 
-	if (making_socket(sock->type, &listener, err) < 0 || unix_bind(k->arena, listener, sock, err) < 0)
+	if (making_socket(sock->type, &listener, err) < 0 ||
+		unix_bind(k->arena, listener, sock, err) < 0)
 		return -err->code;
 	if (listen(listener, 1) < 0)
 		return err_sys(err, "listen");
@@ -247,7 +249,8 @@ static int connect_through_new(struct making *k, const struct unix_sock *sock, i
 	return unix_bind_finish(k->arena, sock, err);
 }
 
-static int connect_through(struct making *k, uint32_t listener, int client, int *out, struct err *err)
+static int connect_through(
+	struct making *k, uint32_t listener, int client, int *out, struct err *err)
 {
 	if (unix_connect(k->arena, client, unix_of(k->m->snap, listener), err) < 0)
 		return -err->code;
@@ -268,8 +271,8 @@ static int accept_one(struct making *k, uint32_t i, const struct unix_sock *sock
 		client = k->far_end[i];
 	if (client < 0)
 		return err_set(err, EBADMSG, "unix connection without a client");
-	ret = listener == ID_NONE ? connect_through_new(k, sock, client, &fd, err) :
-		connect_through(k, listener, client, &fd, err);
+	ret = listener == ID_NONE ? connect_through_new(k, sock, client, &fd, err)
+				  : connect_through(k, listener, client, &fd, err);
 	if (fd >= 0)
 		keep(k, i, fd);
 	return ret;
@@ -293,19 +296,20 @@ static int connect_all(struct making *k, struct err *err)
 		/* The client's end of a connection whose accepted end was closed. */
 		listener = listener_of(snap, sock->type, &sock->peer_name);
 		if (k->ours[i] && sock->state == UNIX_ORPHAN && listener != ID_NONE &&
-		    connect_through(k, listener, k->m->made[i], &k->far_end[i], err) < 0)
+			connect_through(k, listener, k->m->made[i], &k->far_end[i], err) < 0)
 			return -err->code;
 	}
 	return 0;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static int make_steps(struct making *k, struct err *err)
 {
 	if (create_all(k, err) < 0 || bind_all(k, true, err) < 0 || bind_all(k, false, err) < 0 ||
-	    connect_all(k, err) < 0 || making_options(k, false, err) < 0 || making_fill(k, err) < 0 ||
-	    making_find_peers(k, err) < 0 || making_shut(k, err) < 0 || making_options(k, true, err) < 0)
+		connect_all(k, err) < 0 || making_options(k, false, err) < 0 ||
+		making_fill(k, err) < 0 || making_find_peers(k, err) < 0 ||
+		making_shut(k, err) < 0 || making_options(k, true, err) < 0)
 		return -err->code;
 	return unlink_all(k, err);
 }

@@ -7,13 +7,15 @@
 struct making {
 	const struct fd_make *m;
 	struct arena *arena;
-	int *far_end;  /* by ofd: the end of an orphan's connection that is closed when all is done */
-	bool *ours;    /* by ofd: made here and now */
+	int *far_end; /* by ofd: the end of an orphan's connection that is closed when all is done
+		       */
+	bool *ours;   /* by ofd: made here and now */
 };
 
 /* The record of an ofd that was made here and now; NULL: not a unix socket, or not (yet) ours. */
 const struct unix_sock *making_done(const struct making *k, uint32_t ofd);
-/* The other end of a pair or connection, or of two datagram sockets connected to each other; or NULL. */
+/* The other end of a pair or connection, or of two datagram sockets connected to each other; or
+ * NULL. */
 const struct unix_sock *making_mutual_peer(const struct snap *snap, uint32_t ofd);
 int making_socket(int type, int *fd, struct err *err);
 

@@ -34,7 +34,8 @@ socklen_t unix_name_to(const struct unix_name *name, struct sockaddr_storage *sa
 {
 	struct sockaddr_un *un = (void *)sa;
 
-	/* A path is as long as its struct says; the kernel adds the NUL that getsockname(2) counts. */
+	/* A path is as long as its struct says; the kernel adds the NUL that getsockname(2) counts.
+	 */
 	memset(sa, 0, sizeof *sa);
 	un->sun_family = AF_UNIX;
 	memcpy(un->sun_path, name->bytes, name->len);
@@ -66,7 +67,8 @@ char *unix_name_path(struct arena *arena, const struct unix_name *name, const ch
 
 struct unix_sock *unix_of(const struct snap *snap, uint32_t ofd)
 {
-	if (ofd >= snap->nr_ofds || snap->ofds[ofd].kind != &fd_unix || snap->ofds[ofd].inherited >= 0)
+	if (ofd >= snap->nr_ofds || snap->ofds[ofd].kind != &fd_unix ||
+		snap->ofds[ofd].inherited >= 0)
 		return NULL;
 	return snap->ofds[ofd].priv;
 }

@@ -12,7 +12,7 @@
 
 enum { PEEK = MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC };
 
-/* ---- live -> record ------------------------------------------------------------------------------------ */
+/* ---- live -> record -------------------------------------------------------------------------- */
 
 struct peeked {
 	struct sockaddr_storage from;
@@ -65,7 +65,8 @@ static const char *ancillary_refused(struct peeked *p)
 			what = "descriptors (SCM_RIGHTS)";
 		} else if (c->cmsg_type == SCM_CREDENTIALS) {
 			what = "the sender's credentials (SO_PASSCRED)";
-		} else if (c->cmsg_type == 3 /* SCM_SECURITY */ || c->cmsg_type == 4 /* SCM_PIDFD */) {
+		} else if (c->cmsg_type == 3 /* SCM_SECURITY */ ||
+			   c->cmsg_type == 4 /* SCM_PIDFD */) {
 			what = "the sender's identity (SO_PASSSEC, SO_PASSPIDFD)";
 		}
 	}
@@ -114,7 +115,8 @@ static int peek_stream(int fd, size_t len, struct unix_msg *msg, struct err *err
 		if (ancillary_check(&p, err) < 0)
 			return -err->code;
 		if (n == 0)
-			return err_set(err, EIO, "the queue of a unix socket ends %zu bytes too early",
+			return err_set(err, EIO,
+				"the queue of a unix socket ends %zu bytes too early",
 				len - msg->len);
 		msg->len += (size_t)n;
 	}
@@ -122,7 +124,8 @@ static int peek_stream(int fd, size_t len, struct unix_msg *msg, struct err *err
 }
 
 /* One datagram: its length first, which also shows an empty one. 0: there are no more. */
-static int peek_message(int fd, bool eof, struct arena *arena, struct unix_msg *msg, struct err *err)
+static int peek_message(
+	int fd, bool eof, struct arena *arena, struct unix_msg *msg, struct err *err)
 {
 	struct peeked p, rest;
 	char none;
@@ -138,11 +141,13 @@ static int peek_message(int fd, bool eof, struct arena *arena, struct unix_msg *
 	msg->len = (size_t)n;
 	msg->data = arena_alloc(arena, msg->len);
 	if (n > 0 && peek(fd, msg->data, msg->len, 0, &rest) != n)
-		return err_set(err, EIO, "the queue of a unix socket changes: is somebody reading it?");
+		return err_set(
+			err, EIO, "the queue of a unix socket changes: is somebody reading it?");
 	return 1;
 }
 
-static int peek_messages(int fd, bool eof, struct arena *arena, struct unix_sock *sock, struct err *err)
+static int peek_messages(
+	int fd, bool eof, struct arena *arena, struct unix_sock *sock, struct err *err)
 {
 	size_t cap = 0;
 	int more;
@@ -159,8 +164,8 @@ static int peek_messages(int fd, bool eof, struct arena *arena, struct unix_sock
 	return more;
 }
 
-static int peek_all(int fd, bool eof, size_t len, struct arena *arena, struct unix_sock *sock,
-		    struct err *err)
+static int peek_all(
+	int fd, bool eof, size_t len, struct arena *arena, struct unix_sock *sock, struct err *err)
 {
 	size_t cap = 0;
 	struct unix_msg *msg;
@@ -173,8 +178,8 @@ static int peek_all(int fd, bool eof, size_t len, struct arena *arena, struct un
 }
 
 /*
- * Is there anything to look at? Not if an error is pending and messages are kept apart: reading the first
- * of them would fetch the error.
+ * Is there anything to look at? Not if an error is pending and messages are kept apart: reading the
+ * first of them would fetch the error.
  */
 static int queue_has(int fd, const struct unix_sock *sock, size_t *len, struct err *err)
 {
@@ -203,9 +208,10 @@ int unix_queue_save(const struct fd_seen *seen, bool eof, struct unix_sock *sock
 	ret = queue_has(seen->fd, sock, &len, err);
 	if (ret <= 0)
 		return ret;
-	/* With SO_PEEK_OFF each look goes on where the last one ended. The socket is the target's too. */
+	/* With SO_PEEK_OFF each look goes on where the last one ended. The socket is the target's
+	 * too. */
 	if (getsockopt(seen->fd, SOL_SOCKET, SO_PEEK_OFF, &was, &was_len) < 0 ||
-	    setsockopt(seen->fd, SOL_SOCKET, SO_PEEK_OFF, &start, sizeof start) < 0)
+		setsockopt(seen->fd, SOL_SOCKET, SO_PEEK_OFF, &start, sizeof start) < 0)
 		return err_sys(err, "SO_PEEK_OFF");
 	ret = peek_all(seen->fd, eof, len, seen->dump->snap->arena, sock, err);
 	if (setsockopt(seen->fd, SOL_SOCKET, SO_PEEK_OFF, &was, sizeof was) < 0 && ret == 0)
@@ -213,16 +219,17 @@ int unix_queue_save(const struct fd_seen *seen, bool eof, struct unix_sock *sock
 	return ret;
 }
 
-/* ---- record -> live ------------------------------------------------------------------------------------ */
+/* ---- record -> live -------------------------------------------------------------------------- */
 
 int unix_queue_make(int fd, const struct unix_msg *msg, const struct sockaddr_storage *to,
-		    socklen_t to_len, struct err *err)
+	socklen_t to_len, struct err *err)
 {
 	size_t done = 0;
 
 	do {
-		ssize_t n = sendto(fd, msg->data + done, msg->len - done, MSG_DONTWAIT | MSG_NOSIGNAL,
-			to_len ? (const struct sockaddr *)to : NULL, to_len);
+		ssize_t n = sendto(fd, msg->data + done, msg->len - done,
+			MSG_DONTWAIT | MSG_NOSIGNAL, to_len ? (const struct sockaddr *)to : NULL,
+			to_len);
 
 		if (n < 0 && errno == EINTR)
 			continue;

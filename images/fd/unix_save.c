@@ -1,4 +1,5 @@
-/* A live unix socket -> struct unix_sock: names from the duplicate, peer and state from sock_diag. */
+/* A live unix socket -> struct unix_sock: names from the duplicate, peer and state from sock_diag.
+ */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -45,11 +46,11 @@ static int save_listening(const struct diag_unix *diag, struct unix_sock *sock, 
 }
 
 /*
- * The end of a closed connection has both directions shut down. A peer without an inode is otherwise a
- * connection that nobody has accepted yet.
+ * The end of a closed connection has both directions shut down. A peer without an inode is
+ * otherwise a connection that nobody has accepted yet.
  */
 static int save_connected(const struct fd_seen *seen, const struct diag_unix *diag,
-			  struct unix_sock *sock, struct err *err)
+	struct unix_sock *sock, struct err *err)
 {
 	struct pollfd p = { .fd = seen->fd };
 	char text[UNIX_NAME_TEXT];
@@ -74,13 +75,14 @@ static int save_connected(const struct fd_seen *seen, const struct diag_unix *di
 	return 0;
 }
 
-static int save_state(const struct fd_seen *seen, struct unix_sock *sock, bool *eof, struct err *err)
+static int save_state(
+	const struct fd_seen *seen, struct unix_sock *sock, bool *eof, struct err *err)
 {
 	struct diag_unix diag;
 	bool connected;
 
 	if (save_names(seen->fd, sock, &connected, err) < 0 ||
-	    sock_diag_unix(seen->st.st_ino, &diag, err) < 0)
+		sock_diag_unix(seen->st.st_ino, &diag, err) < 0)
 		return -err->code;
 	sock->shutdown = diag.shutdown;
 	*eof = diag.shutdown & UNIX_SHUT_RCV;
@@ -107,12 +109,12 @@ int unix_sock_save(const struct fd_seen *seen, struct unix_sock *out, struct err
 	out->peer = ID_NONE;
 	out->ino = (uint32_t)seen->st.st_ino;
 	if (save_state(seen, out, &eof, err) < 0 ||
-	    sockopt_save(seen->dump, seen->fd, &who, &out->options, err) < 0)
+		sockopt_save(seen->dump, seen->fd, &who, &out->options, err) < 0)
 		return -err->code;
 	return out->state == UNIX_LISTEN ? 0 : unix_queue_save(seen, eof, out, err);
 }
 
-/* ---- when all sockets are saved ------------------------------------------------------------------------- */
+/* ---- when all sockets are saved -------------------------------------------------------------- */
 
 static int peer_outside(const struct unix_sock *sock, struct err *err)
 {
@@ -123,18 +125,22 @@ static int peer_outside(const struct unix_sock *sock, struct err *err)
 		name = unix_name_text(&sock->peer_name, text);
 	else if (sock->name.len)
 		name = unix_name_text(&sock->name, text);
-	err_set(err, ENOTSUP, "unix connection (%s), and its other end is not part of the dump", name);
-	return err_hint(err, "close the connection before the dump, or dump the other program as well");
+	err_set(err, ENOTSUP, "unix connection (%s), and its other end is not part of the dump",
+		name);
+	return err_hint(
+		err, "close the connection before the dump, or dump the other program as well");
 }
 
-static int link_peer(const struct fd_seen *seen, uint32_t own, struct unix_sock *sock, struct err *err)
+static int link_peer(
+	const struct fd_seen *seen, uint32_t own, struct unix_sock *sock, struct err *err)
 {
 	const struct unix_sock *peer;
 
 	if (sock->peer_ino == sock->ino)
 		sock->peer = own;
 	else
-		sock->peer = seen->dump->ofd_of_inode(seen->dump, seen->st.st_dev, sock->peer_ino, own);
+		sock->peer = seen->dump->ofd_of_inode(
+			seen->dump, seen->st.st_dev, sock->peer_ino, own);
 	peer = unix_of(seen->dump->snap, sock->peer);
 	if (!peer && sock->type == SOCK_DGRAM && sock->peer_name.len) {
 		sock->state = UNIX_OUTSIDE;
@@ -144,7 +150,8 @@ static int link_peer(const struct fd_seen *seen, uint32_t own, struct unix_sock 
 	if (!peer)
 		return peer_outside(sock, err);
 	if (sock->type == SOCK_DGRAM && peer->peer_ino != sock->ino && !peer->name.len) {
-		err_set(err, ENOTSUP, "datagram socket is connected to one that has no name and went on "
+		err_set(err, ENOTSUP,
+			"datagram socket is connected to one that has no name and went on "
 			"to another peer");
 		return err_hint(err, "close it before the dump");
 	}
@@ -166,7 +173,8 @@ static bool name_is_bound(const struct snap *snap, const struct unix_name *name)
 static int link_queue(const struct fd_seen *seen, struct unix_sock *sock, struct err *err)
 {
 	const struct unix_sock *peer = unix_of(seen->dump->snap, sock->peer);
-	bool pair = sock->state == UNIX_ORPHAN || (peer && peer->peer_ino == sock->ino && peer != sock);
+	bool pair = sock->state == UNIX_ORPHAN ||
+		    (peer && peer->peer_ino == sock->ino && peer != sock);
 
 	for (size_t i = 0; sock->type == SOCK_DGRAM && i < sock->nr_queue; i++) {
 		const struct unix_name *from = &sock->queue[i].from;
@@ -176,13 +184,15 @@ static int link_queue(const struct fd_seen *seen, struct unix_sock *sock, struct
 			known = unix_name_equal(from, &peer->name);
 		if (known && (pair || sock->name.len))
 			continue;
-		err_set(err, ENOTSUP, "a datagram waits to be read whose sender is not part of the dump");
+		err_set(err, ENOTSUP,
+			"a datagram waits to be read whose sender is not part of the dump");
 		return err_hint(err, "let the program read it before the dump");
 	}
 	return 0;
 }
 
-int unix_sock_link(const struct fd_seen *seen, uint32_t own, struct unix_sock *sock, struct err *err)
+int unix_sock_link(
+	const struct fd_seen *seen, uint32_t own, struct unix_sock *sock, struct err *err)
 {
 	if (sock->state == UNIX_PEER && link_peer(seen, own, sock, err) < 0)
 		return -err->code;

@@ -347,6 +347,6 @@ const struct target targets_signal[] = {
 	{ "signal_sigsuspend", signal_sigsuspend, "the mask to come back to", 0 },
 	{ "signal_stopped", signal_stopped, "stopped by a signal", 0 },
 	{ "signal_ignored", signal_ignored, "SIGCHLD and SIGPIPE ignored", 0 },
-	{ "signal_busy", signal_busy, "a signal every 0.3 ms", TARGET_BUSY },
+	{ "signal_busy", signal_busy, "a signal every 0.3 ms", TARGET_BUSY | TARGET_UNSTEADY },
 	{ NULL, NULL, NULL, 0 },
 };

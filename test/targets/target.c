@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const struct target *const tables[] = {
@@ -134,6 +135,17 @@ static int wait_line(const char *path, const char *text, int seconds)
 	return 0;
 }
 
+/* ---- waiting for an end: target --wait-exit PID SECONDS ------------------------------------------------------- */
+
+static int wait_exit(pid_t pid, int seconds)
+{
+	struct pollfd poll_fd = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+
+	if (poll_fd.fd < 0)
+		return errno == ESRCH ? 0 : 2;
+	return poll(&poll_fd, 1, seconds * 1000) == 1 ? 0 : 1;
+}
+
 /* ---- main ---------------------------------------------------------------------------------------------------- */
 
 static const struct target *find(const char *name)
@@ -145,15 +157,24 @@ static const struct target *find(const char *name)
 	return NULL;
 }
 
-/* "name flags about": flags as letters e (either), r (refused), b (busy), or "-". */
+/* "name flags about": flags as letters e(ither), r(efused), b(usy), u(nsteady), or "-". */
+static void list_one(const struct target *t)
+{
+	static const char letters[] = "erbu";
+	char flags[8] = "-", *at = flags;
+
+	for (int i = 0; letters[i]; i++)
+		if (t->flags & 1u << i)
+			*at++ = letters[i];
+	printf("%-24s %s %s\n", t->name, flags, t->about);
+}
+
 static void list(const char *prefix)
 {
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
 		for (const struct target *t = tables[i]; t->name; t++)
 			if (strncmp(t->name, prefix, strlen(prefix)) == 0)
-				printf("%-24s %s%s%s%s %s\n", t->name, t->flags ? "" : "-",
-				       t->flags & TARGET_EITHER ? "e" : "", t->flags & TARGET_REFUSED ? "r" : "",
-				       t->flags & TARGET_BUSY ? "b" : "", t->about);
+				list_one(t);
 }
 
 /* The FIFO is opened for reading and writing: it then has no end of file when the test goes away. */
@@ -181,9 +202,11 @@ int main(int argc, char **argv)
 	}
 	if (argc == 5 && strcmp(argv[1], "--wait-line") == 0)
 		return wait_line(argv[2], argv[3], atoi(argv[4]));
+	if (argc == 4 && strcmp(argv[1], "--wait-exit") == 0)
+		return wait_exit(atoi(argv[2]), atoi(argv[3]));
 	target = argc >= 2 ? find(argv[1]) : NULL;
 	if (!target) {
-		fprintf(stderr, "usage: target NAME | --list [PREFIX] | --wait-line FILE TEXT SECONDS\n");
+		fprintf(stderr, "usage: target NAME | --list [PREFIX] | --wait-line FILE TEXT SECONDS | --wait-exit PID SECONDS\n");
 		return 2;
 	}
 	open_ctl();

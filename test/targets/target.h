@@ -29,6 +29,7 @@ enum {
 	TARGET_EITHER = 1,  /* may be refused, in words; if it is dumped it has to work */
 	TARGET_REFUSED = 2, /* must be refused, and goes on unchanged */
 	TARGET_BUSY = 4,    /* never quiescent: not for `dump PROGRAM` */
+	TARGET_UNSTEADY = 8, /* its visible state changes all the time: not compared */
 };
 
 /* Tables by concept; each ends with an entry without a name. */

@@ -1,6 +1,6 @@
 /*
- * Damaged messages of sockets: whatever bytes of a valid message change, unpacking refuses it or gives a record
- * that can be described and packed again. Says most under a sanitizer.
+ * Damaged messages of sockets: whatever bytes of a valid message change, unpacking refuses it or
+ * gives a record that can be described and packed again. Says most under a sanitizer.
  */
 #include <errno.h>
 
@@ -34,12 +34,14 @@ static struct fake *subjects(void)
 	set_int(inet, SOL_SOCKET, SO_BROADCAST, 1);
 	set_int(inet, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	setsockopt(inet, IPPROTO_IPV6, IPV6_JOIN_GROUP, &group, sizeof group);
-	assert_int_equal(bind(inet, (struct sockaddr *)&(struct sockaddr_in6){
-		.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT },
-		sizeof(struct sockaddr_in6)), 0);
+	assert_int_equal(bind(inet,
+				 (struct sockaddr *)&(struct sockaddr_in6){ .sin6_family = AF_INET6,
+					 .sin6_addr = IN6ADDR_LOOPBACK_INIT },
+				 sizeof(struct sockaddr_in6)),
+		0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
-	assert_int_equal(bind(pair[1], &(struct sockaddr){ .sa_family = AF_UNIX },
-		sizeof(sa_family_t)), 0);
+	assert_int_equal(
+		bind(pair[1], &(struct sockaddr){ .sa_family = AF_UNIX }, sizeof(sa_family_t)), 0);
 	assert_int_equal(send(pair[0], "hello", 5, 0), 5);
 	set_int(netlink, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, 1);
 	fake_save(f, inet, &fd_inet);

@@ -18,7 +18,7 @@
 
 #include "images/fd/listens.h"
 
-/* ---- helpers ------------------------------------------------------------------------------------------ */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 struct addr {
 	struct sockaddr_storage sa;
@@ -137,7 +137,7 @@ static uint32_t backlog_of(int fd)
 	return info.tcpi_sacked;
 }
 
-/* ---- stream sockets -------------------------------------------------------------------------------------- */
+/* ---- stream sockets -------------------------------------------------------------------------- */
 
 static void listening_comes_back(int family, int protocol)
 {
@@ -331,7 +331,7 @@ static void test_waiting_connection(void **state)
 	fake_destroy(f);
 }
 
-/* ---- connections -------------------------------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static void connection(int family, int protocol, int ends[2])
 {
@@ -362,7 +362,8 @@ static void assert_was_reset(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP };
 	bool tcp = get_int(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP;
-	short all = POLLERR | POLLHUP | (tcp ? POLLRDHUP | POLLIN : 0); /* the kernel tells less of MPTCP */
+	short all = POLLERR | POLLHUP |
+		    (tcp ? POLLRDHUP | POLLIN : 0); /* the kernel tells less of MPTCP */
 	char byte;
 
 	assert_int_equal(poll(&p, 1, 0), 1);
@@ -386,7 +387,8 @@ static void closed_connection(int family, int protocol)
 	fake_carry(f);
 	fake_make(f);
 	assert_was_reset(ends[1]);
-	assert_int_equal(get_int(ends[1], SOL_SOCKET, SO_PROTOCOL), protocol ? protocol : IPPROTO_TCP);
+	assert_int_equal(
+		get_int(ends[1], SOL_SOCKET, SO_PROTOCOL), protocol ? protocol : IPPROTO_TCP);
 	assert_int_equal(get_int(ends[1], IPPROTO_TCP, TCP_NODELAY), 1);
 	close(ends[0]);
 	fake_destroy(f);
@@ -449,7 +451,7 @@ static void test_reset_with_data(void **state)
 	fake_destroy(f);
 }
 
-/* ---- options ---------------------------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 struct int_option {
 	int level, name, value;
@@ -634,7 +636,8 @@ static void test_filter(void **state)
 {
 	struct sock_filter code[] = { { BPF_LD | BPF_W | BPF_LEN, 0, 0, 0 },
 		{ BPF_JMP | BPF_JGE | BPF_K, 0, 1, 100 }, { BPF_RET | BPF_K, 0, 0, 0 },
-		{ BPF_RET | BPF_K, 0, 0, 0xffff } }, now[8];
+		{ BPF_RET | BPF_K, 0, 0, 0xffff } },
+			   now[8];
 	struct sock_fprog prog = { NR(code), code };
 	int fd = new_socket(AF_INET, SOCK_DGRAM, 0);
 	socklen_t len = NR(now);
@@ -655,8 +658,10 @@ static int load_ebpf(void)
 {
 	struct bpf_insn code[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
 		{ .code = BPF_JMP | BPF_EXIT } };
-	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_SOCKET_FILTER, .insn_cnt = NR(code),
-		.insns = (uintptr_t)code, .license = (uintptr_t)"GPL" };
+	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+		.insn_cnt = NR(code),
+		.insns = (uintptr_t)code,
+		.license = (uintptr_t) "GPL" };
 
 	return (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof attr);
 }
@@ -750,7 +755,7 @@ static void test_low_port_without_privilege(void **state)
 	fake_destroy(f);
 }
 
-/* ---- datagrams ------------------------------------------------------------------------------------------------------ */
+/* ---- datagrams ------------------------------------------------------------------------------- */
 
 static void test_udp_bound(void **state)
 {
@@ -818,8 +823,9 @@ static void join(int fd, int level, int name, const char *group, const char *sou
 	if (source)
 		inet_pton(AF_INET, source, &s->sin_addr);
 	plain.gr_group = req.gsr_group;
-	assert_int_equal(source ? setsockopt(fd, level, name, &req, sizeof req) :
-		setsockopt(fd, level, name, &plain, sizeof plain), 0);
+	assert_int_equal(source ? setsockopt(fd, level, name, &req, sizeof req)
+				: setsockopt(fd, level, name, &plain, sizeof plain),
+		0);
 }
 
 static void filter_of(int fd, const char *group, uint32_t *mode, uint32_t *nr)
@@ -868,7 +874,7 @@ static void test_multicast(void **state)
 	fake_destroy(f);
 }
 
-/* ---- refusals, words, damaged images ------------------------------------------------------------------------------------ */
+/* ---- refusals, words, damaged images --------------------------------------------------------- */
 
 static void refused(int family, int type, int protocol, const char *words)
 {
@@ -926,8 +932,12 @@ static void test_malformed(void **state)
 	set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	fake_save(f, fd, &fd_inet);
-#define BREAK(words, ...) do { msg = fake_message(f, 0); __VA_ARGS__; \
-	fake_expect_bad(f, &fd_inet, msg, words); } while (0)
+#define BREAK(words, ...)                                                                          \
+	do {                                                                                       \
+		msg = fake_message(f, 0);                                                          \
+		__VA_ARGS__;                                                                       \
+		fake_expect_bad(f, &fd_inet, msg, words);                                          \
+	} while (0)
 	BREAK("family 5", msg->inet->family = 5);
 	BREAK("protocol 99", msg->inet->protocol = 99);
 	BREAK("type 2", msg->inet->type = SOCK_DGRAM);
@@ -941,7 +951,8 @@ static void test_malformed(void **state)
 	BREAK("SO_KEEPALIVE has 3 bytes", msg->inet->options[0]->value.len = 3);
 	BREAK("out of order", msg->inet->options[1]->level = msg->inet->options[0]->level;
 		msg->inet->options[1]->name = msg->inet->options[0]->name);
-	BREAK("message is missing", pb__inet_sock__free_unpacked(msg->inet, NULL); msg->inet = NULL);
+	BREAK("message is missing", pb__inet_sock__free_unpacked(msg->inet, NULL);
+		msg->inet = NULL);
 #undef BREAK
 	fake_destroy(f);
 }

@@ -7,7 +7,7 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
-/* ---- helpers ------------------------------------------------------------------------------------------ */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static int new_socket(int type, int protocol)
 {
@@ -67,7 +67,7 @@ static void ask_for_links(int fd)
 	assert_int_equal(send(fd, &req, sizeof req, 0), sizeof req);
 }
 
-/* ---- tests --------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void test_idle(void **state)
 {
@@ -184,15 +184,20 @@ static void test_malformed(void **state)
 	fake_save(f, fd, &fd_netlink);
 	assert_string_equal(fd_netlink.describe(f->snap, &f->snap->ofds[0], f->snap->arena),
 		"route, port 2147522969, member of 1 group");
-#define BREAK(words, ...) do { msg = fake_message(f, 0); __VA_ARGS__; \
-	fake_expect_bad(f, &fd_netlink, msg, words); } while (0)
+#define BREAK(words, ...)                                                                          \
+	do {                                                                                       \
+		msg = fake_message(f, 0);                                                          \
+		__VA_ARGS__;                                                                       \
+		fake_expect_bad(f, &fd_netlink, msg, words);                                       \
+	} while (0)
 	BREAK("protocol 12", msg->netlink->protocol = NETLINK_NETFILTER);
 	BREAK("protocol 999", msg->netlink->protocol = 999);
 	BREAK("type 1", msg->netlink->type = SOCK_STREAM);
 	BREAK("port 0", msg->netlink->portid = 0);
 	BREAK("group 0", msg->netlink->groups[0] = 0);
 	BREAK("group 65537", msg->netlink->groups[0] = 65537);
-	BREAK("is missing", pb__netlink_sock__free_unpacked(msg->netlink, NULL); msg->netlink = NULL);
+	BREAK("is missing", pb__netlink_sock__free_unpacked(msg->netlink, NULL);
+		msg->netlink = NULL);
 #undef BREAK
 	fake_destroy(f);
 }

@@ -11,7 +11,7 @@
 
 #include "images/fd/listens.h"
 
-/* ---- a private directory ----------------------------------------------------------------------------- */
+/* ---- a private directory --------------------------------------------------------------------- */
 
 static char dir[64];
 
@@ -31,7 +31,7 @@ static int teardown(void **state)
 	return system(command);
 }
 
-/* ---- helpers -------------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 struct name {
 	struct sockaddr_un un;
@@ -44,8 +44,9 @@ static struct name named(const char *text)
 	struct name n = { .un.sun_family = AF_UNIX };
 
 	if (text[0] == '@')
-		n.len = (socklen_t)snprintf(n.un.sun_path + 1, 100, "snapctl-test-%d-%s", getpid(),
-			text + 1) + 1;
+		n.len = (socklen_t)snprintf(
+				n.un.sun_path + 1, 100, "snapctl-test-%d-%s", getpid(), text + 1) +
+			1;
 	else if (text[0] == '/' || text[0] == '.')
 		n.len = (socklen_t)snprintf(n.un.sun_path, 100, "%s", text) + 1;
 	else
@@ -199,7 +200,7 @@ static void refuse(int fd, const char *words)
 	fake_destroy(f);
 }
 
-/* ---- alone ------------------------------------------------------------------------------------------------- */
+/* ---- alone ----------------------------------------------------------------------------------- */
 
 static void test_fresh(void **state)
 {
@@ -300,7 +301,7 @@ static void test_options(void **state)
 	fake_destroy(f);
 }
 
-/* ---- files -------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static void test_mode_and_owner(void **state)
 {
@@ -514,7 +515,7 @@ static void test_abstract_in_use(void **state)
 	fake_destroy(f);
 }
 
-/* ---- connections ------------------------------------------------------------------------------------------------ */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static void test_pair(void **state)
 {
@@ -638,7 +639,8 @@ static void test_half_closed(void **state)
 }
 
 /* Client, listener, accepted end, in every order; names of both ends are right. */
-static void through_listener(int type, const char *listener_name, const char *client_name, int order)
+static void through_listener(
+	int type, const char *listener_name, const char *client_name, int order)
 {
 	int fd[3], slots[3];
 	struct fake *f;
@@ -723,7 +725,7 @@ static void test_passcred_of_the_listener(void **state)
 	fake_destroy(f);
 }
 
-/* ---- the other end is closed ---------------------------------------------------------------------------------------- */
+/* ---- the other end is closed ----------------------------------------------------------------- */
 
 static void test_orphan(void **state)
 {
@@ -773,7 +775,8 @@ static void test_orphan_with_reset(void **state)
 	fake_destroy(f);
 }
 
-/* A server's connection whose client is gone, with and without its listener; and the other way round. */
+/* A server's connection whose client is gone, with and without its listener; and the other way
+ * round. */
 static void test_orphan_of_listener(void **state)
 {
 	int listener = listening(SOCK_STREAM, "ol", 5), client = connected(SOCK_STREAM, "ol");
@@ -830,7 +833,7 @@ static void test_orphan_datagram_pair(void **state)
 	fake_destroy(f);
 }
 
-/* ---- datagrams ---------------------------------------------------------------------------------------------------------- */
+/* ---- datagrams ------------------------------------------------------------------------------- */
 
 /* syslog(3): connected to a socket of somebody else. */
 static void test_datagrams_to_outside(void **state)
@@ -874,7 +877,8 @@ static void test_datagram_senders(void **state)
 	put(b, "from b");
 	f = TRIP(b, fd, a);
 	assert_get(fd, "from a");
-	assert_int_equal(recvfrom(fd, buf, sizeof buf, 0, (struct sockaddr *)&from.un, &from.len), 6);
+	assert_int_equal(
+		recvfrom(fd, buf, sizeof buf, 0, (struct sockaddr *)&from.un, &from.len), 6);
 	assert_string_equal(buf, "from b");
 	assert_name(from, named("@sender"));
 	assert_name(peer_name(b), named("inbox"));
@@ -886,7 +890,8 @@ static void test_datagram_senders(void **state)
 /* Connected to itself, and two connected to each other by name. */
 static void test_datagram_loops(void **state)
 {
-	int self = bound(SOCK_DGRAM, "self"), a = bound(SOCK_DGRAM, "@x"), b = bound(SOCK_DGRAM, "@y");
+	int self = bound(SOCK_DGRAM, "self"), a = bound(SOCK_DGRAM, "@x"),
+	    b = bound(SOCK_DGRAM, "@y");
 	struct fake *f;
 
 	(void)state;
@@ -905,7 +910,7 @@ static void test_datagram_loops(void **state)
 	fake_destroy(f);
 }
 
-/* ---- refusals -------------------------------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static void test_refused_peer(void **state)
 {
@@ -935,7 +940,9 @@ static void send_fd(int to, int what)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof what)] = { 0 };
 	struct iovec iov = { "x", 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
 		.msg_controllen = sizeof control };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
@@ -996,17 +1003,18 @@ static void test_refused_others(void **state)
 	close(stranger);
 }
 
-/* ---- without privilege ------------------------------------------------------------------------------------------------------- */
+/* ---- without privilege ----------------------------------------------------------------------- */
 
-/* Files are found by inode where the kernel does not open them for us (SIOCUNIXFILE needs CAP_NET_ADMIN). */
+/* Files are found by inode where the kernel does not open them for us (SIOCUNIXFILE needs
+ * CAP_NET_ADMIN). */
 static void as_nobody(void (*test)(void **))
 {
 	pid_t pid = fork();
 	int status;
 
 	if (pid == 0) {
-		if (geteuid() == 0 && (setresgid(65534, 65534, 65534) < 0 ||
-		    setresuid(65534, 65534, 65534) < 0))
+		if (geteuid() == 0 &&
+			(setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0))
 			_exit(1);
 		test(NULL); /* a failed assertion ends this child with another status */
 		_exit(0);
@@ -1029,7 +1037,7 @@ static void test_as_nobody(void **state)
 	as_nobody(test_full_queue);
 }
 
-/* ---- words, damaged images ----------------------------------------------------------------------------------------------------- */
+/* ---- words, damaged images ------------------------------------------------------------------- */
 
 static void test_words(void **state)
 {
@@ -1064,8 +1072,12 @@ static void test_malformed(void **state)
 	fake_save(f, fd[0], &fd_unix);
 	fake_save(f, fd[1], &fd_unix);
 	assert_int_equal(fake_try_save_links(f), 0);
-#define BREAK(id, words, ...) do { msg = fake_message(f, id); __VA_ARGS__; \
-	fake_expect_bad(f, &fd_unix, msg, words); } while (0)
+#define BREAK(id, words, ...)                                                                      \
+	do {                                                                                       \
+		msg = fake_message(f, id);                                                         \
+		__VA_ARGS__;                                                                       \
+		fake_expect_bad(f, &fd_unix, msg, words);                                          \
+	} while (0)
 	BREAK(0, "type 9", msg->unix->type = 9);
 	BREAK(0, "state 9", msg->unix->state = 9);
 	BREAK(0, "type 1 in state 4", msg->unix->state = 4);

@@ -18,7 +18,7 @@ F_GETSIG, F_GETOWN_EX, F_GETPIPE_SZ, F_GET_SEALS, F_GET_RW_HINT = 11, 16, 1032, 
 O_PATH = 0o10000000
 PIDFD_THREAD = os.O_EXCL
 # Lines of fdinfo that count, name the place or tell the time.
-CHANGING = {"mnt_id", "ino", "eventfd-id", "pos", "flags", "it_value", "it_interval", "lock", "tfd",
+CHANGING = {"mnt_id", "ino", "eventfd-id", "pos", "flags", "it_value", "it_interval", "ticks", "lock", "tfd",
             "inotify", "Pid", "NSpid", "scm_fds"}
 
 
@@ -68,10 +68,10 @@ def epoll_row(value, names):
 
 
 def lock_row(value, names):
-    """1: POSIX ADVISORY WRITE 1234 fe:00:12 0 EOF"""
+    """1: POSIX ADVISORY WRITE 1234 fe:00:12 0 EOF; the inode is that of the descriptor."""
     words = value.split()
     words[4] = names.task(int(words[4]))
-    return " ".join(words[1:])
+    return " ".join(words[1:5] + words[6:])
 
 
 def timerfd_lines(info):
@@ -81,6 +81,8 @@ def timerfd_lines(info):
             out.append(f"armed {value != '(0, 0)'}")
         elif key == "it_interval":
             out.append(f"interval {value}")
+        elif key == "ticks":             # goes on counting
+            out.append(f"fired {value != '0'}")
     return out
 
 
@@ -132,6 +134,8 @@ def file_lines(st):
 
 def identity(link, st, names):
     """Files that still have a name must be the very same; all else is named anew."""
+    if link.startswith("/proc/"):        # inodes there are made on demand
+        return ""
     if stat.S_IFMT(st.st_mode) and st.st_nlink and link.startswith("/") and "memfd:" not in link:
         return f"inode {st.st_dev:x}:{st.st_ino}"
     if stat.S_ISSOCK(st.st_mode) or stat.S_ISFIFO(st.st_mode) or not stat.S_IFMT(st.st_mode):

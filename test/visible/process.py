@@ -167,16 +167,18 @@ def scheduling(tid):
             f"ioprio {LIBC.syscall(SYS_IOPRIO_GET, 1, tid)}"]
 
 
-def waiting(path):
+def waiting(base):
     """The system call a thread waits in with arguments, stack and instruction pointer."""
-    return "waiting " + text(path).decode().strip()
+    if state_class(stat(f"{base}/stat")[3]) == "stopped":
+        return "waiting stopped"         # on its way into or out of the call
+    return "waiting " + text(f"{base}/syscall").decode().strip()
 
 
 def thread(pid, tid):
     base = f"/proc/{pid}/task/{tid}"
     seen = status(f"{base}/status")
     out = [f"host-tid {tid}", f"vtid {seen['NSpid'].split()[-1]}",
-           f"comm {text(f'{base}/comm')[:-1]!r}", waiting(f"{base}/syscall")]
+           f"comm {text(f'{base}/comm')[:-1]!r}", waiting(base)]
     out += [f"status {key} {seen[key]}" for key in STATUS_OF_THREAD if key in seen]
     out += scheduling(tid)
     out += [f"timerslack {text(f'/proc/{tid}/timerslack_ns').decode().strip()}"]
