@@ -36,8 +36,8 @@ void files_pack(const struct snap *snap, Pb__State *m)
 	}
 }
 
-static int file_unpack(struct snap *snap, const Pb__File *m, struct snap_file *file,
-	struct err *err)
+static int file_unpack(
+	struct snap *snap, const Pb__File *m, struct snap_file *file, struct err *err)
 {
 	int ret = text_unpack(snap, m->has_path, &m->path, PATH_MAX - 1, "path", &file->path, err);
 

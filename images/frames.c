@@ -28,15 +28,15 @@ struct frame_pool {
 
 	/* The lock guards all below. */
 	pthread_mutex_t lock;
-	pthread_cond_t work;   /* something in the queue, or quit */
-	pthread_cond_t ready;  /* a frame got free */
+	pthread_cond_t work;  /* something in the queue, or quit */
+	pthread_cond_t ready; /* a frame got free */
 	struct frame *free, *queue, **queue_tail;
 	unsigned nr_buffers, nr_busy;
 	bool quit;
 	struct page_frame *frames; /* by id */
 	size_t nr_frames, cap_frames;
 	uint64_t file_size;
-	struct err err;            /* the first failure */
+	struct err err; /* the first failure */
 };
 
 /* What one thread needs. */
@@ -46,8 +46,8 @@ struct worker {
 	size_t cap;
 };
 
-int frame_pool_create(int fd, int level, unsigned nr_threads, struct frame_pool **out,
-	struct err *err)
+int frame_pool_create(
+	int fd, int level, unsigned nr_threads, struct frame_pool **out, struct err *err)
 {
 	struct frame_pool *pool;
 
@@ -59,7 +59,9 @@ int frame_pool_create(int fd, int level, unsigned nr_threads, struct frame_pool 
 		return err_nomem(err);
 	pool->fd = fd;
 	pool->level = level;
-	pool->max_threads = nr_threads < 1 ? 1 : nr_threads > THREADS_MAX ? THREADS_MAX : nr_threads;
+	pool->max_threads = nr_threads < 1             ? 1
+			    : nr_threads > THREADS_MAX ? THREADS_MAX
+						       : nr_threads;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pthread_cond_init(&pool->ready, NULL);
@@ -68,7 +70,7 @@ int frame_pool_create(int fd, int level, unsigned nr_threads, struct frame_pool 
 	return 0;
 }
 
-/* ---- in the threads ----------------------------------------------------------------------------------- */
+/* ---- in the threads -------------------------------------------------------------------------- */
 
 static int worker_init(struct worker *w, int level, struct err *err)
 {
@@ -90,8 +92,8 @@ static void worker_finish(struct worker *w)
 }
 
 /* Gives what to store: the compressed bytes in w->out, or the frame itself. */
-static const void *frame_compress(struct worker *w, const struct frame *frame,
-	struct page_frame *out)
+static const void *frame_compress(
+	struct worker *w, const struct frame *frame, struct page_frame *out)
 {
 	size_t len = ZSTD_compress2(w->zstd, w->out, w->cap, frame->data, frame->used);
 	bool raw = ZSTD_isError(len) || len > frame->used - (frame->used >> RAW_SHIFT);
@@ -108,8 +110,10 @@ static int frame_no_space(uint64_t position, struct err *err)
 {
 	int ret = err_sys(err, "write the file of pages");
 
-	err_hint(err, "more than the %llu MiB that are written are needed: free some space there, "
-		"or choose another place with -o", (unsigned long long)(position >> 20));
+	err_hint(err,
+		"more than the %llu MiB that are written are needed: free some space there, "
+		"or choose another place with -o",
+		(unsigned long long)(position >> 20));
 	return ret;
 }
 
@@ -185,7 +189,8 @@ static void *pool_thread(void *arg)
 	if (!works)
 		pool_fail(pool, &err);
 	while ((frame = pool_next(pool))) {
-		/* After a failure frames are only handed back: the producer must not wait for ever. */
+		/* After a failure frames are only handed back: the producer must not wait for ever.
+		 */
 		if (!pool->err.code)
 			pool_store(pool, &w, frame);
 		frame->next = pool->free;
@@ -198,7 +203,7 @@ static void *pool_thread(void *arg)
 	return NULL;
 }
 
-/* ---- in the producer ------------------------------------------------------------------------------------ */
+/* ---- in the producer ------------------------------------------------------------------------- */
 
 /* Fewer threads than wanted are slower, but as good; none at all is a failure. */
 static void pool_start_thread(struct frame_pool *pool)
@@ -233,7 +238,8 @@ static int pool_new_buffer(struct frame_pool *pool, struct frame **out, struct e
 	return 0;
 }
 
-/* A place for the description of the next frame; with the lock held, since the threads write there. */
+/* A place for the description of the next frame; with the lock held, since the threads write there.
+ */
 static int pool_new_id(struct frame_pool *pool, struct frame *frame, struct err *err)
 {
 	if (pool->nr_frames == UINT32_MAX)
@@ -247,7 +253,8 @@ static int pool_new_id(struct frame_pool *pool, struct frame *frame, struct err 
 		pool->frames = frames;
 		pool->cap_frames = cap;
 	}
-	frame->id = (uint32_t)pool->nr_frames; /* Counted when it is submitted: it may stay empty. */
+	frame->id =
+		(uint32_t)pool->nr_frames; /* Counted when it is submitted: it may stay empty. */
 	frame->used = 0;
 	frame->next = NULL;
 	return 0;

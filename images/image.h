@@ -7,14 +7,14 @@
 #include "images/pages.h"
 
 /*
- * An image is a directory of three files: "inventory" (magic, format version, sizes and digests of the
- * others), "state" (all structure, and the page index), "pages". See doc/snapctl-image.5.
+ * An image is a directory of three files: "inventory" (magic, format version, sizes and digests of
+ * the others), "state" (all structure, and the page index), "pages". See doc/snapctl-image.5.
  */
 
 struct err;
 struct snap;
 
-/* ---- writing: whole or not at all (D5) ------------------------------------------------------------ */
+/* ---- writing: whole or not at all (D5) ------------------------------------------------------- */
 
 struct image_writer;
 
@@ -22,15 +22,16 @@ struct image_writer;
  * Begin an image at path: makes a 0700 directory beside it under a random name. An existing path is
  * refused unless it is an image of ours (EEXIST, with the remedy) and force is given.
  */
-int image_writer_create(const char *path, bool force, int level, struct image_writer **out,
-			struct err *err);
+int image_writer_create(
+	const char *path, bool force, int level, struct image_writer **out, struct err *err);
 struct pages_writer *image_writer_pages(struct image_writer *w);
-/* Write state and inventory, fsync all, rename into place (exchanging with an old image if forced). */
+/* Write state and inventory, fsync all, rename into place (exchanging with an old image if forced).
+ */
 int image_writer_commit(struct image_writer *w, struct snap *snap, struct err *err);
 /* Without a commit before: removes everything. NULL is fine. */
 void image_writer_destroy(struct image_writer *w);
 
-/* ---- reading: checked once, at the door (D4) ------------------------------------------------------- */
+/* ---- reading: checked once, at the door (D4) ------------------------------------------------- */
 
 struct image {
 	int dirfd, pages_fd;

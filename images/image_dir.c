@@ -24,7 +24,7 @@ enum {
 };
 
 #define TMP_END ".tmp"
-#define HEX "0123456789abcdef"
+#define HEX     "0123456789abcdef"
 
 static int dir_open(int parentfd, const char *name)
 {
@@ -46,7 +46,7 @@ static bool dir_has_magic(int dirfd)
 	char magic[IMAGE_MAGIC];
 
 	return fd >= 0 && pread(fd, magic, sizeof magic, 0) == (ssize_t)sizeof magic &&
-		!memcmp(magic, image_magic, sizeof magic);
+	       !memcmp(magic, image_magic, sizeof magic);
 }
 
 static int dir_has_foreign(int dirfd, bool *foreign, struct err *err)
@@ -100,7 +100,7 @@ int image_dir_remove(int parentfd, const char *name, struct err *err)
 	return 0;
 }
 
-/* ---- temporary names ---------------------------------------------------------------------------------- */
+/* ---- temporary names ------------------------------------------------------------------------- */
 
 static int tmp_prefix(const char *base, char *out, size_t len)
 {
@@ -125,21 +125,22 @@ static bool is_tmp_name(const char *name, const char *base)
 	size_t len = (size_t)tmp_prefix(base, prefix, sizeof prefix);
 
 	return text_starts(name, prefix) && strspn(name + len, HEX) == RANDOM_DIGITS &&
-		!strcmp(name + len + RANDOM_DIGITS, TMP_END);
+	       !strcmp(name + len + RANDOM_DIGITS, TMP_END);
 }
 
-/* Is the directory still there under its name? Somebody may have cleaned it away before it was locked. */
+/* Is the directory still there under its name? Somebody may have cleaned it away before it was
+ * locked. */
 static bool dir_is_still(int parentfd, const char *name, int dirfd)
 {
 	struct stat named, opened;
 
 	return fstatat(parentfd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-		fstat(dirfd, &opened) == 0 && named.st_dev == opened.st_dev &&
-		named.st_ino == opened.st_ino;
+	       fstat(dirfd, &opened) == 0 && named.st_dev == opened.st_dev &&
+	       named.st_ino == opened.st_ino;
 }
 
-int image_dir_create(int parentfd, const char *base, char name[IMAGE_TMP_NAME], int *dirfd,
-	struct err *err)
+int image_dir_create(
+	int parentfd, const char *base, char name[IMAGE_TMP_NAME], int *dirfd, struct err *err)
 {
 	for (int i = 0; i < ATTEMPTS; i++) {
 		OWNED_FD fd = -1;
@@ -154,8 +155,8 @@ int image_dir_create(int parentfd, const char *base, char name[IMAGE_TMP_NAME], 
 		fd = dir_open(parentfd, name);
 		if (fd < 0 && errno != ENOENT)
 			return err_sys(err, "open the directory for the image");
-		/* ENOENT, or locked already: somebody takes it for a stale one. Where there are no locks
-		 * (ENOLCK), nobody can. */
+		/* ENOENT, or locked already: somebody takes it for a stale one. Where there are no
+		 * locks (ENOLCK), nobody can. */
 		if (fd < 0 || (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) ||
 			!dir_is_still(parentfd, name, fd))
 			continue;
@@ -189,7 +190,8 @@ void image_dir_clean(int parentfd, const char *base)
 	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
 
 	if (!dir)
-		return; /* A directory that can be written but not listed: nothing to be seen in it. */
+		return; /* A directory that can be written but not listed: nothing to be seen in it.
+			 */
 	take_fd(&copy);
 	while ((entry = readdir(dir)))
 		if (is_tmp_name(entry->d_name, base))

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 /*
- * What the files of images/ share among each other, and with the fuzzer: the bytes of the file "state"
- * and of the file "inventory". The rest of snapctl uses image.h.
+ * What the files of images/ share among each other, and with the fuzzer: the bytes of the file
+ * "state" and of the file "inventory". The rest of snapctl uses image.h.
  */
 
 struct buf;
@@ -15,23 +15,23 @@ struct err;
 struct page_index;
 struct snap;
 
-/* ---- state: snap <-> bytes (state.c) -------------------------------------------------------------- */
+/* ---- state: snap <-> bytes (state.c) --------------------------------------------------------- */
 
 /* Appends the message to out. Allocates in snap's arena. */
-int image_pack_state(const struct snap *snap, const struct page_index *index, struct buf *out,
-		     struct err *err);
+int image_pack_state(
+	const struct snap *snap, const struct page_index *index, struct buf *out, struct err *err);
 /*
- * All that can be known without the other files: structure, numbers, cross-references. The bytes are
- * untrusted; what is allocated is bounded by a small multiple of len. The index lives in the snap's
- * arena, and the caller destroys the snap.
+ * All that can be known without the other files: structure, numbers, cross-references. The bytes
+ * are untrusted; what is allocated is bounded by a small multiple of len. The index lives in the
+ * snap's arena, and the caller destroys the snap.
  */
 int image_parse_state(const void *bytes, size_t len, struct snap **snap, struct page_index *index,
-		      struct err *err);
+	struct err *err);
 
 /* Every number and cross-reference of a model, EBADMSG where one is wrong. */
 int snap_check(const struct snap *snap, const struct page_index *index, struct err *err);
 
-/* ---- inventory (inventory.c) ------------------------------------------------------------------------ */
+/* ---- inventory (inventory.c) ----------------------------------------------------------------- */
 
 enum { IMAGE_MAJOR = 1, IMAGE_MINOR = 0, IMAGE_DIGEST = 16, IMAGE_MAGIC = 8 };
 
@@ -52,7 +52,7 @@ void image_digest_pages(const struct page_index *index, uint8_t out[IMAGE_DIGEST
 void inventory_pack(const struct inventory *inv, struct buf *out);
 int inventory_parse(const void *bytes, size_t len, struct inventory *out, struct err *err);
 
-/* ---- the directory ------------------------------------------------------------------------------------ */
+/* ---- the directory --------------------------------------------------------------------------- */
 
 /* Room for the name of a directory that is being written. */
 enum { IMAGE_TMP_NAME = 256 };
@@ -63,19 +63,20 @@ enum image_file { IMAGE_INVENTORY, IMAGE_STATE, IMAGE_PAGES, IMAGE_NR_FILES };
 extern const char *const image_file_names[IMAGE_NR_FILES];
 
 /*
- * Looks at name below parentfd: 0 and *ours if it is a directory of the caller or root which holds an
- * inventory with our magic (whatever its health) and nothing but files of an image.
+ * Looks at name below parentfd: 0 and *ours if it is a directory of the caller or root which holds
+ * an inventory with our magic (whatever its health) and nothing but files of an image.
  */
 int image_dir_is_ours(int parentfd, const char *name, bool *ours, struct err *err);
-/* Remove the files of an image, then its directory. Foreign files are never touched, and make it fail. */
+/* Remove the files of an image, then its directory. Foreign files are never touched, and make it
+ * fail. */
 int image_dir_remove(int parentfd, const char *name, struct err *err);
 /*
- * A directory of a name of its own (".BASE.<random>.tmp", mode 0700) below parentfd, for an image that
- * will be renamed to base. While it is being written it is locked (flock(2) on the descriptor), so that
- * image_dir_clean can tell those whose writer was killed, and remove them.
+ * A directory of a name of its own (".BASE.<random>.tmp", mode 0700) below parentfd, for an image
+ * that will be renamed to base. While it is being written it is locked (flock(2) on the
+ * descriptor), so that image_dir_clean can tell those whose writer was killed, and remove them.
  */
-int image_dir_create(int parentfd, const char *base, char name[IMAGE_TMP_NAME], int *dirfd,
-		     struct err *err);
+int image_dir_create(
+	int parentfd, const char *base, char name[IMAGE_TMP_NAME], int *dirfd, struct err *err);
 void image_dir_clean(int parentfd, const char *base);
 
 #endif

@@ -15,7 +15,7 @@
 /* Nobody can make us allocate more than this, not even with a sparse file. */
 enum { INVENTORY_MAX = 64 * 1024, STATE_MAX = 1 << 30 };
 
-/* ---- whose is it ------------------------------------------------------------------------------------------ */
+/* ---- whose is it ----------------------------------------------------------------------------- */
 
 static int owner_check(const struct stat *st, struct err *err)
 {
@@ -28,8 +28,10 @@ static int owner_check(const struct stat *st, struct err *err)
 		return ret;
 	}
 	if (st->st_mode & (S_IWGRP | S_IWOTH)) {
-		ret = err_set(err, EPERM, "others may write to it (mode %04o)", st->st_mode & 07777);
-		err_hint(err, "what is in an image runs as you: chmod -R go-w it if you trust those who "
+		ret = err_set(
+			err, EPERM, "others may write to it (mode %04o)", st->st_mode & 07777);
+		err_hint(err,
+			"what is in an image runs as you: chmod -R go-w it if you trust those who "
 			"could write to it");
 		return ret;
 	}
@@ -86,11 +88,11 @@ static int file_open(int dirfd, enum image_file file, int *out, uint64_t *size, 
 	return 0;
 }
 
-/* ---- what is in it ------------------------------------------------------------------------------------------ */
+/* ---- what is in it --------------------------------------------------------------------------- */
 
 /* Whole contents of a file, to be freed. */
-static int file_read(int dirfd, enum image_file file, size_t max, void **bytes, size_t *len,
-	struct err *err)
+static int file_read(
+	int dirfd, enum image_file file, size_t max, void **bytes, size_t *len, struct err *err)
 {
 	OWNED_FD fd = -1;
 	uint64_t size;
@@ -165,7 +167,8 @@ static int open_pages(struct image *img, const struct inventory *inv, struct err
 	if (ret < 0)
 		return ret;
 	image_digest_pages(&img->index, digest);
-	if (inv->pages_size != img->index.file_size || memcmp(digest, inv->pages_digest, IMAGE_DIGEST))
+	if (inv->pages_size != img->index.file_size ||
+		memcmp(digest, inv->pages_digest, IMAGE_DIGEST))
 		return err_set(err, EBADMSG, "inventory and page index contradict each other");
 	if (size != inv->pages_size)
 		return err_set(err, EBADMSG, "%llu bytes, but the inventory says %llu",
@@ -177,8 +180,10 @@ static int open_pages(struct image *img, const struct inventory *inv, struct err
 static int failed_in(enum image_file file, struct err *err)
 {
 	if (err && err->code == ENOENT)
-		err_hint(err, file == IMAGE_INVENTORY ? "this is not an image, or not all of one" :
-			"the image is damaged: restore it from a copy, or dump again");
+		err_hint(err,
+			file == IMAGE_INVENTORY
+				? "this is not an image, or not all of one"
+				: "the image is damaged: restore it from a copy, or dump again");
 	else if (err && (err->code == EBADMSG || err->code == ENODATA))
 		err_hint(err, "the image is damaged: restore it from a copy, or dump again");
 	return err_wrap(err, "%s", image_file_names[file]);
@@ -229,7 +234,7 @@ void image_close(struct image *img)
 	*img = (struct image){ .dirfd = -1, .pages_fd = -1 };
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------------------ */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static int pages_verify(const struct image *img, struct err *err)
 {

@@ -1,6 +1,6 @@
 /*
- * Writing an image, whole or not at all (DESIGN D5): everything is made in a locked directory beside the
- * final place, brought to the disk file by file, and then renamed.
+ * Writing an image, whole or not at all (DESIGN D5): everything is made in a locked directory
+ * beside the final place, brought to the disk file by file, and then renamed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,15 +22,15 @@
 enum { COMPRESSORS_MAX = 16 };
 
 struct image_writer {
-	char *path;              /* as the user gave it, without slashes at its end */
-	const char *base;        /* its last part, in path */
+	char *path;               /* as the user gave it, without slashes at its end */
+	const char *base;         /* its last part, in path */
 	char tmp[IMAGE_TMP_NAME]; /* beside it, while we write; "": nothing there */
 	int parentfd, dirfd, pages_fd;
-	bool replaces;           /* an old image is there and may go */
+	bool replaces; /* an old image is there and may go */
 	struct pages_writer *pages;
 };
 
-/* ---- where to ------------------------------------------------------------------------------------------- */
+/* ---- where to -------------------------------------------------------------------------------- */
 
 static int writer_split(struct image_writer *w, const char *path, char **parent, struct err *err)
 {
@@ -42,8 +42,9 @@ static int writer_split(struct image_writer *w, const char *path, char **parent,
 	w->path = strndup(path, len);
 	slash = w->path ? strrchr(w->path, '/') : NULL;
 	w->base = slash ? slash + 1 : w->path;
-	*parent = !slash ? strdup(".") : slash == w->path ? strdup("/") :
-		strndup(w->path, (size_t)(slash - w->path));
+	*parent = !slash             ? strdup(".")
+		  : slash == w->path ? strdup("/")
+				     : strndup(w->path, (size_t)(slash - w->path));
 	if (!w->path || !*parent)
 		return err_nomem(err);
 	if (!w->base[0] || !strcmp(w->base, ".") || !strcmp(w->base, "..")) {
@@ -80,7 +81,8 @@ static int writer_look(struct image_writer *w, bool force, struct err *err)
 	if (ret < 0)
 		return err_wrap(err, "%s", w->path);
 	if (!ours) {
-		ret = err_set(err, EEXIST, "%s exists and is not (only) an image of snapctl", w->path);
+		ret = err_set(
+			err, EEXIST, "%s exists and is not (only) an image of snapctl", w->path);
 		err_hint(err, "nothing else is ever replaced: choose another place with -o");
 		return ret;
 	}
@@ -146,12 +148,11 @@ static int writer_begin(struct image_writer *w, int level, struct err *err)
 	if (fchmod(w->dirfd, 0700) < 0)
 		return err_sys(err, "chmod");
 	ret = writer_open_file(w, IMAGE_PAGES, &w->pages_fd, err);
-	return ret < 0 ? ret :
-		pages_writer_create(w->pages_fd, level, nr_cpus(), &w->pages, err);
+	return ret < 0 ? ret : pages_writer_create(w->pages_fd, level, nr_cpus(), &w->pages, err);
 }
 
-static int writer_create(struct image_writer *w, const char *path, bool force, int level,
-	struct err *err)
+static int writer_create(
+	struct image_writer *w, const char *path, bool force, int level, struct err *err)
 {
 	char *parent = NULL;
 	int ret = writer_split(w, path, &parent, err);
@@ -167,8 +168,8 @@ static int writer_create(struct image_writer *w, const char *path, bool force, i
 	return ret < 0 ? writer_refused(w, err) : 0;
 }
 
-int image_writer_create(const char *path, bool force, int level, struct image_writer **out,
-	struct err *err)
+int image_writer_create(
+	const char *path, bool force, int level, struct image_writer **out, struct err *err)
 {
 	struct image_writer *w = calloc(1, sizeof *w);
 	int ret;
@@ -189,10 +190,10 @@ struct pages_writer *image_writer_pages(struct image_writer *w)
 	return w->pages;
 }
 
-/* ---- the end -------------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
-static int writer_put(struct image_writer *w, enum image_file file, const struct buf *bytes,
-	struct err *err)
+static int writer_put(
+	struct image_writer *w, enum image_file file, const struct buf *bytes, struct err *err)
 {
 	OWNED_FD fd = -1;
 	int ret = writer_open_file(w, file, &fd, err);
@@ -235,8 +236,8 @@ static int writer_put_state(struct image_writer *w, struct snap *snap,
 	return ret;
 }
 
-static int writer_put_inventory(struct image_writer *w, const struct inventory *inv,
-	struct err *err)
+static int writer_put_inventory(
+	struct image_writer *w, const struct inventory *inv, struct err *err)
 {
 	struct buf bytes = BUF_EMPTY;
 	int ret;
@@ -277,13 +278,15 @@ static int writer_rename_failed(const struct image_writer *w, struct err *err)
 	int ret = err_sys(err, "%s: rename the finished image", w->path);
 
 	if (ret == -EEXIST)
-		err_hint(err, "something appeared there during the dump: choose another place with -o");
+		err_hint(err,
+			"something appeared there during the dump: choose another place with -o");
 	else if (w->replaces)
 		err_hint(err, "remove the old image first, or choose another place with -o");
 	return ret;
 }
 
-/* NFS and some others know no flags of renameat2(2): EINVAL. A directory then only replaces an empty one. */
+/* NFS and some others know no flags of renameat2(2): EINVAL. A directory then only replaces an
+ * empty one. */
 static int writer_appear_new(struct image_writer *w, struct err *err)
 {
 	struct stat st;
@@ -314,14 +317,16 @@ static int writer_appear(struct image_writer *w, struct err *err)
 	return 0;
 }
 
-/* The image is where it belongs; what bears the temporary name now is the old one, if there was one. */
+/* The image is where it belongs; what bears the temporary name now is the old one, if there was
+ * one. */
 static int writer_settle(struct image_writer *w, struct err *err)
 {
 	struct err why = { 0 };
 	int ret = 0;
 
 	if (fsync(w->parentfd) < 0 && errno != EINVAL)
-		ret = err_sys(err, "%s: the image is there, but may not survive a crash: fsync", w->path);
+		ret = err_sys(
+			err, "%s: the image is there, but may not survive a crash: fsync", w->path);
 	if (w->replaces && image_dir_remove(w->parentfd, w->tmp, &why) < 0)
 		log_warn("the old image stays beside the new one: %s", why.msg);
 	w->tmp[0] = '\0';

@@ -1,4 +1,5 @@
-/* The page index: which page of which memory object is where in the file "pages". See proto/pages.proto. */
+/* The page index: which page of which memory object is where in the file "pages". See
+ * proto/pages.proto. */
 #include <errno.h>
 
 #include "base/arena.h"
@@ -7,7 +8,7 @@
 
 _Static_assert(PAGES_RAW == 0 && PAGES_ZSTD == 1, "numbers of proto/pages.proto");
 
-/* ---- packing ---------------------------------------------------------------------------------------- */
+/* ---- packing --------------------------------------------------------------------------------- */
 
 static void frames_pack(struct arena *arena, const struct page_index *index, Pb__PageIndex *m)
 {
@@ -68,16 +69,17 @@ void index_pack(const struct snap *snap, const struct page_index *index, Pb__Sta
 	frames_pack(snap->arena, index, out);
 	for (size_t i = 0, n; i < index->nr_runs; i += n) {
 		n = runs_of_same_mem(index->runs + i, index->nr_runs - i);
-		out->runs = arena_grow(snap->arena, out->runs, out->n_runs, &cap, sizeof *out->runs);
+		out->runs = arena_grow(
+			snap->arena, out->runs, out->n_runs, &cap, sizeof *out->runs);
 		out->runs[out->n_runs++] = runs_pack(snap->arena, index->runs + i, n);
 	}
 	m->pages = out;
 }
 
-/* ---- unpacking -------------------------------------------------------------------------------------- */
+/* ---- unpacking ------------------------------------------------------------------------------- */
 
-static int frames_unpack(struct snap *snap, const Pb__PageIndex *m, struct page_index *index,
-	struct err *err)
+static int frames_unpack(
+	struct snap *snap, const Pb__PageIndex *m, struct page_index *index, struct err *err)
 {
 	size_t nr = m->n_frame_stored;
 	uint64_t position = 0;
@@ -92,8 +94,11 @@ static int frames_unpack(struct snap *snap, const Pb__PageIndex *m, struct page_
 		if (pages == 0 || pages > PAGES_FRAME / PAGES_PAGE)
 			return BAD(err, "page index: frame %zu of %u pages", i, pages);
 		index->frames[i] = (struct page_frame){
-			.position = position, .stored = m->frame_stored[i], .size = pages * PAGES_PAGE,
-			.codec = m->frame_codec[i], .checksum = m->frame_checksum[i],
+			.position = position,
+			.stored = m->frame_stored[i],
+			.size = pages * PAGES_PAGE,
+			.codec = m->frame_codec[i],
+			.checksum = m->frame_checksum[i],
 		};
 		position += m->frame_stored[i];
 	}
@@ -122,12 +127,15 @@ static int runs_unpack(const Pb__PageRuns *m, struct page_run *runs, struct err 
 		/* Bounded here because the multiplications below must not overflow. */
 		if (pages > PAGES_FRAME / PAGES_PAGE || m->offset[i] > PAGES_FRAME / PAGES_PAGE ||
 			m->gap[i] > limit - end || pages > limit - end - m->gap[i])
-			return BAD(err, "page index: run %zu of memory object %u: impossible place", i,
-				m->mem);
+			return BAD(err, "page index: run %zu of memory object %u: impossible place",
+				i, m->mem);
 		frame += (uint32_t)m->frame[i];
 		runs[i] = (struct page_run){
-			.mem = m->mem, .nr_pages = pages, .addr = (end + m->gap[i]) * PAGES_PAGE,
-			.frame = frame, .offset = m->offset[i] * PAGES_PAGE,
+			.mem = m->mem,
+			.nr_pages = pages,
+			.addr = (end + m->gap[i]) * PAGES_PAGE,
+			.frame = frame,
+			.offset = m->offset[i] * PAGES_PAGE,
 		};
 		end += m->gap[i] + pages;
 	}
@@ -159,14 +167,15 @@ int index_unpack(struct snap *snap, const Pb__State *m, struct page_index *index
 	return 0;
 }
 
-/* ---- checking ----------------------------------------------------------------------------------------- */
+/* ---- checking -------------------------------------------------------------------------------- */
 
 static int frames_check(const struct page_index *index, struct err *err)
 {
 	for (size_t i = 0; i < index->nr_frames; i++) {
 		const struct page_frame *frame = &index->frames[i];
-		bool fits = frame->codec == PAGES_RAW ? frame->stored == frame->size :
-			frame->stored > 0 && frame->stored < frame->size;
+		bool fits = frame->codec == PAGES_RAW
+				    ? frame->stored == frame->size
+				    : frame->stored > 0 && frame->stored < frame->size;
 
 		if ((unsigned)frame->codec > PAGES_ZSTD)
 			return BAD(err, "page index: frame %zu: unknown codec %u", i,
@@ -242,8 +251,8 @@ int index_check(const struct snap *snap, const struct page_index *index, struct 
 		if (first)
 			vma = guard = 0;
 		if (!mms[run->mem] || !mm_covers(mms[run->mem], run->addr, end, &vma))
-			return BAD(err, "page index: run %zu (%llx-%llx): outside of all mappings", i,
-				(unsigned long long)run->addr, (unsigned long long)end);
+			return BAD(err, "page index: run %zu (%llx-%llx): outside of all mappings",
+				i, (unsigned long long)run->addr, (unsigned long long)end);
 		if (guards_touch(mms[run->mem], run->addr, end, &guard))
 			return BAD(err, "page index: run %zu: pages under a guard", i);
 	}

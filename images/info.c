@@ -59,7 +59,7 @@ void info_pack(const struct snap *snap, Pb__State *m)
 }
 
 /* A text of info or cpu, where only the length can be wrong. */
-#define TEXT(snap, m, field, out, err) \
+#define TEXT(snap, m, field, out, err)                                                             \
 	text_unpack(snap, (m)->has_##field, &(m)->field, TEXT_MAX, #field, out, err)
 
 static int origin_unpack(struct snap *snap, const Pb__Info *m, struct err *err)
@@ -71,7 +71,8 @@ static int origin_unpack(struct snap *snap, const Pb__Info *m, struct err *err)
 		(ret = TEXT(snap, m, hostname, &info->hostname, err)) < 0 ||
 		(ret = TEXT(snap, m, reason, &info->reason, err)) < 0 ||
 		(ret = TEXT(snap, m, listens, &info->listens, err)) < 0 ||
-		(ret = texts_unpack(snap, m->argv, m->n_argv, ARG_MAX_LEN, "argv", &info->argv, err)) < 0)
+		(ret = texts_unpack(
+			 snap, m->argv, m->n_argv, ARG_MAX_LEN, "argv", &info->argv, err)) < 0)
 		return ret;
 	if (m->snapctl_version)
 		info->snapctl_version = arena_strdup(snap->arena, m->snapctl_version);

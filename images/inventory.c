@@ -34,7 +34,8 @@ void image_digest_pages(const struct page_index *index, uint8_t out[IMAGE_DIGEST
 
 	/* x86-64 only, so this is little-endian. */
 	for (size_t i = 0; i < index->nr_frames; i++)
-		buf_append(&checksums, &index->frames[i].checksum, sizeof index->frames[i].checksum);
+		buf_append(
+			&checksums, &index->frames[i].checksum, sizeof index->frames[i].checksum);
 	image_digest(checksums.data, checksums.len, out);
 	buf_finish(&checksums);
 }
@@ -64,36 +65,39 @@ void inventory_pack(const struct inventory *inv, struct buf *out)
 	file_pack(&pages, IMAGE_PAGES, inv->pages_size, inv->pages_digest);
 	m.n_files = 2;
 	m.files = files;
-	/* The last field, so these are the last bytes; what they are can be said when the rest stands. */
+	/* The last field, so these are the last bytes; what they are can be said when the rest
+	 * stands. */
 	m.has_digest = 1;
 	m.digest = (ProtobufCBinaryData){ IMAGE_DIGEST, (uint8_t *)later };
 
 	buf_append(out, image_magic, IMAGE_MAGIC);
 	out->len += pb__inventory__pack(&m, buf_reserve(out, pb__inventory__get_packed_size(&m)));
-	image_digest(out->data, out->len - IMAGE_DIGEST,
-		(uint8_t *)out->data + out->len - IMAGE_DIGEST);
+	image_digest(
+		out->data, out->len - IMAGE_DIGEST, (uint8_t *)out->data + out->len - IMAGE_DIGEST);
 }
 
 static int inventory_check_version(const Pb__Inventory *m, struct err *err)
 {
 	if (m->format_major == IMAGE_MAJOR && m->format_minor <= IMAGE_MINOR)
 		return 0;
-	err_set(err, ENOTSUP, "an image of format %u.%u (by snapctl %s); this snapctl reads 1.0 to %d.%d",
+	err_set(err, ENOTSUP,
+		"an image of format %u.%u (by snapctl %s); this snapctl reads 1.0 to %d.%d",
 		m->format_major, m->format_minor, m->snapctl_version ? m->snapctl_version : "?",
 		IMAGE_MAJOR, IMAGE_MINOR);
 	err_hint(err, "use the snapctl that wrote it, or a newer one than this");
 	return -ENOTSUP;
 }
 
-static int inventory_take_file(const Pb__InventoryFile *m, struct inventory *inv, bool seen[],
-	struct err *err)
+static int inventory_take_file(
+	const Pb__InventoryFile *m, struct inventory *inv, bool seen[], struct err *err)
 {
 	enum image_file file = IMAGE_STATE;
 
 	while (file < IMAGE_NR_FILES && (!m->name || strcmp(m->name, image_file_names[file])))
 		file++;
 	if (file == IMAGE_NR_FILES || seen[file] || m->digest.len != IMAGE_DIGEST)
-		return err_set(err, EBADMSG, "a file that is unknown, named twice or without digest");
+		return err_set(
+			err, EBADMSG, "a file that is unknown, named twice or without digest");
 	seen[file] = true;
 	if (file == IMAGE_STATE)
 		inv->state_size = m->size;

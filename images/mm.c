@@ -11,22 +11,22 @@
 _Static_assert((int)VMA_FD == (int)PB__VMA__KIND__FD, "numbers of proto/mm.proto");
 
 enum {
-	AUXV_MAX = 256,        /* words; the kernel's own limit is about 50 */
-	ANON_NAME_MAX = 79,    /* ANON_VMA_NAME_MAX_LEN of the kernel, without the NUL */
+	AUXV_MAX = 256,     /* words; the kernel's own limit is about 50 */
+	ANON_NAME_MAX = 79, /* ANON_VMA_NAME_MAX_LEN of the kernel, without the NUL */
 	PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC,
 	MCL_ALL = 7,
 	PKEY_MAX = 15,
-	DROPPABLE = 8,         /* MAP_DROPPABLE, Linux 6.11 */
+	DROPPABLE = 8, /* MAP_DROPPABLE, Linux 6.11 */
 };
 
 /* What a recorded mapping may ask of mmap(2); the upper bits are the size of huge pages. */
-#define MAP_KNOWN \
-	(MAP_TYPE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_HUGETLB | \
+#define MAP_KNOWN                                                                                  \
+	(MAP_TYPE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_HUGETLB |     \
 		MAP_STACK | (UINT32_C(0x3f) << 26))
 
 #define VSYSCALL_START UINT64_C(0xffffffffff600000)
 
-/* ---- packing ---------------------------------------------------------------------------------------- */
+/* ---- packing --------------------------------------------------------------------------------- */
 
 static Pb__Vma *vma_pack(struct arena *arena, const struct snap_vma *vma)
 {
@@ -98,7 +98,7 @@ void mms_pack(const struct snap *snap, Pb__State *m)
 		m->mms[i] = mm_pack(snap->arena, &snap->mms[i]);
 }
 
-/* ---- unpacking -------------------------------------------------------------------------------------- */
+/* ---- unpacking ------------------------------------------------------------------------------- */
 
 static int vma_unpack(struct snap *snap, const Pb__Vma *m, struct snap_vma *vma, struct err *err)
 {
@@ -170,7 +170,7 @@ int mms_unpack(struct snap *snap, const Pb__State *m, struct err *err)
 	return 0;
 }
 
-/* ---- checking ----------------------------------------------------------------------------------------- */
+/* ---- checking -------------------------------------------------------------------------------- */
 
 bool mm_covers(const struct snap_mm *mm, uint64_t start, uint64_t end, size_t *at)
 {
@@ -243,8 +243,8 @@ static int vma_check_flags(const struct snap_vma *vma, struct err *err)
 	return 0;
 }
 
-static int vma_check(const struct snap *snap, const struct snap_vma *vma, uint64_t floor,
-	struct err *err)
+static int vma_check(
+	const struct snap *snap, const struct snap_vma *vma, uint64_t floor, struct err *err)
 {
 	int ret;
 
@@ -283,7 +283,8 @@ static int guards_check(const struct snap_mm *mm, struct err *err)
 
 		if (guard->start % PAGES_PAGE || guard->end % PAGES_PAGE ||
 			guard->start >= guard->end || guard->start < floor)
-			return BAD(err, "guard %zu: empty, not made of whole pages or out of order", i);
+			return BAD(err, "guard %zu: empty, not made of whole pages or out of order",
+				i);
 		if (!mm_covers(mm, guard->start, guard->end, &at))
 			return BAD(err, "guard %zu: outside of all mappings", i);
 		floor = guard->end;
@@ -295,14 +296,18 @@ static int guards_check(const struct snap_mm *mm, struct err *err)
 static int mm_check_numbers(const struct snap_mm *mm, struct err *err)
 {
 	const uint64_t pairs[][2] = {
-		{ mm->start_code, mm->end_code }, { mm->start_data, mm->end_data },
-		{ mm->start_brk, mm->brk }, { mm->arg_start, mm->arg_end },
-		{ mm->env_start, mm->env_end }, { 0, mm->start_stack },
+		{ mm->start_code, mm->end_code },
+		{ mm->start_data, mm->end_data },
+		{ mm->start_brk, mm->brk },
+		{ mm->arg_start, mm->arg_end },
+		{ mm->env_start, mm->env_end },
+		{ 0, mm->start_stack },
 	};
 
 	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
 		if (pairs[i][0] > pairs[i][1] || pairs[i][1] >= USER_END)
-			return BAD(err, "impossible bounds of code, data, brk, stack, args or environment");
+			return BAD(err,
+				"impossible bounds of code, data, brk, stack, args or environment");
 	if (mm->nr_auxv < 2 || mm->nr_auxv > AUXV_MAX || mm->nr_auxv % 2 ||
 		mm->auxv[mm->nr_auxv - 2] != 0)
 		return BAD(err, "auxv of %zu words without AT_NULL at its end", mm->nr_auxv);

@@ -1,4 +1,5 @@
-/* Open file descriptions: what they have in common; the rest is their kind's. Part of the file "state". */
+/* Open file descriptions: what they have in common; the rest is their kind's. Part of the file
+ * "state". */
 #include <errno.h>
 #include <string.h>
 
@@ -27,16 +28,16 @@ static void locks_pack(struct arena *arena, const struct snap_ofd *ofd, Pb__Ofd 
 }
 
 /*
- * Does the kind keep something of it? What came from the launcher may be of any kind, known to us or not:
- * it will be a descriptor of whoever restores, so nothing but its number is kept.
+ * Does the kind keep something of it? What came from the launcher may be of any kind, known to us
+ * or not: it will be a descriptor of whoever restores, so nothing but its number is kept.
  */
 static bool has_record(const struct snap_ofd *ofd)
 {
 	return ofd->inherited < 0;
 }
 
-static int ofd_pack(const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *m,
-	struct err *err)
+static int ofd_pack(
+	const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *m, struct err *err)
 {
 	if (!ofd->kind && has_record(ofd))
 		return err_set(err, EINVAL, "it has no kind");
@@ -140,8 +141,8 @@ static int lock_check(const struct snap *snap, const struct snap_lock *lock, str
 	return 0;
 }
 
-static int ofd_check(const struct snap *snap, const struct snap_ofd *ofd, size_t index,
-	struct err *err)
+static int ofd_check(
+	const struct snap *snap, const struct snap_ofd *ofd, size_t index, struct err *err)
 {
 	if (ofd->id != index)
 		return BAD(err, "its id is %u", ofd->id);

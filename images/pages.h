@@ -6,10 +6,10 @@
 
 /*
  * The page store (DESIGN D3): the file "pages" holds independent frames of up to PAGES_FRAME bytes
- * of page contents, zstd-compressed or raw, each with an XXH3 checksum of its stored bytes; the index
- * (in the file "state") says which run of pages of which memory object lies where. Zero pages are
- * never stored (but over a file, where they hide its contents): a page that the index does not name is
- * zero, or clean file contents.
+ * of page contents, zstd-compressed or raw, each with an XXH3 checksum of its stored bytes; the
+ * index (in the file "state") says which run of pages of which memory object lies where. Zero pages
+ * are never stored (but over a file, where they hide its contents): a page that the index does not
+ * name is zero, or clean file contents.
  */
 
 enum { PAGES_FRAME = 256 * 1024, PAGES_PAGE = 4096 };
@@ -18,8 +18,8 @@ struct err;
 struct snap;
 
 /* nr_pages consecutive pages of memory object mem, from page-aligned byte position addr in it
- * (virtual address for MEM_PRIVATE), stored at `offset` of the uncompressed contents of `frame`. A run
- * never crosses a frame. Sorted by mem, addr; runs of one mem do not overlap. */
+ * (virtual address for MEM_PRIVATE), stored at `offset` of the uncompressed contents of `frame`. A
+ * run never crosses a frame. Sorted by mem, addr; runs of one mem do not overlap. */
 struct page_run {
 	uint32_t mem, nr_pages;
 	uint64_t addr;
@@ -29,10 +29,11 @@ struct page_run {
 enum page_codec { PAGES_RAW, PAGES_ZSTD };
 
 struct page_frame {
-	uint64_t position;        /* in the file */
-	uint32_t stored, size;    /* bytes in the file, bytes uncompressed (a multiple of the page size) */
+	uint64_t position; /* in the file */
+	uint32_t stored,
+		size; /* bytes in the file, bytes uncompressed (a multiple of the page size) */
 	enum page_codec codec;
-	uint64_t checksum;        /* XXH3_64bits of the stored bytes */
+	uint64_t checksum; /* XXH3_64bits of the stored bytes */
 };
 
 struct page_index {
@@ -43,37 +44,39 @@ struct page_index {
 	uint64_t file_size;
 };
 
-/* ---- writing: one producer hands in pages, a few threads compress ------------------------------- */
+/* ---- writing: one producer hands in pages, a few threads compress ---------------------------- */
 
 struct pages_writer;
 
 /* Writes to descriptor fd (not taken, empty file, at position 0) with nr_threads compressors. */
-int pages_writer_create(int fd, int level, unsigned nr_threads, struct pages_writer **out,
-			struct err *err);
+int pages_writer_create(
+	int fd, int level, unsigned nr_threads, struct pages_writer **out, struct err *err);
 /*
  * Room for nr_pages (at most PAGES_FRAME / PAGES_PAGE) pages of mem at addr, to be filled by the
  * caller, who then commits; pages that turn out to be zero are dropped by the commit. This way page
  * contents are copied once, from the target into the frame.
  */
 int pages_writer_reserve(struct pages_writer *w, size_t nr_pages, void **room, struct err *err);
-int pages_writer_commit(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages,
-			struct err *err);
-/* The same, zero pages included: for private pages over a file, whose own contents would show else. */
-int pages_writer_commit_all(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages,
-			    struct err *err);
+int pages_writer_commit(
+	struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages, struct err *err);
+/* The same, zero pages included: for private pages over a file, whose own contents would show else.
+ */
+int pages_writer_commit_all(
+	struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages, struct err *err);
 /* Flush, join the threads, hand out the index (in snap's arena), destroy nothing. */
-int pages_writer_finish(struct pages_writer *w, struct snap *snap, struct page_index *out,
-			struct err *err);
+int pages_writer_finish(
+	struct pages_writer *w, struct snap *snap, struct page_index *out, struct err *err);
 void pages_writer_destroy(struct pages_writer *w); /* at any stage; NULL is fine */
 
-/* ---- reading --------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Scratch memory of one reading thread. */
 struct pages_reader;
 
 struct pages_reader *pages_reader_create(int fd, const struct page_index *index);
 void pages_reader_destroy(struct pages_reader *r);
-/* Uncompressed contents of one frame, checksum verified; valid until the next call on this reader. */
+/* Uncompressed contents of one frame, checksum verified; valid until the next call on this reader.
+ */
 int pages_reader_frame(struct pages_reader *r, uint32_t frame, const void **data, struct err *err);
 
 /* First run of mem (they are consecutive); *nr is how many there are. */
@@ -81,6 +84,6 @@ const struct page_run *pages_runs_of(const struct page_index *index, uint32_t me
 
 /* Copy of contents of [addr, addr + len) of mem; what is not stored reads as zero. */
 int pages_read(int fd, const struct page_index *index, uint32_t mem, uint64_t addr, void *data,
-	       size_t len, struct err *err);
+	size_t len, struct err *err);
 
 #endif

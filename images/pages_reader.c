@@ -1,4 +1,5 @@
-/* The reading half of the page store; see pages.h. The index has been checked by whoever read it. */
+/* The reading half of the page store; see pages.h. The index has been checked by whoever read it.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@ struct pages_reader {
 	int fd;
 	const struct page_index *index;
 	ZSTD_DCtx *zstd;
-	void *stored;   /* PAGES_FRAME bytes each; stored only once there is something compressed */
+	void *stored; /* PAGES_FRAME bytes each; stored only once there is something compressed */
 	void *contents;
 };
 
@@ -43,8 +44,8 @@ void pages_reader_destroy(struct pages_reader *r)
 	free(r);
 }
 
-static int reader_load(struct pages_reader *r, const struct page_frame *frame, void *data,
-	struct err *err)
+static int reader_load(
+	struct pages_reader *r, const struct page_frame *frame, void *data, struct err *err)
 {
 	int ret = fd_pread_all(r->fd, data, frame->stored, (off_t)frame->position, err);
 
@@ -55,8 +56,8 @@ static int reader_load(struct pages_reader *r, const struct page_frame *frame, v
 	return 0;
 }
 
-static int reader_decompress(struct pages_reader *r, const struct page_frame *frame,
-	struct err *err)
+static int reader_decompress(
+	struct pages_reader *r, const struct page_frame *frame, struct err *err)
 {
 	size_t len;
 	int ret;
@@ -93,8 +94,8 @@ int pages_reader_frame(struct pages_reader *r, uint32_t frame, const void **data
 	if (frame >= r->index->nr_frames)
 		return err_set(err, EINVAL, "pages: there is no frame %u", frame);
 	f = &r->index->frames[frame];
-	ret = f->codec == PAGES_RAW ? reader_load(r, f, r->contents, err) :
-		reader_decompress(r, f, err);
+	ret = f->codec == PAGES_RAW ? reader_load(r, f, r->contents, err)
+				    : reader_decompress(r, f, err);
 	if (ret < 0)
 		return reader_failed(frame, ret, err);
 	*data = r->contents;
@@ -129,8 +130,8 @@ const struct page_run *pages_runs_of(const struct page_index *index, uint32_t me
 }
 
 /* The part of [addr, addr + len) that lies in run. */
-static int run_read(struct pages_reader *r, const struct page_run *run, uint64_t addr, uint8_t *data,
-	size_t len, struct err *err)
+static int run_read(struct pages_reader *r, const struct page_run *run, uint64_t addr,
+	uint8_t *data, size_t len, struct err *err)
 {
 	uint64_t run_end = run->addr + (uint64_t)run->nr_pages * PAGES_PAGE;
 	uint64_t start = addr > run->addr ? addr : run->addr;

@@ -1,4 +1,5 @@
-/* The producer's half of the page store: pages come in, zero pages go, runs are noted; see pages.h. */
+/* The producer's half of the page store: pages come in, zero pages go, runs are noted; see pages.h.
+ */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -14,14 +15,14 @@ enum { LEVEL_DEFAULT = 1 };
 
 struct pages_writer {
 	struct frame_pool *pool;
-	struct frame *frame;    /* being filled, or NULL */
-	size_t reserved;        /* bytes promised behind frame->used */
-	struct page_run *runs;  /* frame is its id, not yet its place in the file */
+	struct frame *frame;   /* being filled, or NULL */
+	size_t reserved;       /* bytes promised behind frame->used */
+	struct page_run *runs; /* frame is its id, not yet its place in the file */
 	size_t nr_runs, cap_runs;
 };
 
-int pages_writer_create(int fd, int level, unsigned nr_threads, struct pages_writer **out,
-	struct err *err)
+int pages_writer_create(
+	int fd, int level, unsigned nr_threads, struct pages_writer **out, struct err *err)
 {
 	struct pages_writer *w = calloc(1, sizeof *w);
 	int ret;
@@ -79,8 +80,8 @@ static bool page_is_zero(const uint8_t *page)
 static bool run_continues(const struct page_run *run, const struct page_run *next)
 {
 	return run->mem == next->mem && run->frame == next->frame &&
-		run->addr + (uint64_t)run->nr_pages * PAGES_PAGE == next->addr &&
-		run->offset + run->nr_pages * PAGES_PAGE == next->offset;
+	       run->addr + (uint64_t)run->nr_pages * PAGES_PAGE == next->addr &&
+	       run->offset + run->nr_pages * PAGES_PAGE == next->offset;
 }
 
 static int writer_add_run(struct pages_writer *w, const struct page_run *run, struct err *err)
@@ -122,12 +123,17 @@ static int commit_check(struct pages_writer *w, uint64_t addr, size_t nr_pages, 
 }
 
 /* nr pages that lie at `from` in the frame's room become its next ones. */
-static int commit_run(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr, const uint8_t *from,
-	struct err *err)
+static int commit_run(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr,
+	const uint8_t *from, struct err *err)
 {
 	struct frame *frame = w->frame;
-	int ret = writer_add_run(w, &(struct page_run){ .mem = mem, .nr_pages = (uint32_t)nr,
-		.addr = addr, .frame = frame->id, .offset = frame->used }, err);
+	int ret = writer_add_run(w,
+		&(struct page_run){ .mem = mem,
+			.nr_pages = (uint32_t)nr,
+			.addr = addr,
+			.frame = frame->id,
+			.offset = frame->used },
+		err);
 
 	if (ret < 0)
 		return ret;
@@ -138,8 +144,8 @@ static int commit_run(struct pages_writer *w, uint32_t mem, uint64_t addr, size_
 	return 0;
 }
 
-int pages_writer_commit(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages,
-	struct err *err)
+int pages_writer_commit(
+	struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages, struct err *err)
 {
 	const uint8_t *room;
 	int ret = commit_check(w, addr, nr_pages, err);
@@ -149,13 +155,14 @@ int pages_writer_commit(struct pages_writer *w, uint32_t mem, uint64_t addr, siz
 		i += pages_count(room + i * PAGES_PAGE, nr_pages - i, true);
 		nr = pages_count(room + i * PAGES_PAGE, nr_pages - i, false);
 		if (nr)
-			ret = commit_run(w, mem, addr + i * PAGES_PAGE, nr, room + i * PAGES_PAGE, err);
+			ret = commit_run(
+				w, mem, addr + i * PAGES_PAGE, nr, room + i * PAGES_PAGE, err);
 	}
 	return ret;
 }
 
-int pages_writer_commit_all(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages,
-	struct err *err)
+int pages_writer_commit_all(
+	struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages, struct err *err)
 {
 	int ret = commit_check(w, addr, nr_pages, err);
 
@@ -164,7 +171,7 @@ int pages_writer_commit_all(struct pages_writer *w, uint32_t mem, uint64_t addr,
 	return ret;
 }
 
-/* ---- finishing ---------------------------------------------------------------------------------------- */
+/* ---- finishing ------------------------------------------------------------------------------- */
 
 struct placed_frame {
 	uint64_t position;
@@ -228,7 +235,8 @@ static int runs_finish(struct pages_writer *w, struct snap *snap, const uint32_t
 		run.frame = places[run.frame];
 		if (n && runs[n - 1].mem == run.mem &&
 			runs[n - 1].addr + (uint64_t)runs[n - 1].nr_pages * PAGES_PAGE > run.addr)
-			return err_set(err, EINVAL, "page %llx of memory object %u was dumped twice",
+			return err_set(err, EINVAL,
+				"page %llx of memory object %u was dumped twice",
 				(unsigned long long)run.addr, run.mem);
 		if (n && run_continues(&runs[n - 1], &run))
 			runs[n - 1].nr_pages += run.nr_pages;
@@ -240,8 +248,8 @@ static int runs_finish(struct pages_writer *w, struct snap *snap, const uint32_t
 	return 0;
 }
 
-int pages_writer_finish(struct pages_writer *w, struct snap *snap, struct page_index *out,
-	struct err *err)
+int pages_writer_finish(
+	struct pages_writer *w, struct snap *snap, struct page_index *out, struct err *err)
 {
 	const struct page_frame *frames;
 	struct page_index index = { 0 };

@@ -14,10 +14,14 @@ _Static_assert((int)PROC_STOPPED == (int)PB__PROC__STOP__STOPPED, "numbers of pr
 enum {
 	NR_ITIMERS = 3,
 	FD_NUM_MAX = 0x3fffffff, /* above the largest fs.nr_open */
-	UMASK_MAX = 0777, OOM_ADJ_MAX = 1000, DUMPABLE_MAX = 2, MDWE_MAX = 3, TSC_MODE_MAX = 2,
+	UMASK_MAX = 0777,
+	OOM_ADJ_MAX = 1000,
+	DUMPABLE_MAX = 2,
+	MDWE_MAX = 3,
+	TSC_MODE_MAX = 2,
 };
 
-/* ---- packing ---------------------------------------------------------------------------------------- */
+/* ---- packing --------------------------------------------------------------------------------- */
 
 static void fds_pack(struct arena *arena, const struct snap_proc *proc, Pb__Proc *m)
 {
@@ -136,7 +140,7 @@ void procs_pack(const struct snap *snap, Pb__State *m)
 	}
 }
 
-/* ---- unpacking -------------------------------------------------------------------------------------- */
+/* ---- unpacking ------------------------------------------------------------------------------- */
 
 static void fds_unpack(struct snap *snap, const Pb__Proc *m, struct snap_proc *proc)
 {
@@ -157,11 +161,11 @@ static int actions_unpack(const Pb__Proc *m, struct snap_proc *proc, struct err 
 		const Pb__SigAction *action = m->actions[i];
 
 		if (action->signal <= before || action->signal > SNAP_NSIG)
-			return BAD(err, "action of signal %u: out of order or unknown", action->signal);
+			return BAD(err, "action of signal %u: out of order or unknown",
+				action->signal);
 		before = action->signal;
-		proc->actions[before - 1] = (struct snap_sigaction){
-			action->handler, action->flags, action->restorer, action->mask
-		};
+		proc->actions[before - 1] = (struct snap_sigaction){ action->handler, action->flags,
+			action->restorer, action->mask };
 	}
 	return 0;
 }
@@ -174,10 +178,15 @@ static void timers_unpack(struct snap *snap, const Pb__Proc *m, struct snap_proc
 		const Pb__PosixTimer *timer = m->timers[i];
 
 		proc->timers[i] = (struct snap_posix_timer){
-			.id = timer->id, .clock = timer->clock, .clock_tid = timer->clock_tid,
-			.notify = timer->notify, .signo = timer->signo,
-			.notify_tid = timer->notify_tid, .sigval = timer->sigval,
-			.value = timer->value, .interval = timer->interval,
+			.id = timer->id,
+			.clock = timer->clock,
+			.clock_tid = timer->clock_tid,
+			.notify = timer->notify,
+			.signo = timer->signo,
+			.notify_tid = timer->notify_tid,
+			.sigval = timer->sigval,
+			.value = timer->value,
+			.interval = timer->interval,
 			.overrun = timer->overrun,
 		};
 	}
@@ -219,8 +228,8 @@ static void proc_unpack_numbers(const Pb__Proc *m, struct snap_proc *proc)
 	proc->memory_merge = m->memory_merge;
 }
 
-static int proc_unpack(struct snap *snap, const Pb__Proc *m, struct snap_proc *proc,
-	struct err *err)
+static int proc_unpack(
+	struct snap *snap, const Pb__Proc *m, struct snap_proc *proc, struct err *err)
 {
 	int ret;
 
@@ -262,7 +271,7 @@ int procs_unpack(struct snap *snap, const Pb__State *m, struct err *err)
 	return 0;
 }
 
-/* ---- checking ----------------------------------------------------------------------------------------- */
+/* ---- checking -------------------------------------------------------------------------------- */
 
 static bool proc_has_thread(const struct snap_proc *proc, int32_t tid)
 {
@@ -280,19 +289,20 @@ static int fds_check(const struct snap *snap, const struct snap_proc *proc, stru
 		if (fd->num > FD_NUM_MAX || (i && fd->num <= fd[-1].num))
 			return BAD(err, "descriptor %u: too large, twice or out of order", fd->num);
 		if (fd->ofd >= snap->nr_ofds)
-			return BAD(err, "descriptor %u: open file %u does not exist", fd->num, fd->ofd);
+			return BAD(err, "descriptor %u: open file %u does not exist", fd->num,
+				fd->ofd);
 	}
 	return 0;
 }
 
-static int timer_check(const struct snap_proc *proc, const struct snap_posix_timer *timer,
-	struct err *err)
+static int timer_check(
+	const struct snap_proc *proc, const struct snap_posix_timer *timer, struct err *err)
 {
 	bool signals = timer->notify != SIGEV_NONE;
 	bool to_thread = timer->notify == SIGEV_THREAD_ID;
 
 	if (timer->id < 0 || (timer->notify != SIGEV_SIGNAL && timer->notify != SIGEV_NONE &&
-		timer->notify != SIGEV_THREAD && !to_thread))
+				     timer->notify != SIGEV_THREAD && !to_thread))
 		return BAD(err, "impossible id or notification %d", timer->notify);
 	if (signals && (timer->signo < 1 || timer->signo > SNAP_NSIG))
 		return BAD(err, "signal %d does not exist", timer->signo);
@@ -370,8 +380,8 @@ static bool is_directory(const struct snap *snap, uint32_t file)
 	return file < snap->nr_files && S_ISDIR(snap->files[file].mode);
 }
 
-static int proc_check_ids(const struct snap *snap, const struct snap_proc *proc, size_t index,
-	struct err *err)
+static int proc_check_ids(
+	const struct snap *snap, const struct snap_proc *proc, size_t index, struct err *err)
 {
 	if (proc->pid <= 0 || proc->ppid < 0 || proc->pgid < 0 || proc->sid < 0)
 		return BAD(err, "impossible ids");
@@ -395,8 +405,8 @@ static int proc_check(const struct snap *snap, size_t index, struct err *err)
 
 	if ((ret = proc_check_ids(snap, proc, index, err)) < 0 ||
 		(ret = proc_check_numbers(proc, err)) < 0 ||
-		(ret = proc_check_signals(proc, err)) < 0 || (ret = timers_check(snap, proc, err)) < 0 ||
-		(ret = fds_check(snap, proc, err)) < 0)
+		(ret = proc_check_signals(proc, err)) < 0 ||
+		(ret = timers_check(snap, proc, err)) < 0 || (ret = fds_check(snap, proc, err)) < 0)
 		return ret;
 	for (size_t i = 0; i < proc->nr_tasks; i++)
 		if (task_check(snap, &proc->tasks[i], err) < 0)

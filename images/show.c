@@ -28,8 +28,8 @@ static void show_header(const struct show *s)
 	fprintf(s->out, "%s:", show_clean(a, s->img->path));
 	for (size_t i = 0; i < info->nr_argv; i++)
 		fprintf(s->out, " %s", show_clean(a, info->argv[i]));
-	fprintf(s->out, "\n  dumped   %s by user %u with snapctl %s, %s\n", show_time(a, info->created),
-		info->uid, show_clean(a, info->snapctl_version),
+	fprintf(s->out, "\n  dumped   %s by user %u with snapctl %s, %s\n",
+		show_time(a, info->created), info->uid, show_clean(a, info->snapctl_version),
 		info->launched ? "which launched it" : "while it was running");
 	fprintf(s->out, "  host     %s, Linux %s, %s\n", show_clean(a, info->hostname),
 		show_clean(a, info->kernel_release), show_clean(a, s->snap->cpu.model));
@@ -42,9 +42,8 @@ static void show_header(const struct show *s)
 
 static void show_processes(const struct show *s)
 {
-	static const char *const titles[] = {
-		">PID", ">PPID", ">PGID", ">SID", ">THREADS", ">FDS", "STATE", "EXECUTABLE", NULL
-	};
+	static const char *const titles[] = { ">PID", ">PPID", ">PGID", ">SID", ">THREADS", ">FDS",
+		"STATE", "EXECUTABLE", NULL };
 	struct table t;
 
 	table_init(&t, s->arena, titles);
@@ -130,8 +129,8 @@ static const char *fd_words(const struct show *s, const struct snap_ofd *ofd)
 
 	if (ofd->inherited < 0)
 		return arena_printf(s->arena, "%s%s%s", label, sep, detail);
-	return arena_printf(s->arena, "%s%s%s (descriptor %d of whoever restores)", label, sep, detail,
-		ofd->inherited);
+	return arena_printf(s->arena, "%s%s%s (descriptor %d of whoever restores)", label, sep,
+		detail, ofd->inherited);
 }
 
 static void show_fds(const struct show *s, const struct snap_proc *proc)

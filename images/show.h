@@ -6,8 +6,9 @@
 #include "images/snap.h"
 
 /*
- * Words that `snapctl show` uses in its tables (show.c) and as JSON (show_json.c). Texts live in the
- * arena. Anything that comes from the target may hold any bytes, so it goes through one of the first two.
+ * Words that `snapctl show` uses in its tables (show.c) and as JSON (show_json.c). Texts live in
+ * the arena. Anything that comes from the target may hold any bytes, so it goes through one of the
+ * first two.
  */
 
 struct arena;

@@ -1,6 +1,7 @@
 /*
- * `snapctl show --json`: one object with stable names. Addresses, masks and ids of 64 bits are texts in
- * hexadecimal, since many readers of JSON keep numbers as doubles; sizes and counts are numbers.
+ * `snapctl show --json`: one object with stable names. Addresses, masks and ids of 64 bits are
+ * texts in hexadecimal, since many readers of JSON keep numbers as doubles; sizes and counts are
+ * numbers.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -14,7 +15,7 @@
 #include "images/image_internal.h"
 #include "images/show.h"
 
-/* ---- small words: every add_... puts one member into an object ---------------------------------------- */
+/* ---- small words: every add_... puts one member into an object ------------------------------- */
 
 static void add_text(struct json_object *o, const char *key, const char *text, struct arena *a)
 {
@@ -65,8 +66,8 @@ static struct json_object *append_object(struct json_object *array)
 	return o;
 }
 
-static void add_texts(struct json_object *o, const char *key, char *const *texts, size_t nr,
-	struct arena *a)
+static void add_texts(
+	struct json_object *o, const char *key, char *const *texts, size_t nr, struct arena *a)
 {
 	struct json_object *array = add_array(o, key);
 
@@ -74,7 +75,7 @@ static void add_texts(struct json_object *o, const char *key, char *const *texts
 		json_object_array_add(array, json_object_new_string(show_utf8(a, texts[i])));
 }
 
-/* ---- the parts -------------------------------------------------------------------------------------------- */
+/* ---- the parts ------------------------------------------------------------------------------- */
 
 static void json_info(struct json_object *o, const struct image *img, struct arena *a)
 {
@@ -127,14 +128,15 @@ static void json_threads(struct json_object *o, const struct snap_proc *proc, st
 	}
 }
 
-static void json_mappings(struct json_object *o, const struct snap *snap, const struct snap_mm *mm,
-	struct arena *a)
+static void json_mappings(
+	struct json_object *o, const struct snap *snap, const struct snap_mm *mm, struct arena *a)
 {
 	struct json_object *array = add_array(o, "mappings");
 
 	for (size_t i = 0; i < mm->nr_vmas; i++) {
 		const struct snap_vma *vma = &mm->vmas[i];
-		const struct snap_file *file = vma->kind == VMA_FILE ? &snap->files[vma->file] : NULL;
+		const struct snap_file *file = vma->kind == VMA_FILE ? &snap->files[vma->file]
+								     : NULL;
 		struct json_object *out = append_object(array);
 		char perms[5];
 
@@ -143,8 +145,10 @@ static void json_mappings(struct json_object *o, const struct snap *snap, const 
 		add_hex(out, "end", vma->end);
 		add_text(out, "perms", perms, a);
 		add_number(out, "offset", vma->offset);
-		add_text(out, "dev", arena_printf(a, "%02x:%02x", file ? major(file->dev) : 0,
-			file ? minor(file->dev) : 0), a);
+		add_text(out, "dev",
+			arena_printf(a, "%02x:%02x", file ? major(file->dev) : 0,
+				file ? minor(file->dev) : 0),
+			a);
 		add_number(out, "inode", file ? file->ino : 0);
 		add_text(out, "name", show_vma_name(a, snap, mm, i), a);
 		add_text(out, "kind", show_vma_kind(vma->kind), a);
@@ -216,7 +220,8 @@ static void json_files(struct json_object *o, const struct snap *snap, struct ar
 		struct json_object *out = append_object(array);
 
 		add_text(out, "path", file->path, a);
-		add_text(out, "dev", arena_printf(a, "%02x:%02x", major(file->dev), minor(file->dev)), a);
+		add_text(out, "dev",
+			arena_printf(a, "%02x:%02x", major(file->dev), minor(file->dev)), a);
 		add_number(out, "inode", file->ino);
 		add_number(out, "mode", file->mode);
 		add_number(out, "size", file->size);
@@ -263,8 +268,8 @@ int show_json(const struct image *img, struct arena *arena, FILE *out, struct er
 	json_open_files(o, img->snap, arena);
 	json_files(o, img->snap, arena);
 	json_memory(o, img, arena);
-	text = json_object_to_json_string_ext(o,
-		JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
+	text = json_object_to_json_string_ext(
+		o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
 	if (text)
 		fprintf(out, "%s\n", text);
 	json_object_put(o);

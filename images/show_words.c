@@ -9,7 +9,8 @@
 #include "images/pages.h"
 #include "images/show.h"
 
-/* Bytes of the UTF-8 sequence at s, 0 if there is none (RFC 3629: no surrogates, nothing overlong). */
+/* Bytes of the UTF-8 sequence at s, 0 if there is none (RFC 3629: no surrogates, nothing overlong).
+ */
 static size_t utf8_len(const unsigned char *s)
 {
 	if (s[0] < 0x80)
@@ -18,13 +19,11 @@ static size_t utf8_len(const unsigned char *s)
 		return 0;
 	if (s[0] < 0xe0)
 		return 2;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-		(s[2] & 0xc0) != 0x80)
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[2] & 0xc0) != 0x80)
 		return 0;
 	if (s[0] < 0xf0)
 		return 3;
-	if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f) ||
-		(s[3] & 0xc0) != 0x80)
+	if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f) || (s[3] & 0xc0) != 0x80)
 		return 0;
 	return 4;
 }
@@ -72,7 +71,7 @@ char *show_utf8(struct arena *a, const char *text)
 	return out;
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 void show_perms(const struct snap_vma *vma, char perms[5])
 {
@@ -80,7 +79,9 @@ void show_perms(const struct snap_vma *vma, char perms[5])
 	perms[1] = vma->prot & PROT_WRITE ? 'w' : '-';
 	perms[2] = vma->prot & PROT_EXEC ? 'x' : '-';
 	perms[3] = (vma->flags & MAP_TYPE) == MAP_SHARED ||
-		(vma->flags & MAP_TYPE) == MAP_SHARED_VALIDATE ? 's' : 'p';
+				   (vma->flags & MAP_TYPE) == MAP_SHARED_VALIDATE
+			   ? 's'
+			   : 'p';
 	perms[4] = '\0';
 }
 
@@ -107,7 +108,8 @@ static char *mem_name(struct arena *a, const struct snap_mem *mem)
 	}
 }
 
-char *show_vma_name(struct arena *a, const struct snap *snap, const struct snap_mm *mm, size_t index)
+char *show_vma_name(
+	struct arena *a, const struct snap *snap, const struct snap_mm *mm, size_t index)
 {
 	const struct snap_vma *vma = &mm->vmas[index];
 
@@ -134,7 +136,13 @@ char *show_vma_name(struct arena *a, const struct snap *snap, const struct snap_
 const char *show_vma_kind(enum snap_vma_kind kind)
 {
 	static const char *const words[] = {
-		"anonymous", "file", "shared", "vdso", "vvar", "vsyscall", "descriptor",
+		"anonymous",
+		"file",
+		"shared",
+		"vdso",
+		"vvar",
+		"vsyscall",
+		"descriptor",
 	};
 
 	return words[kind];
@@ -143,7 +151,11 @@ const char *show_vma_kind(enum snap_vma_kind kind)
 const char *show_mem_kind(enum snap_mem_kind kind)
 {
 	static const char *const words[] = {
-		"private", "shared anonymous", "memfd", "System V", "file contents",
+		"private",
+		"shared anonymous",
+		"memfd",
+		"System V",
+		"file contents",
 	};
 
 	return words[kind];
@@ -160,7 +172,7 @@ uint64_t show_mem_pages(const struct page_index *index, uint32_t mem)
 	return pages;
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------------------ */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 char *show_flags(struct arena *a, uint32_t flags)
 {
@@ -169,9 +181,14 @@ char *show_flags(struct arena *a, uint32_t flags)
 		uint32_t flag;
 		const char *word;
 	} words[] = {
-		{ O_APPEND, "append" }, { O_NONBLOCK, "nonblock" }, { O_ASYNC, "async" },
-		{ O_DIRECT, "direct" }, { O_DIRECTORY, "directory" }, { O_NOFOLLOW, "nofollow" },
-		{ O_NOATIME, "noatime" }, { O_DSYNC, "dsync" },
+		{ O_APPEND, "append" },
+		{ O_NONBLOCK, "nonblock" },
+		{ O_ASYNC, "async" },
+		{ O_DIRECT, "direct" },
+		{ O_DIRECTORY, "directory" },
+		{ O_NOFOLLOW, "nofollow" },
+		{ O_NOATIME, "noatime" },
+		{ O_DSYNC, "dsync" },
 	};
 	char *out = (char *)(flags & O_PATH ? "path" : modes[flags & O_ACCMODE]);
 
@@ -190,7 +207,7 @@ char *show_detail(struct arena *a, const struct snap *snap, const struct snap_of
 	return detail ? detail : "";
 }
 
-/* ---- numbers ---------------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 char *show_time(struct arena *a, uint64_t realtime)
 {

@@ -10,12 +10,12 @@
 
 /*
  * The model: what a stopped process tree is made of, in plain C. dump/ fills it from a live tree,
- * images/ writes and reads it, restore/ makes processes of it. Everything in it lives in snap->arena.
- * What the reader hands out has been checked (sizes, alignment, overlaps, every id refers to
- * something), so nobody behind it asks again.
+ * images/ writes and reads it, restore/ makes processes of it. Everything in it lives in
+ * snap->arena. What the reader hands out has been checked (sizes, alignment, overlaps, every id
+ * refers to something), so nobody behind it asks again.
  *
- * Tables refer to each other by index ("id"); ID_NONE says there is none. Addresses are those of the
- * target and are never dereferenced here. Times are in nanoseconds unless said otherwise.
+ * Tables refer to each other by index ("id"); ID_NONE says there is none. Addresses are those of
+ * the target and are never dereferenced here. Times are in nanoseconds unless said otherwise.
  */
 
 #define ID_NONE UINT32_MAX
@@ -23,24 +23,24 @@
 struct arena;
 struct fd_kind;
 
-/* ---- files: anything that has a path and was mapped, opened, run or stood in ------------------- */
+/* ---- files: anything that has a path and was mapped, opened, run or stood in ----------------- */
 
 /* A file as it was at the dump; restore compares before it maps or opens (DESIGN D13). */
 struct snap_file {
-	char *path;           /* absolute, as the target saw it; without " (deleted)" */
-	uint64_t dev;         /* st_dev */
+	char *path;   /* absolute, as the target saw it; without " (deleted)" */
+	uint64_t dev; /* st_dev */
 	uint64_t ino;
-	uint32_t mode;        /* st_mode with the type */
+	uint32_t mode; /* st_mode with the type */
 	uint64_t size;
 	struct timespec mtime;
 	uint8_t build_id[20]; /* of ELF files; nr_build_id is 0 where there is none */
 	uint32_t nr_build_id;
-	bool deleted;         /* no name at the dump: made anew from memory object mem, then unlinked */
-	uint32_t mem;         /* contents travel as this memory object, or ID_NONE */
+	bool deleted; /* no name at the dump: made anew from memory object mem, then unlinked */
+	uint32_t mem; /* contents travel as this memory object, or ID_NONE */
 	uint32_t uid, gid;
 };
 
-/* ---- memory ------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /*
  * A memory object: something that has pages of its own. The private pages of an address space are
@@ -48,75 +48,75 @@ struct snap_file {
  * file is one (index = offset from its start). Pages are stored per object, see images/pages.h.
  */
 enum snap_mem_kind {
-	MEM_PRIVATE,    /* of an address space: anonymous pages and private copies of file pages */
+	MEM_PRIVATE,     /* of an address space: anonymous pages and private copies of file pages */
 	MEM_SHARED_ANON, /* MAP_SHARED|MAP_ANONYMOUS, maps show "/dev/zero (deleted)" */
 	MEM_MEMFD,
 	MEM_SYSV,
-	MEM_FILE,       /* contents of a travelling regular file (deleted, or on tmpfs) */
+	MEM_FILE, /* contents of a travelling regular file (deleted, or on tmpfs) */
 };
 
 struct snap_mem {
 	enum snap_mem_kind kind;
-	uint64_t size;    /* bytes; 0 for MEM_PRIVATE */
-	char *name;       /* memfd: name without "memfd:" and " (deleted)"; else NULL */
+	uint64_t size;        /* bytes; 0 for MEM_PRIVATE */
+	char *name;           /* memfd: name without "memfd:" and " (deleted)"; else NULL */
 	uint32_t memfd_flags; /* MFD_...: hugetlb, noexec_seal; from what can be seen */
-	uint32_t seals;   /* memfd: F_GET_SEALS */
-	uint32_t mode;    /* memfd, SysV: permission bits */
+	uint32_t seals;       /* memfd: F_GET_SEALS */
+	uint32_t mode;        /* memfd, SysV: permission bits */
 	int32_t sysv_id, sysv_key;
 };
 
 enum snap_vma_kind {
-	VMA_ANON,       /* private anonymous: heap, stack, mmap */
-	VMA_FILE,       /* file, private or shared by flags */
-	VMA_SHARED,     /* piece of a memory object: shared anonymous, memfd, SysV */
+	VMA_ANON,   /* private anonymous: heap, stack, mmap */
+	VMA_FILE,   /* file, private or shared by flags */
+	VMA_SHARED, /* piece of a memory object: shared anonymous, memfd, SysV */
 	VMA_VDSO,
-	VMA_VVAR,       /* [vvar] and [vvar_vclock]: the kernel's own, moved together with the vdso */
-	VMA_VSYSCALL,   /* part of every address space, nothing to do */
-	VMA_FD,         /* mapping of an open descriptor that has no contents of its own */
+	VMA_VVAR,     /* [vvar] and [vvar_vclock]: the kernel's own, moved together with the vdso */
+	VMA_VSYSCALL, /* part of every address space, nothing to do */
+	VMA_FD,       /* mapping of an open descriptor that has no contents of its own */
 };
 
 struct snap_vma {
-	uint64_t start, end;     /* page aligned */
+	uint64_t start, end; /* page aligned */
 	enum snap_vma_kind kind;
-	uint32_t prot;           /* PROT_... */
-	uint32_t flags;          /* MAP_PRIVATE or MAP_SHARED, MAP_GROWSDOWN, MAP_NORESERVE, MAP_LOCKED,
-				    MAP_HUGETLB, MAP_STACK: what mmap(2) is to be given */
-	uint64_t vmflags;        /* bits of enum snap_vmflag: the VmFlags line, for madvise and friends */
-	uint64_t offset;         /* bytes, into file or memory object */
-	uint32_t file;           /* VMA_FILE: snap_file; else ID_NONE */
-	uint32_t mem;            /* VMA_SHARED: snap_mem; else ID_NONE */
-	uint32_t ofd;            /* VMA_FD: the open file description that is mapped */
-	bool file_writable;      /* shared file: was mapped through a descriptor open for writing */
-	char *name;              /* [anon:NAME] given by PR_SET_VMA_ANON_NAME, or NULL */
+	uint32_t prot;    /* PROT_... */
+	uint32_t flags;   /* MAP_PRIVATE or MAP_SHARED, MAP_GROWSDOWN, MAP_NORESERVE, MAP_LOCKED,
+			     MAP_HUGETLB, MAP_STACK: what mmap(2) is to be given */
+	uint64_t vmflags; /* bits of enum snap_vmflag: the VmFlags line, for madvise and friends */
+	uint64_t offset;  /* bytes, into file or memory object */
+	uint32_t file;    /* VMA_FILE: snap_file; else ID_NONE */
+	uint32_t mem;     /* VMA_SHARED: snap_mem; else ID_NONE */
+	uint32_t ofd;     /* VMA_FD: the open file description that is mapped */
+	bool file_writable; /* shared file: was mapped through a descriptor open for writing */
+	char *name;         /* [anon:NAME] given by PR_SET_VMA_ANON_NAME, or NULL */
 	uint32_t pkey;
 };
 
 /* The two letters of VmFlags in smaps that we have to make again. */
 enum snap_vmflag {
-	VMF_MAYREAD = 1 << 0,    /* mr */
-	VMF_MAYWRITE = 1 << 1,   /* mw */
-	VMF_MAYEXEC = 1 << 2,    /* me */
-	VMF_GROWSDOWN = 1 << 3,  /* gd */
-	VMF_LOCKED = 1 << 4,     /* lo */
-	VMF_SEQ_READ = 1 << 5,   /* sr: MADV_SEQUENTIAL */
-	VMF_RAND_READ = 1 << 6,  /* rr: MADV_RANDOM */
-	VMF_DONTCOPY = 1 << 7,   /* dc: MADV_DONTFORK */
-	VMF_ACCOUNT = 1 << 8,    /* ac: counts against the commit limit */
-	VMF_NORESERVE = 1 << 9,  /* nr */
-	VMF_HUGETLB = 1 << 10,   /* ht */
-	VMF_WIPEONFORK = 1 << 11, /* wf */
-	VMF_DONTDUMP = 1 << 12,  /* dd */
-	VMF_HUGEPAGE = 1 << 13,  /* hg */
-	VMF_NOHUGEPAGE = 1 << 14, /* nh */
-	VMF_MERGEABLE = 1 << 15, /* mg */
-	VMF_LOCKONFAULT = 1 << 16, /* lf: with lo; mlock2(MLOCK_ONFAULT) */
-	VMF_IO = 1 << 17,        /* io, pf, de: device memory; refused */
-	VMF_UFFD = 1 << 18,      /* um, uw, ui: userfaultfd registered; refused */
-	VMF_SEALED = 1 << 19,    /* sl: mseal */
+	VMF_MAYREAD = 1 << 0,       /* mr */
+	VMF_MAYWRITE = 1 << 1,      /* mw */
+	VMF_MAYEXEC = 1 << 2,       /* me */
+	VMF_GROWSDOWN = 1 << 3,     /* gd */
+	VMF_LOCKED = 1 << 4,        /* lo */
+	VMF_SEQ_READ = 1 << 5,      /* sr: MADV_SEQUENTIAL */
+	VMF_RAND_READ = 1 << 6,     /* rr: MADV_RANDOM */
+	VMF_DONTCOPY = 1 << 7,      /* dc: MADV_DONTFORK */
+	VMF_ACCOUNT = 1 << 8,       /* ac: counts against the commit limit */
+	VMF_NORESERVE = 1 << 9,     /* nr */
+	VMF_HUGETLB = 1 << 10,      /* ht */
+	VMF_WIPEONFORK = 1 << 11,   /* wf */
+	VMF_DONTDUMP = 1 << 12,     /* dd */
+	VMF_HUGEPAGE = 1 << 13,     /* hg */
+	VMF_NOHUGEPAGE = 1 << 14,   /* nh */
+	VMF_MERGEABLE = 1 << 15,    /* mg */
+	VMF_LOCKONFAULT = 1 << 16,  /* lf: with lo; mlock2(MLOCK_ONFAULT) */
+	VMF_IO = 1 << 17,           /* io, pf, de: device memory; refused */
+	VMF_UFFD = 1 << 18,         /* um, uw, ui: userfaultfd registered; refused */
+	VMF_SEALED = 1 << 19,       /* sl: mseal */
 	VMF_SHADOW_STACK = 1 << 20, /* ss; refused */
-	VMF_DROPPABLE = 1 << 21, /* dp: MAP_DROPPABLE (vgetrandom state) */
-	VMF_MAYSHARE = 1 << 22,  /* ms */
-	VMF_SHARED = 1 << 23,    /* sh */
+	VMF_DROPPABLE = 1 << 21,    /* dp: MAP_DROPPABLE (vgetrandom state) */
+	VMF_MAYSHARE = 1 << 22,     /* ms */
+	VMF_SHARED = 1 << 23,       /* sh */
 };
 
 struct snap_range {
@@ -127,20 +127,20 @@ struct snap_range {
 struct snap_mm {
 	uint64_t start_code, end_code, start_data, end_data, start_brk, brk, start_stack;
 	uint64_t arg_start, arg_end, env_start, env_end;
-	uint64_t *auxv;          /* pairs, AT_NULL included */
-	size_t nr_auxv;          /* number of 64-bit words */
-	uint32_t exe;            /* snap_file */
-	uint32_t mem;            /* snap_mem of kind MEM_PRIVATE */
-	struct snap_vma *vmas;   /* sorted, not overlapping */
+	uint64_t *auxv;        /* pairs, AT_NULL included */
+	size_t nr_auxv;        /* number of 64-bit words */
+	uint32_t exe;          /* snap_file */
+	uint32_t mem;          /* snap_mem of kind MEM_PRIVATE */
+	struct snap_vma *vmas; /* sorted, not overlapping */
 	size_t nr_vmas;
 	struct snap_range *guards; /* MADV_GUARD_INSTALL, sorted, inside private anonymous vmas */
 	size_t nr_guards;
-	bool thp_disabled;       /* PR_SET_THP_DISABLE */
+	bool thp_disabled; /* PR_SET_THP_DISABLE */
 	uint32_t coredump_filter;
-	uint32_t mlockall;       /* MCL_FUTURE|MCL_ONFAULT as far as they can be seen; 0 else */
+	uint32_t mlockall; /* MCL_FUTURE|MCL_ONFAULT as far as they can be seen; 0 else */
 };
 
-/* ---- tasks ------------------------------------------------------------------------------------- */
+/* ---- tasks ----------------------------------------------------------------------------------- */
 
 /* As the kernel has it in struct user_regs_struct; fs_base and gs_base are part of it. */
 struct snap_regs {
@@ -153,7 +153,7 @@ struct snap_siginfo {
 };
 
 struct snap_rseq {
-	uint64_t addr;    /* 0: not registered */
+	uint64_t addr; /* 0: not registered */
 	uint32_t len, sig, flags;
 };
 
@@ -161,9 +161,9 @@ struct snap_sched {
 	uint32_t policy, priority; /* SCHED_...; with SCHED_RESET_ON_FORK in flags */
 	int32_t nice;
 	uint64_t flags, runtime, deadline, period, util_min, util_max; /* struct sched_attr */
-	uint32_t ioprio;           /* ioprio_get(2); 0 when never set */
-	uint8_t *affinity;         /* cpu bits as sched_getaffinity(2) fills them */
-	size_t nr_affinity;        /* bytes; 0: all CPUs allowed, nothing to do */
+	uint32_t ioprio;    /* ioprio_get(2); 0 when never set */
+	uint8_t *affinity;  /* cpu bits as sched_getaffinity(2) fills them */
+	size_t nr_affinity; /* bytes; 0: all CPUs allowed, nothing to do */
 };
 
 /* Credentials are per thread in the kernel. Capability sets are bit masks, cap N is bit N. */
@@ -178,26 +178,27 @@ struct snap_creds {
 
 /* One thread. */
 struct snap_task {
-	int32_t tid;             /* as the target sees it */
-	char comm[16];           /* may hold any bytes, NUL-terminated */
-	struct snap_regs regs;   /* already rewound where a system call was interrupted (D8) */
-	uint8_t *xstate;         /* NT_X86_XSTATE as ptrace gives it */
+	int32_t tid;           /* as the target sees it */
+	char comm[16];         /* may hold any bytes, NUL-terminated */
+	struct snap_regs regs; /* already rewound where a system call was interrupted (D8) */
+	uint8_t *xstate;       /* NT_X86_XSTATE as ptrace gives it */
 	size_t nr_xstate;
-	uint64_t sigmask;        /* bit N-1 is signal N; for sigsuspend & co: the mask to come back to */
+	uint64_t sigmask; /* bit N-1 is signal N; for sigsuspend & co: the mask to come back to */
 	struct snap_siginfo *pending; /* private queue, in order */
 	size_t nr_pending;
 	uint64_t altstack_sp, altstack_size;
-	uint32_t altstack_flags; /* SS_DISABLE, SS_AUTODISARM; SS_ONSTACK is derived by the kernel */
+	uint32_t
+		altstack_flags; /* SS_DISABLE, SS_AUTODISARM; SS_ONSTACK is derived by the kernel */
 	struct snap_rseq rseq;
 	uint64_t robust_list, robust_len; /* 0 where none */
-	uint64_t clear_tid;      /* set_tid_address(2): 0 where none */
+	uint64_t clear_tid;               /* set_tid_address(2): 0 where none */
 	struct snap_sched sched;
 	struct snap_creds creds;
-	uint64_t timerslack;     /* ns */
+	uint64_t timerslack; /* ns */
 	int32_t pdeath_signal;
-	uint32_t thp_unused;     /* kept 0 */
-	int64_t waiting_nr;      /* system call it waited in, -1: was computing; for show and messages */
-	char *waiting_in;        /* "epoll_wait", "futex", "computing" */
+	uint32_t thp_unused; /* kept 0 */
+	int64_t waiting_nr; /* system call it waited in, -1: was computing; for show and messages */
+	char *waiting_in;   /* "epoll_wait", "futex", "computing" */
 };
 
 struct snap_sigaction {
@@ -217,11 +218,11 @@ struct snap_itimer {
 
 struct snap_posix_timer {
 	int32_t id;
-	int32_t clock;           /* clockid_t; of the process or a thread: see clock_tid */
-	int32_t clock_tid;       /* clock ids that embed a thread id: that tid, else 0 */
-	int32_t notify;          /* SIGEV_... */
+	int32_t clock;     /* clockid_t; of the process or a thread: see clock_tid */
+	int32_t clock_tid; /* clock ids that embed a thread id: that tid, else 0 */
+	int32_t notify;    /* SIGEV_... */
 	int32_t signo;
-	int32_t notify_tid;      /* SIGEV_THREAD_ID, else 0 */
+	int32_t notify_tid; /* SIGEV_THREAD_ID, else 0 */
 	uint64_t sigval;
 	uint64_t value, interval; /* remaining; 0: not armed */
 	uint32_t overrun;
@@ -232,42 +233,42 @@ enum snap_stop { PROC_RUNNING, PROC_STOPPED /* group-stop: comes back stopped */
 /* One slot of a descriptor table. */
 struct snap_fd {
 	uint32_t num;
-	uint32_t ofd;            /* snap_ofd */
+	uint32_t ofd; /* snap_ofd */
 	bool cloexec;
 };
 
 struct snap_proc {
 	int32_t pid, ppid, pgid, sid; /* as the target sees them */
-	uint32_t parent;         /* index of the parent's snap_proc, ID_NONE for the root of the tree */
+	uint32_t parent; /* index of the parent's snap_proc, ID_NONE for the root of the tree */
 	uint32_t mm;
 	struct snap_task *tasks; /* tasks[0] is the leader */
 	size_t nr_tasks;
-	struct snap_fd *fds;     /* sorted by num */
+	struct snap_fd *fds; /* sorted by num */
 	size_t nr_fds;
 	struct snap_sigaction actions[SNAP_NSIG]; /* [N-1] is signal N */
-	struct snap_siginfo *pending; /* shared queue */
+	struct snap_siginfo *pending;             /* shared queue */
 	size_t nr_pending;
 	struct snap_itimer itimers[3];
 	struct snap_posix_timer *timers;
 	size_t nr_timers;
 	struct snap_rlimit rlimits[SNAP_NR_RLIMITS];
 	uint32_t umask;
-	uint32_t cwd, root;      /* snap_file; root is ID_NONE where it is the caller's */
+	uint32_t cwd, root; /* snap_file; root is ID_NONE where it is the caller's */
 	int32_t oom_score_adj;
 	uint32_t personality;
-	uint32_t dumpable;       /* PR_GET_DUMPABLE: 0, 1 (2 cannot be set) */
+	uint32_t dumpable; /* PR_GET_DUMPABLE: 0, 1 (2 cannot be set) */
 	bool child_subreaper;
 	enum snap_stop stop;
 	int32_t stop_signal;
 	/* Where the ids came from, for D10: the launcher's or its own. */
-	bool session_inherited;  /* sid is the launcher's: take the caller's at restore */
-	bool group_inherited;    /* pgid likewise */
-	int32_t tsc_mode;        /* PR_GET_TSC */
-	uint32_t mdwe;           /* PR_GET_MDWE */
-	bool memory_merge;       /* PR_GET_MEMORY_MERGE: all of its memory may be merged (KSM) */
+	bool session_inherited; /* sid is the launcher's: take the caller's at restore */
+	bool group_inherited;   /* pgid likewise */
+	int32_t tsc_mode;       /* PR_GET_TSC */
+	uint32_t mdwe;          /* PR_GET_MDWE */
+	bool memory_merge;      /* PR_GET_MEMORY_MERGE: all of its memory may be merged (KSM) */
 };
 
-/* ---- open file descriptions --------------------------------------------------------------------- */
+/* ---- open file descriptions ------------------------------------------------------------------ */
 
 /*
  * What dup(2) shares. Common state is here; what a kind knows beyond it hangs in priv, whose type
@@ -275,42 +276,42 @@ struct snap_proc {
  */
 struct snap_lock {
 	enum { LOCK_POSIX, LOCK_OFD, LOCK_FLOCK, LOCK_LEASE } kind;
-	int32_t type;            /* F_RDLCK, F_WRLCK */
-	uint64_t start, len;     /* len 0: to the end of the file; flock: both 0 */
-	uint32_t proc;           /* LOCK_POSIX, LOCK_LEASE: owner */
+	int32_t type;        /* F_RDLCK, F_WRLCK */
+	uint64_t start, len; /* len 0: to the end of the file; flock: both 0 */
+	uint32_t proc;       /* LOCK_POSIX, LOCK_LEASE: owner */
 };
 
 struct snap_ofd {
-	uint32_t id;             /* its index */
+	uint32_t id;                /* its index */
 	const struct fd_kind *kind; /* may be NULL where inherited */
-	void *priv;              /* NULL where inherited */
-	uint32_t flags;          /* F_GETFL: O_ACCMODE, O_APPEND, O_NONBLOCK, O_DIRECT, O_PATH ... */
-	uint64_t offset;         /* file position where the kind has one */
+	void *priv;                 /* NULL where inherited */
+	uint32_t flags;  /* F_GETFL: O_ACCMODE, O_APPEND, O_NONBLOCK, O_DIRECT, O_PATH ... */
+	uint64_t offset; /* file position where the kind has one */
 	/* F_SETOWN, F_SETSIG: owner_type is F_OWNER_TID, _PID, _PGRP; owner 0: none. */
 	int32_t owner_type, owner, signal;
 	struct snap_lock *locks;
 	size_t nr_locks;
 	/*
-	 * Came from the launcher (D10): bound to descriptor `inherited` of the caller at restore, or to
-	 * what --inherit/--external names; -1: ours, made anew.
+	 * Came from the launcher (D10): bound to descriptor `inherited` of the caller at restore,
+	 * or to what --inherit/--external names; -1: ours, made anew.
 	 */
 	int32_t inherited;
-	char *label;             /* for show and messages: "pipe:[123]", "/var/log/x", "tcp 0.0.0.0:80" */
+	char *label; /* for show and messages: "pipe:[123]", "/var/log/x", "tcp 0.0.0.0:80" */
 };
 
-/* ---- the whole ---------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 struct snap_cpu {
 	char *vendor, *model;
-	char **features;         /* flags of /proc/cpuinfo */
+	char **features; /* flags of /proc/cpuinfo */
 	size_t nr_features;
-	uint64_t xcr0;           /* enabled xstate components */
+	uint64_t xcr0; /* enabled xstate components */
 	uint32_t xstate_size;
 };
 
 struct snap_vdso {
-	uint64_t start;          /* address of [vdso] in the target */
-	uint8_t *code;           /* its bytes at the dump: compared with the running kernel's (D14) */
+	uint64_t start; /* address of [vdso] in the target */
+	uint8_t *code;  /* its bytes at the dump: compared with the running kernel's (D14) */
 	size_t nr_code;
 };
 
@@ -318,16 +319,16 @@ struct snap_info {
 	char *snapctl_version;
 	char *kernel_release;
 	char *hostname;
-	uint64_t created;        /* CLOCK_REALTIME, ns */
-	uint64_t monotonic;      /* CLOCK_MONOTONIC at the freeze, ns */
-	uint64_t boottime;       /* CLOCK_BOOTTIME at the freeze, ns */
-	char **argv;             /* what was launched; of --pid: the cmdline */
+	uint64_t created;   /* CLOCK_REALTIME, ns */
+	uint64_t monotonic; /* CLOCK_MONOTONIC at the freeze, ns */
+	uint64_t boottime;  /* CLOCK_BOOTTIME at the freeze, ns */
+	char **argv;        /* what was launched; of --pid: the cmdline */
 	size_t nr_argv;
-	bool launched;           /* by snapctl dump PROGRAM, else --pid */
-	char *reason;            /* what made it stop, in words: "quiescent: 5 threads: epoll_wait, 4 futex" */
-	char *listens;           /* "127.0.0.1:7777, /run/x.sock", or NULL */
-	uint32_t uid;            /* who dumped */
-	uint8_t id[16];          /* random, names this image */
+	bool launched; /* by snapctl dump PROGRAM, else --pid */
+	char *reason; /* what made it stop, in words: "quiescent: 5 threads: epoll_wait, 4 futex" */
+	char *listens;  /* "127.0.0.1:7777, /run/x.sock", or NULL */
+	uint32_t uid;   /* who dumped */
+	uint8_t id[16]; /* random, names this image */
 };
 
 struct snap {

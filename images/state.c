@@ -10,9 +10,9 @@
 #include "proto/state.pb-c.h"
 
 /*
- * Memory for the generated parser. Two bytes of input can ask for a message of some hundred bytes, so
- * the parser gets a limit that follows from the size of the input: what snapctl writes needs less than
- * a quarter of it.
+ * Memory for the generated parser. Two bytes of input can ask for a message of some hundred bytes,
+ * so the parser gets a limit that follows from the size of the input: what snapctl writes needs
+ * less than a quarter of it.
  */
 struct budget {
 	struct arena *arena;
@@ -78,8 +78,8 @@ int texts_unpack(struct snap *snap, const ProtobufCBinaryData *in, size_t nr, si
 	return 0;
 }
 
-int image_pack_state(const struct snap *snap, const struct page_index *index, struct buf *out,
-	struct err *err)
+int image_pack_state(
+	const struct snap *snap, const struct page_index *index, struct buf *out, struct err *err)
 {
 	Pb__State m = PB__STATE__INIT;
 	size_t len;
@@ -100,11 +100,16 @@ int image_pack_state(const struct snap *snap, const struct page_index *index, st
 	return 0;
 }
 
-static int state_unpack(struct snap *snap, const Pb__State *m, struct page_index *index,
-	struct err *err)
+static int state_unpack(
+	struct snap *snap, const Pb__State *m, struct page_index *index, struct err *err)
 {
 	int (*const parts[])(struct snap *, const Pb__State *, struct err *) = {
-		info_unpack, files_unpack, mems_unpack, mms_unpack, procs_unpack, ofds_unpack,
+		info_unpack,
+		files_unpack,
+		mems_unpack,
+		mms_unpack,
+		procs_unpack,
+		ofds_unpack,
 	};
 
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -119,7 +124,12 @@ static int state_unpack(struct snap *snap, const Pb__State *m, struct page_index
 int snap_check(const struct snap *snap, const struct page_index *index, struct err *err)
 {
 	int (*const parts[])(const struct snap *, struct err *) = {
-		info_check, files_check, mems_check, mms_check, procs_check, ofds_check,
+		info_check,
+		files_check,
+		mems_check,
+		mms_check,
+		procs_check,
+		ofds_check,
 	};
 
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -131,8 +141,8 @@ int snap_check(const struct snap *snap, const struct page_index *index, struct e
 	return index_check(snap, index, err);
 }
 
-static int state_read(struct snap *snap, const Pb__State *m, struct page_index *index,
-	struct err *err)
+static int state_read(
+	struct snap *snap, const Pb__State *m, struct page_index *index, struct err *err)
 {
 	int ret = state_unpack(snap, m, index, err);
 
@@ -143,10 +153,11 @@ static int state_read(struct snap *snap, const Pb__State *m, struct page_index *
 	return ret;
 }
 
-int image_parse_state(const void *bytes, size_t len, struct snap **out, struct page_index *index,
-	struct err *err)
+int image_parse_state(
+	const void *bytes, size_t len, struct snap **out, struct page_index *index, struct err *err)
 {
-	struct budget budget = { .arena = arena_create(), .left = BUDGET_BASE + len * BUDGET_FACTOR };
+	struct budget budget = { .arena = arena_create(),
+		.left = BUDGET_BASE + len * BUDGET_FACTOR };
 	ProtobufCAllocator allocator = {
 		.alloc = budget_alloc, .free = budget_free, .allocator_data = &budget
 	};

@@ -12,10 +12,10 @@
 #include "images/snap.h"
 
 /*
- * The file "state", concept by concept. Each file (info.c, files.c, mm.c, task.c, proc.c, ofd.c, index.c)
- * knows how its part of the model is packed, unpacked, and what must hold in it. Unpacking copies and
- * keeps to the arrays it was given; checking happens afterwards on the complete model, so that ids
- * may be followed in any direction.
+ * The file "state", concept by concept. Each file (info.c, files.c, mm.c, task.c, proc.c, ofd.c,
+ * index.c) knows how its part of the model is packed, unpacked, and what must hold in it. Unpacking
+ * copies and keeps to the arrays it was given; checking happens afterwards on the complete model,
+ * so that ids may be followed in any direction.
  */
 
 typedef struct Pb__State Pb__State;
@@ -23,23 +23,25 @@ typedef struct Pb__Proc Pb__Proc;
 typedef struct Pb__Task Pb__Task;
 typedef struct Pb__Ofd Pb__Ofd;
 
-/* The highest address of a user mapping with four page-table levels: TASK_SIZE_MAX of the kernel. */
+/* The highest address of a user mapping with four page-table levels: TASK_SIZE_MAX of the kernel.
+ */
 #define USER_END UINT64_C(0x7ffffffff000)
 
-/* Give an optional field of a message its value; 0 is left out, being what an absent one reads as. */
+/* Give an optional field of a message its value; 0 is left out, being what an absent one reads as.
+ */
 #define PUT(m, field, value) ((m)->has_##field = ((m)->field = (value)) != 0)
 /* The same for ids, where 0 is a value and ID_NONE is absent. */
 #define PUT_ID(m, field, id) ((m)->field = (id), (m)->has_##field = (m)->field != ID_NONE)
-#define GET_ID(m, field) ((m)->has_##field ? (m)->field : ID_NONE)
+#define GET_ID(m, field)     ((m)->has_##field ? (m)->field : ID_NONE)
 /* Texts and blobs; NULL is absent. */
-#define PUT_TEXT(m, field, s) ((m)->field = pb_text(s), (m)->has_##field = (s) != NULL)
+#define PUT_TEXT(m, field, s)     ((m)->field = pb_text(s), (m)->has_##field = (s) != NULL)
 #define PUT_BYTES(m, field, p, n) ((m)->field = pb_bytes(p, n), (m)->has_##field = (n) > 0)
 
 /* Borrowed, not copied: the model outlives the message. */
 ProtobufCBinaryData pb_bytes(const void *data, size_t len);
 ProtobufCBinaryData pb_text(const char *s);
 
-/* ---- packing: nr messages in arena ------------------------------------------------------------------ */
+/* ---- packing: nr messages in arena ----------------------------------------------------------- */
 
 void info_pack(const struct snap *snap, Pb__State *m);
 void files_pack(const struct snap *snap, Pb__State *m);
@@ -50,10 +52,10 @@ void tasks_pack(const struct snap *snap, const struct snap_proc *proc, Pb__Proc 
 int ofds_pack(const struct snap *snap, Pb__State *m, struct err *err);
 void index_pack(const struct snap *snap, const struct page_index *index, Pb__State *m);
 /* A queue of pending signals, as array of blobs in arena. */
-ProtobufCBinaryData *siginfos_pack(const struct snap *snap, const struct snap_siginfo *infos,
-				   size_t nr);
+ProtobufCBinaryData *siginfos_pack(
+	const struct snap *snap, const struct snap_siginfo *infos, size_t nr);
 
-/* ---- unpacking: into snap, in its arena ---------------------------------------------------------------- */
+/* ---- unpacking: into snap, in its arena ------------------------------------------------------ */
 
 int info_unpack(struct snap *snap, const Pb__State *m, struct err *err);
 int files_unpack(struct snap *snap, const Pb__State *m, struct err *err);
@@ -66,15 +68,16 @@ int ofds_unpack(struct snap *snap, const Pb__State *m, struct err *err);
 int ofds_unpack_kinds(struct snap *snap, const Pb__State *m, struct err *err);
 int index_unpack(struct snap *snap, const Pb__State *m, struct page_index *index, struct err *err);
 int siginfos_unpack(struct snap *snap, const ProtobufCBinaryData *in, size_t nr,
-		    struct snap_siginfo **out, struct err *err);
+	struct snap_siginfo **out, struct err *err);
 
-/* A copy of a text from the message in *out; NULL where absent. Refuses more than max bytes and NUL. */
+/* A copy of a text from the message in *out; NULL where absent. Refuses more than max bytes and
+ * NUL. */
 int text_unpack(struct snap *snap, bool has, const ProtobufCBinaryData *in, size_t max,
-		const char *what, char **out, struct err *err);
+	const char *what, char **out, struct err *err);
 int texts_unpack(struct snap *snap, const ProtobufCBinaryData *in, size_t nr, size_t max,
-		 const char *what, char ***out, struct err *err);
+	const char *what, char ***out, struct err *err);
 
-/* ---- checking the model --------------------------------------------------------------------------------- */
+/* ---- checking the model ---------------------------------------------------------------------- */
 
 /* Something in the model is wrong. */
 #define BAD(err, ...) err_set(err, EBADMSG, __VA_ARGS__)
@@ -88,7 +91,8 @@ int task_check(const struct snap *snap, const struct snap_task *task, struct err
 int ofds_check(const struct snap *snap, struct err *err);
 int index_check(const struct snap *snap, const struct page_index *index, struct err *err);
 int siginfos_check(const struct snap_siginfo *infos, size_t nr, struct err *err);
-/* Is [start, end) mapped without a hole? *at is where to begin looking, and is moved on: 0 at first. */
+/* Is [start, end) mapped without a hole? *at is where to begin looking, and is moved on: 0 at
+ * first. */
 bool mm_covers(const struct snap_mm *mm, uint64_t start, uint64_t end, size_t *at);
 
 #endif

@@ -6,8 +6,9 @@
 #include <stdio.h>
 
 /*
- * A table for people: columns as wide as their widest cell, two blanks between. Cells are texts of the
- * caller, which must live until it is printed. Columns whose title begins with '>' are right-aligned.
+ * A table for people: columns as wide as their widest cell, two blanks between. Cells are texts of
+ * the caller, which must live until it is printed. Columns whose title begins with '>' are
+ * right-aligned.
  */
 
 struct arena;

@@ -10,21 +10,30 @@ enum {
 	NR_REGS = sizeof(struct snap_regs) / sizeof(uint64_t),
 	SIGINFO = sizeof(struct snap_siginfo),
 	/* NT_X86_XSTATE: FXSAVE area, header, then the components. AMX alone takes 8 KiB. */
-	XSTATE_MIN = 576, XSTATE_MAX = 64 * 1024,
-	USER_CS = 0x33, USER_DS = 0x2b,
-	GROUPS_MAX = 65536, AFFINITY_MAX = 8192, COMM_MAX = 15, WAITING_MAX = 255,
-	IOPRIO_MAX = 0xffff, SECUREBITS_MAX = 0xff, RSEQ_MAX = 4096, ROBUST_HEAD = 24,
+	XSTATE_MIN = 576,
+	XSTATE_MAX = 64 * 1024,
+	USER_CS = 0x33,
+	USER_DS = 0x2b,
+	GROUPS_MAX = 65536,
+	AFFINITY_MAX = 8192,
+	COMM_MAX = 15,
+	WAITING_MAX = 255,
+	IOPRIO_MAX = 0xffff,
+	SECUREBITS_MAX = 0xff,
+	RSEQ_MAX = 4096,
+	ROBUST_HEAD = 24,
 };
 
-/* Flags that user space may have: arithmetic, TF, IF, DF, NT, RF, AC, ID, and bit 1, which is set. */
+/* Flags that user space may have: arithmetic, TF, IF, DF, NT, RF, AC, ID, and bit 1, which is set.
+ */
 #define EFLAGS_USER UINT64_C(0x254fd7)
 
 _Static_assert(NR_REGS == 27, "struct user_regs_struct");
 
-/* ---- packing ---------------------------------------------------------------------------------------- */
+/* ---- packing --------------------------------------------------------------------------------- */
 
-ProtobufCBinaryData *siginfos_pack(const struct snap *snap, const struct snap_siginfo *infos,
-	size_t nr)
+ProtobufCBinaryData *siginfos_pack(
+	const struct snap *snap, const struct snap_siginfo *infos, size_t nr)
 {
 	ProtobufCBinaryData *out = arena_array(snap->arena, nr, sizeof *out);
 
@@ -117,7 +126,7 @@ void tasks_pack(const struct snap *snap, const struct snap_proc *proc, Pb__Proc 
 		m->tasks[i] = task_pack(snap, &proc->tasks[i]);
 }
 
-/* ---- unpacking -------------------------------------------------------------------------------------- */
+/* ---- unpacking ------------------------------------------------------------------------------- */
 
 int siginfos_unpack(struct snap *snap, const ProtobufCBinaryData *in, size_t nr,
 	struct snap_siginfo **out, struct err *err)
@@ -134,9 +143,16 @@ int siginfos_unpack(struct snap *snap, const ProtobufCBinaryData *in, size_t nr,
 static void sched_unpack(struct snap *snap, const Pb__Sched *m, struct snap_sched *sched)
 {
 	*sched = (struct snap_sched){
-		.policy = m->policy, .priority = m->priority, .nice = m->nice, .flags = m->flags,
-		.runtime = m->runtime, .deadline = m->deadline, .period = m->period,
-		.util_min = m->util_min, .util_max = m->util_max, .ioprio = m->ioprio,
+		.policy = m->policy,
+		.priority = m->priority,
+		.nice = m->nice,
+		.flags = m->flags,
+		.runtime = m->runtime,
+		.deadline = m->deadline,
+		.period = m->period,
+		.util_min = m->util_min,
+		.util_max = m->util_max,
+		.ioprio = m->ioprio,
 		.affinity = arena_copy(snap->arena, m->affinity.data, m->affinity.len),
 		.nr_affinity = m->affinity.len,
 	};
@@ -145,13 +161,22 @@ static void sched_unpack(struct snap *snap, const Pb__Sched *m, struct snap_sche
 static void creds_unpack(struct snap *snap, const Pb__Creds *m, struct snap_creds *creds)
 {
 	*creds = (struct snap_creds){
-		.ruid = m->ruid, .euid = m->euid, .suid = m->suid, .fsuid = m->fsuid,
-		.rgid = m->rgid, .egid = m->egid, .sgid = m->sgid, .fsgid = m->fsgid,
+		.ruid = m->ruid,
+		.euid = m->euid,
+		.suid = m->suid,
+		.fsuid = m->fsuid,
+		.rgid = m->rgid,
+		.egid = m->egid,
+		.sgid = m->sgid,
+		.fsgid = m->fsgid,
 		.groups = arena_copy(snap->arena, m->groups, m->n_groups * sizeof *m->groups),
 		.nr_groups = m->n_groups,
-		.cap_inheritable = m->cap_inheritable, .cap_permitted = m->cap_permitted,
-		.cap_effective = m->cap_effective, .cap_bounding = m->cap_bounding,
-		.cap_ambient = m->cap_ambient, .securebits = m->securebits,
+		.cap_inheritable = m->cap_inheritable,
+		.cap_permitted = m->cap_permitted,
+		.cap_effective = m->cap_effective,
+		.cap_bounding = m->cap_bounding,
+		.cap_ambient = m->cap_ambient,
+		.securebits = m->securebits,
 		.no_new_privs = m->no_new_privs,
 	};
 }
@@ -172,14 +197,15 @@ static void task_unpack_numbers(const Pb__Task *m, struct snap_task *task)
 	task->waiting_nr = m->waiting_nr;
 }
 
-static int task_unpack(struct snap *snap, const Pb__Task *m, struct snap_task *task,
-	struct err *err)
+static int task_unpack(
+	struct snap *snap, const Pb__Task *m, struct snap_task *task, struct err *err)
 {
 	int ret;
 
 	task_unpack_numbers(m, task);
 	if (m->comm.len > COMM_MAX || m->n_regs != NR_REGS || !m->sched || !m->creds)
-		return BAD(err, "name, registers, scheduling or credentials are missing or too long");
+		return BAD(
+			err, "name, registers, scheduling or credentials are missing or too long");
 	if (m->comm.len)
 		memcpy(task->comm, m->comm.data, m->comm.len);
 	memcpy(&task->regs, m->regs, sizeof task->regs);
@@ -205,7 +231,7 @@ int tasks_unpack(struct snap *snap, const Pb__Proc *m, struct snap_proc *proc, s
 	return 0;
 }
 
-/* ---- checking ----------------------------------------------------------------------------------------- */
+/* ---- checking -------------------------------------------------------------------------------- */
 
 int siginfos_check(const struct snap_siginfo *infos, size_t nr, struct err *err)
 {
@@ -227,8 +253,8 @@ static bool canonical(uint64_t addr)
 static int regs_check(const struct snap_regs *regs, struct err *err)
 {
 	if (regs->cs != USER_CS || regs->ss != USER_DS)
-		return BAD(err, "cs %#llx, ss %#llx: not 64-bit user code", (unsigned long long)regs->cs,
-			(unsigned long long)regs->ss);
+		return BAD(err, "cs %#llx, ss %#llx: not 64-bit user code",
+			(unsigned long long)regs->cs, (unsigned long long)regs->ss);
 	if ((regs->ds | regs->es | regs->fs | regs->gs) > 0xffff)
 		return BAD(err, "impossible segment register");
 	if (regs->eflags & ~EFLAGS_USER)
@@ -268,7 +294,7 @@ static int pointers_check(const struct snap_task *task, struct err *err)
 	if (task->altstack_sp > UINT64_MAX - task->altstack_size)
 		return BAD(err, "impossible alternate signal stack");
 	if (task->rseq.addr && (task->rseq.addr >= USER_END || task->rseq.addr % 4 ||
-		task->rseq.len == 0 || task->rseq.len > RSEQ_MAX))
+				       task->rseq.len == 0 || task->rseq.len > RSEQ_MAX))
 		return BAD(err, "impossible rseq area");
 	if (task->robust_list && task->robust_len != ROBUST_HEAD)
 		return BAD(err, "impossible robust list head of %llu bytes",

@@ -10,7 +10,7 @@ TEST_DEPS := bats bats-support bats-assert libcmocka-dev mandoc shellcheck strac
 C_FILES = $(wildcard *.[ch] base/*.[ch] images/*.[ch] images/fd/*.[ch] tracee/*.[ch] dump/*.[ch] \
 	restore/*.[ch] restorer-blob/*.[ch] test/*/*.[ch] test/*/*/*.[ch])
 
-.PHONY: check-lint check-unit check-roundtrip check-real asan fuzz fuzz-replay soak bench
+.PHONY: check-lint check-unit check-roundtrip check-real asan fuzz fuzz-replay fuzz-search soak bench
 
 # ---- what is run ---------------------------------------------------------------------------------------
 # Never with the caller's CFLAGS: a sanitizer's shadow memory is not what is tested here.
@@ -68,6 +68,21 @@ MAKE_ASAN = $(Q)$(MAKE) --no-print-directory B=$B/asan STATIC= CFLAGS='$(SANITIZ
 asan: ## unit tests and the fuzzers' corpus under ASan and UBSan
 	$(MAKE_ASAN) check-unit fuzz-replay
 
+# The fuzzer is an ordinary program that tries a fixed set of damages; `make fuzz` lets libFuzzer search on.
+$B/test/fuzz/fuzz_image.o: | $(PB_H)
+$B/test/fuzz/fuzz_image: $B/test/fuzz/fuzz_image.o $(PARTS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+fuzz-replay: $B/test/fuzz/fuzz_image
+	$(Q)$< -n 3000 -p 20000
+fuzz: ## libFuzzer (clang) on the reader of images, for FUZZ_SECONDS (600)
+	$(Q).ci/deps clang
+	$(Q)$(MAKE) --no-print-directory B=$B/fuzz STATIC= CC=clang fuzz-search \
+		CFLAGS='-O1 -g -fsanitize=address,undefined,fuzzer-no-link -DLIBFUZZER'
+fuzz-search: $B/test/fuzz/fuzz_image.o $(PARTS)
+	$(Q)clang $(CFLAGS) -fsanitize=fuzzer -o $B/fuzz_image $^ $(LDLIBS)
+	$(Q)mkdir -p $B/corpus
+	$(Q)$B/fuzz_image -max_total_time=$(or $(FUZZ_SECONDS),600) -max_len=65536 -artifact_prefix=$B/ $B/corpus
+
 soak: $(RUNNABLE) ## hours: 200 round trips under load, kills, full disk, damaged images
 	$(MAKE_ASAN) $B/asan/snapctl
 	$(Q)$(TEST_ENV) SNAPCTL_ASAN=$(abspath $B)/asan/snapctl test/soak/soak.sh
@@ -81,4 +96,4 @@ $B/test/bench/empty: test/bench/empty.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -O2 -static -o $@ $<
 
--include $(UNIT:=.d) $(TARGET_OBJS:.o=.d)
+-include $(UNIT:=.d) $B/test/fuzz/fuzz_image.d $(TARGET_OBJS:.o=.d)

@@ -254,15 +254,34 @@ static int access_explain(const struct access *x, struct err *err)
 	return ret;
 }
 
+/* 0, EACCES, or ESRCH where the thread has no memory any more. */
+static int access_try(const struct access *x, pid_t tid)
+{
+	OWNED_FD mem = -1;
+	char name[64];
+
+	snprintf(name, sizeof name, "task/%d/mem", tid);
+	mem = openat(x->procfd, name, O_RDONLY | O_CLOEXEC);
+	return mem >= 0 ? 0 : errno == ENOENT ? ESRCH : errno;
+}
+
+/* A leader that has exited has no memory: then any other thread will do. */
 static int access_rights(const struct access *x, struct err *err)
 {
-	OWNED_FD mem = openat(x->procfd, "mem", O_RDONLY | O_CLOEXEC);
+	int code = ESRCH;
+	pid_t *tids;
+	size_t nr;
+	int ret = proc_tasks(x->procfd, x->arena, &tids, &nr, err);
 
-	if (mem >= 0)
-		return 0;
-	if (errno == EACCES || errno == EPERM)
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < nr && code == ESRCH; i++)
+		code = access_try(x, tids[i]);
+	if (code == EACCES || code == EPERM)
 		return access_explain(x, err);
-	return err_sys(err, "process %d (%s): open its memory", x->pid, x->stat.comm);
+	if (code)
+		return err_ret(err, -code, "process %d (%s): open its memory", x->pid, x->stat.comm);
+	return 0;
 }
 
 /* ---- what we cannot dump anyway ------------------------------------------------------------------------------- */

@@ -303,13 +303,28 @@ int tracer_drain(struct tracer *tr, struct err *err)
 	return nr;
 }
 
+/* A process that execed in a thread we had missed runs untraced, under a leader's tid that we had. */
+static int tracer_find_again(struct tracer *tr, struct err *err)
+{
+	for (size_t i = 0; i < tr->nr_tracees; i++) {
+		struct tracee *t = tr->tracees[i];
+		int ret = t->ended || tracee_live_thread(t) ? 0 : tracee_seize_new(t, err);
+
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
 int tracer_poll(struct tracer *tr, int timeout_ms, int *exited, struct err *err)
 {
 	struct timespec deadline = clock_after_ms(timeout_ms);
 	int nr;
 
 	for (;;) {
-		nr = tracer_drain(tr, err);
+		nr = tracer_find_again(tr, err);
+		if (nr == 0)
+			nr = tracer_drain(tr, err);
 		if (nr || !tr->nr_tracees || tr->tracees[0]->ended || !clock_ms_until(&deadline))
 			break;
 		tracer_sleep(&deadline);

@@ -66,6 +66,8 @@ int thread_wait(struct tracee *t, struct tracee_thread *th, enum stop_kind *kind
 
 /* One reading of the task list: seize what is not ours yet; returns how many that were. */
 int tracee_seize_new(struct tracee *t, struct err *err);
+/* As seen in /proc: nothing of the process lives. */
+bool tracee_is_gone(const struct tracee *t);
 /* As seen in /proc: a thread that has exited but cannot be reaped while others of its process live. */
 bool thread_is_zombie(const struct tracee *t, pid_t tid);
 

@@ -13,6 +13,16 @@
 
 enum { MAX_PASSES = 10000, MAX_REFUSALS = 100 };
 
+/* A zombie leader is not the end while other threads live, which the count of threads tells. */
+bool tracee_is_gone(const struct tracee *t)
+{
+	struct proc_stat stat;
+
+	if (proc_stat(t->procfd, "stat", &stat, NULL) < 0)
+		return true;
+	return (stat.state == 'Z' || stat.state == 'X') && stat.num_threads <= 1;
+}
+
 bool thread_is_zombie(const struct tracee *t, pid_t tid)
 {
 	struct proc_stat stat;
@@ -51,13 +61,15 @@ static long seize_request(struct tracee *t, struct seize_guard *guard, pid_t tid
 /* 0: it is ours, or there is nothing to trace; -EAGAIN: neither, so try once more. */
 static int seize_refused(struct tracee *t, pid_t tid, struct err *err)
 {
-	int ret;
+	pid_t tgid;
 
-	if (tracer_adopt(t->tracer, tid))
+	/* A record of ours proves nothing: the tid may be another thread's by now. */
+	if (tracer_owns(t->tracer, tid, &tgid) && tracer_adopt(t->tracer, tid))
 		return 0;
 	if (!thread_is_zombie(t, tid)) {
-		ret = access_check(t->pid, err);
-		return ret < 0 ? ret : -EAGAIN;
+		int ret = access_check(t->pid, err);
+
+		return ret < 0 && ret != -ESRCH ? ret : -EAGAIN;
 	}
 	if (tid == t->pid) {
 		struct tracee_thread *leader = tracee_add_thread(t, tid);
@@ -66,6 +78,24 @@ static int seize_refused(struct tracee *t, pid_t tid, struct err *err)
 		leader->untraced = true;
 	}
 	return 0;
+}
+
+/*
+ * PTRACE_SEIZE of a thread that execs waits for the end of the exec, and then attaches what is the leader
+ * now: under another tid than we asked for.
+ */
+static void seize_note(struct tracee *t, struct seize_guard *guard, pid_t tid)
+{
+	pid_t tgid;
+
+	if (tid != t->pid && !tracer_owns(t->tracer, tid, &tgid) &&
+	    tracer_owns(t->tracer, t->pid, &tgid)) {
+		tracee_note_exec(t);
+		tid = t->pid;
+	}
+	if (guard)
+		seize_guard_watch(guard, tid);
+	tracee_add_thread(t, tid);
 }
 
 /*
@@ -88,9 +118,7 @@ static int seize_thread(struct tracee *t, struct seize_guard *guard, pid_t tid, 
 		}
 		if (ret < 0)
 			return err_ret(err, ret, "seize thread %d of process %d", tid, t->pid);
-		if (guard)
-			seize_guard_watch(guard, tid);
-		tracee_add_thread(t, tid);
+		seize_note(t, guard, tid);
 		return 1;
 	}
 	return seize_forbidden(t, tid, err);
@@ -158,9 +186,14 @@ static int seize_all(struct tracee *t, struct err *err)
 	int quiet = 0;
 
 	for (int pass = 0; pass < MAX_PASSES && quiet < 2; pass++) {
+		struct timespec pause = clock_after_ms(1);
 		int ret = tracee_seize_new(t, err);
 
-		quiet = ret == 0 ? quiet + 1 : 0;
+		/* Nobody to be seen, and yet it lives: in the middle of an exec. */
+		if (ret == 0 && !tracee_live_thread(t) && !tracee_is_gone(t))
+			tracer_sleep(&pause);
+		else
+			quiet = ret == 0 ? quiet + 1 : 0;
 		/* Lets creators of threads go on, and reaps those that stand in the way of an exec. */
 		if (ret >= 0)
 			ret = tracer_drain(t->tracer, err);
@@ -169,7 +202,7 @@ static int seize_all(struct tracee *t, struct err *err)
 	}
 	if (quiet < 2)
 		return err_set(err, EAGAIN, "process %d makes threads faster than they can be seized", t->pid);
-	if (!tracee_live_thread(t))
+	if (!tracee_live_thread(t) && tracee_is_gone(t))
 		return err_set(err, ESRCH, "process %d has ended", t->pid);
 	return 0;
 }

@@ -206,7 +206,7 @@ void tracee_note_exit(struct tracee *t, struct tracee_thread *th, int status)
 	th->state = TRACEE_EXITED;
 	th->wait_status = status;
 	th->held_signal = 0;
-	if (!last && (tracee_has_threads(t) || !t->threads[0].untraced))
+	if (!last && (tracee_has_threads(t) || !t->threads[0].untraced || !tracee_is_gone(t)))
 		return;
 	for (size_t i = 0; i < t->nr_threads; i++)
 		t->threads[i].state = TRACEE_EXITED;
@@ -218,7 +218,7 @@ void tracee_note_lost(struct tracee *t, struct tracee_thread *th)
 {
 	th->state = TRACEE_EXITED;
 	/* What execed under the leader's tid is found by the next reading of the task list. */
-	if (!tracee_has_threads(t) && thread_is_zombie(t, t->pid))
+	if (!tracee_has_threads(t) && tracee_is_gone(t))
 		t->ended = true;
 }
 

@@ -284,7 +284,7 @@ static char *netlink_describe(
 	const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
 {
 	const struct netlink_sock *sock = ofd->priv;
-	char *text = arena_printf(arena, "%s", protocol_of(sock->protocol)->name);
+	char *text = arena_printf(arena, "netlink %s", protocol_of(sock->protocol)->name);
 
 	(void)snap;
 	if (sock->bound)

@@ -35,20 +35,30 @@ static int unix_check(const struct fd_seen *seen, struct err *err)
 	return sock_diag_unix(seen->st.st_ino, &diag, err);
 }
 
+/* "unix /run/x.sock", "unix to /dev/log"; NULL: no name has to do with it. */
+static char *name_text(const struct unix_sock *sock, struct arena *arena)
+{
+	char text[UNIX_NAME_TEXT];
+
+	if (sock->name.len)
+		return arena_printf(arena, "unix %s", unix_name_text(&sock->name, text));
+	if (sock->peer_name.len)
+		return arena_printf(arena, "unix to %s", unix_name_text(&sock->peer_name, text));
+	return NULL;
+}
+
 static int unix_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
 {
 	struct arena *arena = seen->dump->snap->arena;
 	struct unix_sock *sock = arena_alloc(arena, sizeof *sock);
-	char text[UNIX_NAME_TEXT];
+	char *name;
 
 	if (unix_sock_save(seen, sock, err) < 0)
 		return -err->code;
 	ofd->priv = sock;
-	if (sock->name.len)
-		ofd->label = arena_printf(arena, "unix %s", unix_name_text(&sock->name, text));
-	else if (sock->peer_name.len)
-		ofd->label = arena_printf(
-			arena, "unix to %s", unix_name_text(&sock->peer_name, text));
+	name = name_text(sock, arena);
+	if (name)
+		ofd->label = name;
 	return 0;
 }
 
@@ -301,8 +311,7 @@ static const char *file_text(const struct unix_file *file, struct arena *arena)
 static char *unix_describe(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
 {
 	const struct unix_sock *sock = ofd->priv;
-	char name[UNIX_NAME_TEXT];
-	const char *queue = "";
+	const char *queue = "", *name = name_text(sock, arena);
 	size_t bytes = 0;
 
 	(void)snap;
@@ -310,9 +319,9 @@ static char *unix_describe(const struct snap *snap, const struct snap_ofd *ofd, 
 		bytes += sock->queue[i].len;
 	if (sock->nr_queue)
 		queue = arena_printf(arena, ", %zu bytes queued", bytes);
-	return arena_printf(arena, "%s%s%s%s%s%s", type_text(sock->type), sock->name.len ? " " : "",
-		unix_name_text(&sock->name, name), file_text(&sock->file, arena),
-		state_text(sock, arena), queue);
+	return arena_printf(arena, "%s%s%s%s%s%s", name ? name : "", name ? ", " : "",
+		type_text(sock->type), file_text(&sock->file, arena), state_text(sock, arena),
+		queue);
 }
 
 const struct fd_kind fd_unix = {

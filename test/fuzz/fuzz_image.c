@@ -1,13 +1,13 @@
 /*
- * Damaged and hostile images. As a libFuzzer target (clang -fsanitize=fuzzer -DLIBFUZZER) it reads `state` as
- * the parser gets it behind the digests. As a program:
+ * Damaged and hostile images. As a libFuzzer target (clang -fsanitize=fuzzer -DLIBFUZZER) it reads
+ * `state` as the parser gets it behind the digests. As a program:
  *
  *     fuzz_image [-n CHANGES] [-p PARSES] [-s SEED] [IMAGE]
  *
- * takes a small image (or makes one) and tries every truncation of each of its files (of large ones some
- * 50,000, evenly spread), CHANGES single-byte changes, and missing, swapped and foreign files: each has to end in an error with a message. Then
- * PARSES mutations of its `state` go to the parser directly; most are refused, some make other models,
- * none may crash, leak or take long.
+ * takes a small image (or makes one) and tries every truncation of each of its files (of large ones
+ * some 50,000, evenly spread), CHANGES single-byte changes, and missing, swapped and foreign files:
+ * each has to end in an error with a message. Then PARSES mutations of its `state` go to the parser
+ * directly; most are refused, some make other models, none may crash, leak or take long.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* Was it taken? A parsed model is walked as show does it, so that what the checks let through is looked at. */
+/* Was it taken? A parsed model is walked as show does it, so that what the checks let through is
+ * looked at. */
 static bool try_state(const uint8_t *data, size_t len)
 {
 	struct image img = { .dirfd = -1, .pages_fd = -1, .path = "fuzz" };
@@ -58,9 +59,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 #ifndef LIBFUZZER
 
 struct fuzz {
-	char dir[64];                 /* scratch directory; the image under test is dir/image */
+	char dir[64]; /* scratch directory; the image under test is dir/image */
 	char image[80];
-	char *bytes[IMAGE_NR_FILES];  /* the sound image */
+	char *bytes[IMAGE_NR_FILES]; /* the sound image */
 	size_t lens[IMAGE_NR_FILES];
 	uint64_t random;
 	unsigned truncations, accepted, failures;
@@ -83,7 +84,7 @@ static void die(const char *what)
 	exit(2);
 }
 
-/* ---- the image under test ----------------------------------------------------------------------------------- */
+/* ---- the image under test -------------------------------------------------------------------- */
 
 static const char *fuzz_path(const struct fuzz *f, unsigned file)
 {
@@ -134,7 +135,8 @@ static int sample_pages(struct pages_writer *pages, struct fuzz *f)
 		byte = room;
 		for (size_t j = 0; j < (i ? 64 : 1) * PAGES_PAGE; j++)
 			byte[j] = i ? (uint8_t)(j >> 12 | 1) : (uint8_t)fuzz_random(f, 256);
-		if (pages_writer_commit(pages, SAMPLE_PRIVATE, SAMPLE_HEAP + i * 0x10000, i ? 64 : 1, NULL) < 0)
+		if (pages_writer_commit(
+			    pages, SAMPLE_PRIVATE, SAMPLE_HEAP + i * 0x10000, i ? 64 : 1, NULL) < 0)
 			return -1;
 	}
 	return 0;
@@ -147,7 +149,8 @@ static void fuzz_make(struct fuzz *f)
 	struct err err;
 
 	if (image_writer_create(f->image, false, 0, &w, &err) < 0 ||
-		sample_pages(image_writer_pages(w), f) < 0 || image_writer_commit(w, snap, &err) < 0) {
+		sample_pages(image_writer_pages(w), f) < 0 ||
+		image_writer_commit(w, snap, &err) < 0) {
 		fprintf(stderr, "fuzz_image: %s\n", err.msg);
 		exit(2);
 	}
@@ -165,7 +168,7 @@ static void fuzz_clean(struct fuzz *f)
 	rmdir(f->dir);
 }
 
-/* ---- what must be refused ---------------------------------------------------------------------------------- */
+/* ---- what must be refused -------------------------------------------------------------------- */
 
 static void must_refuse(struct fuzz *f, const char *what, unsigned file, size_t at)
 {
@@ -176,7 +179,9 @@ static void must_refuse(struct fuzz *f, const char *what, unsigned file, size_t 
 		return;
 	f->failures++;
 	fprintf(stderr, "%s, %s at %zu: %s\n", image_file_names[file], what, at,
-		ret == 0 ? "taken for a sound image" : err.msg[0] ? err.msg : "no message");
+		ret == 0     ? "taken for a sound image"
+		: err.msg[0] ? err.msg
+			     : "no message");
 }
 
 static void must_accept(struct fuzz *f)
@@ -254,7 +259,7 @@ static void try_files(struct fuzz *f)
 	must_accept(f);
 }
 
-/* ---- behind the digests ------------------------------------------------------------------------------------- */
+/* ---- behind the digests ---------------------------------------------------------------------- */
 
 static void state_edit(struct fuzz *f, struct buf *b)
 {
@@ -334,7 +339,8 @@ int main(int argc, char **argv)
 			f.random = value ? value : 1;
 			break;
 		default:
-			fprintf(stderr, "usage: fuzz_image [-n CHANGES] [-p PARSES] [-s SEED] [IMAGE]\n");
+			fprintf(stderr,
+				"usage: fuzz_image [-n CHANGES] [-p PARSES] [-s SEED] [IMAGE]\n");
 			return 2;
 		}
 	}
@@ -354,7 +360,8 @@ int main(int argc, char **argv)
 		try_change(&f);
 	try_files(&f);
 	try_parses(&f, parses);
-	printf("fuzz_image: %u truncations, %lu changes, %lu parses (%u of another model): %u failures\n",
+	printf("fuzz_image: %u truncations, %lu changes, %lu parses (%u of another model): %u "
+	       "failures\n",
 		f.truncations, changes, parses, f.accepted, f.failures);
 	fuzz_clean(&f);
 	return f.failures ? 1 : 0;

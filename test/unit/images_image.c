@@ -1,6 +1,6 @@
 /*
- * Images as directories: they appear whole or not at all, replace nothing but an older image, and are read
- * only when they are sound, of a version we know, and of an owner one may trust.
+ * Images as directories: they appear whole or not at all, replace nothing but an older image, and
+ * are read only when they are sound, of a version we know, and of an owner one may trust.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +29,7 @@ struct place {
 	struct err err;
 };
 
-/* ---- a scratch directory ---------------------------------------------------------------------------------- */
+/* ---- a scratch directory --------------------------------------------------------------------- */
 
 static int place_setup(void **state)
 {
@@ -92,7 +92,7 @@ static char *file_of(const struct place *p, const char *name)
 	return path;
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static int put_pages(struct image_writer *w, unsigned seed, struct err *err)
 {
@@ -135,7 +135,9 @@ static uint8_t first_byte(const char *path, struct err *err)
 
 	if (image_open(path, &img, err) < 0)
 		fail_msg("%s", err->msg);
-	assert_int_equal(pages_read(img.pages_fd, &img.index, SAMPLE_PRIVATE, SAMPLE_HEAP, &byte, 1, err), 0);
+	assert_int_equal(
+		pages_read(img.pages_fd, &img.index, SAMPLE_PRIVATE, SAMPLE_HEAP, &byte, 1, err),
+		0);
 	image_close(&img);
 	return byte;
 }
@@ -342,17 +344,20 @@ static void leftovers_of_the_dead_are_removed(void **state)
 	assert_int_equal(nr_entries(p->dir), 3);
 }
 
-/* ---- full and read-only file systems ---------------------------------------------------------------------------- */
+/* ---- full and read-only file systems --------------------------------------------------------- */
 
-/* Runs f(p) in a process with a tmpfs of its own over p->dir; 0: all was well. Skips where we may not. */
-static void on_tmpfs(struct place *p, const char *options, unsigned long flags, int (*f)(struct place *))
+/* Runs f(p) in a process with a tmpfs of its own over p->dir; 0: all was well. Skips where we may
+ * not. */
+static void on_tmpfs(
+	struct place *p, const char *options, unsigned long flags, int (*f)(struct place *))
 {
 	pid_t pid = fork();
 	int status;
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		if (unshare(CLONE_NEWNS) < 0 ||
+			mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 			mount("none", p->dir, "tmpfs", flags, options) < 0)
 			_exit(77);
 		_exit(f(p));
@@ -377,8 +382,8 @@ static int put_noise(struct image_writer *w, struct err *err)
 		if (ret == 0)
 			ret = fd_pread_all(noise, room, PAGES_FRAME, 0, err);
 		if (ret == 0)
-			ret = pages_writer_commit(pages, SAMPLE_PRIVATE, SAMPLE_HEAP + i * PAGES_FRAME,
-				64, err);
+			ret = pages_writer_commit(
+				pages, SAMPLE_PRIVATE, SAMPLE_HEAP + i * PAGES_FRAME, 64, err);
 	}
 	return ret;
 }
@@ -435,7 +440,7 @@ static void a_read_only_disk_is_explained(void **state)
 	on_tmpfs(*state, NULL, MS_RDONLY, read_only_disk);
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static void refuse_open(struct place *p, const char *path, int code, const char *word)
 {
@@ -594,16 +599,26 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(an_image_is_written_and_read), TEST(closing_a_zeroed_image_is_fine),
-		TEST(slashes_at_the_end_are_fine), TEST(an_image_is_replaced_only_with_force),
-		TEST(nothing_else_is_ever_replaced), TEST(impossible_places_are_explained),
-		TEST(a_long_name_is_fine), TEST(what_comes_during_the_dump_is_kept),
-		TEST(without_commit_nothing_stays), TEST(what_could_not_be_read_is_not_written),
-		TEST(leftovers_of_the_dead_are_removed), TEST(a_full_disk_leaves_nothing),
-		TEST(a_nearly_full_disk_leaves_nothing), TEST(a_read_only_disk_is_explained),
-		TEST(what_is_not_an_image_is_refused), TEST(files_of_others_are_refused),
-		TEST(links_are_not_followed), TEST(swapped_and_missing_files_are_found),
-		TEST(other_versions_are_refused), TEST(verify_reads_every_frame),
+		TEST(an_image_is_written_and_read),
+		TEST(closing_a_zeroed_image_is_fine),
+		TEST(slashes_at_the_end_are_fine),
+		TEST(an_image_is_replaced_only_with_force),
+		TEST(nothing_else_is_ever_replaced),
+		TEST(impossible_places_are_explained),
+		TEST(a_long_name_is_fine),
+		TEST(what_comes_during_the_dump_is_kept),
+		TEST(without_commit_nothing_stays),
+		TEST(what_could_not_be_read_is_not_written),
+		TEST(leftovers_of_the_dead_are_removed),
+		TEST(a_full_disk_leaves_nothing),
+		TEST(a_nearly_full_disk_leaves_nothing),
+		TEST(a_read_only_disk_is_explained),
+		TEST(what_is_not_an_image_is_refused),
+		TEST(files_of_others_are_refused),
+		TEST(links_are_not_followed),
+		TEST(swapped_and_missing_files_are_found),
+		TEST(other_versions_are_refused),
+		TEST(verify_reads_every_frame),
 	};
 
 	return cmocka_run_group_tests_name("images_image", tests, NULL, NULL);

@@ -2,8 +2,8 @@
 #define TEST_UNIT_IMAGES_SAMPLE_H
 
 /*
- * A model made by hand in which every field has a value of its own, so that one which is lost or mixed up
- * on the way to the disk shows. Included by tests and by the fuzzer of the image reader.
+ * A model made by hand in which every field has a value of its own, so that one which is lost or
+ * mixed up on the way to the disk shows. Included by tests and by the fuzzer of the image reader.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -19,9 +19,9 @@
 enum { SAMPLE_EXE, SAMPLE_CWD, SAMPLE_LIB, SAMPLE_GONE };
 enum { SAMPLE_PRIVATE, SAMPLE_ANON_SHARED, SAMPLE_MEMFD, SAMPLE_SYSV, SAMPLE_CONTENTS };
 
-#define SAMPLE_HEAP UINT64_C(0x555555600000)
+#define SAMPLE_HEAP  UINT64_C(0x555555600000)
 #define SAMPLE_STACK UINT64_C(0x7ffffffde000)
-#define SAMPLE_VDSO UINT64_C(0x7ffff7fc1000)
+#define SAMPLE_VDSO  UINT64_C(0x7ffff7fc1000)
 
 static inline char *sample_text(struct snap *s, const char *text)
 {
@@ -45,18 +45,27 @@ static inline void sample_info(struct snap *s)
 	static char *const features[] = { "fpu", "sse2", "avx2" };
 
 	s->info = (struct snap_info){
-		.snapctl_version = sample_text(s, "0.1.0"), .kernel_release = sample_text(s, "6.18.0"),
-		.hostname = sample_text(s, "vm"), .created = 1763694491000000001,
-		.monotonic = 123456789012, .boottime = 223456789012,
-		.argv = arena_copy(s->arena, argv, sizeof argv), .nr_argv = 5, .launched = true,
+		.snapctl_version = sample_text(s, "0.1.0"),
+		.kernel_release = sample_text(s, "6.18.0"),
+		.hostname = sample_text(s, "vm"),
+		.created = 1763694491000000001,
+		.monotonic = 123456789012,
+		.boottime = 223456789012,
+		.argv = arena_copy(s->arena, argv, sizeof argv),
+		.nr_argv = 5,
+		.launched = true,
 		.reason = sample_text(s, "quiescent: 2 threads: epoll_wait, futex"),
-		.listens = sample_text(s, "127.0.0.1:7777"), .uid = 1000,
+		.listens = sample_text(s, "127.0.0.1:7777"),
+		.uid = 1000,
 		.id = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0xf0 },
 	};
 	s->cpu = (struct snap_cpu){
-		.vendor = sample_text(s, "GenuineIntel"), .model = sample_text(s, "A CPU"),
-		.features = arena_copy(s->arena, features, sizeof features), .nr_features = 3,
-		.xcr0 = 0x2e7, .xstate_size = 2696,
+		.vendor = sample_text(s, "GenuineIntel"),
+		.model = sample_text(s, "A CPU"),
+		.features = arena_copy(s->arena, features, sizeof features),
+		.nr_features = 3,
+		.xcr0 = 0x2e7,
+		.xstate_size = 2696,
 	};
 	s->vdso = (struct snap_vdso){ SAMPLE_VDSO, sample_fill(s, 8192, 1), 8192 };
 }
@@ -66,9 +75,16 @@ static inline void sample_file(struct snap *s, const char *path, uint32_t mode, 
 	struct snap_file *file = snap_add_file(s);
 
 	*file = (struct snap_file){
-		.path = sample_text(s, path), .dev = 0x801 + n, .ino = 1000 + n, .mode = mode,
-		.size = 10000 * n + 1, .mtime = { 1700000000 + n, 999999990 + n },
-		.nr_build_id = n == SAMPLE_CWD ? 0 : 20 - n, .mem = ID_NONE, .uid = 10 + n, .gid = 20 + n,
+		.path = sample_text(s, path),
+		.dev = 0x801 + n,
+		.ino = 1000 + n,
+		.mode = mode,
+		.size = 10000 * n + 1,
+		.mtime = { 1700000000 + n, 999999990 + n },
+		.nr_build_id = n == SAMPLE_CWD ? 0 : 20 - n,
+		.mem = ID_NONE,
+		.uid = 10 + n,
+		.gid = 20 + n,
 	};
 	memset(file->build_id, 0xb0 + (int)n, file->nr_build_id);
 }
@@ -110,32 +126,105 @@ static inline void sample_vmas(struct snap *s, struct snap_mm *mm)
 {
 	const uint32_t none = ID_NONE;
 	const struct snap_vma vmas[] = {
-		{ .start = 0x555555554000, .end = 0x555555558000, .kind = VMA_FILE, .prot = PROT_READ | PROT_EXEC,
-		  .flags = MAP_PRIVATE, .vmflags = VMF_MAYREAD | VMF_MAYEXEC, .offset = 0x1000,
-		  .file = SAMPLE_EXE, .mem = none, .ofd = none },
-		{ .start = SAMPLE_HEAP, .end = SAMPLE_HEAP + 0x100000, .kind = VMA_ANON, .prot = PROT_READ | PROT_WRITE,
-		  .flags = MAP_PRIVATE | MAP_NORESERVE, .vmflags = VMF_ACCOUNT, .file = none, .mem = none,
-		  .ofd = none },
-		{ .start = 0x7ffff0000000, .end = 0x7ffff0040000, .kind = VMA_ANON, .prot = PROT_NONE,
-		  .flags = MAP_PRIVATE, .vmflags = VMF_DONTDUMP, .file = none, .mem = none, .ofd = none,
-		  .name = sample_text(s, "arena \x01"), .pkey = 3 },
-		{ .start = 0x7ffff1000000, .end = 0x7ffff1004000, .kind = VMA_SHARED, .prot = PROT_READ | PROT_WRITE,
-		  .flags = MAP_SHARED, .offset = 0, .file = none, .mem = SAMPLE_ANON_SHARED, .ofd = none },
-		{ .start = 0x7ffff1004000, .end = 0x7ffff1008000, .kind = VMA_SHARED, .prot = PROT_READ,
-		  .flags = MAP_SHARED, .offset = 0x2000, .file = none, .mem = SAMPLE_MEMFD, .ofd = none },
-		{ .start = 0x7ffff2000000, .end = 0x7ffff2001000, .kind = VMA_FILE, .prot = PROT_READ | PROT_WRITE,
-		  .flags = MAP_SHARED, .file = SAMPLE_LIB, .mem = none, .ofd = none, .file_writable = true },
-		{ .start = 0x7ffff3000000, .end = 0x7ffff3001000, .kind = VMA_FD, .prot = PROT_READ,
-		  .flags = MAP_SHARED, .file = none, .mem = none, .ofd = 1 },
-		{ .start = 0x7ffff7fbd000, .end = SAMPLE_VDSO, .kind = VMA_VVAR, .prot = PROT_READ,
-		  .flags = MAP_PRIVATE, .vmflags = VMF_IO, .file = none, .mem = none, .ofd = none },
-		{ .start = SAMPLE_VDSO, .end = SAMPLE_VDSO + 0x2000, .kind = VMA_VDSO, .prot = PROT_READ | PROT_EXEC,
-		  .flags = MAP_PRIVATE, .file = none, .mem = none, .ofd = none },
-		{ .start = SAMPLE_STACK, .end = 0x7ffffffff000, .kind = VMA_ANON, .prot = PROT_READ | PROT_WRITE,
-		  .flags = MAP_PRIVATE | MAP_GROWSDOWN, .vmflags = VMF_GROWSDOWN | VMF_ACCOUNT, .file = none,
-		  .mem = none, .ofd = none },
-		{ .start = 0xffffffffff600000, .end = 0xffffffffff601000, .kind = VMA_VSYSCALL, .prot = PROT_EXEC,
-		  .flags = MAP_PRIVATE, .file = none, .mem = none, .ofd = none },
+		{ .start = 0x555555554000,
+			.end = 0x555555558000,
+			.kind = VMA_FILE,
+			.prot = PROT_READ | PROT_EXEC,
+			.flags = MAP_PRIVATE,
+			.vmflags = VMF_MAYREAD | VMF_MAYEXEC,
+			.offset = 0x1000,
+			.file = SAMPLE_EXE,
+			.mem = none,
+			.ofd = none },
+		{ .start = SAMPLE_HEAP,
+			.end = SAMPLE_HEAP + 0x100000,
+			.kind = VMA_ANON,
+			.prot = PROT_READ | PROT_WRITE,
+			.flags = MAP_PRIVATE | MAP_NORESERVE,
+			.vmflags = VMF_ACCOUNT,
+			.file = none,
+			.mem = none,
+			.ofd = none },
+		{ .start = 0x7ffff0000000,
+			.end = 0x7ffff0040000,
+			.kind = VMA_ANON,
+			.prot = PROT_NONE,
+			.flags = MAP_PRIVATE,
+			.vmflags = VMF_DONTDUMP,
+			.file = none,
+			.mem = none,
+			.ofd = none,
+			.name = sample_text(s, "arena \x01"),
+			.pkey = 3 },
+		{ .start = 0x7ffff1000000,
+			.end = 0x7ffff1004000,
+			.kind = VMA_SHARED,
+			.prot = PROT_READ | PROT_WRITE,
+			.flags = MAP_SHARED,
+			.offset = 0,
+			.file = none,
+			.mem = SAMPLE_ANON_SHARED,
+			.ofd = none },
+		{ .start = 0x7ffff1004000,
+			.end = 0x7ffff1008000,
+			.kind = VMA_SHARED,
+			.prot = PROT_READ,
+			.flags = MAP_SHARED,
+			.offset = 0x2000,
+			.file = none,
+			.mem = SAMPLE_MEMFD,
+			.ofd = none },
+		{ .start = 0x7ffff2000000,
+			.end = 0x7ffff2001000,
+			.kind = VMA_FILE,
+			.prot = PROT_READ | PROT_WRITE,
+			.flags = MAP_SHARED,
+			.file = SAMPLE_LIB,
+			.mem = none,
+			.ofd = none,
+			.file_writable = true },
+		{ .start = 0x7ffff3000000,
+			.end = 0x7ffff3001000,
+			.kind = VMA_FD,
+			.prot = PROT_READ,
+			.flags = MAP_SHARED,
+			.file = none,
+			.mem = none,
+			.ofd = 1 },
+		{ .start = 0x7ffff7fbd000,
+			.end = SAMPLE_VDSO,
+			.kind = VMA_VVAR,
+			.prot = PROT_READ,
+			.flags = MAP_PRIVATE,
+			.vmflags = VMF_IO,
+			.file = none,
+			.mem = none,
+			.ofd = none },
+		{ .start = SAMPLE_VDSO,
+			.end = SAMPLE_VDSO + 0x2000,
+			.kind = VMA_VDSO,
+			.prot = PROT_READ | PROT_EXEC,
+			.flags = MAP_PRIVATE,
+			.file = none,
+			.mem = none,
+			.ofd = none },
+		{ .start = SAMPLE_STACK,
+			.end = 0x7ffffffff000,
+			.kind = VMA_ANON,
+			.prot = PROT_READ | PROT_WRITE,
+			.flags = MAP_PRIVATE | MAP_GROWSDOWN,
+			.vmflags = VMF_GROWSDOWN | VMF_ACCOUNT,
+			.file = none,
+			.mem = none,
+			.ofd = none },
+		{ .start = 0xffffffffff600000,
+			.end = 0xffffffffff601000,
+			.kind = VMA_VSYSCALL,
+			.prot = PROT_EXEC,
+			.flags = MAP_PRIVATE,
+			.file = none,
+			.mem = none,
+			.ofd = none },
 	};
 
 	mm->vmas = arena_copy(s->arena, vmas, sizeof vmas);
@@ -146,18 +235,32 @@ static inline void sample_mm(struct snap *s)
 {
 	static const uint64_t auxv[] = { 6, 4096, 33, SAMPLE_VDSO, 31, 0x7fffffffefe0, 0, 0 };
 	static const struct snap_range guards[] = {
-		{ 0x7ffff0000000, 0x7ffff0001000 }, { 0x7ffff0010000, 0x7ffff0012000 },
+		{ 0x7ffff0000000, 0x7ffff0001000 },
+		{ 0x7ffff0010000, 0x7ffff0012000 },
 	};
 	struct snap_mm *mm = snap_add_mm(s);
 
 	*mm = (struct snap_mm){
-		.start_code = 0x555555554001, .end_code = 0x555555557002, .start_data = 0x555555557003,
-		.end_data = 0x555555557004, .start_brk = SAMPLE_HEAP, .brk = SAMPLE_HEAP + 0x99000,
-		.start_stack = 0x7fffffffe005, .arg_start = 0x7fffffffe106, .arg_end = 0x7fffffffe207,
-		.env_start = 0x7fffffffe208, .env_end = 0x7fffffffe309,
-		.auxv = arena_copy(s->arena, auxv, sizeof auxv), .nr_auxv = 8, .exe = SAMPLE_EXE,
-		.mem = SAMPLE_PRIVATE, .guards = arena_copy(s->arena, guards, sizeof guards),
-		.nr_guards = 2, .thp_disabled = true, .coredump_filter = 0x33, .mlockall = 2,
+		.start_code = 0x555555554001,
+		.end_code = 0x555555557002,
+		.start_data = 0x555555557003,
+		.end_data = 0x555555557004,
+		.start_brk = SAMPLE_HEAP,
+		.brk = SAMPLE_HEAP + 0x99000,
+		.start_stack = 0x7fffffffe005,
+		.arg_start = 0x7fffffffe106,
+		.arg_end = 0x7fffffffe207,
+		.env_start = 0x7fffffffe208,
+		.env_end = 0x7fffffffe309,
+		.auxv = arena_copy(s->arena, auxv, sizeof auxv),
+		.nr_auxv = 8,
+		.exe = SAMPLE_EXE,
+		.mem = SAMPLE_PRIVATE,
+		.guards = arena_copy(s->arena, guards, sizeof guards),
+		.nr_guards = 2,
+		.thp_disabled = true,
+		.coredump_filter = 0x33,
+		.mlockall = 2,
 	};
 	sample_vmas(s, mm);
 }
@@ -176,8 +279,33 @@ static inline struct snap_siginfo *sample_siginfos(struct snap *s, size_t nr, in
 static inline struct snap_regs sample_regs(unsigned n)
 {
 	return (struct snap_regs){
-		1 + n, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, UINT64_MAX, 0x555555555000 + n, 0x33,
-		0x246, 0x7fffffffd000 - 64 * n, 0x2b, 0x7ffff7d80740 + n, 0x1000, 0x10, 0x11, 0x12, 0x13,
+		1 + n,
+		2,
+		3,
+		4,
+		5,
+		6,
+		7,
+		8,
+		9,
+		10,
+		11,
+		12,
+		13,
+		14,
+		15,
+		UINT64_MAX,
+		0x555555555000 + n,
+		0x33,
+		0x246,
+		0x7fffffffd000 - 64 * n,
+		0x2b,
+		0x7ffff7d80740 + n,
+		0x1000,
+		0x10,
+		0x11,
+		0x12,
+		0x13,
 	};
 }
 
@@ -196,16 +324,26 @@ static inline void sample_task(struct snap *s, struct snap_task *task, unsigned 
 	static const uint32_t groups[] = { 0, 27, 65534 };
 
 	*task = (struct snap_task){
-		.tid = 4242 + (int)n, .regs = sample_regs(n), .xstate = sample_xstate(s, 2696),
-		.nr_xstate = 2696, .sigmask = UINT64_C(0x8000000000000002) + n,
-		.pending = sample_siginfos(s, n + 1, SIGRTMIN), .nr_pending = n + 1,
-		.altstack_sp = 0x7ffff0020000, .altstack_size = 16384, .altstack_flags = 1u << 31,
-		.rseq = { 0x7ffff7d80a20, 32, 0x53053053, 1 }, .robust_list = 0x7ffff7d80a10,
-		.robust_len = 24, .clear_tid = 0x7ffff7d80a08,
+		.tid = 4242 + (int)n,
+		.regs = sample_regs(n),
+		.xstate = sample_xstate(s, 2696),
+		.nr_xstate = 2696,
+		.sigmask = UINT64_C(0x8000000000000002) + n,
+		.pending = sample_siginfos(s, n + 1, SIGRTMIN),
+		.nr_pending = n + 1,
+		.altstack_sp = 0x7ffff0020000,
+		.altstack_size = 16384,
+		.altstack_flags = 1u << 31,
+		.rseq = { 0x7ffff7d80a20, 32, 0x53053053, 1 },
+		.robust_list = 0x7ffff7d80a10,
+		.robust_len = 24,
+		.clear_tid = 0x7ffff7d80a08,
 		.sched = { 5, 7, -9, 1, 2, 3, 4, 5, 6, 0x4007, sample_fill(s, 16, 5), 16 },
 		.creds = { 1, 2, 3, 4, 5, 6, 7, 8, arena_copy(s->arena, groups, sizeof groups), 3,
-			   0x11, 0x1ffffffffff, 0x22, 0x1fffffffffe, 0x33, 0x2f, true },
-		.timerslack = 50001, .pdeath_signal = 9, .waiting_nr = n ? -1 : 232,
+			0x11, 0x1ffffffffff, 0x22, 0x1fffffffffe, 0x33, 0x2f, true },
+		.timerslack = 50001,
+		.pdeath_signal = 9,
+		.waiting_nr = n ? -1 : 232,
 		.waiting_in = sample_text(s, n ? "computing" : "epoll_wait"),
 	};
 	memcpy(task->comm, n ? "worker\xff\x1b" : "fifteen-bytes-x", n ? 9 : 16);
@@ -215,7 +353,8 @@ static inline void sample_proc_lists(struct snap *s, struct snap_proc *proc)
 {
 	static const struct snap_fd fds[] = { { 0, 1, false }, { 3, 0, true }, { 1000, 1, true } };
 	const struct snap_posix_timer timers[] = {
-		{ 0, CLOCK_MONOTONIC, 0, SIGEV_SIGNAL, SIGRTMIN, 0, 0x1234567890, 1000000, 2000000, 3 },
+		{ 0, CLOCK_MONOTONIC, 0, SIGEV_SIGNAL, SIGRTMIN, 0, 0x1234567890, 1000000, 2000000,
+			3 },
 		{ 5, -6, 4243, SIGEV_THREAD_ID, SIGALRM, 4243, UINT64_MAX, 7, 8, 9 },
 	};
 
@@ -236,16 +375,34 @@ static inline void sample_proc(struct snap *s)
 	struct snap_proc *proc = snap_add_proc(s);
 
 	*proc = (struct snap_proc){
-		.pid = 4242, .ppid = 4000, .pgid = 4241, .sid = 4240, .parent = ID_NONE, .mm = 0,
-		.itimers = { { 1, 2 }, { 3, 4 }, { 5, 6 } }, .umask = 027, .cwd = SAMPLE_CWD,
-		.root = SAMPLE_CWD, .oom_score_adj = -500, .personality = 0x40000, .dumpable = 1,
-		.child_subreaper = true, .stop = PROC_STOPPED, .stop_signal = SIGTSTP,
-		.session_inherited = true, .group_inherited = true, .tsc_mode = 1, .mdwe = 1, .memory_merge = true,
+		.pid = 4242,
+		.ppid = 4000,
+		.pgid = 4241,
+		.sid = 4240,
+		.parent = ID_NONE,
+		.mm = 0,
+		.itimers = { { 1, 2 }, { 3, 4 }, { 5, 6 } },
+		.umask = 027,
+		.cwd = SAMPLE_CWD,
+		.root = SAMPLE_CWD,
+		.oom_score_adj = -500,
+		.personality = 0x40000,
+		.dumpable = 1,
+		.child_subreaper = true,
+		.stop = PROC_STOPPED,
+		.stop_signal = SIGTSTP,
+		.session_inherited = true,
+		.group_inherited = true,
+		.tsc_mode = 1,
+		.mdwe = 1,
+		.memory_merge = true,
 	};
-	proc->actions[SIGUSR1 - 1] = (struct snap_sigaction){ 0x555555555100, 0x14000004, 0x555555555200, 0xff };
+	proc->actions[SIGUSR1 - 1] = (struct snap_sigaction){ 0x555555555100, 0x14000004,
+		0x555555555200, 0xff };
 	proc->actions[63] = (struct snap_sigaction){ 1, 2, 3, UINT64_MAX };
 	for (unsigned i = 0; i < SNAP_NR_RLIMITS; i++)
-		proc->rlimits[i] = (struct snap_rlimit){ 100 * i + 1, i % 2 ? UINT64_MAX : 100 * i + 2 };
+		proc->rlimits[i] = (struct snap_rlimit){ 100 * i + 1,
+			i % 2 ? UINT64_MAX : 100 * i + 2 };
 	sample_proc_lists(s, proc);
 }
 
@@ -253,7 +410,8 @@ static inline void sample_proc(struct snap *s)
 static inline void sample_ofds(struct snap *s)
 {
 	static const struct snap_lock locks[] = {
-		{ LOCK_POSIX, F_WRLCK, 10, 20, 0 }, { LOCK_FLOCK, F_RDLCK, 0, 0, 0 },
+		{ LOCK_POSIX, F_WRLCK, 10, 20, 0 },
+		{ LOCK_FLOCK, F_RDLCK, 0, 0, 0 },
 		{ LOCK_OFD, F_RDLCK, 7, 0, 0 },
 	};
 	const struct fd_kind *kind = fd_kind_by_name("eventfd");
@@ -262,7 +420,9 @@ static inline void sample_ofds(struct snap *s)
 	for (unsigned i = 0; i < 2; i++) {
 		struct snap_ofd *ofd = snap_add_ofd(s);
 		struct fd_seen seen = {
-			.fd = -1, .link = "anon_inode:[eventfd]", .dump = &dump,
+			.fd = -1,
+			.link = "anon_inode:[eventfd]",
+			.dump = &dump,
 			.fdinfo = "eventfd-count: 7\neventfd-semaphore: 1\n",
 		};
 

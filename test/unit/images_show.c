@@ -1,4 +1,5 @@
-/* `snapctl show`: the tables, the JSON, and that nothing in an image reaches the terminal as a command. */
+/* `snapctl show`: the tables, the JSON, and that nothing in an image reaches the terminal as a
+ * command. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +28,10 @@ static int shown_setup(void **state)
 	struct shown *s = calloc(1, sizeof *s);
 
 	s->img = (struct image){
-		.dirfd = -1, .pages_fd = -1, .snap = sample_create(), .path = "image\x1b[2J",
+		.dirfd = -1,
+		.pages_fd = -1,
+		.snap = sample_create(),
+		.path = "image\x1b[2J",
 		.index = { runs, 1, frames, 1, 1000 },
 	};
 	*state = s;
@@ -70,7 +74,7 @@ static void tables_say_what_there_is(void **state)
 	has(s, "listens  127.0.0.1:7777");
 	has(s, "0102030405060708090a0b0c0d0e0ff0");
 	has(s, " PID  PPID  PGID   SID  THREADS  FDS  STATE    EXECUTABLE\n"
-		"4242  4000  4241  4240        2    3  stopped  /usr/bin/thing\n");
+	       "4242  4000  4241  4240        2    3  stopped  /usr/bin/thing\n");
 	has(s, "4242  4242  fifteen-bytes-x  epoll_wait\n");
 	has(s, "4242  4243  worker\\377\\033   computing\n");
 	has(s, "1000          1  eventfd  rdwr nonblock");
@@ -85,15 +89,19 @@ static void mappings_look_like_proc_maps(void **state)
 	struct shown *s = *state;
 
 	show(s, false);
-	has(s, "\n555555554000-555555558000 r-xp 00001000 08:01 1000                       /usr/bin/thing\n");
-	has(s, "\n555555600000-555555700000 rw-p 00000000 00:00 0                          [heap]\n");
-	has(s, "\n7ffff1000000-7ffff1004000 rw-s 00000000 00:00 0                          /dev/zero (deleted)\n");
+	has(s, "\n555555554000-555555558000 r-xp 00001000 08:01 1000                       "
+	       "/usr/bin/thing\n");
+	has(s, "\n555555600000-555555700000 rw-p 00000000 00:00 0                          "
+	       "[heap]\n");
+	has(s, "\n7ffff1000000-7ffff1004000 rw-s 00000000 00:00 0                          "
+	       "/dev/zero (deleted)\n");
 	has(s, " /memfd:buffer (deleted)\n");
 	has(s, " [anon:arena \\001]\n");
 	has(s, " [vvar]\n");
 	has(s, " [vdso]\n");
 	has(s, " [stack]\n");
-	has(s, "\nffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]\n");
+	has(s, "\nffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  "
+	       "[vsyscall]\n");
 }
 
 static void nothing_reaches_the_terminal(void **state)
@@ -165,13 +173,16 @@ static void broken_utf8_is_found(void **state)
 		/* input, for the terminal, for JSON */
 		{ "plain", "plain", "plain" },
 		{ "\xc3\xa9", "\xc3\xa9", "\xc3\xa9" },
-		{ "\xe2\x82\xac\xf0\x9f\x98\x80", "\xe2\x82\xac\xf0\x9f\x98\x80", "\xe2\x82\xac\xf0\x9f\x98\x80" },
+		{ "\xe2\x82\xac\xf0\x9f\x98\x80", "\xe2\x82\xac\xf0\x9f\x98\x80",
+			"\xe2\x82\xac\xf0\x9f\x98\x80" },
 		{ "\x7f", "\\177", "\x7f" },
 		{ "\xc2\x9b", "\\302\\233", "\xc2\x9b" },
 		{ "\xc0\xaf", "\\300\\257", "\xef\xbf\xbd\xef\xbf\xbd" },
 		{ "\xed\xa0\x80", "\\355\\240\\200", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
-		{ "\xf4\x90\x80\x80", "\\364\\220\\200\\200", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
-		{ "\xf0\x80\x80\x80", "\\360\\200\\200\\200", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
+		{ "\xf4\x90\x80\x80", "\\364\\220\\200\\200",
+			"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
+		{ "\xf0\x80\x80\x80", "\\360\\200\\200\\200",
+			"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
 		{ "a\xe2\x82", "a\\342\\202", "a\xef\xbf\xbd\xef\xbf\xbd" },
 		{ "\xff", "\\377", "\xef\xbf\xbd" },
 	};
@@ -215,9 +226,12 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, shown_setup, shown_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(tables_say_what_there_is), TEST(mappings_look_like_proc_maps),
-		TEST(nothing_reaches_the_terminal), TEST(json_says_the_same),
-		TEST(inherited_without_kind_is_shown), cmocka_unit_test(broken_utf8_is_found),
+		TEST(tables_say_what_there_is),
+		TEST(mappings_look_like_proc_maps),
+		TEST(nothing_reaches_the_terminal),
+		TEST(json_says_the_same),
+		TEST(inherited_without_kind_is_shown),
+		cmocka_unit_test(broken_utf8_is_found),
 		cmocka_unit_test(tables_are_aligned),
 	};
 

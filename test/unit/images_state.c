@@ -1,6 +1,6 @@
 /*
- * The file "state": every field of the model survives, and everything that cannot be is refused by name. Each
- * refusal is one line of a table: what is broken, and a word of the message.
+ * The file "state": every field of the model survives, and everything that cannot be is refused by
+ * name. Each refusal is one line of a table: what is broken, and a word of the message.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,8 +44,10 @@ static int both_setup(void **state)
 
 	b->snap = sample_create();
 	b->index = (struct page_index){
-		arena_copy(b->snap->arena, runs, sizeof runs), sizeof runs / sizeof *runs,
-		arena_copy(b->snap->arena, frames, sizeof frames), sizeof frames / sizeof *frames,
+		arena_copy(b->snap->arena, runs, sizeof runs),
+		sizeof runs / sizeof *runs,
+		arena_copy(b->snap->arena, frames, sizeof frames),
+		sizeof frames / sizeof *frames,
 		0x4000 + 77 + 1000,
 	};
 	*state = b;
@@ -72,11 +74,11 @@ static int round_trip(struct both *b, struct both *back)
 	return ret;
 }
 
-/* ---- equality, field by field ---------------------------------------------------------------------------- */
+/* ---- equality, field by field ---------------------------------------------------------------- */
 
-#define EQ(field) assert_int_equal(a->field, b->field)
+#define EQ(field)            assert_int_equal(a->field, b->field)
 #define EQ_BYTES(field, len) assert_memory_equal(a->field, b->field, len)
-#define EQ_TEXT(field) text_equal(a->field, b->field)
+#define EQ_TEXT(field)       text_equal(a->field, b->field)
 
 static void text_equal(const char *a, const char *b)
 {
@@ -338,7 +340,8 @@ static void ofd_equal(const struct snap *sa, const struct snap *sb, const struct
 	EQ_TEXT(label);
 	if (a->inherited >= 0)
 		return;
-	assert_string_equal(a->kind->describe(sa, a, sa->arena), b->kind->describe(sb, b, sb->arena));
+	assert_string_equal(
+		a->kind->describe(sa, a, sa->arena), b->kind->describe(sb, b, sb->arena));
 }
 
 static void index_equal(const struct page_index *a, const struct page_index *b)
@@ -440,21 +443,22 @@ static void a_second_trip_gives_the_same_bytes(void **state)
 	snap_destroy(back.snap);
 }
 
-/* ---- refusals -------------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 /* The things that are broken, one statement each. */
-#define BREAK(name, statement) \
-	static void break_##name(struct snap *s, struct page_index *x) \
-	{ \
-		(void)s; \
-		(void)x; \
-		statement; \
+#define BREAK(name, statement)                                                                     \
+	static void break_##name(struct snap *s, struct page_index *x)                             \
+	{                                                                                          \
+		(void)s;                                                                           \
+		(void)x;                                                                           \
+		statement;                                                                         \
 	}
 
 BREAK(xcr0, s->cpu.xcr0 = 4)
 BREAK(vdso_len, s->vdso.nr_code = 100)
 BREAK(vdso_place, s->vdso.start = 0x7fffffffe000)
-BREAK(argv_nul, s->info.nr_argv = 1; s->info.argv[0] = memset(arena_alloc(s->arena, 200001), 'x', 200000))
+BREAK(argv_nul, s->info.nr_argv = 1;
+	s->info.argv[0] = memset(arena_alloc(s->arena, 200001), 'x', 200000))
 BREAK(path_relative, s->files[1].path = "etc")
 BREAK(path_none, s->files[1].path = NULL)
 BREAK(path_long, s->files[1].path = memset(arena_alloc(s->arena, 5001), '/', 5000))
@@ -582,58 +586,130 @@ static const struct {
 	const char *word; /* of the message */
 	void (*breaks)(struct snap *s, struct page_index *x);
 } breakages[] = {
-	{ "xcr0", break_xcr0 }, { "vdso", break_vdso_len }, { "vdso", break_vdso_place },
-	{ "argv", break_argv_nul }, { "path", break_path_relative }, { "path", break_path_none },
-	{ "path", break_path_long }, { "mode", break_file_mode }, { "time", break_file_time },
-	{ "memory object 99", break_file_mem }, { "address space", break_file_mem_private },
-	{ "memory object 0: unknown kind 17", break_mem_kind }, { "impossible size", break_mem_size },
-	{ "impossible size", break_mem_private_size }, { "mode", break_mem_mode },
-	{ "bounds", break_mm_order }, { "bounds", break_mm_bound }, { "auxv", break_auxv_odd },
-	{ "auxv", break_auxv_open }, { "auxv", break_auxv_none }, { "executable", break_exe_none },
-	{ "executable", break_exe_dir }, { "private pages", break_mm_mem },
-	{ "private pages of another", break_mm_twice }, { "mapping 1 (555555600000", break_vma_kind },
-	{ "empty", break_vma_empty }, { "whole pages", break_vma_unaligned },
-	{ "before the end", break_vma_overlap }, { "before the end", break_vma_order },
-	{ "last user address", break_vma_high }, { "vsyscall", break_vma_vsyscall },
-	{ "offset", break_vma_offset }, { "offset", break_vma_offset_end },
-	{ "lacks it", break_vma_file_none }, { "file 4 does not exist", break_vma_file_missing },
-	{ "has not", break_vma_file_extra }, { "memory object 9", break_vma_mem_missing },
-	{ "cannot be shared", break_vma_mem_private }, { "open file 2", break_vma_ofd_missing },
-	{ "protection 0x10", break_vma_prot }, { "unknown flags", break_vma_flags },
-	{ "neither private", break_vma_type }, { "anonymous and shared", break_vma_anon_shared },
-	{ "VmFlags", break_vma_vmflags }, { "key 16", break_vma_pkey }, { "name of 80", break_vma_name },
-	{ "guard 0: outside", break_guard_outside }, { "guard 1", break_guard_order },
-	{ "guard 1", break_guard_unaligned }, { "no process", break_no_proc }, { "ids", break_pid },
-	{ "leader", break_leader }, { "parent", break_parent }, { "address space 1", break_proc_mm },
-	{ "working directory", break_cwd }, { "working directory", break_cwd_none },
-	{ "root", break_root }, { "no threads", break_no_task }, { "id 4242", break_tid_twice },
-	{ "umask", break_umask }, { "oom_score_adj 1001", break_oom }, { "limit 3", break_rlimit },
-	{ "interval timer", break_itimer }, { "stop", break_stop }, { "stop", break_stop_signal },
-	{ "SIGKILL", break_sigkill }, { "pending signal 65", break_pending },
-	{ "thread 4243: pending signal 0", break_pending_task }, { "timer 0", break_timer_notify },
-	{ "signal 0", break_timer_signal }, { "thread 1 does not", break_timer_thread },
-	{ "clock of thread 1", break_timer_clock }, { "two timers", break_timer_twice },
-	{ "impossible time", break_timer_time }, { "descriptor 1000", break_fd_order },
-	{ "descriptor 1073741824", break_fd_large }, { "descriptor 3: open file 2", break_fd_ofd },
-	{ "thread id", break_tid_zero }, { "cs 0x23", break_cs }, { "ss 0", break_ss },
-	{ "segment", break_gs }, { "eflags", break_eflags }, { "rip", break_rip }, { "rsp", break_rsp },
-	{ "fs_base", break_fs_base }, { "xstate of 568", break_xstate_short },
-	{ "no xstate", break_xstate_none }, { "xstate of 577", break_xstate_odd },
-	{ "components", break_xstate_bv }, { "reserved", break_xstate_reserved },
-	{ "mxcsr", break_mxcsr }, { "alternate signal stack", break_altstack }, { "rseq", break_rseq },
-	{ "robust", break_robust }, { "policy 8", break_policy }, { "nice 20", break_nice },
-	{ "ioprio", break_ioprio }, { "death signal", break_pdeath }, { "securebits", break_securebits },
-	{ "its id is 0", break_ofd_id }, { "position", break_ofd_offset }, { "owner", break_ofd_owner },
-	{ "signal", break_ofd_signal }, { "inherited", break_ofd_inherited },
-	{ "lock 0", break_lock_type }, { "range", break_lock_range },
-	{ "process 1 does not", break_lock_proc }, { "frame 0", break_frame_size },
-	{ "frame 0", break_frame_large }, { "frame 0", break_frame_raw }, { "frame 1", break_frame_zstd },
-	{ "codec", break_frame_codec }, { "run", break_run_order }, { "run", break_run_overlap },
-	{ "outside of all mappings", break_run_outside }, { "outside of all", break_run_hole },
-	{ "no frame", break_run_frame }, { "frame 1", break_run_frame_end },
-	{ "memory object 5", break_run_mem }, { "memory object 4", break_run_mem_end },
-	{ "memory object 4", break_run_mem_high }, { "no pages", break_run_empty },
-	{ "guard", break_run_guard }, { "out of order", break_run_twice },
+	{ "xcr0", break_xcr0 },
+	{ "vdso", break_vdso_len },
+	{ "vdso", break_vdso_place },
+	{ "argv", break_argv_nul },
+	{ "path", break_path_relative },
+	{ "path", break_path_none },
+	{ "path", break_path_long },
+	{ "mode", break_file_mode },
+	{ "time", break_file_time },
+	{ "memory object 99", break_file_mem },
+	{ "address space", break_file_mem_private },
+	{ "memory object 0: unknown kind 17", break_mem_kind },
+	{ "impossible size", break_mem_size },
+	{ "impossible size", break_mem_private_size },
+	{ "mode", break_mem_mode },
+	{ "bounds", break_mm_order },
+	{ "bounds", break_mm_bound },
+	{ "auxv", break_auxv_odd },
+	{ "auxv", break_auxv_open },
+	{ "auxv", break_auxv_none },
+	{ "executable", break_exe_none },
+	{ "executable", break_exe_dir },
+	{ "private pages", break_mm_mem },
+	{ "private pages of another", break_mm_twice },
+	{ "mapping 1 (555555600000", break_vma_kind },
+	{ "empty", break_vma_empty },
+	{ "whole pages", break_vma_unaligned },
+	{ "before the end", break_vma_overlap },
+	{ "before the end", break_vma_order },
+	{ "last user address", break_vma_high },
+	{ "vsyscall", break_vma_vsyscall },
+	{ "offset", break_vma_offset },
+	{ "offset", break_vma_offset_end },
+	{ "lacks it", break_vma_file_none },
+	{ "file 4 does not exist", break_vma_file_missing },
+	{ "has not", break_vma_file_extra },
+	{ "memory object 9", break_vma_mem_missing },
+	{ "cannot be shared", break_vma_mem_private },
+	{ "open file 2", break_vma_ofd_missing },
+	{ "protection 0x10", break_vma_prot },
+	{ "unknown flags", break_vma_flags },
+	{ "neither private", break_vma_type },
+	{ "anonymous and shared", break_vma_anon_shared },
+	{ "VmFlags", break_vma_vmflags },
+	{ "key 16", break_vma_pkey },
+	{ "name of 80", break_vma_name },
+	{ "guard 0: outside", break_guard_outside },
+	{ "guard 1", break_guard_order },
+	{ "guard 1", break_guard_unaligned },
+	{ "no process", break_no_proc },
+	{ "ids", break_pid },
+	{ "leader", break_leader },
+	{ "parent", break_parent },
+	{ "address space 1", break_proc_mm },
+	{ "working directory", break_cwd },
+	{ "working directory", break_cwd_none },
+	{ "root", break_root },
+	{ "no threads", break_no_task },
+	{ "id 4242", break_tid_twice },
+	{ "umask", break_umask },
+	{ "oom_score_adj 1001", break_oom },
+	{ "limit 3", break_rlimit },
+	{ "interval timer", break_itimer },
+	{ "stop", break_stop },
+	{ "stop", break_stop_signal },
+	{ "SIGKILL", break_sigkill },
+	{ "pending signal 65", break_pending },
+	{ "thread 4243: pending signal 0", break_pending_task },
+	{ "timer 0", break_timer_notify },
+	{ "signal 0", break_timer_signal },
+	{ "thread 1 does not", break_timer_thread },
+	{ "clock of thread 1", break_timer_clock },
+	{ "two timers", break_timer_twice },
+	{ "impossible time", break_timer_time },
+	{ "descriptor 1000", break_fd_order },
+	{ "descriptor 1073741824", break_fd_large },
+	{ "descriptor 3: open file 2", break_fd_ofd },
+	{ "thread id", break_tid_zero },
+	{ "cs 0x23", break_cs },
+	{ "ss 0", break_ss },
+	{ "segment", break_gs },
+	{ "eflags", break_eflags },
+	{ "rip", break_rip },
+	{ "rsp", break_rsp },
+	{ "fs_base", break_fs_base },
+	{ "xstate of 568", break_xstate_short },
+	{ "no xstate", break_xstate_none },
+	{ "xstate of 577", break_xstate_odd },
+	{ "components", break_xstate_bv },
+	{ "reserved", break_xstate_reserved },
+	{ "mxcsr", break_mxcsr },
+	{ "alternate signal stack", break_altstack },
+	{ "rseq", break_rseq },
+	{ "robust", break_robust },
+	{ "policy 8", break_policy },
+	{ "nice 20", break_nice },
+	{ "ioprio", break_ioprio },
+	{ "death signal", break_pdeath },
+	{ "securebits", break_securebits },
+	{ "its id is 0", break_ofd_id },
+	{ "position", break_ofd_offset },
+	{ "owner", break_ofd_owner },
+	{ "signal", break_ofd_signal },
+	{ "inherited", break_ofd_inherited },
+	{ "lock 0", break_lock_type },
+	{ "range", break_lock_range },
+	{ "process 1 does not", break_lock_proc },
+	{ "frame 0", break_frame_size },
+	{ "frame 0", break_frame_large },
+	{ "frame 0", break_frame_raw },
+	{ "frame 1", break_frame_zstd },
+	{ "codec", break_frame_codec },
+	{ "run", break_run_order },
+	{ "run", break_run_overlap },
+	{ "outside of all mappings", break_run_outside },
+	{ "outside of all", break_run_hole },
+	{ "no frame", break_run_frame },
+	{ "frame 1", break_run_frame_end },
+	{ "memory object 5", break_run_mem },
+	{ "memory object 4", break_run_mem_end },
+	{ "memory object 4", break_run_mem_high },
+	{ "no pages", break_run_empty },
+	{ "guard", break_run_guard },
+	{ "out of order", break_run_twice },
 };
 
 static void every_impossibility_is_refused(void **state)
@@ -647,12 +723,13 @@ static void every_impossibility_is_refused(void **state)
 		breakages[i].breaks(b->snap, &b->index);
 		ret = round_trip(b, &back);
 		if (ret != -EBADMSG || !strstr(b->err.msg, breakages[i].word))
-			fail_msg("breakage %zu, \"%s\": %d, %s", i, breakages[i].word, ret, b->err.msg);
+			fail_msg("breakage %zu, \"%s\": %d, %s", i, breakages[i].word, ret,
+				b->err.msg);
 		both_teardown((void **)&b);
 	}
 }
 
-/* ---- messages that no model could give ------------------------------------------------------------------- */
+/* ---- messages that no model could give ------------------------------------------------------- */
 
 static int parse_message(const Pb__State *m, struct err *err)
 {
@@ -705,13 +782,15 @@ static void many_empty_processes_cost_no_memory(void **state)
 		m->procs = real;
 		m->n_procs = 1;
 	}
-	assert_int_equal(image_parse_state(bytes.data, bytes.len, &snap, &index, &b->err), -EBADMSG);
+	assert_int_equal(
+		image_parse_state(bytes.data, bytes.len, &snap, &index, &b->err), -EBADMSG);
 	pb__state__free_unpacked(m, NULL);
 	buf_finish(&bytes);
 	free(procs);
 }
 
-/* Nothing but empty messages: the parser runs into its limit instead of taking 100 times the input. */
+/* Nothing but empty messages: the parser runs into its limit instead of taking 100 times the input.
+ */
 static void memory_follows_the_size_of_the_input(void **state)
 {
 	enum { LEN = 2000000 };
@@ -763,7 +842,8 @@ static void a_million_runs_are_compact(void **state)
 	b->index.nr_frames = NR / 64;
 	b->index.frames = arena_array(b->snap->arena, NR / 64, sizeof(struct page_frame));
 	for (size_t i = 0; i < NR / 64; i++)
-		b->index.frames[i] = (struct page_frame){ i * 9999, 9999, PAGES_FRAME, PAGES_ZSTD, i };
+		b->index.frames[i] = (struct page_frame){ i * 9999, 9999, PAGES_FRAME, PAGES_ZSTD,
+			i };
 	b->index.file_size = NR / 64 * 9999;
 	b->index.nr_runs = NR;
 	b->index.runs = arena_array(b->snap->arena, NR, sizeof(struct page_run));
@@ -783,14 +863,16 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, both_setup, both_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(everything_survives), TEST(little_survives),
+		TEST(everything_survives),
+		TEST(little_survives),
 		TEST(a_second_trip_gives_the_same_bytes),
 		cmocka_unit_test(every_impossibility_is_refused),
 		cmocka_unit_test(an_empty_message_is_refused),
 		TEST(many_empty_processes_cost_no_memory),
 		cmocka_unit_test(memory_follows_the_size_of_the_input),
 		TEST(unknown_kinds_of_descriptors_are_refused),
-		TEST(inherited_descriptors_need_no_kind), TEST(a_million_runs_are_compact),
+		TEST(inherited_descriptors_need_no_kind),
+		TEST(a_million_runs_are_compact),
 	};
 
 	return cmocka_run_group_tests_name("images_state", tests, NULL, NULL);

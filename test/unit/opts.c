@@ -127,16 +127,17 @@ static void pids_are_chosen_by_name(void **state)
 	assert_string_equal(err.hint, "did you mean --pids=keep?");
 }
 
-static void only_ignore_ignores_changed_files(void **state)
+static void changed_files_are_a_choice(void **state)
 {
 	struct opts o;
 	struct err err;
 
 	(void)state;
-	parse(&o, &err, opts_restore, "--files-changed=refuse", NULL);
+	parse(&o, &err, opts_restore, "i", NULL);
 	assert_int_equal(o.restore.files, FILES_AUTO);
 	parse(&o, &err, opts_restore, "--files=keep", NULL);
 	assert_int_equal(o.restore.files, FILES_KEEP);
+	assert_int_equal(parse(&o, &err, opts_restore, "--files=refuse", NULL), -EINVAL);
 }
 
 static void inherit_is_a_list(void **state)
@@ -237,7 +238,7 @@ int main(void)
 		cmocka_unit_test(bad_durations_are_refused),
 		cmocka_unit_test(bad_numbers_are_refused),
 		cmocka_unit_test(pids_are_chosen_by_name),
-		cmocka_unit_test(only_ignore_ignores_changed_files),
+		cmocka_unit_test(changed_files_are_a_choice),
 		cmocka_unit_test(inherit_is_a_list),
 		cmocka_unit_test(too_many_inherits_are_refused),
 		cmocka_unit_test(slips_name_the_nearest_option),

@@ -221,11 +221,13 @@ static void a_page_twice_is_refused(void **state)
 	assert_non_null(strstr(s->err.msg, "twice"));
 }
 
-/* 4000 pages of three objects, backwards, with holes: many frames in whatever order the threads write. */
+/* 4000 pages of three objects, backwards, with holes: many frames in whatever order the threads
+ * write. */
 static void put_many(struct store *s)
 {
 	for (int i = 499; i >= 0; i--)
-		put(s, (uint32_t)i % 3, (uint64_t)i * 16 * PAGE, 8, i % 7 == 0 ? 0x18 : 0, i % 5 == 0);
+		put(s, (uint32_t)i % 3, (uint64_t)i * 16 * PAGE, 8, i % 7 == 0 ? 0x18 : 0,
+			i % 5 == 0);
 }
 
 static void many_frames_come_back(void **state)
@@ -241,13 +243,16 @@ static void many_frames_come_back(void **state)
 	for (uint64_t i = 0; i < 500; i++) {
 		uint32_t mem = (uint32_t)i % 3;
 
-		assert_int_equal(pages_read(s->fd, &s->index, mem, i * 16 * PAGE, back, 16 * PAGE, &s->err), 0);
+		assert_int_equal(
+			pages_read(s->fd, &s->index, mem, i * 16 * PAGE, back, 16 * PAGE, &s->err),
+			0);
 		for (uint64_t j = 0; j < 16; j++) {
 			bool zero = j >= 8 || (i % 7 == 0 && (j == 3 || j == 4));
 			static const uint8_t zeroes[PAGE];
 
-			assert_true(zero ? !memcmp(back + j * PAGE, zeroes, PAGE) :
-				page_is(back + j * PAGE, mem, (i * 16 + j) * PAGE, i % 5 == 0));
+			assert_true(zero ? !memcmp(back + j * PAGE, zeroes, PAGE)
+					 : page_is(back + j * PAGE, mem, (i * 16 + j) * PAGE,
+						   i % 5 == 0));
 		}
 	}
 	r = pages_reader_create(s->fd, &s->index);
@@ -370,7 +375,8 @@ static void impossible_requests_are_refused(void **state)
 	assert_non_null(strstr(s->err.msg, "level 99"));
 }
 
-/* A descriptor that cannot be written to: every thread fails, the producer learns it and never hangs. */
+/* A descriptor that cannot be written to: every thread fails, the producer learns it and never
+ * hangs. */
 static void a_failing_file_is_reported(void **state)
 {
 	struct store *s = *state;
@@ -409,13 +415,20 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, store_setup, store_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(an_empty_store_is_empty), TEST(zero_pages_are_never_stored),
-		TEST(zero_pages_split_runs), TEST(a_page_with_one_byte_is_not_zero),
-		TEST(noise_is_stored_raw), TEST(neighbours_become_one_run),
-		TEST(a_page_twice_is_refused), TEST(many_frames_come_back),
-		TEST(runs_are_sorted_and_found_by_mem), TEST(reads_need_not_be_aligned),
-		TEST(a_damaged_frame_is_found), TEST(a_wrong_frame_is_found),
-		TEST(impossible_requests_are_refused), TEST(a_failing_file_is_reported),
+		TEST(an_empty_store_is_empty),
+		TEST(zero_pages_are_never_stored),
+		TEST(zero_pages_split_runs),
+		TEST(a_page_with_one_byte_is_not_zero),
+		TEST(noise_is_stored_raw),
+		TEST(neighbours_become_one_run),
+		TEST(a_page_twice_is_refused),
+		TEST(many_frames_come_back),
+		TEST(runs_are_sorted_and_found_by_mem),
+		TEST(reads_need_not_be_aligned),
+		TEST(a_damaged_frame_is_found),
+		TEST(a_wrong_frame_is_found),
+		TEST(impossible_requests_are_refused),
+		TEST(a_failing_file_is_reported),
 		TEST(a_writer_may_be_dropped_at_any_time),
 	};
 

@@ -183,7 +183,7 @@ static void test_malformed(void **state)
 	bind_to(fd, 0x80009999, RTMGRP_LINK);
 	fake_save(f, fd, &fd_netlink);
 	assert_string_equal(fd_netlink.describe(f->snap, &f->snap->ofds[0], f->snap->arena),
-		"route, port 2147522969, member of 1 group");
+		"netlink route, port 2147522969, member of 1 group");
 #define BREAK(words, ...)                                                                          \
 	do {                                                                                       \
 		msg = fake_message(f, 0);                                                          \

@@ -1,0 +1,259 @@
+# shellcheck shell=bash
+# What the bats tests share: a scratch directory, a time limit for every command, certain cleanup of all processes
+# that were started, and the round trip itself. Nothing sleeps to synchronise: `target --wait-line` and
+# `--wait-exit` wait for what happens, until_true asks again where nobody tells.
+#
+# setup() makes $scratch; everything that runs is noted in $scratch/pids and killed by teardown(), also when a test
+# fails.
+
+: "${SNAPCTL:?run me through make check}" "${TARGET:?}" "${VISIBLE:?}"
+read -ra visible <<<"$VISIBLE"
+limit=60     # seconds for one command
+
+# ---- before and after ----------------------------------------------------------------------------------
+
+# Below /tmp under a short name: a unix socket's path has 108 bytes. Open to ordinary users.
+setup() {
+    scratch=$(mktemp -d "${TMPDIR:-/tmp}/snaptest.XXXXXX")
+    chmod 755 "$scratch"
+    mkdir -m 777 "$scratch/work"
+    : >"$scratch/pids"
+    user=() snapctl=$SNAPCTL
+}
+
+teardown() {
+    local pid start
+    while read -r pid start; do
+        [ "$(start_time "$pid")" != "$start" ] || kill -KILL "$pid" 2>/dev/null || true
+    done <"$scratch/pids"
+    while read -r pid start; do
+        [ "$(start_time "$pid")" != "$start" ] || "$TARGET" --wait-exit "$pid" 10
+    done <"$scratch/pids"
+    # System V segments outlive processes.
+    while read -r pid; do ipcrm -m "$pid" 2>/dev/null; done < <(cat "$scratch"/work/segments 2>/dev/null)
+    rm -rf "$scratch"
+}
+
+# When a process began, in ticks: a pid and this name a process for ever. Empty: no such process.
+start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+
+# Have teardown kill pid.
+note_pid() {
+    local start
+    start=$(start_time "$1")
+    [ -z "$start" ] || echo "$1 $start" >>"$scratch/pids"
+}
+
+# ---- running things --------------------------------------------------------------------------------------
+
+# bats, make and CI leave pipes open in us; a server that inherits them has a pipe to outside.
+close_others() {
+    local fd
+    for fd in /proc/"$BASHPID"/fd/*; do
+        fd=${fd##*/}
+        [ "$fd" -le 2 ] || eval "exec $fd>&-"
+    done
+}
+
+# start LOG COMMAND...: in the background with a small environment; sets pid.
+start() {
+    local log=$1
+    shift
+    (
+        close_others
+        cd "$scratch/work" || exit 1
+        exec "${user[@]}" env -i PATH="$PATH" HOME="$scratch/work" LC_ALL=C.UTF-8 "$@" </dev/null >>"$scratch/$log" 2>&1
+    ) &
+    pid=$!
+    note_pid "$pid"
+}
+
+# snapctl with a time limit; what it says is in $scratch/said, and printed.
+snapctl() {
+    local status=0
+    (
+        close_others
+        cd "$scratch/work" || exit 1
+        exec timeout -k 5 "$limit" "${user[@]}" env -i PATH="$PATH" HOME="$scratch/work" LC_ALL=C.UTF-8 \
+            "$snapctl" "$@" </dev/null >"$scratch/said" 2>&1
+    ) || status=$?
+    cat "$scratch/said"
+    return "$status"
+}
+
+# From here on as an ordinary user, with a copy of what lies where others cannot look.
+as_user() {
+    user=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
+    cp "$SNAPCTL" "$scratch/snapctl"
+    snapctl=$scratch/snapctl
+    chmod 755 "$scratch/snapctl"
+    chown 65534:65534 "$scratch/work"
+}
+
+# fail TEXT: end the test, and say why.
+fail() {
+    echo "$@"
+    return 1
+}
+
+# image: where the image of the test is made.
+image() { echo "$scratch/work/image"; }
+
+# dump_pid PID [OPTION...]: the process ends once the image is safe.
+dump_pid() {
+    local pid=$1
+    shift
+    snapctl dump --pid "$pid" -o "$(image)" "$@" || fail "dump of $pid failed"
+    "$TARGET" --wait-exit "$pid" 10 || fail "process $pid lives on after the dump"
+}
+
+# restore [OPTION...]: detached; sets pid.
+restore() {
+    rm -f "$scratch/work/pidfile"
+    snapctl restore --detach --pidfile "$scratch/work/pidfile" "$@" "$(image)" || fail "restore failed"
+    pid=$(cat "$scratch/work/pidfile")
+    note_pid "$pid"
+    # With --pids=ns, the parent is a small init that ends when the program does.
+    note_parent "$pid"
+}
+
+note_parent() {
+    local parent
+    parent=$(sed 's/.*) //' "/proc/$1/stat" | cut -d' ' -f2)
+    case $(cat "/proc/$parent/comm" 2>/dev/null) in snapctl*) note_pid "$parent" ;; esac
+}
+
+# ---- visible state -----------------------------------------------------------------------------------------
+
+see() { # NAME PID
+    timeout "$limit" "${visible[@]}" --limit 3 "$2" >"$scratch/$1.state"
+}
+
+# same BEFORE AFTER [ALLOW,...]; group and session are those of the caller's shell
+same() {
+    timeout "$limit" "${visible[@]}" --diff "$scratch/$1.state" "$scratch/$2.state" --allow "ppid,pgid${3:+,$3}" ||
+        fail "the visible state is another one"
+}
+
+# ---- targets --------------------------------------------------------------------------------------------------
+
+target_env() { echo TARGET_CTL="$scratch/ctl" TARGET_OUT="$scratch/out" TARGET_DIR="$scratch/work"; }
+
+prepare_target() {
+    mkfifo -m 666 "$scratch/ctl"
+    : >"$scratch/out"
+    chmod 666 "$scratch/out"
+}
+
+# start_target NAME: returns when its state stands; sets pid. Skips where the machine lacks what it needs.
+start_target() {
+    prepare_target
+    # shellcheck disable=SC2046 # three words
+    start target.log env $(target_env) "$TARGET" "$1"
+    "$TARGET" --wait-line "$scratch/out" READY 20 >/dev/null || {
+        ! grep '^SKIP' "$scratch/out" || skip "$(sed -n 's/^SKIP //p' "$scratch/out")"
+        fail "target $1 did not become ready: $(cat "$scratch/out" "$scratch/target.log")"
+    }
+}
+
+has_flag() { # NAME LETTER
+    "$TARGET" --list "$1" | awk -v name="$1" -v letter="$2" '$1 == name && index($2, letter) { found = 1 }
+        END { exit !found }'
+}
+
+# check_target PID: let it judge, and see it end.
+check_target() {
+    timeout 10 bash -c "echo check >'$scratch/ctl'"
+    "$TARGET" --wait-exit "$1" 30 || fail "the target never came to its judgement"
+    [ "$(tail -n 1 "$scratch/out")" = OK ] || fail "$(tail -n 1 "$scratch/out") $(cat "$scratch/target.log")"
+}
+
+# ---- round trips ------------------------------------------------------------------------------------------------
+
+# trip NAME [ALLOW,...] [-- RESTORE OPTION...]: dump the process $pid that is there, restore it, compare.
+trip() {
+    local name=$1 allow=
+    shift
+    if [ $# -gt 0 ] && [ "$1" != -- ]; then
+        allow=$1
+        shift
+    fi
+    [ $# = 0 ] || shift
+    dump_pid "$pid"
+    restore "$@"
+    if ! has_flag "$name" u; then
+        see after "$pid"
+        same before after "$allow"
+    fi
+}
+
+# roundtrip NAME [ALLOW,...] [-- RESTORE OPTION...]
+roundtrip() {
+    start_target "$1"
+    see before "$pid"
+    trip "$@"
+    check_target "$pid"
+}
+
+# A state which may be refused, in words; if it is dumped, it has to be right.
+roundtrip_or_refusal() {
+    start_target "$1"
+    see before "$pid"
+    if snapctl check --pid "$pid" >"$scratch/check"; then
+        trip "$@"
+        check_target "$pid"
+    else
+        refused_in_words
+    fi
+}
+
+# The target $pid is refused by check and dump alike, with a hint, and runs on unchanged.
+refused_in_words() {
+    if snapctl dump --pid "$pid" -o "$(image)"; then fail "dump went well although check objects"; fi
+    grep -q 'hint:' "$scratch/said" || fail "no remedy is named"
+    [ ! -e "$(image)" ] || fail "there is an image"
+    see after "$pid"
+    same before after
+    check_target "$pid"
+}
+
+# refusal NAME PATTERN: dump must fail with a message that matches, and leave the target as it was.
+refusal() {
+    start_target "$1"
+    see before "$pid"
+    if snapctl check --pid "$pid"; then fail "check has nothing against it"; fi
+    grep -qE "$2" "$scratch/said" || fail "check does not say $2"
+    refused_in_words
+    grep -qE "$2" "$scratch/said" || fail "dump does not say $2"
+}
+
+# launched NAME: from `dump PROGRAM` instead of a running process.
+launched() {
+    prepare_target
+    # shellcheck disable=SC2046 # three words
+    snapctl dump -o "$(image)" env $(target_env) "$TARGET" "$1" || fail "dump failed"
+    grep -q '^READY' "$scratch/out" || fail "it was dumped before it was ready"
+    restore
+    check_target "$pid"
+}
+
+# ---- servers -------------------------------------------------------------------------------------------------------
+
+free_port() {
+    /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# until_true COMMAND...: again and again for at most 20 seconds.
+until_true() {
+    local end=$((SECONDS + 20))
+    until "$@"; do
+        [ $SECONDS -lt $end ] || return 1
+        sleep 0.02
+    done
+}
+
+listens() { (exec 9<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+wait_port() { until_true listens "$1" || fail "nobody listens on port $1: $(cat "$scratch"/*.log)"; }
+
+get() { timeout 20 curl -sS --max-time 15 "http://127.0.0.1:$1/${2:-}"; }

@@ -1,0 +1,21 @@
+#!/usr/bin/env bats
+# node with a worker thread: see helpers/real.bash for what is checked.
+load ../helpers/real
+
+@test "node: launched by the dump" { from_start node; }
+@test "node: running" { running node; }
+
+@test "node: of an ordinary user, new ids" {
+    as_user
+    running node pid,vpid -- --pids=new
+}
+
+@test "node: of an ordinary user, in a namespace" {
+    as_user
+    running node pid,ns,caps -- --pids=ns
+}
+
+@test "node: launched by an ordinary user" {
+    as_user
+    from_start node
+}

@@ -1,0 +1,17 @@
+#!/usr/bin/env bats
+# TCP, UDP, netlink. One test for each target of test/targets; see there for what is checked.
+load ../helpers/snap
+
+@test "tcp_listen: listeners, IPv4 and IPv6" { roundtrip tcp_listen; }
+@test "tcp_v6only: IPV6_V6ONLY on and off" { roundtrip tcp_v6only; }
+@test "tcp_options: 26 options" { roundtrip tcp_options; }
+@test "tcp_deferred: TCP_DEFER_ACCEPT, TCP_FASTOPEN" { roundtrip tcp_deferred; }
+@test "tcp_reuseport: three listeners on one port" { roundtrip tcp_reuseport; }
+@test "tcp_device: SO_BINDTODEVICE, IPv6 options" { roundtrip tcp_device; }
+@test "tcp_fresh: not bound, not listening" { roundtrip tcp_fresh; }
+@test "tcp_inside: a connection inside the process" { roundtrip_or_refusal tcp_inside; }
+@test "tcp_ended: a connection that was reset" { roundtrip_or_refusal tcp_ended; }
+@test "udp_sockets: bound, connected, fresh" { roundtrip udp_sockets; }
+@test "udp_queued: a datagram nobody has read" { roundtrip_or_refusal udp_queued; }
+@test "udp_multicast: member of a group" { roundtrip_or_refusal udp_multicast; }
+@test "netlink_idle: netlink with groups" { roundtrip netlink_idle; }

@@ -1,0 +1,27 @@
+#!/usr/bin/env bats
+# What belongs to the process as a whole. One test for each target of test/targets; see there for what is checked.
+load ../helpers/snap
+
+@test "proc_rlimits: limits, soft and hard" { roundtrip proc_rlimits; }
+@test "proc_rlimit_exceeded: a descriptor above the limit" { roundtrip proc_rlimit_exceeded; }
+@test "proc_umask: umask" { roundtrip proc_umask; }
+@test "proc_cwd: working directory" { roundtrip proc_cwd; }
+@test "proc_cwd_deleted: a deleted working directory" { roundtrip_or_refusal proc_cwd_deleted; }
+@test "proc_nice: nice" { roundtrip proc_nice; }
+@test "proc_ioprio: ioprio" { roundtrip proc_ioprio; }
+@test "proc_personality: personality" { roundtrip proc_personality; }
+@test "proc_dumpable: PR_SET_DUMPABLE 0" { roundtrip proc_dumpable; }
+@test "proc_pdeathsig: PR_SET_PDEATHSIG" { roundtrip proc_pdeathsig; }
+@test "proc_subreaper: PR_SET_CHILD_SUBREAPER" { roundtrip proc_subreaper; }
+@test "proc_oom: oom_score_adj" { roundtrip proc_oom; }
+@test "proc_coredump_filter: coredump_filter" { roundtrip proc_coredump_filter; }
+@test "proc_title: title written over argv" { roundtrip proc_title; }
+@test "proc_cmdline_moved: PR_SET_MM_ARG_START" { roundtrip proc_cmdline_moved; }
+@test "proc_setsid: leader of a session of its own" { roundtrip proc_setsid; }
+@test "proc_pgid: leader of a process group of its own" { roundtrip proc_pgid; }
+@test "proc_clock: clocks go on" { roundtrip proc_clock; }
+@test "proc_fork: can fork, exec and wait" { roundtrip proc_fork; }
+@test "proc_exe_deleted: the executable was deleted" { roundtrip proc_exe_deleted; }
+@test "proc_mdwe: PR_SET_MDWE" { roundtrip_or_refusal proc_mdwe; }
+@test "proc_tsc: PR_GET_TSC" { roundtrip proc_tsc; }
+@test "proc_memory_merge: PR_SET_MEMORY_MERGE" { roundtrip_or_refusal proc_memory_merge; }

@@ -1,0 +1,17 @@
+#!/usr/bin/env bats
+# Threads. One test for each target of test/targets; see there for what is checked.
+load ../helpers/snap
+
+@test "thread_many: 100 threads with their storage" { roundtrip thread_many; }
+@test "thread_names: names with odd bytes" { roundtrip thread_names; }
+@test "thread_affinity: CPU affinity" { roundtrip thread_affinity; }
+@test "thread_sched: policies, priorities, nice" { roundtrip thread_sched; }
+@test "thread_timerslack: timer slack" { roundtrip thread_timerslack; }
+@test "thread_robust: the robust list" { roundtrip thread_robust; }
+@test "thread_recursive: owners of mutexes" { roundtrip thread_recursive; }
+@test "thread_pi: a contended priority inheritance mutex" { roundtrip thread_pi; }
+@test "thread_churn: threads come and go all the time" { roundtrip thread_churn; }
+@test "thread_leader_gone: the first thread has ended" { roundtrip_or_refusal thread_leader_gone; }
+@test "thread_join_pending: pthread_join in progress" { roundtrip thread_join_pending; }
+@test "thread_own_files: an unshared descriptor table" { roundtrip thread_own_files; }
+@test "thread_own_cwd: an unshared working directory" { roundtrip_or_refusal thread_own_cwd; }

@@ -1,0 +1,19 @@
+#!/usr/bin/env bats
+# Unix sockets. One test for each target of test/targets; see there for what is checked.
+load ../helpers/snap
+
+@test "unix_pair: socket pairs of three types" { roundtrip unix_pair; }
+@test "unix_pair_queued: queued bytes" { roundtrip unix_pair_queued; }
+@test "unix_packets: queued packets" { roundtrip unix_packets; }
+@test "unix_half: one end closed or shut down" { roundtrip unix_half; }
+@test "unix_options: options" { roundtrip unix_options; }
+@test "unix_listen: listeners: path, abstract, seqpacket" { roundtrip unix_listen; }
+@test "unix_renamed: a path renamed after bind" { roundtrip unix_renamed; }
+@test "unix_unlinked: a path removed after bind" { roundtrip_or_refusal unix_unlinked; }
+@test "unix_replaced: a path taken over by another listener" { roundtrip_or_refusal unix_replaced; }
+@test "unix_other_cwd: bound in another working directory" { roundtrip unix_other_cwd; }
+@test "unix_connected: connection inside the process" { roundtrip unix_connected; }
+@test "unix_not_accepted: connection not yet accepted" { roundtrip_or_refusal unix_not_accepted; }
+@test "unix_dgram: datagram sockets with names" { roundtrip unix_dgram; }
+@test "unix_fresh: neither connected nor listening" { roundtrip unix_fresh; }
+@test "unix_in_flight: a descriptor in flight (SCM_RIGHTS)" { roundtrip_or_refusal unix_in_flight; }
