@@ -139,8 +139,11 @@ static const char *const choices_until[] = { "quiescent", NULL };
 static const char *const choices_pids[] = {
 	[PIDS_AUTO] = "auto", [PIDS_KEEP] = "keep", [PIDS_NS] = "ns", [PIDS_NEW] = "new", NULL
 };
-static const char *const choices_files[] = { [FILES_AUTO] = "auto", [FILES_KEEP] = "keep",
-	[FILES_RESTORE] = "restore", [FILES_FAIL] = "fail", NULL };
+static const char *const choices_files[] = { [FILES_AUTO] = "auto",
+	[FILES_KEEP] = "keep",
+	[FILES_RESTORE] = "restore",
+	[FILES_FAIL] = "fail",
+	NULL };
 
 const struct opt opts_common[] = {
 	{ "verbose", 'v', NULL, "say what is decided and why; -vv says more", set_more,
@@ -191,8 +194,10 @@ const struct opt opts_restore[] = {
 		set_inherit, FIELD(inherit) },
 	{ "tcp-close", 0, NULL, "connections to outside come back as reset ones", set_flag,
 		FIELD(restore.tcp_close) },
-	{ "files", 0, "WHAT", "where a data file has changed: keep it, restore it from the image, "
-		"fail; auto", set_choice, FIELD(restore.files), .choices = choices_files },
+	{ "files", 0, "WHAT",
+		"where a data file has changed: keep it, restore it from the image, "
+		"fail; auto",
+		set_choice, FIELD(restore.files), .choices = choices_files },
 	{ "debug-clock-back", 0, NULL, NULL, set_flag, FIELD(restore.debug_clock_back) },
 	{ "threads", 0, "N", "decompressing threads; default: one for each CPU", set_number,
 		FIELD(restore.threads), .min = 1, .max = 256 },

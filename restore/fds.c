@@ -154,14 +154,19 @@ static int fds_inherit(struct job *job, struct err *err)
 
 /* ---- made anew ---------------------------------------------------------------------------------------------- */
 
+static int ofd_wrap(const struct snap_ofd *ofd, struct err *err)
+{
+	return err_wrap(err, "%s", ofd->label ? ofd->label : ofd->kind->name);
+}
+
 static int ofd_make(struct job *job, struct snap_ofd *ofd, struct err *err)
 {
 	int *fd = &job->make.made[ofd->id];
 
 	if (*fd < 0 && ofd->kind->make(&job->make, ofd, fd, err) < 0)
-		return err_wrap(err, "%s", ofd->label ? ofd->label : ofd->kind->name);
+		return ofd_wrap(ofd, err);
 	if (ofd_make_common(&job->make, ofd, *fd, err) < 0)
-		return err_wrap(err, "%s", ofd->label ? ofd->label : ofd->kind->name);
+		return ofd_wrap(ofd, err);
 	return 0;
 }
 
@@ -240,20 +245,23 @@ static int fds_place(struct job *job, struct err *err)
 	return 0;
 }
 
-/* Epoll sets, locks: what needs the others in their slots. Each once, through its first slot. */
+/*
+ * What needs the others in their slots. Each once, through its first slot; locks when all links are made,
+ * since those use and close other slots for a moment, which loses POSIX locks.
+ */
 static int fds_link(struct job *job, struct err *err)
 {
-	for (uint32_t i = 0; i < job->snap->nr_ofds; i++) {
-		struct snap_ofd *ofd = &job->snap->ofds[i];
-		int fd = job->make.made[i];
+	struct snap_ofd *ofds = job->snap->ofds;
+	const int *made = job->make.made;
 
-		if (ofd->inherited >= 0)
-			continue;
-		if (ofd->kind->make_link && ofd->kind->make_link(&job->make, ofd, fd, err) < 0)
-			return err_wrap(err, "%s", ofd->label ? ofd->label : ofd->kind->name);
-		if (ofd->nr_locks && ofd_make_locks(&job->make, ofd, fd, err) < 0)
-			return err_wrap(err, "%s", ofd->label ? ofd->label : ofd->kind->name);
-	}
+	for (uint32_t i = 0; i < job->snap->nr_ofds; i++)
+		if (ofds[i].inherited < 0 && ofds[i].kind->make_link &&
+		    ofds[i].kind->make_link(&job->make, &ofds[i], made[i], err) < 0)
+			return ofd_wrap(&ofds[i], err);
+	for (uint32_t i = 0; i < job->snap->nr_ofds; i++)
+		if (ofds[i].inherited < 0 && ofds[i].nr_locks &&
+		    ofd_make_locks(&job->make, &ofds[i], made[i], err) < 0)
+			return ofd_wrap(&ofds[i], err);
 	return 0;
 }
 

@@ -74,13 +74,14 @@ $B/test/fuzz/fuzz_image: $B/test/fuzz/fuzz_image.o $(PARTS)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 fuzz-replay: $B/test/fuzz/fuzz_image
 	$(Q)$< -n 3000 -p 20000
-fuzz: ## libFuzzer (clang) on the reader of images, for FUZZ_SECONDS (600)
-	$(Q).ci/deps clang
+fuzz: $B/snapctl $B/test/server ## libFuzzer (clang) on the reader of images, for FUZZ_SECONDS (600)
+	$(Q).ci/deps clang libclang-rt-14-dev/libclang-rt-dev
+	$(Q)mkdir -p $B/fuzz/corpus
+	$(Q)$B/snapctl dump -q --force -o $B/fuzz/seed $B/test/server 0 && cp $B/fuzz/seed/state $B/fuzz/corpus/
 	$(Q)$(MAKE) --no-print-directory B=$B/fuzz STATIC= CC=clang fuzz-search \
 		CFLAGS='-O1 -g -fsanitize=address,undefined,fuzzer-no-link -DLIBFUZZER'
 fuzz-search: $B/test/fuzz/fuzz_image.o $(PARTS)
 	$(Q)clang $(CFLAGS) -fsanitize=fuzzer -o $B/fuzz_image $^ $(LDLIBS)
-	$(Q)mkdir -p $B/corpus
 	$(Q)$B/fuzz_image -max_total_time=$(or $(FUZZ_SECONDS),600) -max_len=65536 -artifact_prefix=$B/ $B/corpus
 
 soak: $(RUNNABLE) ## hours: 200 round trips under load, kills, full disk, damaged images

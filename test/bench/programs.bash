@@ -29,7 +29,7 @@ program() {
     java)
         command -v javac >/dev/null || return 1
         [ -e "$dir/Server.class" ] || javac -d "$dir" "$here/Server.java" || return 1
-        command=(java -XX:-UsePerfData -cp "$dir" Server "$port")
+        command=(java -cp "$dir" Server "$port")
         ;;
     *) return 1 ;;
     esac

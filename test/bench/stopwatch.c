@@ -2,9 +2,8 @@
  * How long programs take to begin, measured from outside, in microseconds.
  *
  *     stopwatch exit N COMMAND...                 vfork and exec until it has ended
- *     stopwatch answer N PORT REQUEST COMMAND...  vfork and exec until the first byte of the answer to
- *                                                 REQUEST (with \r \n) from 127.0.0.1:PORT; the
- *                                                 command is then ended by SIGTERM
+ *     stopwatch answer N PORT REQUEST COMMAND...  vfork and exec until the first byte of the answer
+ * to REQUEST (with \r \n) from 127.0.0.1:PORT; the command is then ended by SIGTERM
  *
  * Runs N times after one warm-up and prints "median minimum maximum".
  */
@@ -116,7 +115,8 @@ static bool server_answers(const struct probe *p)
 
 	if (s < 0)
 		return false;
-	answered = send(s, p->request, strlen(p->request), MSG_NOSIGNAL) >= 0 && read(s, &byte, 1) == 1;
+	answered = send(s, p->request, strlen(p->request), MSG_NOSIGNAL) >= 0 &&
+		   read(s, &byte, 1) == 1;
 	close(s);
 	return answered;
 }

@@ -8,7 +8,7 @@
 
 : "${SNAPCTL:?run me through make check}" "${TARGET:?}" "${VISIBLE:?}"
 read -ra visible <<<"$VISIBLE"
-limit=60     # seconds for one command
+limit=90 # seconds for one command; a dump gives up after 60
 
 # ---- before and after ----------------------------------------------------------------------------------
 
@@ -59,6 +59,8 @@ close_others() {
 start() {
     local log=$1
     shift
+    : >>"$scratch/$log"
+    chmod 666 "$scratch/$log" # an ordinary user opens it again
     (
         close_others
         cd "$scratch/work" || exit 1
@@ -96,6 +98,8 @@ fail() {
     return 1
 }
 
+gone() { [ ! -e "/proc/$1" ]; }
+
 # image: where the image of the test is made.
 image() { echo "$scratch/work/image"; }
 
@@ -105,6 +109,7 @@ dump_pid() {
     shift
     snapctl dump --pid "$pid" -o "$(image)" "$@" || fail "dump of $pid failed"
     "$TARGET" --wait-exit "$pid" 10 || fail "process $pid lives on after the dump"
+    until_true gone "$pid" || fail "process $pid is not reaped" # only then its id is free
 }
 
 # restore [OPTION...]: detached; sets pid.

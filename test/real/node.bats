@@ -3,16 +3,16 @@
 load ../helpers/real
 
 @test "node: launched by the dump" { from_start node; }
-@test "node: running" { running node; }
+@test "node: running" { running node waiting; }
 
 @test "node: of an ordinary user, new ids" {
     as_user
-    running node pid,vpid -- --pids=new
+    running node waiting,pid,vpid -- --pids=new
 }
 
 @test "node: of an ordinary user, in a namespace" {
     as_user
-    running node pid,ns,caps -- --pids=ns
+    running node waiting,pid,ns,caps -- --pids=ns
 }
 
 @test "node: launched by an ordinary user" {

@@ -28,19 +28,20 @@ def counting(before=lambda: ""):
 def numpy_server(port):
     """numpy with its threads, a matrix from before the dump, and a worker that computes all the time."""
     import numpy
-    matrix = numpy.random.default_rng(7).random((300, 300))
+    matrix = numpy.random.default_rng(7).random((60, 60))
     want = float((matrix @ matrix).sum())
     wrong = [0]
     tick = threading.Event()
 
     def work():
+        product = numpy.empty_like(matrix)
         while not tick.wait(0.2):
-            wrong[0] += float((matrix @ matrix).sum()) != want
+            wrong[0] += float(numpy.matmul(matrix, matrix, out=product).sum()) != want
 
     for _ in range(3):
         threading.Thread(target=work, daemon=True).start()
     handler = counting(lambda: f"wrong {wrong[0]} sum {float((matrix @ matrix).sum()) == want}")
-    http.server.ThreadingHTTPServer(("127.0.0.1", port), handler).serve_forever()
+    http.server.HTTPServer(("127.0.0.1", port), handler).serve_forever()
 
 
 def count_server(port):

@@ -60,11 +60,15 @@ def fdinfo(pid, number):
     return [(key.strip(), value.strip()) for key, _, value in (row.partition(":") for row in rows)]
 
 
-def epoll_row(value, names):
-    """tfd: 5 events: 19 data: 5 pos:0 ino:810 sdev:f"""
-    row = re.fullmatch(r"(\d+) events: +(\w+) data: +(\w+) +pos:(\d+) ino:(\w+) sdev:(\w+)", value)
-    what = names.inode("watched", row[6], int(row[5], 16))
-    return int(row[1]), f"epoll fd {row[1]} events {row[2]} data {row[3]} {what}"
+EPOLL_ROW = re.compile(r"(\d+) events: +(\w+) data: +(\w+) +pos:\d+ ino:(\w+) sdev:(\w+)")
+
+
+def epoll_lines(values, names):
+    """tfd: 5 events: 19 data: 5 pos:0 ino:810 sdev:f; in the order of kernel addresses"""
+    rows = sorted((EPOLL_ROW.fullmatch(value).groups() for value in values),
+                  key=lambda row: (int(row[0]), row[2]))
+    return [f"epoll fd {fd} events {events} data {data} {names.inode('watched', dev, int(ino, 16))}"
+            for fd, events, data, ino, dev in rows]
 
 
 def lock_row(value, names):
@@ -87,8 +91,7 @@ def timerfd_lines(info):
 
 
 def special_lines(info, names):
-    epoll = sorted(epoll_row(value, names) for key, value in info if key == "tfd")
-    out = [row for _, row in epoll] + timerfd_lines(info)
+    out = epoll_lines([value for key, value in info if key == "tfd"], names) + timerfd_lines(info)
     out += sorted("lock " + lock_row(value, names) for key, value in info if key == "lock")
     out += sorted("inotify " + key + value for key, value in info if key.startswith("inotify"))
     out += [f"pidfd of {names.task(int(value))}" for key, value in info if key == "Pid"]

@@ -1,0 +1,181 @@
+#!/usr/bin/env bats
+# What the commands promise: images appear whole or not at all, targets run on, options do what they say.
+load ../helpers/snap
+
+server() { # a static server on $port
+    port=$(free_port)
+    start server.log "$SERVER" "$port" 2
+    wait_port "$port"
+}
+
+counts() { [ "$(get "$port")" = "$1" ]; }
+
+@test "leave-running: it goes on, and can be dumped again" {
+    server
+    counts 1
+    until_true snapctl check --pid "$pid"
+    see before "$pid"
+    snapctl dump --leave-running --pid "$pid" -o "$(image)"
+    see after "$pid"
+    same before after
+    counts 2
+    until_true snapctl check --pid "$pid"
+    dump_pid "$pid" --force
+    restore
+    counts 3
+}
+
+@test "leave-running: sleeps with timeouts go on for their time" {
+    start_target wait_timed
+    snapctl dump --leave-running --pid "$pid" -o "$(image)"
+    snapctl dump --leave-running --pid "$pid" -o "$(image)" --force
+    check_target "$pid"
+}
+
+@test "second generation equals the first" {
+    start_target thread_sched
+    see before "$pid"
+    for _ in 1 2 3; do
+        dump_pid "$pid" --force
+        restore
+    done
+    see after "$pid"
+    same before after
+    check_target "$pid"
+}
+
+@test "twelve restores from one image" {
+    server
+    counts 1
+    until_true snapctl check --pid "$pid"
+    dump_pid "$pid"
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
+        restore
+        counts 2
+        kill -KILL "$pid"
+        "$TARGET" --wait-exit "$pid" 10
+    done
+}
+
+@test "eight copies at the same time" {
+    local i
+    start_target proc_umask
+    dump_pid "$pid"
+    for i in 1 2 3 4 5 6 7 8; do
+        restore --pids=ns
+        copies[i]=$pid
+    done
+    for i in 1 2 3 4 5 6 7 8; do kill -0 "${copies[i]}"; done
+}
+
+@test "the vdso of another kernel" { roundtrip cpu_vdso maps -- --debug-vdso-differs; }
+@test "the vdso of another kernel, timers" { roundtrip timer_clocks maps -- --debug-vdso-differs; }
+
+@test "what stands there is replaced only with --force, and only an image" {
+    start_target proc_umask
+    snapctl dump --leave-running --pid "$pid" -o "$(image)"
+    run snapctl dump --leave-running --pid "$pid" -o "$(image)"
+    [ "$status" = 125 ]
+    [[ $output == *--force* ]]
+    mkdir "$scratch/work/precious"
+    run snapctl dump --leave-running --pid "$pid" -o "$scratch/work/precious" --force
+    [ "$status" = 125 ]
+    [ -d "$scratch/work/precious" ]
+    see before "$pid"
+    check_target "$pid"
+}
+
+@test "show, show --json, verify" {
+    start_target epoll_level
+    dump_pid "$pid"
+    snapctl show "$(image)"
+    grep -q 'eventfd' "$scratch/said"
+    grep -q '\[stack\]' "$scratch/said"
+    snapctl show --json "$(image)"
+    jq -e . "$scratch/said" >/dev/null
+    snapctl verify "$(image)"
+}
+
+@test "a damaged image is refused, and no process is left" {
+    start_target mem_private
+    dump_pid "$pid"
+    local file size
+    for file in "$(image)"/*; do
+        size=$(stat -c %s "$file")
+        cp "$file" "$scratch/whole"
+        truncate -s $((size - 1)) "$file"
+        run snapctl verify "$(image)"
+        [ "$status" = 125 ]
+        run snapctl restore --detach "$(image)"
+        [ "$status" = 125 ]
+        [ ! -e "/proc/$pid" ]
+        cp "$scratch/whole" "$file"
+    done
+    restore
+    check_target "$pid"
+}
+
+@test "an image that others may write is refused" {
+    start_target proc_umask
+    dump_pid "$pid"
+    chmod 777 "$(image)"
+    run snapctl restore --detach "$(image)"
+    [ "$status" = 125 ]
+    [[ $output == *hint:* ]]
+}
+
+@test "a mapped program that has changed is refused by name" {
+    port=$(free_port)
+    cp "$SERVER" "$scratch/work/server"
+    start server.log "$scratch/work/server" "$port"
+    wait_port "$port"
+    until_true snapctl check --pid "$pid"
+    dump_pid "$pid"
+    cp --remove-destination "$SERVER_MUSL" "$scratch/work/server"
+    run snapctl restore --detach "$(image)"
+    [ "$status" = 125 ]
+    [[ $output == *"$scratch/work/server"* ]]
+    ! listens "$port"
+}
+
+@test "a port that is taken: the restore fails and leaves no process" {
+    server
+    until_true snapctl check --pid "$pid"
+    dump_pid "$pid"
+    local dumped=$pid
+    start second.log "$SERVER" "$port"
+    wait_port "$port"
+    run snapctl restore --detach "$(image)"
+    [ "$status" = 125 ]
+    [[ $output == *"$port"* ]]
+    [ ! -e "/proc/$dumped" ]
+}
+
+@test "tcp-close: connections come back as reset ones" {
+    start_target refuse_tcp
+    dump_pid "$pid" --tcp-close
+    restore --tcp-close
+    timeout 10 bash -c "echo check >'$scratch/ctl'"
+    "$TARGET" --wait-exit "$pid" 20
+    [[ $(tail -n 1 "$scratch/out") == FAIL*send* ]]
+}
+
+@test "no such process, not a process of ours, no image" {
+    run snapctl dump --pid 4194303 -o "$(image)"
+    [ "$status" = 125 ]
+    run snapctl dump --pid 2 -o "$(image)"
+    [ "$status" = 125 ]
+    run snapctl restore "$scratch/work"
+    [ "$status" = 125 ]
+    run snapctl restore "$scratch/nothing"
+    [ "$status" = 125 ]
+}
+
+@test "an ordinary user may not dump a process of root" {
+    server
+    as_user
+    run snapctl dump --pid "$pid" -o "$(image)"
+    [ "$status" = 125 ]
+    [[ $output == *hint:* ]]
+    counts 1
+}

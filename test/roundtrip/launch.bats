@@ -1,0 +1,71 @@
+#!/usr/bin/env bats
+# `snapctl dump PROGRAM`: launched, watched until it is quiet, dumped; and what it says when that does not work.
+load ../helpers/snap
+
+@test "launched: memory" { launched mem_private; }
+@test "launched: mapped files" { launched memfile_private; }
+@test "launched: 100 threads" { launched thread_many; }
+@test "launched: pending signals" { launched signal_pending; }
+@test "launched: timers" { launched timer_ids; }
+@test "launched: descriptors" { launched file_dup; }
+@test "launched: pipes" { launched pipe_contents; }
+@test "launched: epoll" { launched epoll_level; }
+@test "launched: unix sockets" { launched unix_listen; }
+@test "launched: TCP listeners" { launched tcp_listen; }
+@test "launched: all kinds of waiting" { launched wait_long; }
+@test "launched: locks" { launched lock_flock; }
+
+@test "launched: says what it found" {
+    local port
+    port=$(free_port)
+    snapctl dump -o "$(image)" "$SERVER" "$port" 3
+    grep -qE "3 threads: 3 accept; listens on 127.0.0.1:$port" "$scratch/said"
+}
+
+@test "launched: gone afterwards, image is private" {
+    local port
+    port=$(free_port)
+    snapctl dump -o "$(image)" "$SERVER" "$port"
+    ! listens "$port"
+    [ "$(stat -c %a "$(image)")" = 700 ]
+    [ -z "$(find "$(image)" -type f ! -perm 600)" ]
+}
+
+@test "launched: never quiet" {
+    prepare_target
+    # shellcheck disable=SC2046 # three words
+    run snapctl dump --timeout 2s -o "$(image)" env $(target_env) "$TARGET" cpu_crunch
+    [ "$status" = 125 ]
+    [ ! -e "$(image)" ]
+    [[ $output == *hint:* ]]
+}
+
+@test "launched: says who was still busy" {
+    run snapctl dump --timeout 1s -o "$(image)" sh -c 'while :; do :; done'
+    [ "$status" = 125 ]
+    [[ $output == *"(sh) used "*"% of a CPU"* ]]
+}
+
+@test "launched: sleeps between start-up steps are not the end of it" {
+    local port
+    port=$(free_port)
+    # Steps of work with pauses shorter than the settle time; only then the server.
+    snapctl dump -o "$(image)" bash -c "for i in 1 2 3 4 5; do for ((j = 0; j < 40000; j++)); do :; done
+        read -t 0.1 <> <(:); done; exec $SERVER $port" || true
+    restore
+    listens "$port"
+}
+
+@test "launched: a program that ends" {
+    run snapctl dump -o "$(image)" sh -c 'exit 7'
+    [ "$status" != 0 ]
+    [[ $output == *7* ]]
+    [ ! -e "$(image)" ]
+}
+
+@test "launched: no such program" {
+    run snapctl dump -o "$(image)" /no/such/program
+    [ "$status" = 127 ]
+    run snapctl dump -o "$(image)" /etc/passwd
+    [ "$status" = 126 ]
+}

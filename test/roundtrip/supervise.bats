@@ -1,0 +1,70 @@
+#!/usr/bin/env bats
+# `snapctl restore` in the foreground stands in for the program: output, exit status, signals; and the ids.
+load ../helpers/snap
+
+# An image of a shell that waits for a line in a FIFO and then does what it says.
+shell_image() {
+    mkfifo "$scratch/work/line"
+    snapctl dump -o "$(image)" sh -c 'read -r line <>line; eval "$line"'
+}
+
+# foreground COMMAND: restore in the foreground, then have the shell run COMMAND; sets status.
+foreground() {
+    start said_by_program "$SNAPCTL" restore "$(image)"
+    status=0
+    timeout 10 sh -c "echo '$1' >'$scratch/work/line'"
+    wait "$pid" || status=$?
+}
+
+@test "foreground: exit status and output" {
+    shell_image
+    foreground 'echo from the program; echo to stderr >&2; exit 42'
+    [ "$status" = 42 ]
+    grep -q 'from the program' "$scratch/said_by_program"
+    grep -q 'to stderr' "$scratch/said_by_program"
+}
+
+@test "foreground: 128+N when a signal ends it" {
+    shell_image
+    foreground 'kill -KILL $$'
+    [ "$status" = 137 ]
+}
+
+@test "foreground: signals are passed on" {
+    mkfifo "$scratch/work/line"
+    snapctl dump -o "$(image)" sh -c 'trap "echo got it; exit 5" TERM; while :; do read -r line <>line; done'
+    start said_by_program "$SNAPCTL" restore "$(image)"
+    local supervisor=$pid status=0
+    until_true pgrep -P "$supervisor"
+    until_true sh -c "grep -q '^State:.*S' /proc/\$(pgrep -P $supervisor)/status"
+    kill -TERM "$supervisor"
+    wait "$supervisor" || status=$?
+    [ "$status" = 5 ]
+    grep -q 'got it' "$scratch/said_by_program"
+}
+
+@test "ids: keep" { roundtrip thread_recursive -- --pids=keep; }
+@test "ids: new" { roundtrip thread_join_pending pid,vpid,waiting -- --pids=new; }
+@test "ids: new, with timers and owners" { roundtrip timer_thread_id pid,vpid -- --pids=new; }
+@test "ids: namespace" { roundtrip thread_recursive pid,ns -- --pids=ns; }
+@test "ids: namespace, timers of threads" { roundtrip timer_thread_clock pid,ns -- --pids=ns; }
+
+@test "ids: keep while they are taken fails and says so" {
+    start_target proc_umask
+    snapctl dump --leave-running --pid "$pid" -o "$(image)"
+    run snapctl restore --detach --pids=keep "$(image)"
+    [ "$status" = 125 ]
+    [[ $output == *hint:* ]]
+    check_target "$pid"
+}
+
+@test "ids: auto while they are taken finds another way" {
+    start_target proc_umask
+    snapctl dump --leave-running --pid "$pid" -o "$(image)"
+    local first=$pid
+    restore
+    [ "$pid" != "$first" ]
+    kill -KILL "$first" # both read from one FIFO
+    "$TARGET" --wait-exit "$first" 10
+    check_target "$pid"
+}
