@@ -10,7 +10,7 @@
 
 _Static_assert((int)MEM_FILE == (int)PB__MEM__KIND__FILE, "numbers of proto/files.proto");
 
-enum { NAME_LEN_MAX = 255, SEALS_MAX = 0x3f };
+enum { NAME_LEN_MAX = 255, SEALS_MAX = 0x3f, HANDLE_MAX = 128 /* MAX_HANDLE_SZ */ };
 
 void files_pack(const struct snap *snap, Pb__State *m)
 {
@@ -33,6 +33,8 @@ void files_pack(const struct snap *snap, Pb__State *m)
 		PUT_ID(f, mem, file->mem);
 		PUT(f, uid, file->uid);
 		PUT(f, gid, file->gid);
+		PUT_BYTES(f, handle, file->handle, file->nr_handle);
+		PUT(f, handle_type, file->handle_type);
 	}
 }
 
@@ -58,6 +60,11 @@ static int file_unpack(
 	file->mem = GET_ID(m, mem);
 	file->uid = m->uid;
 	file->gid = m->gid;
+	if (m->handle.len > HANDLE_MAX)
+		return BAD(err, "file handle of %zu bytes", m->handle.len);
+	file->handle = arena_copy(snap->arena, m->handle.data, m->handle.len);
+	file->nr_handle = (uint32_t)m->handle.len;
+	file->handle_type = m->handle_type;
 	return 0;
 }
 
@@ -77,6 +84,8 @@ static int file_check(const struct snap *snap, const struct snap_file *file, str
 		return BAD(err, "no absolute path");
 	if (file->mode > 0177777 || !(file->mode & S_IFMT))
 		return BAD(err, "%s: impossible mode %#o", file->path, file->mode);
+	if (file->nr_handle && (!file->deleted || !S_ISREG(file->mode)))
+		return BAD(err, "%s: a handle, but it is no deleted file", file->path);
 	if (file->mtime.tv_nsec < 0 || file->mtime.tv_nsec > 999999999)
 		return BAD(err, "%s: impossible time", file->path);
 	if (file->nr_build_id > sizeof file->build_id)

@@ -120,6 +120,62 @@ static int ghost_make(struct job *job, uint32_t id, struct err *err)
 	return ret;
 }
 
+/* ---- files that kept another name --------------------------------------------------------------- */
+
+static int handle_open(const struct snap_file *file, struct err *err)
+{
+	const char *end = strrchr(file->path, '/');
+	char dir[4096];
+	OWNED_FD mount = -1;
+	union {
+		struct file_handle head;
+		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} h = { .head.handle_bytes = file->nr_handle, .head.handle_type = file->handle_type };
+	int fd;
+
+	snprintf(dir, sizeof dir, "%.*s", end > file->path ? (int)(end - file->path) : 1, file->path);
+	memcpy(h.head.f_handle, file->handle, file->nr_handle);
+	mount = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = mount < 0 ? -1 : open_by_handle_at(mount, &h.head, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0) {
+		err_sys(err, "find the file that was %s, and has another name since", file->path);
+		err_hint(err, errno == EPERM ? "that needs CAP_DAC_READ_SEARCH: restore as root"
+					     : "it must not be removed between dump and restore");
+	}
+	return fd;
+}
+
+/* Give it back its old name for a moment, for the links in /proc to read as before. */
+static int handle_rename(const struct snap_file *file, int fd)
+{
+	char self[40];
+	int named;
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	if (linkat(AT_FDCWD, self, AT_FDCWD, file->path, AT_SYMLINK_FOLLOW) < 0)
+		return -1;
+	named = open(file->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	unlink(file->path);
+	return named;
+}
+
+static int linked_find(struct job *job, uint32_t id, struct err *err)
+{
+	const struct snap_file *file = &job->snap->files[id];
+	OWNED_FD fd = handle_open(file, err), named = -1;
+	struct stat st;
+
+	if (fd < 0)
+		return -err->code;
+	if (fstat(fd, &st) < 0 || st.st_ino != file->ino || !files_unchanged(file, &st)) {
+		err_set(err, ESTALE, "the file that was %s has changed since the dump", file->path);
+		return err_hint(err, "dump the program again");
+	}
+	named = handle_rename(file, fd);
+	job->ghosts[id] = fcntl(named < 0 ? fd : named, F_DUPFD_CLOEXEC, job->park);
+	return job->ghosts[id] < 0 ? err_sys(err, "open what was %s", file->path) : 0;
+}
+
 /* ---- files with a name ------------------------------------------------------------------------------ */
 
 static int data_fill(struct job *job, const struct snap_file *file, int fd, const char *name,
@@ -203,7 +259,9 @@ int ghosts_make(struct job *job, struct err *err)
 	for (uint32_t i = 0; i < job->snap->nr_files; i++) {
 		int ret = 0;
 
-		if (job->snap->files[i].mem != ID_NONE)
+		if (job->snap->files[i].nr_handle)
+			ret = linked_find(job, i, err);
+		else if (job->snap->files[i].mem != ID_NONE)
 			ret = job->snap->files[i].deleted ? ghost_make(job, i, err)
 							  : named_make(job, i, err);
 		if (ret < 0)

@@ -116,6 +116,16 @@ static int remote_syscall(const struct job *job, struct user_regs_struct regs, u
 
 /* ---- in ------------------------------------------------------------------------------------------------------------ */
 
+/* How much the new process has to do by itself: what strace(1) of snapctl does not see. */
+static void plan_log(const struct job *job)
+{
+	size_t steps = 0;
+
+	for (size_t i = 0; log_enabled(LOG_DEBUG) && i < job->plan.nr_threads; i++)
+		steps += plan_nr_steps(&job->plan, i);
+	log_debug("restorer: %zu steps in %zu threads", steps, job->plan.nr_threads);
+}
+
 static int plan_build(struct job *job, struct mm_fresh *fresh, size_t *uffd_step, struct err *err)
 {
 	OWNED_FD procfd = -1;
@@ -137,7 +147,10 @@ static int plan_build(struct job *job, struct mm_fresh *fresh, size_t *uffd_step
 			(struct plan_args){ { 1 /* UFFD_USER_MODE_ONLY */ } })->tolerate = BLOB_ANY_ERRNO;
 	}
 	plan_step(&job->plan, 0, BLOB_PARK);
-	return tasks_plan(job, err);
+	if (tasks_plan(job, err) < 0)
+		return -err->code;
+	plan_log(job);
+	return 0;
 }
 
 /*

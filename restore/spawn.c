@@ -51,7 +51,8 @@ int spawn(pid_t want_pid, void (*body)(void *arg), void *arg, pid_t *pid, int *p
 	struct spawn_call call = { body, arg };
 	pid_t wanted[1] = { want_pid };
 	struct clone_args args = {
-		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+		/* UNTRACED: we are going to trace it, so nobody who traces us (strace -f) may. */
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_UNTRACED,
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
 		.exit_signal = SIGCHLD,
 		.stack_size = SPAWN_STACK,

@@ -214,12 +214,22 @@ void tracee_note_exit(struct tracee *t, struct tracee_thread *th, int status)
 	t->exit_status = status;
 }
 
+/*
+ * A thread of ours vanishes without a status when it execs: it is the leader then, whatever the leader's record
+ * says. A leader vanishes when a thread execs that was not ours: the next reading of the task list
+ * finds that one.
+ */
 void tracee_note_lost(struct tracee *t, struct tracee_thread *th)
 {
+	pid_t tgid;
+
 	th->state = TRACEE_EXITED;
-	/* What execed under the leader's tid is found by the next reading of the task list. */
-	if (!tracee_has_threads(t) && tracee_is_gone(t))
+	if (th->tid != t->pid && tracer_owns(t->tracer, t->pid, &tgid)) {
+		tracee_note_exec(t);
+		tracee_add_thread(t, t->pid);
+	} else if (!tracee_has_threads(t) && tracee_is_gone(t)) {
 		t->ended = true;
+	}
 }
 
 void tracee_note_exec(struct tracee *t)

@@ -50,14 +50,18 @@ static void spin_over(void *(*fn)(void *), struct spin *spins)
 
 static struct spin spins[NR_SPINNERS];
 
-/* ---- general registers ---------------------------------------------------------------------------------- */
+/* ---- general registers
+ * ---------------------------------------------------------------------------------- */
 
-#define EACH_REG(DO) DO(rax, 0) DO(rbx, 1) DO(rcx, 2) DO(rdx, 3) DO(rsi, 4) DO(r8, 5) DO(r9, 6) \
-	DO(r10, 7) DO(r11, 8) DO(r12, 9) DO(r13, 10) DO(r14, 11) DO(r15, 12) DO(rbp, 13)
-#define LOAD(reg, n) "movq 8*" #n "+8(%%rdi), %%" #reg "\n\t"
+#define EACH_REG(DO)                                                                               \
+	DO(rax, 0)                                                                                 \
+	DO(rbx, 1) DO(rcx, 2) DO(rdx, 3) DO(rsi, 4) DO(r8, 5) DO(r9, 6) DO(r10, 7) DO(r11, 8)      \
+		DO(r12, 9) DO(r13, 10) DO(r14, 11) DO(r15, 12) DO(rbp, 13)
+#define LOAD(reg, n)  "movq 8*" #n "+8(%%rdi), %%" #reg "\n\t"
 #define STORE(reg, n) "movq %%" #reg ", 8*14+8*" #n "+8(%%rdi)\n\t"
 
-_Static_assert(offsetof(struct spin, in) == 8 && offsetof(struct spin, out) == 8 + 8 * 14, "used by the loop");
+_Static_assert(offsetof(struct spin, in) == 8 && offsetof(struct spin, out) == 8 + 8 * 14,
+	"used by the loop");
 
 static void *spin_regs(void *arg)
 {
@@ -68,18 +72,17 @@ static void *spin_regs(void *arg)
 	__asm__ volatile("subq $128, %%rsp\n\t"
 			 "pushq %%rbp\n\t"
 			 "pushq %%rdi\n\t"
-			 "pushq (%%rdi)\n\t" EACH_REG(LOAD)
-			 "1: movq (%%rsp), %%rdi\n\t"
-			 "cmpl $0, (%%rdi)\n\t"
-			 "je 1b\n\t"
-			 "popq %%rdi\n\t"
-			 "popq %%rdi\n\t" EACH_REG(STORE)
-			 "popq %%rbp\n\t"
-			 "addq $128, %%rsp\n\t"
+			 "pushq (%%rdi)\n\t" EACH_REG(LOAD) "1: movq (%%rsp), %%rdi\n\t"
+							    "cmpl $0, (%%rdi)\n\t"
+							    "je 1b\n\t"
+							    "popq %%rdi\n\t"
+							    "popq %%rdi\n\t" EACH_REG(
+								    STORE) "popq %%rbp\n\t"
+									   "addq $128, %%rsp\n\t"
 			 : "+D"(s)
 			 :
-			 : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
-			   "r15", "memory", "cc");
+			 : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12",
+			 "r13", "r14", "r15", "memory", "cc");
 	return NULL;
 }
 
@@ -88,8 +91,9 @@ static void cpu_regs(void)
 	spin_over(spin_regs, spins);
 	for (int i = 0; i < NR_SPINNERS; i++)
 		for (int r = 0; r < 14; r++)
-			expect(spins[i].in[r] == spins[i].out[r], "thread %d register %d: %lx, was %lx", i, r,
-			       spins[i].out[r], spins[i].in[r]);
+			expect(spins[i].in[r] == spins[i].out[r],
+				"thread %d register %d: %lx, was %lx", i, r, spins[i].out[r],
+				spins[i].in[r]);
 }
 
 /* CF PF AF ZF SF DF OF; the loop uses only instructions that leave them alone. */
@@ -123,24 +127,30 @@ static void cpu_flags(void)
 		expect((spins[i].out[0] & ALL_FLAGS) == ALL_FLAGS, "flags %lx", spins[i].out[0]);
 }
 
-/* ---- vector registers ---------------------------------------------------------------------------------------- */
+/* ---- vector registers
+ * ---------------------------------------------------------------------------------------- */
 
 #define WAIT_FOR_STOP "1: cmpl $0, (%[stop])\n\tje 1b\n\t"
-#define EACH_16(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) \
-	DO(14) DO(15)
-#define EACH_32(DO) EACH_16(DO) DO(16) DO(17) DO(18) DO(19) DO(20) DO(21) DO(22) DO(23) DO(24) DO(25) \
-	DO(26) DO(27) DO(28) DO(29) DO(30) DO(31)
-#define SPIN_VECTORS(each, load, store) \
-	__asm__ volatile(each(load) WAIT_FOR_STOP each(store) \
-			 : \
-			 : [stop] "r"(s->stop), [in] "r"(s->vec_in), [out] "r"(s->vec_out) \
-			 : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", \
-			   "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
-#define LOAD_XMM(n) "movups 64*" #n "(%[in]), %%xmm" #n "\n\t"
+#define EACH_16(DO)                                                                                \
+	DO(0)                                                                                      \
+	DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14)   \
+		DO(15)
+#define EACH_32(DO)                                                                                \
+	EACH_16(DO)                                                                                \
+	DO(16) DO(17) DO(18) DO(19) DO(20) DO(21) DO(22) DO(23) DO(24) DO(25) DO(26) DO(27) DO(28) \
+		DO(29) DO(30) DO(31)
+#define SPIN_VECTORS(each, load, store)                                                            \
+	__asm__ volatile(each(load) WAIT_FOR_STOP each(store)                                      \
+			 :                                                                         \
+			 : [stop] "r"(s->stop), [in] "r"(s->vec_in), [out] "r"(s->vec_out)         \
+			 : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", \
+			 "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",      \
+			 "xmm15")
+#define LOAD_XMM(n)  "movups 64*" #n "(%[in]), %%xmm" #n "\n\t"
 #define STORE_XMM(n) "movups %%xmm" #n ", 64*" #n "(%[out])\n\t"
-#define LOAD_YMM(n) "vmovups 64*" #n "(%[in]), %%ymm" #n "\n\t"
+#define LOAD_YMM(n)  "vmovups 64*" #n "(%[in]), %%ymm" #n "\n\t"
 #define STORE_YMM(n) "vmovups %%ymm" #n ", 64*" #n "(%[out])\n\t"
-#define LOAD_ZMM(n) "vmovups 64*" #n "(%[in]), %%zmm" #n "\n\t"
+#define LOAD_ZMM(n)  "vmovups 64*" #n "(%[in]), %%zmm" #n "\n\t"
 #define STORE_ZMM(n) "vmovups %%zmm" #n ", 64*" #n "(%[out])\n\t"
 
 static void *spin_xmm(void *arg)
@@ -176,8 +186,9 @@ static void vectors_are(int nr, size_t len)
 {
 	for (int i = 0; i < NR_SPINNERS; i++)
 		for (int v = 0; v < nr; v++)
-			expect(memcmp(spins[i].vec_in + 64 * v, spins[i].vec_out + 64 * v, len) == 0,
-			       "thread %d vector register %d", i, v);
+			expect(memcmp(spins[i].vec_in + 64 * v, spins[i].vec_out + 64 * v, len) ==
+					0,
+				"thread %d vector register %d", i, v);
 }
 
 static void cpu_xmm(void)
@@ -205,7 +216,8 @@ static void cpu_zmm(void)
 		expect((spins[i].seed & 0xffff) == 0x5a5a, "mask register %x", spins[i].seed);
 }
 
-/* ---- x87, rounding ---------------------------------------------------------------------------------------------- */
+/* ---- x87, rounding
+ * ---------------------------------------------------------------------------------------------- */
 
 #define FLD(n) "fldt 16*" #n "(%[in])\n\t"
 #define FST(n) "fstpt 16*" #n "(%[out])\n\t"
@@ -218,12 +230,12 @@ static void *spin_x87(void *arg)
 	for (int i = 0; i < 8; i++)
 		s->x87_in[i] = (long double)s->seed / (i + 3);
 	thread_arrived();
-	__asm__ volatile("fninit\n\tfldcw %[control]\n\t"
-			 FLD(7) FLD(6) FLD(5) FLD(4) FLD(3) FLD(2) FLD(1) FLD(0) WAIT_FOR_STOP
-			 FST(0) FST(1) FST(2) FST(3) FST(4) FST(5) FST(6) FST(7)
-			 "fnstcw %[seen]\n\tfninit\n\t"
+	__asm__ volatile("fninit\n\tfldcw %[control]\n\t" FLD(7) FLD(6) FLD(5) FLD(4) FLD(3) FLD(2)
+				 FLD(1) FLD(0) WAIT_FOR_STOP FST(0) FST(1) FST(2) FST(3) FST(4)
+					 FST(5) FST(6) FST(7) "fnstcw %[seen]\n\tfninit\n\t"
 			 : [seen] "=m"(seen)
-			 : [stop] "r"(s->stop), [in] "r"(s->x87_in), [out] "r"(s->x87_out), [control] "m"(control)
+			 : [stop] "r"(s->stop), [in] "r"(s->x87_in), [out] "r"(s->x87_out),
+			 [control] "m"(control)
 			 : "memory", "cc");
 	s->out[0] = seen;
 	return NULL;
@@ -235,7 +247,8 @@ static void cpu_x87(void)
 	for (int i = 0; i < NR_SPINNERS; i++) {
 		expect(spins[i].out[0] == 0xf7f, "control word %lx", spins[i].out[0]);
 		for (int r = 0; r < 8; r++)
-			expect(memcmp(&spins[i].x87_in[r], &spins[i].x87_out[r], 10) == 0, "st(%d)", r);
+			expect(memcmp(&spins[i].x87_in[r], &spins[i].x87_out[r], 10) == 0, "st(%d)",
+				r);
 	}
 }
 
@@ -263,10 +276,12 @@ static void cpu_rounding(void)
 	spin_over(spin_rounding, spins);
 	expect(_mm_getcsr() & _MM_EXCEPT_OVERFLOW, "exception flags of the main thread");
 	expect(a[0] == a[1] && b[0] == b[1] && a[0] != b[0], "results are rounded in another way");
-	expect(spins[0].in[0] == spins[0].out[0] && spins[1].in[0] == spins[1].out[0], "rounding modes");
+	expect(spins[0].in[0] == spins[0].out[0] && spins[1].in[0] == spins[1].out[0],
+		"rounding modes");
 }
 
-/* ---- registers of a thread that waits in a system call ----------------------------------------------------------- */
+/* ---- registers of a thread that waits in a system call
+ * ----------------------------------------------------------- */
 
 static int blocked_pipe[2];
 
@@ -279,10 +294,11 @@ static void *block_with_vectors(void *arg)
 	thread_arrived();
 	__asm__ volatile(EACH_16(LOAD_XMM) "syscall\n\t" EACH_16(STORE_XMM)
 			 : "=a"(result)
-			 : "0"((long)SYS_read), "D"((long)blocked_pipe[0]), "S"(&byte), "d"(1l),
-			   [in] "r"(s->vec_in), [out] "r"(s->vec_out)
-			 : "rcx", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
-			   "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+			 : "0"((long)SYS_read), "D"((long)blocked_pipe[0]), "S"(&byte),
+			 "d"(1l), [in] "r"(s->vec_in), [out] "r"(s->vec_out)
+			 : "rcx", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
+			 "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",
+			 "xmm14", "xmm15");
 	s->out[0] = (uint64_t)result;
 	return NULL;
 }
@@ -305,7 +321,9 @@ static void cpu_blocked(void)
 	vectors_are(16, 16);
 }
 
-/* ---- segment bases ------------------------------------------------------------------------------------------------- */
+/* ---- segment bases
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static _Thread_local uint64_t tls_word;
 
@@ -336,7 +354,9 @@ static void cpu_segments(void)
 	}
 }
 
-/* ---- vdso, rseq --------------------------------------------------------------------------------------------------------- */
+/* ---- vdso, rseq
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void *vdso_loop(void *arg)
 {
@@ -346,7 +366,8 @@ static void *vdso_loop(void *arg)
 	thread_arrived();
 	while (!*s->stop) {
 		clock_gettime(CLOCK_MONOTONIC, &now);
-		s->out[0] |= now.tv_sec < last.tv_sec || (now.tv_sec == last.tv_sec && now.tv_nsec < last.tv_nsec);
+		s->out[0] |= now.tv_sec < last.tv_sec ||
+			     (now.tv_sec == last.tv_sec && now.tv_nsec < last.tv_nsec);
 		s->out[1]++;
 		last = now;
 	}
@@ -357,7 +378,8 @@ static void cpu_vdso(void)
 {
 	spin_over(vdso_loop, spins);
 	for (int i = 0; i < NR_SPINNERS; i++)
-		expect(spins[i].out[0] == 0 && spins[i].out[1] > 0, "CLOCK_MONOTONIC went backwards");
+		expect(spins[i].out[0] == 0 && spins[i].out[1] > 0,
+			"CLOCK_MONOTONIC went backwards");
 }
 
 static volatile struct rseq *own_rseq(void)
@@ -418,7 +440,8 @@ static void rseq_works(void)
 		CPU_SET(i, &one);
 		must(sched_setaffinity(0, sizeof one, &one));
 		must(syscall(SYS_getcpu, &cpu, NULL, NULL));
-		expect(own_rseq()->cpu_id == cpu && cpu == i, "rseq says CPU %u, it is %u", own_rseq()->cpu_id, cpu);
+		expect(own_rseq()->cpu_id == cpu && cpu == i, "rseq says CPU %u, it is %u",
+			own_rseq()->cpu_id, cpu);
 	}
 	must(sched_setaffinity(0, sizeof all, &all));
 }
@@ -445,12 +468,15 @@ static void cpu_rseq(void)
 	thread_join(thread);
 }
 
-/* ---- number crunching ------------------------------------------------------------------------------------------------------ */
+/* ---- number crunching
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 typedef double vec __attribute__((vector_size(32)));
 
 /* Deterministic, and every step depends on the one before: a lost register shows in the result. */
-__attribute__((target_clones("avx2", "default"), noinline)) static uint64_t crunch(uint64_t seed, long rounds)
+__attribute__((target_clones("avx2", "default"), noinline)) static uint64_t crunch(
+	uint64_t seed, long rounds)
 {
 	vec a = { (double)seed, 1, 2, 3 }, b = { 0.1, 0.2, 0.3, 0.4 }, c = { 3, 5, 7, 9 };
 	uint64_t x = seed * 2 + 1, sum[4];
@@ -486,8 +512,8 @@ static void cpu_crunch(void)
 {
 	spin_over(crunch_loop, spins);
 	for (int i = 0; i < NR_SPINNERS; i++)
-		expect(spins[i].out[0] == 0 && spins[i].out[1] > 0, "%lu of %lu results are wrong", spins[i].out[0],
-		       spins[i].out[1]);
+		expect(spins[i].out[0] == 0 && spins[i].out[1] > 0, "%lu of %lu results are wrong",
+			spins[i].out[0], spins[i].out[1]);
 }
 
 const struct target targets_cpu[] = {

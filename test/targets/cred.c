@@ -87,11 +87,13 @@ static void cred_caps(void)
 	}
 	target_wait();
 	capget_of(after);
-	expect(memcmp(before, after, sizeof after) == 0, "effective %x, was %x; permitted %x, was %x",
-	       after[0].effective, before[0].effective, after[0].permitted, before[0].permitted);
+	expect(memcmp(before, after, sizeof after) == 0,
+		"effective %x, was %x; permitted %x, was %x", after[0].effective,
+		before[0].effective, after[0].permitted, before[0].permitted);
 	if (is_root()) {
 		expect(prctl(PR_CAPBSET_READ, CAP_SYS_BOOT) == 0, "bounding set");
-		expect(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_KILL, 0, 0) == 1, "ambient set");
+		expect(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_KILL, 0, 0) == 1,
+			"ambient set");
 	}
 }
 
@@ -111,7 +113,8 @@ static void cred_keepcaps(void)
 	}
 	target_wait();
 	capget_of(now);
-	expect(now[0].effective == data[0].effective && now[0].permitted == data[0].permitted, "capabilities");
+	expect(now[0].effective == data[0].effective && now[0].permitted == data[0].permitted,
+		"capabilities");
 }
 
 static void cred_securebits(void)

@@ -37,7 +37,8 @@ static bool says(int epoll, uint32_t events, uint64_t data)
 
 static void epoll_level(void)
 {
-	int epoll = (int)must(epoll_create1(EPOLL_CLOEXEC)), ready = event_make(1), idle = event_make(0);
+	int epoll = (int)must(epoll_create1(EPOLL_CLOEXEC)), ready = event_make(1),
+	    idle = event_make(0);
 
 	add(epoll, ready, EPOLLIN, 0x1122334455667788);
 	add(epoll, idle, EPOLLIN | EPOLLRDHUP, 2);
@@ -76,7 +77,8 @@ static void epoll_oneshot(void)
 	signal_event(loaded);
 	expect(says(epoll, EPOLLIN, 2), "a loaded one does not fire");
 	expect(says(epoll, 0, 0), "not a oneshot");
-	must(epoll_ctl(epoll, EPOLL_CTL_MOD, spent, &(struct epoll_event){ EPOLLIN, { .u64 = 3 } }));
+	must(epoll_ctl(
+		epoll, EPOLL_CTL_MOD, spent, &(struct epoll_event){ EPOLLIN, { .u64 = 3 } }));
 	expect(says(epoll, EPOLLIN, 3), "cannot be loaded again");
 }
 
@@ -89,13 +91,16 @@ static void epoll_exclusive(void)
 	target_wait();
 	signal_event(fd);
 	expect(says(a, EPOLLIN, 5) && says(b, EPOLLIN, 6), "exclusive");
-	expect(epoll_ctl(a, EPOLL_CTL_MOD, fd, &(struct epoll_event){ EPOLLIN, { .u64 = 1 } }) == -1 && errno == EINVAL,
-	       "EPOLLEXCLUSIVE is lost");
+	expect(epoll_ctl(a, EPOLL_CTL_MOD, fd, &(struct epoll_event){ EPOLLIN, { .u64 = 1 } }) ==
+				-1 &&
+			errno == EINVAL,
+		"EPOLLEXCLUSIVE is lost");
 }
 
 static void epoll_nested(void)
 {
-	int outer = (int)must(epoll_create1(0)), middle = (int)must(epoll_create1(0)), inner = (int)must(epoll_create1(0));
+	int outer = (int)must(epoll_create1(0)), middle = (int)must(epoll_create1(0)),
+	    inner = (int)must(epoll_create1(0));
 	int fd = event_make(0);
 
 	add(inner, fd, EPOLLIN, 3);
@@ -103,10 +108,12 @@ static void epoll_nested(void)
 	add(middle, inner, EPOLLIN | EPOLLET, 2);
 	target_wait();
 	signal_event(fd);
-	expect(says(outer, EPOLLIN, 1) && says(middle, EPOLLIN, 2) && says(inner, EPOLLIN, 3), "nested");
+	expect(says(outer, EPOLLIN, 1) && says(middle, EPOLLIN, 2) && says(inner, EPOLLIN, 3),
+		"nested");
 }
 
-/* The number is free, a duplicate keeps the description alive: events still arrive under the old data. */
+/* The number is free, a duplicate keeps the description alive: events still arrive under the old
+ * data. */
 static void epoll_closed(void)
 {
 	int epoll = (int)must(epoll_create1(0)), fd = event_make(0), keeps = (int)must(dup(fd));
@@ -122,7 +129,8 @@ static void epoll_closed(void)
 /* The number is in use again, by something else that is watched too. */
 static void epoll_reused(void)
 {
-	int epoll = (int)must(epoll_create1(0)), fd = event_make(0), keeps = (int)must(dup(fd)), other;
+	int epoll = (int)must(epoll_create1(0)), fd = event_make(0), keeps = (int)must(dup(fd)),
+	    other;
 
 	add(epoll, fd, EPOLLIN, 21);
 	close(fd);

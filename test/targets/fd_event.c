@@ -11,7 +11,9 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-/* ---- eventfd ----------------------------------------------------------------------------------------------- */
+/* ---- eventfd
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static uint64_t take(int fd)
 {
@@ -24,7 +26,8 @@ static uint64_t take(int fd)
 static void event_counts(void)
 {
 	uint64_t max = UINT64_MAX - 1;
-	int zero = (int)must(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), some = (int)must(eventfd(12345, 0));
+	int zero = (int)must(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+	    some = (int)must(eventfd(12345, 0));
 	int full = (int)must(eventfd(0, EFD_NONBLOCK));
 	uint64_t one = 1;
 
@@ -48,7 +51,9 @@ static void event_semaphore(void)
 	expect(read(fd, &value, sizeof value) == -1 && errno == EAGAIN, "count");
 }
 
-/* ---- timerfd --------------------------------------------------------------------------------------------------- */
+/* ---- timerfd
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static int timer_make(clockid_t clock, int flags, long sec, long nsec, long interval_nsec)
 {
@@ -72,18 +77,21 @@ static void timerfd_armed(void)
 		fds[i] = timer_make(clocks[i], 0, 1000 + i, 0, 77000);
 	idle = timer_make(CLOCK_MONOTONIC, 0, 0, 0, 0);
 	must(clock_gettime(CLOCK_REALTIME, &now));
-	absolute = timer_make(CLOCK_REALTIME, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, now.tv_sec + 500, 0, 0);
+	absolute = timer_make(CLOCK_REALTIME, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET,
+		now.tv_sec + 500, 0, 0);
 	target_wait();
 	for (int i = 0; i < 3; i++) {
 		must(timerfd_gettime(fds[i], &left));
 		expect(left.it_interval.tv_nsec == 77000, "interval %ld", left.it_interval.tv_nsec);
-		expect(left.it_value.tv_sec <= 1000 + i && left.it_value.tv_sec > 880, "left %ld", left.it_value.tv_sec);
+		expect(left.it_value.tv_sec <= 1000 + i && left.it_value.tv_sec > 880, "left %ld",
+			left.it_value.tv_sec);
 		expect(read(fds[i], &ticks, sizeof ticks) == -1 && errno == EAGAIN, "it has fired");
 	}
 	must(timerfd_gettime(idle, &left));
 	expect(left.it_value.tv_sec == 0 && left.it_value.tv_nsec == 0, "the idle one runs");
 	must(timerfd_gettime(absolute, &left));
-	expect(left.it_value.tv_sec <= 500 && left.it_value.tv_sec > 380, "absolute: left %ld", left.it_value.tv_sec);
+	expect(left.it_value.tv_sec <= 500 && left.it_value.tv_sec > 380, "absolute: left %ld",
+		left.it_value.tv_sec);
 }
 
 /* Waits in poll until the descriptor has input. */
@@ -96,7 +104,8 @@ static void await(int fd)
 
 static void timerfd_expired(void)
 {
-	int once = timer_make(CLOCK_MONOTONIC, 0, 0, 1, 0), often = timer_make(CLOCK_MONOTONIC, 0, 0, 1, 10000000);
+	int once = timer_make(CLOCK_MONOTONIC, 0, 0, 1, 0),
+	    often = timer_make(CLOCK_MONOTONIC, 0, 0, 1, 10000000);
 	struct itimerspec left;
 
 	await(once);
@@ -119,7 +128,9 @@ static void timerfd_fires(void)
 	expect(take(fd) == 1, "ticks");
 }
 
-/* ---- signalfd ------------------------------------------------------------------------------------------------------ */
+/* ---- signalfd
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void signalfd_mask(void)
 {
@@ -134,11 +145,13 @@ static void signalfd_mask(void)
 	fd = (int)must(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
 	must(sigqueue(getpid(), SIGRTMIN + 5, (union sigval){ .sival_int = 99 }));
 	target_wait();
-	expect(read(fd, &info, sizeof info) == sizeof info && info.ssi_signo == (uint32_t)SIGRTMIN + 5 &&
-	       info.ssi_int == 99, "pending signal");
+	expect(read(fd, &info, sizeof info) == sizeof info &&
+			info.ssi_signo == (uint32_t)SIGRTMIN + 5 && info.ssi_int == 99,
+		"pending signal");
 	expect(read(fd, &info, sizeof info) == -1 && errno == EAGAIN, "another signal");
 	must(kill(getpid(), SIGUSR1));
-	expect(read(fd, &info, sizeof info) == sizeof info && info.ssi_signo == SIGUSR1, "new signal");
+	expect(read(fd, &info, sizeof info) == sizeof info && info.ssi_signo == SIGUSR1,
+		"new signal");
 	sigdelset(&set, SIGUSR1);
 	must(signalfd(fd, &set, 0));
 }

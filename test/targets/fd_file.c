@@ -22,8 +22,9 @@ static bool same_ofd(int a, int b)
 
 static void file_modes(void)
 {
-	static const int flags[] = { O_RDONLY, O_WRONLY, O_RDWR, O_RDWR | O_APPEND, O_RDWR | O_NONBLOCK | O_CLOEXEC,
-				     O_RDWR | O_SYNC, O_RDWR | O_DSYNC, O_RDONLY | O_NOATIME, O_RDWR | O_NOFOLLOW };
+	static const int flags[] = { O_RDONLY, O_WRONLY, O_RDWR, O_RDWR | O_APPEND,
+		O_RDWR | O_NONBLOCK | O_CLOEXEC, O_RDWR | O_SYNC, O_RDWR | O_DSYNC,
+		O_RDONLY | O_NOATIME, O_RDWR | O_NOFOLLOW };
 	enum { NR = sizeof flags / sizeof *flags };
 	int fds[NR], before[NR];
 	char byte = 'w';
@@ -37,10 +38,12 @@ static void file_modes(void)
 	target_wait();
 	for (int i = 0; i < NR; i++) {
 		expect(lseek(fds[i], 0, SEEK_CUR) == 10 * i + 1, "offset of file %d", i);
-		expect(fcntl(fds[i], F_GETFL) == before[i], "flags of file %d: %o, were %o", i, fcntl(fds[i], F_GETFL),
-		       before[i]);
-		expect(fcntl(fds[i], F_GETFD) == (flags[i] & O_CLOEXEC ? FD_CLOEXEC : 0), "FD_CLOEXEC of file %d", i);
-		expect((write(fds[i], &byte, 1) == 1) == ((flags[i] & O_ACCMODE) != O_RDONLY), "writing file %d", i);
+		expect(fcntl(fds[i], F_GETFL) == before[i], "flags of file %d: %o, were %o", i,
+			fcntl(fds[i], F_GETFL), before[i]);
+		expect(fcntl(fds[i], F_GETFD) == (flags[i] & O_CLOEXEC ? FD_CLOEXEC : 0),
+			"FD_CLOEXEC of file %d", i);
+		expect((write(fds[i], &byte, 1) == 1) == ((flags[i] & O_ACCMODE) != O_RDONLY),
+			"writing file %d", i);
 	}
 	expect(lseek(fds[3], 0, SEEK_CUR) == 1001, "O_APPEND does not append");
 }
@@ -117,7 +120,8 @@ static void file_dir(void)
 
 static void file_deleted(void)
 {
-	int a = file_make("data", 5000, 5, O_RDWR), b = (int)must(open("data", O_RDONLY)), dup_of_a = (int)must(dup(a));
+	int a = file_make("data", 5000, 5, O_RDWR), b = (int)must(open("data", O_RDONLY)),
+	    dup_of_a = (int)must(dup(a));
 	char all[5000];
 	struct stat st;
 
@@ -129,9 +133,11 @@ static void file_deleted(void)
 	expect(pread(b, all, sizeof all, 0) == 5000 && pattern_is(all, 5000, 5), "contents");
 	expect(lseek(dup_of_a, 0, SEEK_CUR) == 100 && lseek(b, 0, SEEK_CUR) == 200, "offsets");
 	must(pwrite(a, "new", 3, 0));
-	expect(pread(b, all, 3, 0) == 3 && memcmp(all, "new", 3) == 0, "two descriptors of one file are two files now");
+	expect(pread(b, all, 3, 0) == 3 && memcmp(all, "new", 3) == 0,
+		"two descriptors of one file are two files now");
 	must(fstat(a, &st));
-	expect(st.st_nlink == 0 && (st.st_mode & 0777) == 0604 && st.st_size == 5000, "links, mode, size");
+	expect(st.st_nlink == 0 && (st.st_mode & 0777) == 0604 && st.st_size == 5000,
+		"links, mode, size");
 	expect(access("data", F_OK) == -1, "the deleted file has its name again");
 }
 
@@ -171,12 +177,14 @@ static void file_hole(void)
 	target_wait();
 	must(fstat(fd, &st));
 	expect(st.st_size == 8l << 30, "size");
-	expect(lseek(fd, 0, SEEK_DATA) == 0 && lseek(fd, 1 << 20, SEEK_DATA) == 4l << 30, "the holes are filled");
+	expect(lseek(fd, 0, SEEK_DATA) == 0 && lseek(fd, 1 << 20, SEEK_DATA) == 4l << 30,
+		"the holes are filled");
 }
 
 static void file_devices(void)
 {
-	static const char *const paths[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom" };
+	static const char *const paths[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random",
+		"/dev/urandom" };
 	int fds[5];
 	char buf[8] = "xxxxxxxx";
 	struct stat st, want;
@@ -189,7 +197,8 @@ static void file_devices(void)
 		must(stat(paths[i], &want));
 		expect(st.st_rdev == want.st_rdev, "%s is another device", paths[i]);
 	}
-	expect(read(fds[0], buf, 8) == 0 && read(fds[1], buf, 8) == 8 && is_zero(buf, 8), "null and zero");
+	expect(read(fds[0], buf, 8) == 0 && read(fds[1], buf, 8) == 8 && is_zero(buf, 8),
+		"null and zero");
 	expect(write(fds[2], buf, 8) == -1 && errno == ENOSPC, "full");
 	expect(read(fds[4], buf, 8) == 8, "urandom");
 }
@@ -216,14 +225,17 @@ static void file_owner(void)
 	target_wait();
 	expect(fcntl(a[0], F_GETOWN) == getpid(), "F_GETOWN %d", fcntl(a[0], F_GETOWN));
 	must(fcntl(b[0], F_GETOWN_EX, &now));
-	expect(now.type == F_OWNER_TID && now.pid == gettid(), "F_GETOWN_EX %d %d", now.type, now.pid);
+	expect(now.type == F_OWNER_TID && now.pid == gettid(), "F_GETOWN_EX %d %d", now.type,
+		now.pid);
 	expect(fcntl(b[0], F_GETSIG) == SIGRTMIN, "F_GETSIG %d", fcntl(b[0], F_GETSIG));
 	expect(fcntl(b[0], F_GETFL) & O_ASYNC, "O_ASYNC");
 	must(write(b[1], "x", 1));
-	expect(sigtimedwait(&set, &info, &(struct timespec){ 2, 0 }) == SIGRTMIN && info.si_fd == b[0],
-	       "no signal for input");
+	expect(sigtimedwait(&set, &info, &(struct timespec){ 2, 0 }) == SIGRTMIN &&
+			info.si_fd == b[0],
+		"no signal for input");
 	must(write(a[1], "x", 1));
-	expect(sigtimedwait(&set, &info, &(struct timespec){ 2, 0 }) == SIGIO, "no SIGIO for input");
+	expect(sigtimedwait(&set, &info, &(struct timespec){ 2, 0 }) == SIGIO,
+		"no SIGIO for input");
 }
 
 /* Descriptors of /proc: many monitoring programs keep them open. */
@@ -234,7 +246,8 @@ static void file_proc(void)
 	char buf[64];
 
 	target_wait();
-	expect(pread(own, buf, sizeof buf, 0) > 0 && atoi(buf) == getpid(), "/proc/self/stat of %d", atoi(buf));
+	expect(pread(own, buf, sizeof buf, 0) > 0 && atoi(buf) == getpid(), "/proc/self/stat of %d",
+		atoi(buf));
 	expect(pread(system, buf, 8, 0) == 8 && memcmp(buf, "MemTotal", 8) == 0, "/proc/meminfo");
 }
 

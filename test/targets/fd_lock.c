@@ -21,7 +21,9 @@ static bool child_says(bool (*fn)(void))
 
 static struct flock range(short type, off_t start, off_t len)
 {
-	return (struct flock){ .l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len };
+	return (struct flock){
+		.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len
+	};
 }
 
 static void set_lock(int fd, int cmd, short type, off_t start, off_t len)
@@ -65,9 +67,9 @@ static bool is_locked(int cmd, short type, off_t at)
 
 static bool posix_locks_stand(void)
 {
-	return is_locked(F_GETLK, F_RDLCK, 15) && !is_locked(F_GETLK, F_RDLCK, 5) && !is_locked(F_GETLK, F_RDLCK, 20) &&
-	       is_locked(F_GETLK, F_WRLCK, 105) && !is_locked(F_GETLK, F_RDLCK, 105) &&
-	       is_locked(F_GETLK, F_RDLCK, 1l << 40);
+	return is_locked(F_GETLK, F_RDLCK, 15) && !is_locked(F_GETLK, F_RDLCK, 5) &&
+	       !is_locked(F_GETLK, F_RDLCK, 20) && is_locked(F_GETLK, F_WRLCK, 105) &&
+	       !is_locked(F_GETLK, F_RDLCK, 105) && is_locked(F_GETLK, F_RDLCK, 1l << 40);
 }
 
 static void lock_posix(void)
@@ -90,10 +92,12 @@ static void lock_ofd(void)
 	set_lock(fd, F_OFD_SETLK, F_WRLCK, 10, 10);
 	set_lock(other, F_OFD_SETLK, F_WRLCK, 30, 5);
 	target_wait();
-	expect(is_locked(F_OFD_GETLK, F_RDLCK, 15) && !is_locked(F_OFD_GETLK, F_RDLCK, 20), "first lock");
+	expect(is_locked(F_OFD_GETLK, F_RDLCK, 15) && !is_locked(F_OFD_GETLK, F_RDLCK, 20),
+		"first lock");
 	expect(is_locked(F_OFD_GETLK, F_RDLCK, 32), "second lock");
 	close(fd);
-	expect(!is_locked(F_OFD_GETLK, F_RDLCK, 15) && is_locked(F_OFD_GETLK, F_RDLCK, 32), "locks of the wrong descriptor");
+	expect(!is_locked(F_OFD_GETLK, F_RDLCK, 15) && is_locked(F_OFD_GETLK, F_RDLCK, 32),
+		"locks of the wrong descriptor");
 }
 
 static void lock_lease(void)

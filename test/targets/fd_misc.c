@@ -24,7 +24,8 @@ static void pidfd_self(void)
 	target_wait();
 	expect(poll(&poll_fd, 1, 0) == 0, "the process has ended, says the pidfd");
 	must(syscall(SYS_pidfd_send_signal, fd, SIGUSR1, NULL, 0));
-	expect(sigtimedwait(&set, NULL, &(struct timespec){ 2, 0 }) == SIGUSR1, "not a pidfd of this process");
+	expect(sigtimedwait(&set, NULL, &(struct timespec){ 2, 0 }) == SIGUSR1,
+		"not a pidfd of this process");
 	expect(fcntl(nonblock, F_GETFL) & O_NONBLOCK, "flags");
 }
 
@@ -43,14 +44,16 @@ static void inotify_watches(void)
 	must(inotify_rm_watch(fd, gone)); /* a hole in the numbers */
 	must(read(fd, buf, sizeof buf));  /* IN_IGNORED of it */
 	target_wait();
-	expect(read(fd, buf, sizeof buf) == -1 && errno == EAGAIN, "an event out of nothing: %x", event->mask);
+	expect(read(fd, buf, sizeof buf) == -1 && errno == EAGAIN, "an event out of nothing: %x",
+		event->mask);
 	close(file_make("dir/new", 1, 1, O_RDONLY));
 	must(read(fd, buf, sizeof buf));
 	expect(event->wd == dir && event->mask == IN_CREATE && strcmp(event->name, "new") == 0,
-	       "watch %d mask %x name %s", event->wd, event->mask, event->name);
+		"watch %d mask %x name %s", event->wd, event->mask, event->name);
 	must(chmod("file", 0600));
 	must(read(fd, buf, sizeof buf));
-	expect(event->wd == file && event->mask == IN_ATTRIB, "watch %d mask %x", event->wd, event->mask);
+	expect(event->wd == file && event->mask == IN_ATTRIB, "watch %d mask %x", event->wd,
+		event->mask);
 }
 
 static void inotify_queued(void)

@@ -59,7 +59,8 @@ static void pipe_size(void)
 	for (uint32_t i = 0; i < 6; i++)
 		fill(large[1], 65536, i);
 	target_wait();
-	expect(fcntl(large[1], F_GETPIPE_SZ) == 512 << 10, "size %d", fcntl(large[1], F_GETPIPE_SZ));
+	expect(fcntl(large[1], F_GETPIPE_SZ) == 512 << 10, "size %d",
+		fcntl(large[1], F_GETPIPE_SZ));
 	expect(fcntl(small[1], F_GETPIPE_SZ) == 4096, "size %d", fcntl(small[1], F_GETPIPE_SZ));
 	for (uint32_t i = 0; i < 6; i++)
 		expect(holds(large[0], 65536, i), "contents of part %u", i);
@@ -113,7 +114,8 @@ static void pipe_dup(void)
 	fill(writer, 5, 1);
 	expect(holds(reader, 5, 1), "contents");
 	close(fds[1]);
-	expect(read(reader, &byte, 1) == -1 && errno == EAGAIN, "end of file, but there is a writer");
+	expect(read(reader, &byte, 1) == -1 && errno == EAGAIN,
+		"end of file, but there is a writer");
 	close(writer);
 	expect(read(reader, &byte, 1) == 0, "no end of file");
 }
@@ -129,7 +131,8 @@ static void pipe_reopened(void)
 	again = (int)must(open(path, O_RDONLY | O_NONBLOCK));
 	fill(fds[1], 9, 1);
 	target_wait();
-	expect(!(fcntl(fds[0], F_GETFL) & O_NONBLOCK) && (fcntl(again, F_GETFL) & O_NONBLOCK), "flags");
+	expect(!(fcntl(fds[0], F_GETFL) & O_NONBLOCK) && (fcntl(again, F_GETFL) & O_NONBLOCK),
+		"flags");
 	expect(holds(again, 9, 1), "contents");
 	close(fds[1]);
 	expect(read(fds[0], &byte, 1) == 0, "end of file");
@@ -149,7 +152,8 @@ static void pipe_fifo(void)
 	fill(both, 100, 2);
 	target_wait();
 	expect(holds(reader, 2000, 1) && holds(both, 100, 2), "contents");
-	expect(read(reader, &byte, 1) == -1 && errno == EAGAIN, "end of file, but there is a writer");
+	expect(read(reader, &byte, 1) == -1 && errno == EAGAIN,
+		"end of file, but there is a writer");
 	both = (int)must(open("fifo", O_WRONLY | O_NONBLOCK));
 	fill(both, 1, 3);
 	expect(holds(reader, 1, 3), "it is not the FIFO of that name any more");
@@ -182,7 +186,8 @@ static void pipe_partly(void)
 	must(write(fds[1], all, sizeof all));
 	must(read(fds[0], data, sizeof data));
 	target_wait();
-	expect(read(fds[0], data, sizeof data) == 2000 && memcmp(data, all + 3000, 2000) == 0, "contents");
+	expect(read(fds[0], data, sizeof data) == 2000 && memcmp(data, all + 3000, 2000) == 0,
+		"contents");
 }
 
 const struct target targets_fd_pipe[] = {

@@ -1,4 +1,5 @@
-/* What madvise(2), mlock(2), prctl(2) and mseal(2) leave on a mapping. The visible state compares the flags. */
+/* What madvise(2), mlock(2), prctl(2) and mseal(2) leave on a mapping. The visible state compares
+ * the flags. */
 #include "target.h"
 
 #include <errno.h>
@@ -27,7 +28,7 @@ static char *area(uint32_t seed)
 static void mem_advice(void)
 {
 	static const int advice[] = { MADV_SEQUENTIAL, MADV_RANDOM, MADV_DONTFORK, MADV_DONTDUMP,
-				      MADV_NOHUGEPAGE, MADV_HUGEPAGE };
+		MADV_NOHUGEPAGE, MADV_HUGEPAGE };
 	char *p[6];
 
 	for (int i = 0; i < 6; i++) {
@@ -90,7 +91,8 @@ static void mem_mlockall(void)
 	expect(pattern_is(p, 8 * PAGE, 6), "contents");
 	before = proc_number("status", "VmLck:", 10);
 	map_anon(16 * PAGE, RW, 0);
-	expect(proc_number("status", "VmLck:", 10) == before + 64, "new mappings are not locked (MCL_FUTURE)");
+	expect(proc_number("status", "VmLck:", 10) == before + 64,
+		"new mappings are not locked (MCL_FUTURE)");
 }
 
 static void mem_thp(void)
@@ -111,7 +113,8 @@ static void mem_named(void)
 	char *p = area(8), *q = area(9);
 
 	if (prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, p, 16 * PAGE, "snap: a name") < 0)
-		expect(errno == EINVAL, "PR_SET_VMA_ANON_NAME: %s", strerror(errno)); /* not configured */
+		expect(errno == EINVAL, "PR_SET_VMA_ANON_NAME: %s",
+			strerror(errno)); /* not configured */
 	prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, q, 16 * PAGE, "other");
 	target_wait();
 	expect(pattern_is(p, 8 * PAGE, 8) && pattern_is(q, 8 * PAGE, 9), "contents");
@@ -135,7 +138,8 @@ static void mem_droppable(void)
 {
 	char *p = mmap(NULL, 16 * PAGE, RW, MY_MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0);
 
-	expect(p != MAP_FAILED || errno == EINVAL || errno == EOPNOTSUPP, "MAP_DROPPABLE: %s", strerror(errno));
+	expect(p != MAP_FAILED || errno == EINVAL || errno == EOPNOTSUPP, "MAP_DROPPABLE: %s",
+		strerror(errno));
 	if (p == MAP_FAILED)
 		p = map_anon(16 * PAGE, RW, 0);
 	memset(p, 1, 16 * PAGE);

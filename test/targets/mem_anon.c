@@ -22,7 +22,8 @@ static void mem_private(void)
 	(void)touch;
 	target_wait();
 	for (int i = 0; i < 64; i++)
-		expect(i % 3 ? is_zero(p + i * PAGE, PAGE) : pattern_is(p + i * PAGE, PAGE, i), "page %d", i);
+		expect(i % 3 ? is_zero(p + i * PAGE, PAGE) : pattern_is(p + i * PAGE, PAGE, i),
+			"page %d", i);
 }
 
 static void mem_dontneed(void)
@@ -70,7 +71,7 @@ static void mem_prot_none(void)
 static void mem_prot_mix(void)
 {
 	static const int prots[] = { PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC,
-				     PROT_READ | PROT_WRITE | PROT_EXEC, PROT_WRITE, PROT_EXEC };
+		PROT_READ | PROT_WRITE | PROT_EXEC, PROT_WRITE, PROT_EXEC };
 	char *p[6];
 
 	for (int i = 0; i < 6; i++) {
@@ -80,9 +81,11 @@ static void mem_prot_mix(void)
 	}
 	target_wait();
 	for (int i = 0; i < 6; i++) {
-		expect((prots[i] & PROT_WRITE ? 0 : SIGSEGV) == write_faults(p[i]), "protection of area %d", i);
+		expect((prots[i] & PROT_WRITE ? 0 : SIGSEGV) == write_faults(p[i]),
+			"protection of area %d", i);
 		must(mprotect(p[i], 4 * PAGE, RW));
-		expect(pattern_is(p[i], 3 * PAGE, i) && is_zero(p[i] + 3 * PAGE, PAGE), "contents of area %d", i);
+		expect(pattern_is(p[i], 3 * PAGE, i) && is_zero(p[i] + 3 * PAGE, PAGE),
+			"contents of area %d", i);
 	}
 }
 
@@ -141,7 +144,7 @@ static void mem_growsdown(void)
 
 	must(munmap(area, 1024 * PAGE));
 	p = (char *)must((long)mmap(area + 1000 * PAGE, 8 * PAGE, RW,
-				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, -1, 0));
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, -1, 0));
 	pattern_fill(p, 8 * PAGE, 8);
 	target_wait();
 	expect(pattern_is(p, 8 * PAGE, 8), "contents");
@@ -164,7 +167,8 @@ static void mem_guard(void)
 	target_wait();
 	expect(pattern_is(p, 10 * PAGE, 9), "contents below the guard");
 	for (int i = 8; i < 16; i++)
-		expect(read_faults(p + i * PAGE) == (i >= 10 && i < 14 ? SIGSEGV : 0), "guard at page %d", i);
+		expect(read_faults(p + i * PAGE) == (i >= 10 && i < 14 ? SIGSEGV : 0),
+			"guard at page %d", i);
 	expect(read_faults(p + 63 * PAGE) == SIGSEGV, "guard at the last page");
 	must(madvise(p + 10 * PAGE, 4 * PAGE, MY_MADV_GUARD_REMOVE));
 	expect(is_zero(p + 10 * PAGE, 4 * PAGE), "removed guard is not zero");
@@ -178,7 +182,8 @@ static void mem_guard_empty(void)
 	must(madvise(p + PAGE, 4096 * PAGE, MY_MADV_GUARD_INSTALL));
 	target_wait();
 	expect(read_faults(p) == 0, "below the guard");
-	expect(read_faults(p + PAGE) == SIGSEGV && read_faults(p + 4096 * PAGE) == SIGSEGV, "guard");
+	expect(read_faults(p + PAGE) == SIGSEGV && read_faults(p + 4096 * PAGE) == SIGSEGV,
+		"guard");
 	expect(read_faults(p + 4097 * PAGE) == 0, "above the guard");
 }
 

@@ -1,4 +1,5 @@
-/* Mappings of files: private ones clean and written, shared ones, deleted ones, text with breakpoints. */
+/* Mappings of files: private ones clean and written, shared ones, deleted ones, text with
+ * breakpoints. */
 #include "target.h"
 
 #include <errno.h>
@@ -51,7 +52,8 @@ static void memfile_private(void)
 static void memfile_private_ro(void)
 {
 	int fd = file_make("data", 16 * PAGE, 2, O_RDONLY);
-	char *p = map_file(fd, 16 * PAGE, RW, MAP_PRIVATE, 0), *none = map_file(fd, 16 * PAGE, RW, MAP_PRIVATE, 0);
+	char *p = map_file(fd, 16 * PAGE, RW, MAP_PRIVATE, 0),
+	     *none = map_file(fd, 16 * PAGE, RW, MAP_PRIVATE, 0);
 
 	close(fd);
 	memset(p + PAGE, 'x', PAGE);
@@ -88,7 +90,8 @@ static void memfile_shared_ro(void)
 	close(fd);
 	target_wait();
 	expect(pages_are(p, 4, 0), "contents");
-	expect(mprotect(p, PAGE, RW) == -1 && errno == EACCES, "opened read-only, but can be made writable");
+	expect(mprotect(p, PAGE, RW) == -1 && errno == EACCES,
+		"opened read-only, but can be made writable");
 }
 
 static void memfile_shared_rw_ro(void)
@@ -106,7 +109,8 @@ static void memfile_shared_rw_ro(void)
 static void memfile_deleted(void)
 {
 	int fd = file_make("data", 16 * PAGE, 6, O_RDWR);
-	char *p = map_file(fd, 16 * PAGE, RW, MAP_SHARED, 0), *q = map_file(fd, 16 * PAGE, RW, MAP_SHARED, 0);
+	char *p = map_file(fd, 16 * PAGE, RW, MAP_SHARED, 0),
+	     *q = map_file(fd, 16 * PAGE, RW, MAP_SHARED, 0);
 	char *priv = map_file(fd, 16 * PAGE, RW, MAP_PRIVATE, 0);
 
 	close(fd);
@@ -134,7 +138,8 @@ static void memfile_replaced(void)
 	target_wait();
 	expect(pages_are(p, 7, 1 << 1) && p[PAGE] == 'x', "contents");
 	fd = (int)must(open("data", O_RDONLY));
-	expect(pages_are(map_file(fd, 16 * PAGE, PROT_READ, MAP_PRIVATE, 0), 8, 0), "the new file was changed");
+	expect(pages_are(map_file(fd, 16 * PAGE, PROT_READ, MAP_PRIVATE, 0), 8, 0),
+		"the new file was changed");
 }
 
 static void memfile_hole(void)
@@ -148,22 +153,26 @@ static void memfile_hole(void)
 	must(unlink("data"));
 	p[1l << 31] = 'x';
 	target_wait();
-	expect(pattern_is(p, PAGE, 9) && p[1l << 31] == 'x' && is_zero(p + PAGE, 16 * PAGE), "contents");
+	expect(pattern_is(p, PAGE, 9) && p[1l << 31] == 'x' && is_zero(p + PAGE, 16 * PAGE),
+		"contents");
 	expect(p[(1l << 32) - 1] == 0, "size");
 }
 
 static void memfile_beyond_eof(void)
 {
 	int fd = file_make("data", 4 * PAGE + 100, 10, O_RDWR);
-	char *shared = map_file(fd, 8 * PAGE, RW, MAP_SHARED, 0), *priv = map_file(fd, 8 * PAGE, RW, MAP_PRIVATE, 0);
+	char *shared = map_file(fd, 8 * PAGE, RW, MAP_SHARED, 0),
+	     *priv = map_file(fd, 8 * PAGE, RW, MAP_PRIVATE, 0);
 
 	priv[0] = 'p';
 	target_wait();
 	expect(pattern_is(shared, 4 * PAGE + 100, 10), "contents");
 	expect(is_zero(shared + 4 * PAGE + 100, PAGE - 100), "rest of the last page");
-	expect(read_faults(shared + 5 * PAGE) == SIGBUS && read_faults(priv + 6 * PAGE) == SIGBUS, "no SIGBUS beyond");
+	expect(read_faults(shared + 5 * PAGE) == SIGBUS && read_faults(priv + 6 * PAGE) == SIGBUS,
+		"no SIGBUS beyond");
 	must(ftruncate(fd, 8 * PAGE));
-	expect(is_zero(shared + 5 * PAGE, 3 * PAGE) && is_zero(priv + 5 * PAGE, 3 * PAGE), "a longer file is not seen");
+	expect(is_zero(shared + 5 * PAGE, 3 * PAGE) && is_zero(priv + 5 * PAGE, 3 * PAGE),
+		"a longer file is not seen");
 }
 
 static void memfile_shm(void)
@@ -177,7 +186,8 @@ static void memfile_shm(void)
 	pattern_fill(p, 16 * PAGE, 11);
 	target_wait();
 	expect(pattern_is(p, 16 * PAGE, 11), "contents");
-	expect(pattern_is(map_file(fd, 16 * PAGE, RW, MAP_SHARED, 0), 16 * PAGE, 11), "descriptor and mapping differ");
+	expect(pattern_is(map_file(fd, 16 * PAGE, RW, MAP_SHARED, 0), 16 * PAGE, 11),
+		"descriptor and mapping differ");
 }
 
 /* A POSIX shared memory object that keeps its name stays where it is; no descriptor is open. */
@@ -240,7 +250,8 @@ static void memfile_neighbours(void)
 	char *p = map_anon(3 * PAGE, PROT_NONE, 0);
 
 	for (int i = 0; i < 3; i++)
-		must((long)mmap(p + i * PAGE, PAGE, RW, MAP_PRIVATE | MAP_FIXED, fd, (2 - i) * PAGE));
+		must((long)mmap(
+			p + i * PAGE, PAGE, RW, MAP_PRIVATE | MAP_FIXED, fd, (2 - i) * PAGE));
 	p[PAGE] = 'x';
 	target_wait();
 	expect(p[PAGE] == 'x', "written page");
@@ -255,7 +266,8 @@ static void memfile_neighbours(void)
 static void memfile_dev_zero(void)
 {
 	int fd = (int)must(open("/dev/zero", O_RDWR | O_CLOEXEC));
-	char *priv = map_file(fd, 8 * PAGE, RW, MAP_PRIVATE, 0), *shared = map_file(fd, 8 * PAGE, RW, MAP_SHARED, 0);
+	char *priv = map_file(fd, 8 * PAGE, RW, MAP_PRIVATE, 0),
+	     *shared = map_file(fd, 8 * PAGE, RW, MAP_SHARED, 0);
 
 	close(fd);
 	pattern_fill(priv, 4 * PAGE, 14);
@@ -274,7 +286,8 @@ const struct target targets_mem_file[] = {
 	{ "memfile_deleted", memfile_deleted, "a deleted file mapped three times", 0 },
 	{ "memfile_replaced", memfile_replaced, "another file has its name", 0 },
 	{ "memfile_hole", memfile_hole, "deleted sparse file of 4 GiB", 0 },
-	{ "memfile_beyond_eof", memfile_beyond_eof, "SIGBUS beyond the end, until the file grows", 0 },
+	{ "memfile_beyond_eof", memfile_beyond_eof, "SIGBUS beyond the end, until the file grows",
+		0 },
 	{ "memfile_shm", memfile_shm, "POSIX shared memory, unlinked", 0 },
 	{ "memfile_shm_named", memfile_shm_named, "POSIX shared memory with a name", 0 },
 	{ "memfile_text", memfile_text, "code with a patch in it", 0 },

@@ -127,7 +127,8 @@ static void memfd_future_write(void)
 	expect(pattern_is(q, 4 * PAGE, 7), "contents");
 	p[0] = 'x';
 	expect(q[0] == 'x', "mappings do not share any more");
-	expect(mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EPERM, "the seal is gone");
+	expect(mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EPERM,
+		"the seal is gone");
 	expect(mprotect(q, PAGE, RW) == -1, "the read-only mapping can be made writable");
 }
 
@@ -181,7 +182,8 @@ const struct target targets_mem_shared[] = {
 	{ "memfd_mapped", memfd_mapped, "memfd, two shared and a private mapping", 0 },
 	{ "memfd_closed", memfd_closed, "memfd without a descriptor", 0 },
 	{ "memfd_seals", memfd_seals, "seals", 0 },
-	{ "memfd_future_write", memfd_future_write, "F_SEAL_FUTURE_WRITE and an older mapping", TARGET_EITHER },
+	{ "memfd_future_write", memfd_future_write, "F_SEAL_FUTURE_WRITE and an older mapping",
+		TARGET_EITHER },
 	{ "memsysv_removed", memsysv_removed, "System V segment, already removed", 0 },
 	{ "memsysv_kept", memsysv_kept, "System V segment that outlives the process", 0 },
 	{ NULL, NULL, NULL, 0 },

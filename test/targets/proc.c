@@ -32,8 +32,8 @@ static void proc_rlimits(void)
 	for (int i = 0; i < (int)RLIM_NLIMITS; i++) {
 		must(getrlimit(i, &limit));
 		expect(limit.rlim_cur == before[i].rlim_cur && limit.rlim_max == before[i].rlim_max,
-		       "limit %d: %lu %lu, was %lu %lu", i, limit.rlim_cur, limit.rlim_max, before[i].rlim_cur,
-		       before[i].rlim_max);
+			"limit %d: %lu %lu, was %lu %lu", i, limit.rlim_cur, limit.rlim_max,
+			before[i].rlim_cur, before[i].rlim_max);
 	}
 }
 
@@ -98,11 +98,13 @@ static void proc_ioprio(void)
 
 static void proc_personality(void)
 {
-	unsigned before = (unsigned)personality(0xffffffff) | ADDR_NO_RANDOMIZE | STICKY_TIMEOUTS | UNAME26;
+	unsigned before = (unsigned)personality(0xffffffff) | ADDR_NO_RANDOMIZE | STICKY_TIMEOUTS |
+			  UNAME26;
 
 	must(personality(before));
 	target_wait();
-	expect((unsigned)personality(0xffffffff) == before, "personality %x", personality(0xffffffff));
+	expect((unsigned)personality(0xffffffff) == before, "personality %x",
+		personality(0xffffffff));
 }
 
 static void proc_dumpable(void)
@@ -110,7 +112,8 @@ static void proc_dumpable(void)
 	if (geteuid() == 0)
 		must(prctl(PR_SET_DUMPABLE, 0));
 	target_wait();
-	expect(prctl(PR_GET_DUMPABLE) == (geteuid() ? 1 : 0), "dumpable %d", prctl(PR_GET_DUMPABLE));
+	expect(prctl(PR_GET_DUMPABLE) == (geteuid() ? 1 : 0), "dumpable %d",
+		prctl(PR_GET_DUMPABLE));
 }
 
 static void proc_pdeathsig(void)
@@ -163,7 +166,8 @@ static void proc_title(void)
 	char comm[16], cmdline[64] = "";
 	int fd;
 
-	/* What setproctitle does: argv[1] ("proc_title") stands right before NULL, then the environment. */
+	/* What setproctitle does: argv[1] ("proc_title") stands right before NULL, then the
+	 * environment. */
 	strcpy(environ[-2], "other");
 	must(prctl(PR_SET_NAME, "a new name"));
 	target_wait();
@@ -171,7 +175,8 @@ static void proc_title(void)
 	expect(strcmp(comm, "a new name") == 0, "name %s", comm);
 	fd = (int)must(open("/proc/self/cmdline", O_RDONLY));
 	must(read(fd, cmdline, sizeof cmdline - 1));
-	expect(strcmp(cmdline + strlen(cmdline) + 1, "other") == 0, "second argument %s", cmdline + strlen(cmdline) + 1);
+	expect(strcmp(cmdline + strlen(cmdline) + 1, "other") == 0, "second argument %s",
+		cmdline + strlen(cmdline) + 1);
 }
 
 /* PR_SET_MM_ARG_START, _END: where /proc/self/cmdline is read from; needs CAP_SYS_RESOURCE. */
@@ -197,7 +202,8 @@ static void proc_setsid(void)
 	pid_t sid = setsid();
 
 	target_wait();
-	expect(sid < 0 || (getsid(0) == getpid() && getpgid(0) == getpid()), "session %d group %d", getsid(0), getpgid(0));
+	expect(sid < 0 || (getsid(0) == getpid() && getpgid(0) == getpid()), "session %d group %d",
+		getsid(0), getpgid(0));
 }
 
 static void proc_pgid(void)
@@ -217,8 +223,10 @@ static void proc_clock(void)
 	target_wait();
 	for (int i = 0; i < 3; i++) {
 		must(clock_gettime(clocks[i], &after));
-		expect(after.tv_sec > before[i].tv_sec || (after.tv_sec == before[i].tv_sec &&
-		       after.tv_nsec > before[i].tv_nsec), "clock %d went backwards", clocks[i]);
+		expect(after.tv_sec > before[i].tv_sec ||
+				(after.tv_sec == before[i].tv_sec &&
+					after.tv_nsec > before[i].tv_nsec),
+			"clock %d went backwards", clocks[i]);
 	}
 }
 

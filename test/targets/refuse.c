@@ -1,6 +1,6 @@
 /*
- * States that cannot be dumped. snapctl has to say so in words, and the target must run on as if nothing had been:
- * its check is that everything still works.
+ * States that cannot be dumped. snapctl has to say so in words, and the target must run on as if
+ * nothing had been: its check is that everything still works.
  */
 #include "target.h"
 
@@ -36,7 +36,8 @@ static void refuse_io_uring(void)
 	if (fd < 0)
 		target_skip("io_uring_setup");
 	target_wait();
-	expect(syscall(SYS_io_uring_enter, fd, 0, 0, 0, NULL, 0) == 0, "io_uring_enter: %s", strerror(errno));
+	expect(syscall(SYS_io_uring_enter, fd, 0, 0, 0, NULL, 0) == 0, "io_uring_enter: %s",
+		strerror(errno));
 }
 
 static void refuse_userfaultfd(void)
@@ -44,7 +45,8 @@ static void refuse_userfaultfd(void)
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | 1 /* UFFD_USER_MODE_ONLY */);
 	struct uffdio_api api = { .api = UFFD_API };
 	char *p = map_anon(4 * PAGE, 3, 0);
-	struct uffdio_register reg = { .range = { (uintptr_t)p, 4 * PAGE }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_register reg = { .range = { (uintptr_t)p, 4 * PAGE },
+		.mode = UFFDIO_REGISTER_MODE_MISSING };
 
 	if (fd < 0)
 		target_skip("userfaultfd");
@@ -56,7 +58,9 @@ static void refuse_userfaultfd(void)
 
 static void refuse_bpf(void)
 {
-	union bpf_attr attr = { .map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1 };
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1
+	};
 	int fd = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof attr);
 
 	if (fd < 0)
@@ -67,8 +71,9 @@ static void refuse_bpf(void)
 
 static void refuse_perf(void)
 {
-	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE, .size = sizeof attr,
-					.config = PERF_COUNT_SW_TASK_CLOCK };
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE, .size = sizeof attr, .config = PERF_COUNT_SW_TASK_CLOCK
+	};
 	int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
 	uint64_t count;
 
@@ -142,7 +147,8 @@ static void refuse_alg(void)
 	expect(fcntl(fd, F_GETFD) >= 0, "descriptor");
 }
 
-/* ---- connections to outside ------------------------------------------------------------------------------------ */
+/* ---- connections to outside
+ * ------------------------------------------------------------------------------------ */
 
 /* The other end is held by a process that is no child: it has been given to init. */
 static void orphan(int keep)
@@ -169,9 +175,11 @@ static void orphan(int keep)
 
 static void refuse_tcp(void)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof addr;
-	int fd = (int)must(socket(AF_INET, SOCK_STREAM, 0)), client = (int)must(socket(AF_INET, SOCK_STREAM, 0)), server;
+	int fd = (int)must(socket(AF_INET, SOCK_STREAM, 0)),
+	    client = (int)must(socket(AF_INET, SOCK_STREAM, 0)), server;
 
 	must(bind(fd, (struct sockaddr *)&addr, len));
 	must(listen(fd, 1));
@@ -215,7 +223,8 @@ static void refuse_pidfd_outside(void)
 	must(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0));
 }
 
-/* ---- more than one process ------------------------------------------------------------------------------------------ */
+/* ---- more than one process
+ * ------------------------------------------------------------------------------------------ */
 
 static void refuse_child(void)
 {
@@ -250,7 +259,9 @@ static void refuse_zombie(void)
 	expect(WEXITSTATUS(status) == 5, "status %x", status);
 }
 
-/* ---- rules and traces ------------------------------------------------------------------------------------------------- */
+/* ---- rules and traces
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void refuse_seccomp(void)
 {
@@ -324,9 +335,12 @@ const struct target targets_refuse[] = {
 	{ "refuse_packet", refuse_packet, "a packet socket", TARGET_REFUSED },
 	{ "refuse_alg", refuse_alg, "a socket of the crypto interface", TARGET_REFUSED },
 	{ "refuse_tcp", refuse_tcp, "an established TCP connection", TARGET_REFUSED },
-	{ "refuse_unix_outside", refuse_unix_outside, "a unix socket whose peer is elsewhere", TARGET_REFUSED },
-	{ "refuse_pipe_outside", refuse_pipe_outside, "a pipe whose reader is elsewhere", TARGET_REFUSED },
-	{ "refuse_pidfd_outside", refuse_pidfd_outside, "a pidfd of a process elsewhere", TARGET_REFUSED },
+	{ "refuse_unix_outside", refuse_unix_outside, "a unix socket whose peer is elsewhere",
+		TARGET_REFUSED },
+	{ "refuse_pipe_outside", refuse_pipe_outside, "a pipe whose reader is elsewhere",
+		TARGET_REFUSED },
+	{ "refuse_pidfd_outside", refuse_pidfd_outside, "a pidfd of a process elsewhere",
+		TARGET_REFUSED },
 	{ "refuse_child", refuse_child, "a child process", TARGET_REFUSED },
 	{ "refuse_zombie", refuse_zombie, "a child that has ended", TARGET_REFUSED },
 	{ "refuse_seccomp", refuse_seccomp, "a seccomp filter", TARGET_REFUSED },

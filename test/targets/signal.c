@@ -1,4 +1,5 @@
-/* Signals: what is pending, what is blocked, what happens on arrival, and handlers that are in progress. */
+/* Signals: what is pending, what is blocked, what happens on arrival, and handlers that are in
+ * progress. */
 #include "target.h"
 
 #include <errno.h>
@@ -46,7 +47,9 @@ static void gate_wait(void)
 	must(read(gate[0], &byte, 1));
 }
 
-/* ---- pending ------------------------------------------------------------------------------------------------ */
+/* ---- pending
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void signal_pending(void)
 {
@@ -58,7 +61,8 @@ static void signal_pending(void)
 	must(sigprocmask(SIG_BLOCK, &all, NULL));
 	for (int i = 0; i < 5; i++)
 		for (int rt = 0; rt < 3; rt++)
-			must(sigqueue(getpid(), SIGRTMIN + rt, (union sigval){ .sival_int = 100 * i + rt }));
+			must(sigqueue(getpid(), SIGRTMIN + rt,
+				(union sigval){ .sival_int = 100 * i + rt }));
 	for (int i = 0; i < 3; i++)
 		must(kill(getpid(), sigs[i]));
 	target_wait();
@@ -68,9 +72,10 @@ static void signal_pending(void)
 
 			must(sigtimedwait(&one, &info, &(struct timespec){ 0, 0 }));
 			expect(info.si_value.sival_int == 100 * i + rt, "payload %d, not %d: order",
-			       info.si_value.sival_int, 100 * i + rt);
-			expect(info.si_code == SI_QUEUE && info.si_pid == getpid() && info.si_uid == getuid(),
-			       "code %d pid %d", info.si_code, info.si_pid);
+				info.si_value.sival_int, 100 * i + rt);
+			expect(info.si_code == SI_QUEUE && info.si_pid == getpid() &&
+					info.si_uid == getuid(),
+				"code %d pid %d", info.si_code, info.si_pid);
 		}
 	for (int i = 0; i < 3; i++) {
 		sigset_t one = set_of(sigs + i, 1);
@@ -78,7 +83,8 @@ static void signal_pending(void)
 		must(sigtimedwait(&one, &info, &(struct timespec){ 0, 0 }));
 		expect(info.si_code == SI_USER, "code of signal %d: %d", sigs[i], info.si_code);
 	}
-	expect(sigtimedwait(&all, &info, &(struct timespec){ 0, 0 }) == -1, "signal %d is left", info.si_signo);
+	expect(sigtimedwait(&all, &info, &(struct timespec){ 0, 0 }) == -1, "signal %d is left",
+		info.si_signo);
 }
 
 static void *pending_thread(void *arg)
@@ -90,7 +96,8 @@ static void *pending_thread(void *arg)
 	sigfillset(&all);
 	must(pthread_sigmask(SIG_BLOCK, &all, NULL));
 	for (int i = 0; i < 3; i++)
-		expect(pthread_sigqueue(pthread_self(), SIGRTMIN + 1, value) == 0, "pthread_sigqueue");
+		expect(pthread_sigqueue(pthread_self(), SIGRTMIN + 1, value) == 0,
+			"pthread_sigqueue");
 	must(tgkill(getpid(), gettid(), SIGUSR1));
 	gate_wait();
 	for (int i = 0; i < 3; i++) {
@@ -101,8 +108,10 @@ static void *pending_thread(void *arg)
 	}
 	must(sigtimedwait(&all, &info, &(struct timespec){ 0, 0 }));
 	/* glibc says SI_USER for SI_TKILL. */
-	expect(info.si_signo == SIGUSR1 && info.si_code == SI_USER, "signal %d code %d", info.si_signo, info.si_code);
-	expect(sigtimedwait(&all, &info, &(struct timespec){ 0, 0 }) == -1, "signal %d is left", info.si_signo);
+	expect(info.si_signo == SIGUSR1 && info.si_code == SI_USER, "signal %d code %d",
+		info.si_signo, info.si_code);
+	expect(sigtimedwait(&all, &info, &(struct timespec){ 0, 0 }) == -1, "signal %d is left",
+		info.si_signo);
 	return NULL;
 }
 
@@ -119,7 +128,9 @@ static void signal_pending_thread(void)
 	thread_join(b);
 }
 
-/* ---- actions ---------------------------------------------------------------------------------------------------- */
+/* ---- actions
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static atomic_int nr_handled;
 
@@ -133,15 +144,15 @@ enum { MY_SA_RESTORER = 0x04000000 };
 
 static void signal_actions(void)
 {
-	static const unsigned long flags[] = { SA_RESTART, SA_SIGINFO, SA_NODEFER, SA_RESETHAND, SA_ONSTACK,
-					       SA_NOCLDSTOP, SA_NOCLDWAIT, 0x800 /* SA_EXPOSE_TAGBITS */ };
+	static const unsigned long flags[] = { SA_RESTART, SA_SIGINFO, SA_NODEFER, SA_RESETHAND,
+		SA_ONSTACK, SA_NOCLDSTOP, SA_NOCLDWAIT, 0x800 /* SA_EXPOSE_TAGBITS */ };
 	struct raw_action before[65], after;
 
 	signal(SIGUSR2, count); /* for glibc's restorer */
 	raw_sigaction(SIGUSR2, NULL, &before[0]);
 	for (int sig = 1; sig <= 64; sig++) {
-		struct raw_action action = { (void *)count, flags[sig % 8] | MY_SA_RESTORER, before[0].restorer,
-					     0x123456789abcull << (sig % 16) };
+		struct raw_action action = { (void *)count, flags[sig % 8] | MY_SA_RESTORER,
+			before[0].restorer, 0x123456789abcull << (sig % 16) };
 
 		if (sig % 7 == 0)
 			action = (struct raw_action){ SIG_IGN, 0, NULL, 0 };
@@ -152,8 +163,9 @@ static void signal_actions(void)
 	target_wait();
 	for (int sig = 1; sig <= 64; sig++) {
 		raw_sigaction(sig, NULL, &after);
-		expect(memcmp(&before[sig], &after, sizeof after) == 0, "action of signal %d: flags %lx, were %lx", sig,
-		       after.flags, before[sig].flags);
+		expect(memcmp(&before[sig], &after, sizeof after) == 0,
+			"action of signal %d: flags %lx, were %lx", sig, after.flags,
+			before[sig].flags);
 	}
 	nr_handled = 0;
 	must(raise(SIGHUP));
@@ -184,7 +196,8 @@ static void signal_mask(void)
 	thread_join(b);
 }
 
-/* ---- alternate stacks ---------------------------------------------------------------------------------------------- */
+/* ---- alternate stacks
+ * ---------------------------------------------------------------------------------------------- */
 
 static void *volatile seen_sp;
 
@@ -200,18 +213,20 @@ enum { STACK = 64 << 10, MY_SS_AUTODISARM = 1u << 31 };
 
 static void *with_altstack(void *arg)
 {
-	stack_t stack = { .ss_sp = map_anon(STACK, PROT_READ | PROT_WRITE, 0), .ss_size = STACK,
-			  .ss_flags = (int)(intptr_t)arg };
+	stack_t stack = { .ss_sp = map_anon(STACK, PROT_READ | PROT_WRITE, 0),
+		.ss_size = STACK,
+		.ss_flags = (int)(intptr_t)arg };
 	stack_t now;
 
 	must(sigaltstack(&stack, NULL));
 	gate_wait();
 	must(sigaltstack(NULL, &now));
 	expect(now.ss_sp == stack.ss_sp && now.ss_size == STACK && now.ss_flags == stack.ss_flags,
-	       "sigaltstack: %p, was %p, flags %x", now.ss_sp, stack.ss_sp, now.ss_flags);
+		"sigaltstack: %p, was %p, flags %x", now.ss_sp, stack.ss_sp, now.ss_flags);
 	must(tgkill(getpid(), gettid(), SIGUSR1));
-	expect((char *)seen_sp > (char *)stack.ss_sp && (char *)seen_sp < (char *)stack.ss_sp + STACK,
-	       "the handler does not run on the alternate stack");
+	expect((char *)seen_sp > (char *)stack.ss_sp &&
+			(char *)seen_sp < (char *)stack.ss_sp + STACK,
+		"the handler does not run on the alternate stack");
 	return NULL;
 }
 
@@ -234,7 +249,9 @@ static void signal_altstack(void)
 	thread_join(b);
 }
 
-/* ---- inside a handler ----------------------------------------------------------------------------------------------- */
+/* ---- inside a handler
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static void wait_inside(int sig, siginfo_t *info, void *context)
 {
@@ -248,8 +265,10 @@ static void wait_inside(int sig, siginfo_t *info, void *context)
 /* The frame on the alternate stack holds mask, registers and FPU state to return to. */
 static void signal_in_handler(void)
 {
-	struct sigaction action = { .sa_sigaction = wait_inside, .sa_flags = SA_ONSTACK | SA_SIGINFO };
-	stack_t stack = { .ss_sp = map_anon(STACK, PROT_READ | PROT_WRITE, 0), .ss_size = STACK }, now;
+	struct sigaction action = { .sa_sigaction = wait_inside,
+		.sa_flags = SA_ONSTACK | SA_SIGINFO };
+	stack_t stack = { .ss_sp = map_anon(STACK, PROT_READ | PROT_WRITE, 0), .ss_size = STACK },
+		now;
 	volatile double x = 1.5;
 	sigset_t mask;
 
@@ -263,13 +282,15 @@ static void signal_in_handler(void)
 	expect(now.ss_flags == 0, "still on the alternate stack: %x", now.ss_flags);
 }
 
-/* ---- waiting with another mask: it must come back when the wait is over ------------------------------------------------ */
+/* ---- waiting with another mask: it must come back when the wait is over
+ * ------------------------------------------------ */
 
 static atomic_int suspended_tid;
 
 static void *suspended(void *arg)
 {
-	sigset_t before = set_of((int[]){ SIGUSR1, SIGUSR2 }, 2), during = set_of((int[]){ SIGUSR2 }, 1), now;
+	sigset_t before = set_of((int[]){ SIGUSR1, SIGUSR2 }, 2),
+		 during = set_of((int[]){ SIGUSR2 }, 1), now;
 
 	must(pthread_sigmask(SIG_SETMASK, &before, NULL));
 	suspended_tid = gettid();
@@ -294,7 +315,9 @@ static void signal_sigsuspend(void)
 	expect(nr_handled == 1, "the handler ran %d times", nr_handled);
 }
 
-/* ---- stopped, ignored ------------------------------------------------------------------------------------------------------ */
+/* ---- stopped, ignored
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 /* The test sends SIGSTOP when it has seen READY, and SIGCONT before it says "check". */
 static void signal_stopped(void)
@@ -333,12 +356,13 @@ static void signal_busy(void)
 	must(timer_settime(timer, 0, &(struct itimerspec){ { 0, 300000 }, { 0, 300000 } }, NULL));
 	target_wait();
 	before = nr_handled;
-	for (int64_t end = now_ms() + 5000; nr_handled < before + 10; )
+	for (int64_t end = now_ms() + 5000; nr_handled < before + 10;)
 		expect(now_ms() < end, "the timer does not run any more");
 }
 
 const struct target targets_signal[] = {
-	{ "signal_pending", signal_pending, "pending signals of the process, in order, with payload", 0 },
+	{ "signal_pending", signal_pending,
+		"pending signals of the process, in order, with payload", 0 },
 	{ "signal_pending_thread", signal_pending_thread, "pending signals of threads", 0 },
 	{ "signal_actions", signal_actions, "all actions with their flags", 0 },
 	{ "signal_mask", signal_mask, "masks of threads", 0 },

@@ -1,4 +1,5 @@
-/* TCP, UDP and netlink sockets. Ports are chosen by the kernel, so targets do not get in each other's way. */
+/* TCP, UDP and netlink sockets. Ports are chosen by the kernel, so targets do not get in each
+ * other's way. */
 #include "target.h"
 
 #include <errno.h>
@@ -102,7 +103,9 @@ static void check_listener(int fd, int family)
 	close(server);
 }
 
-/* ---- TCP ------------------------------------------------------------------------------------------------------- */
+/* ---- TCP
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static void tcp_listen(void)
 {
@@ -117,7 +120,8 @@ static void tcp_listen(void)
 
 static void tcp_v6only(void)
 {
-	int fd = (int)must(socket(AF_INET6, SOCK_STREAM, 0)), both = (int)must(socket(AF_INET6, SOCK_STREAM, 0));
+	int fd = (int)must(socket(AF_INET6, SOCK_STREAM, 0)),
+	    both = (int)must(socket(AF_INET6, SOCK_STREAM, 0));
 	union address any = { .v6 = { .sin6_family = AF_INET6 } };
 
 	set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
@@ -127,7 +131,9 @@ static void tcp_v6only(void)
 	must(listen(fd, 5));
 	must(listen(both, 5));
 	target_wait();
-	expect(option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1 && option(both, IPPROTO_IPV6, IPV6_V6ONLY) == 0, "IPV6_V6ONLY");
+	expect(option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1 &&
+			option(both, IPPROTO_IPV6, IPV6_V6ONLY) == 0,
+		"IPV6_V6ONLY");
 	check_listener(both, AF_INET);
 	check_listener(fd, AF_INET6);
 }
@@ -180,14 +186,15 @@ static void tcp_options(void)
 		set(fd, opt->level, opt->name, opt->value);
 		before[i] = option(fd, opt->level, opt->name);
 	}
-	must(setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 9 }, sizeof(struct linger)));
+	must(setsockopt(
+		fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 9 }, sizeof(struct linger)));
 	must(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, 4));
 	target_wait();
 	for (int i = 0; i < NR; i++) {
 		const struct opt *opt = &tcp_options_set[i];
 
-		expect(option(fd, opt->level, opt->name) == before[i], "%s is %d, was %d", opt->text,
-		       option(fd, opt->level, opt->name), before[i]);
+		expect(option(fd, opt->level, opt->name) == before[i], "%s is %d, was %d",
+			opt->text, option(fd, opt->level, opt->name), before[i]);
 	}
 	must(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, got, &len));
 	expect(strcmp(got, name) == 0, "TCP_CONGESTION %s", got);
@@ -207,8 +214,9 @@ static void tcp_deferred(void)
 
 static void tcp_reuseport(void)
 {
-	int fds[3] = { (int)must(socket(AF_INET, SOCK_STREAM, 0)), (int)must(socket(AF_INET, SOCK_STREAM, 0)),
-		       (int)must(socket(AF_INET, SOCK_STREAM, 0)) };
+	int fds[3] = { (int)must(socket(AF_INET, SOCK_STREAM, 0)),
+		(int)must(socket(AF_INET, SOCK_STREAM, 0)),
+		(int)must(socket(AF_INET, SOCK_STREAM, 0)) };
 	in_port_t port = 0;
 
 	for (int i = 0; i < 3; i++) {
@@ -222,7 +230,8 @@ static void tcp_reuseport(void)
 	}
 	target_wait();
 	for (int i = 0; i < 3; i++)
-		expect(port_of(fds[i]) == port && option(fds[i], SOL_SOCKET, SO_REUSEPORT) == 1, "listener %d", i);
+		expect(port_of(fds[i]) == port && option(fds[i], SOL_SOCKET, SO_REUSEPORT) == 1,
+			"listener %d", i);
 	close(connected(AF_INET, port));
 }
 
@@ -238,14 +247,16 @@ static void tcp_device(void)
 	target_wait();
 	must(getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len));
 	expect(strcmp(name, "lo") == 0, "SO_BINDTODEVICE %s", name);
-	expect(option(ipv6, IPPROTO_IPV6, IPV6_UNICAST_HOPS) == 33 && option(ipv6, IPPROTO_IPV6, IPV6_TCLASS) == 0x20,
-	       "IPv6 options");
+	expect(option(ipv6, IPPROTO_IPV6, IPV6_UNICAST_HOPS) == 33 &&
+			option(ipv6, IPPROTO_IPV6, IPV6_TCLASS) == 0x20,
+		"IPv6 options");
 }
 
 /* Neither bound nor listening: /proc/net does not show these. */
 static void tcp_fresh(void)
 {
-	int fresh = (int)must(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)), fresh6 = (int)must(socket(AF_INET6, SOCK_STREAM, 0));
+	int fresh = (int)must(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)),
+	    fresh6 = (int)must(socket(AF_INET6, SOCK_STREAM, 0));
 	int bound4 = bound(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd = listener(AF_INET, 5);
 	in_port_t port = port_of(bound4);
 	union address addr;
@@ -257,7 +268,8 @@ static void tcp_fresh(void)
 	must(listen(bound4, 5));
 	check_listener(bound4, AF_INET);
 	expect(option(fresh, IPPROTO_TCP, TCP_NODELAY) == 1, "TCP_NODELAY");
-	expect(connect(fresh, &addr.any, len) == 0 || errno == EINPROGRESS, "connect: %s", strerror(errno));
+	expect(connect(fresh, &addr.any, len) == 0 || errno == EINPROGRESS, "connect: %s",
+		strerror(errno));
 	expect(option(fresh6, SOL_SOCKET, SO_DOMAIN) == AF_INET6, "family");
 }
 
@@ -280,20 +292,26 @@ static void tcp_ended(void)
 	int server = (int)must(accept(fd, NULL, NULL));
 	char byte;
 
-	must(setsockopt(server, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger)));
+	must(setsockopt(
+		server, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger)));
 	close(server); /* resets */
 	expect(read(client, &byte, 1) == -1 && errno == ECONNRESET, "reset");
 	target_wait();
 	expect(read(client, &byte, 1) == 0, "end of file");
-	expect(send(client, "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE, "write: %s", strerror(errno));
+	expect(send(client, "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE, "write: %s",
+		strerror(errno));
 }
 
-/* ---- UDP --------------------------------------------------------------------------------------------------------- */
+/* ---- UDP
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void udp_sockets(void)
 {
-	int server = bound(AF_INET, SOCK_DGRAM, 0), client = (int)must(socket(AF_INET, SOCK_DGRAM, 0));
-	int fresh = (int)must(socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 0)), v6 = bound(AF_INET6, SOCK_DGRAM, 0);
+	int server = bound(AF_INET, SOCK_DGRAM, 0),
+	    client = (int)must(socket(AF_INET, SOCK_DGRAM, 0));
+	int fresh = (int)must(socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 0)),
+	    v6 = bound(AF_INET6, SOCK_DGRAM, 0);
 	union address addr;
 	socklen_t len = loopback(&addr, AF_INET, port_of(server));
 	in_port_t port, client_port;
@@ -310,12 +328,17 @@ static void udp_sockets(void)
 	expect(port_of(server) == port && port_of(client) == client_port, "ports");
 	must(send(client, "hello", 5, 0));
 	len = sizeof addr;
-	expect(recvfrom(server, data, sizeof data, 0, &addr.any, &len) == 5 && addr.v4.sin_port == client_port, "datagram");
+	expect(recvfrom(server, data, sizeof data, 0, &addr.any, &len) == 5 &&
+			addr.v4.sin_port == client_port,
+		"datagram");
 	must(sendto(server, "you", 3, 0, &addr.any, len));
 	expect(recv(client, data, sizeof data, 0) == 3, "answer");
-	expect(option(server, SOL_SOCKET, SO_BROADCAST) == 1 && option(server, IPPROTO_IP, IP_PKTINFO) == 1, "options");
+	expect(option(server, SOL_SOCKET, SO_BROADCAST) == 1 &&
+			option(server, IPPROTO_IP, IP_PKTINFO) == 1,
+		"options");
 	expect(option(v6, IPPROTO_IPV6, IPV6_RECVPKTINFO) == 1, "IPV6_RECVPKTINFO");
-	expect(recv(fresh, data, 1, 0) == -1 && errno == EAGAIN, "fresh socket: %s", strerror(errno));
+	expect(recv(fresh, data, 1, 0) == -1 && errno == EAGAIN, "fresh socket: %s",
+		strerror(errno));
 }
 
 static void udp_queued(void)
@@ -327,7 +350,8 @@ static void udp_queued(void)
 
 	must(sendto(client, "queued", 6, 0, &addr.any, len));
 	target_wait();
-	expect(recv(server, data, sizeof data, MSG_DONTWAIT) == 6 && memcmp(data, "queued", 6) == 0, "queued datagram");
+	expect(recv(server, data, sizeof data, MSG_DONTWAIT) == 6 && memcmp(data, "queued", 6) == 0,
+		"queued datagram");
 }
 
 static void udp_multicast(void)
@@ -339,20 +363,27 @@ static void udp_multicast(void)
 	set(fd, IPPROTO_IP, IP_MULTICAST_TTL, 9);
 	target_wait();
 	expect(option(fd, IPPROTO_IP, IP_MULTICAST_TTL) == 9, "IP_MULTICAST_TTL");
-	expect(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) == -1 && errno == EADDRINUSE,
-	       "no member of the group any more");
+	expect(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) == -1 &&
+			errno == EADDRINUSE,
+		"no member of the group any more");
 }
 
-/* ---- netlink ------------------------------------------------------------------------------------------------------- */
+/* ---- netlink
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static void netlink_idle(void)
 {
-	int fresh = (int)must(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)), fd = (int)must(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR }, now;
+	int fresh = (int)must(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)),
+	    fd = (int)must(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK,
+		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR },
+			   now;
 	struct {
 		struct nlmsghdr header;
 		struct rtgenmsg gen;
-	} request = { { sizeof request, RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 1, 0 }, { AF_UNSPEC } };
+	} request = { { sizeof request, RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 1, 0 },
+		{ AF_UNSPEC } };
 	socklen_t len = sizeof now;
 	char answer[8192];
 	uint32_t port;
@@ -363,10 +394,12 @@ static void netlink_idle(void)
 	set(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
 	target_wait();
 	must(getsockname(fd, (struct sockaddr *)&now, &len));
-	expect(now.nl_pid == port && now.nl_groups == addr.nl_groups, "port %u groups %x", now.nl_pid, now.nl_groups);
+	expect(now.nl_pid == port && now.nl_groups == addr.nl_groups, "port %u groups %x",
+		now.nl_pid, now.nl_groups);
 	must(send(fd, &request, sizeof request, 0));
 	expect(recv(fd, answer, sizeof answer, 0) > 0, "answer");
-	must(bind(fresh, (struct sockaddr *)&(struct sockaddr_nl){ .nl_family = AF_NETLINK }, sizeof addr));
+	must(bind(fresh, (struct sockaddr *)&(struct sockaddr_nl){ .nl_family = AF_NETLINK },
+		sizeof addr));
 }
 
 const struct target targets_sock_inet[] = {

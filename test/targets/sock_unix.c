@@ -81,7 +81,9 @@ static void says(int from, int to, const char *text)
 	expect(strcmp(got, text) == 0, "\"%s\" came as \"%s\"", text, got);
 }
 
-/* ---- pairs ----------------------------------------------------------------------------------------------------- */
+/* ---- pairs
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static void unix_pair(void)
 {
@@ -89,7 +91,8 @@ static void unix_pair(void)
 	int pairs[3][2];
 
 	for (int i = 0; i < 3; i++)
-		must(socketpair(AF_UNIX, types[i] | (i ? SOCK_CLOEXEC : SOCK_NONBLOCK), 0, pairs[i]));
+		must(socketpair(
+			AF_UNIX, types[i] | (i ? SOCK_CLOEXEC : SOCK_NONBLOCK), 0, pairs[i]));
 	target_wait();
 	for (int i = 0; i < 3; i++) {
 		says(pairs[i][0], pairs[i][1], "there");
@@ -110,9 +113,13 @@ static void unix_pair_queued(void)
 	must(write(pair[0], data + 100, sizeof data - 100));
 	must(write(pair[1], "other way", 9));
 	target_wait();
-	expect(recv(pair[1], data, sizeof data, MSG_WAITALL) == sizeof data && pattern_is(data, sizeof data, 1), "contents");
-	expect(read(pair[0], data, 100) == 9 && memcmp(data, "other way", 9) == 0, "contents the other way");
-	expect(recv(pair[0], data, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN, "more than was written");
+	expect(recv(pair[1], data, sizeof data, MSG_WAITALL) == sizeof data &&
+			pattern_is(data, sizeof data, 1),
+		"contents");
+	expect(read(pair[0], data, 100) == 9 && memcmp(data, "other way", 9) == 0,
+		"contents the other way");
+	expect(recv(pair[0], data, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN,
+		"more than was written");
 }
 
 static void unix_packets(void)
@@ -133,7 +140,8 @@ static void unix_packets(void)
 	for (int i = 0; i < 2; i++) {
 		for (uint32_t packet = 0; packet < 5; packet++)
 			expect(recv(pairs[i][1], data, sizeof data, 0) == 10 + packet * 500 &&
-			       pattern_is(data, 10 + packet * 500, packet), "packet %u of type %d", packet, types[i]);
+					pattern_is(data, 10 + packet * 500, packet),
+				"packet %u of type %d", packet, types[i]);
 		expect(recv(pairs[i][1], data, sizeof data, MSG_DONTWAIT) == 0, "the empty packet");
 	}
 }
@@ -152,10 +160,13 @@ static void unix_half(void)
 	must(shutdown(shut[1], SHUT_WR));
 	target_wait();
 	expect(read(closed[0], data, 16) == 10 && read(closed[0], data, 16) == 0, "closed end");
-	expect(send(closed[0], "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE, "somebody at the closed end");
-	expect(read(shut[0], data, 16) == 4 && read(shut[0], data, 16) == 0, "end that was shut down");
+	expect(send(closed[0], "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE,
+		"somebody at the closed end");
+	expect(read(shut[0], data, 16) == 4 && read(shut[0], data, 16) == 0,
+		"end that was shut down");
 	says(shut[0], shut[1], "still open");
-	expect(send(shut[1], "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE, "shutdown is forgotten");
+	expect(send(shut[1], "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE,
+		"shutdown is forgotten");
 }
 
 static void unix_options(void)
@@ -179,7 +190,9 @@ static void unix_options(void)
 	expect(got.tv_sec == 3 && got.tv_usec == 400000, "SO_RCVTIMEO");
 }
 
-/* ---- listeners --------------------------------------------------------------------------------------------------- */
+/* ---- listeners
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static void check_listener(int fd, int type, const char *name)
 {
@@ -195,7 +208,8 @@ static void check_listener(int fd, int type, const char *name)
 
 static void unix_listen(void)
 {
-	int path = listener(SOCK_STREAM, "listen", 5), packets = listener(SOCK_SEQPACKET | SOCK_NONBLOCK, "packets", 128);
+	int path = listener(SOCK_STREAM, "listen", 5),
+	    packets = listener(SOCK_SEQPACKET | SOCK_NONBLOCK, "packets", 128);
 	char abstract[64];
 	int fd;
 
@@ -265,7 +279,9 @@ static void unix_other_cwd(void)
 	connected(SOCK_STREAM, "sub/listen");
 }
 
-/* ---- connections ---------------------------------------------------------------------------------------------------- */
+/* ---- connections
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void unix_connected(void)
 {
@@ -288,7 +304,8 @@ static void unix_connected(void)
 /* A connection that nobody has accepted yet, with data in it. */
 static void unix_not_accepted(void)
 {
-	int fd = listener(SOCK_STREAM, "listen", 5), client = connected(SOCK_STREAM, "listen"), server;
+	int fd = listener(SOCK_STREAM, "listen", 5), client = connected(SOCK_STREAM, "listen"),
+	    server;
 	char data[16];
 
 	must(write(client, "early", 5));
@@ -309,7 +326,8 @@ static void unix_dgram(void)
 	must(write(client, "first", 5));
 	target_wait();
 	len = sizeof from;
-	expect(recvfrom(server, data, sizeof data, 0, (struct sockaddr *)&from, &len) == 5, "queued datagram");
+	expect(recvfrom(server, data, sizeof data, 0, (struct sockaddr *)&from, &len) == 5,
+		"queued datagram");
 	expect(strcmp(from.sun_path, "client") == 0, "sender %s", from.sun_path);
 	must(sendto(server, "answer", 6, 0, (struct sockaddr *)&from, len));
 	expect(read(client, data, sizeof data) == 6, "answer");
@@ -319,7 +337,8 @@ static void unix_dgram(void)
 /* Neither bound nor connected. */
 static void unix_fresh(void)
 {
-	int stream = (int)must(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0)), bound_only = bound(SOCK_STREAM, "bound");
+	int stream = (int)must(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0)),
+	    bound_only = bound(SOCK_STREAM, "bound");
 	int fd = listener(SOCK_STREAM, "listen", 5);
 	struct sockaddr_un addr;
 	socklen_t len = address(&addr, "listen");
@@ -337,7 +356,10 @@ static void unix_in_flight(void)
 	int pair[2], pipes[2];
 	char control[CMSG_SPACE(sizeof(int))] = { 0 }, byte = 'x';
 	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control };
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 
 	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));

@@ -1,4 +1,5 @@
-/* The table of all targets, the protocol with the test, and a helper that waits for a line in a file. */
+/* The table of all targets, the protocol with the test, and a helper that waits for a line in a
+ * file. */
 #include "target.h"
 
 #include <errno.h>
@@ -14,17 +15,34 @@
 #include <unistd.h>
 
 static const struct target *const tables[] = {
-	targets_mem_anon, targets_mem_advice, targets_mem_file, targets_mem_shared, targets_cpu,
-	targets_thread, targets_signal, targets_timer, targets_cred, targets_proc, targets_fd_file,
-	targets_fd_lock, targets_fd_pipe, targets_fd_event, targets_fd_epoll, targets_fd_misc,
-	targets_sock_unix, targets_sock_inet, targets_wait, targets_refuse,
+	targets_mem_anon,
+	targets_mem_advice,
+	targets_mem_file,
+	targets_mem_shared,
+	targets_cpu,
+	targets_thread,
+	targets_signal,
+	targets_timer,
+	targets_cred,
+	targets_proc,
+	targets_fd_file,
+	targets_fd_lock,
+	targets_fd_pipe,
+	targets_fd_event,
+	targets_fd_epoll,
+	targets_fd_misc,
+	targets_sock_unix,
+	targets_sock_inet,
+	targets_wait,
+	targets_refuse,
 };
 
 /* The FIFO is opened before the state is prepared, so that its number is 3 in every target. */
 static int ctl_fd = -1;
 static int out_fd = -1; /* usually opened for each line, so that the state does not hold it */
 
-/* ---- talking to the test ----------------------------------------------------------------------------- */
+/* ---- talking to the test
+ * ----------------------------------------------------------------------------- */
 
 static int open_out(void)
 {
@@ -65,8 +83,8 @@ void target_fail(const char *file, int line, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(what, sizeof what, fmt, args);
 	va_end(args);
-	snprintf(text, sizeof text, "FAIL %s:%d: %s\n", strrchr(file, '/') ? strrchr(file, '/') + 1 : file,
-		 line, what);
+	snprintf(text, sizeof text, "FAIL %s:%d: %s\n",
+		strrchr(file, '/') ? strrchr(file, '/') + 1 : file, line, what);
 	say(text);
 	_exit(1);
 }
@@ -90,7 +108,8 @@ void target_wait(void)
 	expect(len >= 5 && memcmp(line, "check", 5) == 0, "control pipe said %.*s", (int)len, line);
 }
 
-/* ---- waiting for a line: target --wait-line FILE TEXT SECONDS -------------------------------------------- */
+/* ---- waiting for a line: target --wait-line FILE TEXT SECONDS
+ * -------------------------------------------- */
 
 static bool has_line(const char *path, const char *text)
 {
@@ -135,7 +154,8 @@ static int wait_line(const char *path, const char *text, int seconds)
 	return 0;
 }
 
-/* ---- waiting for an end: target --wait-exit PID SECONDS ------------------------------------------------------- */
+/* ---- waiting for an end: target --wait-exit PID SECONDS
+ * ------------------------------------------------------- */
 
 static int wait_exit(pid_t pid, int seconds)
 {
@@ -146,7 +166,9 @@ static int wait_exit(pid_t pid, int seconds)
 	return poll(&poll_fd, 1, seconds * 1000) == 1 ? 0 : 1;
 }
 
-/* ---- main ---------------------------------------------------------------------------------------------------- */
+/* ---- main
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static const struct target *find(const char *name)
 {
@@ -177,7 +199,8 @@ static void list(const char *prefix)
 				list_one(t);
 }
 
-/* The FIFO is opened for reading and writing: it then has no end of file when the test goes away. */
+/* The FIFO is opened for reading and writing: it then has no end of file when the test goes away.
+ */
 static void open_ctl(void)
 {
 	const char *path = getenv("TARGET_CTL"), *dir = getenv("TARGET_DIR");
@@ -206,7 +229,8 @@ int main(int argc, char **argv)
 		return wait_exit(atoi(argv[2]), atoi(argv[3]));
 	target = argc >= 2 ? find(argv[1]) : NULL;
 	if (!target) {
-		fprintf(stderr, "usage: target NAME | --list [PREFIX] | --wait-line FILE TEXT SECONDS | --wait-exit PID SECONDS\n");
+		fprintf(stderr, "usage: target NAME | --list [PREFIX] | --wait-line FILE TEXT "
+				"SECONDS | --wait-exit PID SECONDS\n");
 		return 2;
 	}
 	open_ctl();

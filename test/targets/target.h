@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 /*
- * A target prepares one state of a process, waits while it is dumped and restored, and then judges by
- * itself whether the state is still there. `target NAME` talks to the test through two paths in its
- * environment:
+ * A target prepares one state of a process, waits while it is dumped and restored, and then judges
+ * by itself whether the state is still there. `target NAME` talks to the test through two paths in
+ * its environment:
  *
  *     TARGET_CTL   a FIFO; a line "check" in it says that the waiting is over
  *     TARGET_OUT   lines are appended: "READY pid", later "OK" or "FAIL what"
@@ -26,9 +26,9 @@ struct target {
 };
 
 enum {
-	TARGET_EITHER = 1,  /* may be refused, in words; if it is dumped it has to work */
-	TARGET_REFUSED = 2, /* must be refused, and goes on unchanged */
-	TARGET_BUSY = 4,    /* never quiescent: not for `dump PROGRAM` */
+	TARGET_EITHER = 1,   /* may be refused, in words; if it is dumped it has to work */
+	TARGET_REFUSED = 2,  /* must be refused, and goes on unchanged */
+	TARGET_BUSY = 4,     /* never quiescent: not for `dump PROGRAM` */
 	TARGET_UNSTEADY = 8, /* its visible state changes all the time: not compared */
 };
 
@@ -39,13 +39,14 @@ extern const struct target targets_mem_anon[], targets_mem_advice[], targets_mem
 	targets_fd_event[], targets_fd_epoll[], targets_fd_misc[], targets_sock_unix[],
 	targets_sock_inet[], targets_wait[], targets_refuse[];
 
-/* Say READY and wait in read(2) until the test says "check". All state of the target must stand by now. */
+/* Say READY and wait in read(2) until the test says "check". All state of the target must stand by
+ * now. */
 void target_wait(void);
 
 /* Judge. A failed one writes "FAIL file:line: text" and ends the process. */
 void target_fail(const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4), noreturn));
-#define fail(...) target_fail(__FILE__, __LINE__, __VA_ARGS__)
+#define fail(...)         target_fail(__FILE__, __LINE__, __VA_ARGS__)
 #define expect(cond, ...) ((cond) ? (void)0 : fail(__VA_ARGS__))
 /* A call of the preparation that must not fail; gives its result. */
 #define must(call) target_must(__FILE__, __LINE__, #call, (long)(call))
@@ -56,7 +57,8 @@ void target_skip(const char *what) __attribute__((noreturn));
 /* Open TARGET_OUT now: its path will be out of reach. */
 void target_keep_out(void);
 
-/* ---- helpers (util.c) ------------------------------------------------------------------------------ */
+/* ---- helpers (util.c)
+ * ------------------------------------------------------------------------------ */
 
 enum { PAGE = 4096 };
 
@@ -66,7 +68,8 @@ char *map_anon(size_t len, int prot, int flags);
 void pattern_fill(void *at, size_t len, uint32_t seed);
 bool pattern_is(const void *at, size_t len, uint32_t seed);
 bool is_zero(const void *at, size_t len);
-/* Does reading (or writing the same value to) the byte at addr raise SIGSEGV or SIGBUS? 0: no, else the signal. */
+/* Does reading (or writing the same value to) the byte at addr raise SIGSEGV or SIGBUS? 0: no, else
+ * the signal. */
 int read_faults(const volatile void *addr);
 int write_faults(volatile void *addr);
 
@@ -77,9 +80,9 @@ int file_make(const char *name, size_t len, uint32_t seed, int flags);
 int64_t now_ms(void);
 
 /*
- * Threads which are certain to have arrived before the target says READY: thread_start returns when the
- * new thread called thread_arrived(), and target_wait() besides waits until each named system call is
- * reached (thread_waits_in).
+ * Threads which are certain to have arrived before the target says READY: thread_start returns when
+ * the new thread called thread_arrived(), and target_wait() besides waits until each named system
+ * call is reached (thread_waits_in).
  */
 pthread_t thread_start(void *(*run)(void *), void *arg);
 void thread_arrived(void);

@@ -35,7 +35,8 @@ static void gate_open(int nr)
 		must(write(gate[1], "x", 1));
 }
 
-/* ---- many threads with their own storage ------------------------------------------------------------------- */
+/* ---- many threads with their own storage
+ * ------------------------------------------------------------------- */
 
 enum { MANY = 100 };
 static _Thread_local int tls_number;
@@ -50,7 +51,8 @@ static void *many_one(void *arg)
 	errno = 1000 + number;
 	saved = errno;
 	gate_wait();
-	many_right += tls_number == number && saved == 1000 + number && pthread_equal(self, pthread_self());
+	many_right += tls_number == number && saved == 1000 + number &&
+		      pthread_equal(self, pthread_self());
 	return NULL;
 }
 
@@ -71,7 +73,8 @@ static void thread_many(void)
 	thread_join(threads[0]);
 }
 
-/* ---- names, scheduling ----------------------------------------------------------------------------------------- */
+/* ---- names, scheduling
+ * ----------------------------------------------------------------------------------------- */
 
 static const char *const names[] = { "worker", "a b)(c", "\xff\xfe\n", "", "fifteen letters" };
 
@@ -133,10 +136,15 @@ struct policy {
 	int policy, priority, nice;
 };
 
-/* Real-time policies need a privilege that root may lack in a container: then it is a batch thread. */
+/* Real-time policies need a privilege that root may lack in a container: then it is a batch thread.
+ */
 static const struct policy policies[] = {
-	{ SCHED_OTHER, 0, 5 }, { SCHED_BATCH, 0, 3 }, { SCHED_IDLE, 0, 0 },
-	{ SCHED_FIFO, 3, 0 }, { SCHED_RR | SCHED_RESET_ON_FORK, 2, 0 }, { SCHED_OTHER, 0, 0 },
+	{ SCHED_OTHER, 0, 5 },
+	{ SCHED_BATCH, 0, 3 },
+	{ SCHED_IDLE, 0, 0 },
+	{ SCHED_FIFO, 3, 0 },
+	{ SCHED_RR | SCHED_RESET_ON_FORK, 2, 0 },
+	{ SCHED_OTHER, 0, 0 },
 };
 
 static void *scheduled(void *arg)
@@ -152,9 +160,12 @@ static void *scheduled(void *arg)
 		must(setpriority(PRIO_PROCESS, (id_t)gettid(), want.nice));
 	gate_wait();
 	must(sched_getparam(0, &param));
-	expect(sched_getscheduler(0) == want.policy, "policy %d is %d", want.policy, sched_getscheduler(0));
-	expect(param.sched_priority == want.priority, "priority %d is %d", want.priority, param.sched_priority);
-	expect(getpriority(PRIO_PROCESS, (id_t)gettid()) == want.nice, "nice of thread %d", (int)(intptr_t)arg);
+	expect(sched_getscheduler(0) == want.policy, "policy %d is %d", want.policy,
+		sched_getscheduler(0));
+	expect(param.sched_priority == want.priority, "priority %d is %d", want.priority,
+		param.sched_priority);
+	expect(getpriority(PRIO_PROCESS, (id_t)gettid()) == want.nice, "nice of thread %d",
+		(int)(intptr_t)arg);
 	return NULL;
 }
 
@@ -176,7 +187,8 @@ static void *slack(void *arg)
 {
 	must(prctl(PR_SET_TIMERSLACK, 12345 + (intptr_t)arg));
 	gate_wait();
-	expect(prctl(PR_GET_TIMERSLACK) == 12345 + (intptr_t)arg, "timer slack %d", prctl(PR_GET_TIMERSLACK));
+	expect(prctl(PR_GET_TIMERSLACK) == 12345 + (intptr_t)arg, "timer slack %d",
+		prctl(PR_GET_TIMERSLACK));
 	return NULL;
 }
 
@@ -193,7 +205,8 @@ static void thread_timerslack(void)
 	thread_join(b);
 }
 
-/* ---- mutexes: the words in memory hold thread ids, the kernel knows the lists ------------------------------------------- */
+/* ---- mutexes: the words in memory hold thread ids, the kernel knows the lists
+ * ------------------------------------------- */
 
 static pthread_mutex_t mutex, second;
 
@@ -235,7 +248,8 @@ static void *recursive_holder(void *arg)
 	pthread_mutex_lock(&mutex);
 	pthread_mutex_lock(&second);
 	gate_wait();
-	expect(pthread_mutex_unlock(&mutex) == 0 && pthread_mutex_unlock(&mutex) == 0, "not the owner any more");
+	expect(pthread_mutex_unlock(&mutex) == 0 && pthread_mutex_unlock(&mutex) == 0,
+		"not the owner any more");
 	expect(pthread_mutex_unlock(&mutex) == EPERM, "locked more often");
 	expect(pthread_mutex_lock(&second) == EDEADLK, "does not see that it is the owner");
 	expect(pthread_mutex_unlock(&second) == 0, "error checking mutex");
@@ -279,7 +293,9 @@ static void thread_pi(void)
 	thread_join(thread);
 }
 
-/* ---- beginnings and ends ---------------------------------------------------------------------------------------------------- */
+/* ---- beginnings and ends
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void *nothing(void *arg)
 {
@@ -360,7 +376,8 @@ static void thread_join_pending(void)
 	thread_join(thread);
 }
 
-/* ---- parts of the process that a thread has for itself --------------------------------------------------------------------------- */
+/* ---- parts of the process that a thread has for itself
+ * --------------------------------------------------------------------------- */
 
 static int own_fd;
 
@@ -394,7 +411,8 @@ static void *own_cwd(void *arg)
 	must(unshare(CLONE_FS));
 	must(chdir("/proc"));
 	gate_wait();
-	expect(getcwd(cwd, sizeof cwd) && strcmp(cwd, "/proc") == 0, "own working directory: %s", cwd);
+	expect(getcwd(cwd, sizeof cwd) && strcmp(cwd, "/proc") == 0, "own working directory: %s",
+		cwd);
 	return arg;
 }
 
@@ -422,7 +440,8 @@ const struct target targets_thread[] = {
 	{ "thread_robust", thread_robust, "the robust list", 0 },
 	{ "thread_recursive", thread_recursive, "owners of mutexes", 0 },
 	{ "thread_pi", thread_pi, "a contended priority inheritance mutex", 0 },
-	{ "thread_churn", thread_churn, "threads come and go all the time", TARGET_BUSY | TARGET_UNSTEADY },
+	{ "thread_churn", thread_churn, "threads come and go all the time",
+		TARGET_BUSY | TARGET_UNSTEADY },
 	{ "thread_leader_gone", thread_leader_gone, "the first thread has ended", TARGET_EITHER },
 	{ "thread_join_pending", thread_join_pending, "pthread_join in progress", 0 },
 	{ "thread_own_files", thread_own_files, "an unshared descriptor table", 0 },

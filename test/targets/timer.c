@@ -11,7 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- interval timers ------------------------------------------------------------------------------------------ */
+/* ---- interval timers
+ * ------------------------------------------------------------------------------------------ */
 
 static void timer_itimers(void)
 {
@@ -28,9 +29,10 @@ static void timer_itimers(void)
 		expect(value.it_interval.tv_sec == 7 + i, "interval of timer %d", i);
 		/* CPU timers count in ticks of the kernel, so microseconds are rounded up. */
 		expect(value.it_interval.tv_usec / 10000 == 0, "interval of timer %d: %ld us", i,
-		       (long)value.it_interval.tv_usec);
-		expect(value.it_value.tv_sec <= 3600 * (i + 1) && value.it_value.tv_sec > 3600 * (i + 1) - 120,
-		       "timer %d has %ld s left", i, (long)value.it_value.tv_sec);
+			(long)value.it_interval.tv_usec);
+		expect(value.it_value.tv_sec <= 3600 * (i + 1) &&
+				value.it_value.tv_sec > 3600 * (i + 1) - 120,
+			"timer %d has %ld s left", i, (long)value.it_value.tv_sec);
 	}
 }
 
@@ -40,8 +42,8 @@ static void wait_for(int sig, siginfo_t *info)
 
 	sigemptyset(&set);
 	sigaddset(&set, sig);
-	expect(sigtimedwait(&set, info, &(struct timespec){ 10, 0 }) == sig, "signal %d did not come: %s", sig,
-	       strerror(errno));
+	expect(sigtimedwait(&set, info, &(struct timespec){ 10, 0 }) == sig,
+		"signal %d did not come: %s", sig, strerror(errno));
 }
 
 static void block(int sig)
@@ -75,7 +77,9 @@ static void timer_itimer_fires(void)
 		wait_for(SIGALRM, &info);
 }
 
-/* ---- POSIX timers ------------------------------------------------------------------------------------------------- */
+/* ---- POSIX timers
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static timer_t make(clockid_t clock, struct sigevent *event, time_t value, time_t interval)
 {
@@ -91,15 +95,16 @@ static void has_left(timer_t timer, time_t value, time_t interval, const char *w
 	struct itimerspec now;
 
 	must(timer_gettime(timer, &now));
-	expect(now.it_interval.tv_sec == interval, "%s: interval %ld", what, (long)now.it_interval.tv_sec);
-	expect(now.it_value.tv_sec <= value && now.it_value.tv_sec >= value - 120, "%s: %ld s left", what,
-	       (long)now.it_value.tv_sec);
+	expect(now.it_interval.tv_sec == interval, "%s: interval %ld", what,
+		(long)now.it_interval.tv_sec);
+	expect(now.it_value.tv_sec <= value && now.it_value.tv_sec >= value - 120, "%s: %ld s left",
+		what, (long)now.it_value.tv_sec);
 }
 
 static void timer_clocks(void)
 {
-	static const clockid_t clocks[] = { CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI,
-					    CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID };
+	static const clockid_t clocks[] = { CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME,
+		CLOCK_TAI, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID };
 	struct sigevent event = { .sigev_notify = SIGEV_NONE };
 	timer_t timers[6];
 
@@ -126,7 +131,8 @@ static void timer_ids(void)
 		struct itimerspec now;
 
 		if (i == 0 || i == 3 || i == 7)
-			expect(timer_gettime(timers[i], &now) == -1 && errno == EINVAL, "deleted timer %d", i);
+			expect(timer_gettime(timers[i], &now) == -1 && errno == EINVAL,
+				"deleted timer %d", i);
 		else
 			has_left(timers[i], 1000 + i, 0, "timer");
 	}
@@ -135,14 +141,16 @@ static void timer_ids(void)
 
 static void timer_signal(void)
 {
-	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 2,
-				  .sigev_value.sival_ptr = &event };
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL,
+		.sigev_signo = SIGRTMIN + 2,
+		.sigev_value.sival_ptr = &event };
 	siginfo_t info;
 	timer_t timer;
 
 	block(SIGRTMIN + 2);
 	must(timer_create(CLOCK_MONOTONIC, &event, &timer));
-	must(timer_settime(timer, 0, &(struct itimerspec){ { 0, 250000000 }, { 0, 250000000 } }, NULL));
+	must(timer_settime(
+		timer, 0, &(struct itimerspec){ { 0, 250000000 }, { 0, 250000000 } }, NULL));
 	await_pending(gettid(), "ShdPnd:", SIGRTMIN + 2);
 	target_wait();
 	for (int i = 0; i < 4; i++) {
@@ -180,7 +188,8 @@ static void timer_thread_id(void)
 	thread = thread_start(notified, NULL);
 	event._sigev_un._tid = timer_tid;
 	must(timer_create(CLOCK_MONOTONIC, &event, &timer));
-	must(timer_settime(timer, 0, &(struct itimerspec){ { 0, 100000000 }, { 0, 100000000 } }, NULL));
+	must(timer_settime(
+		timer, 0, &(struct itimerspec){ { 0, 100000000 }, { 0, 100000000 } }, NULL));
 	await_pending(timer_tid, "SigPnd:", SIGRTMIN + 3);
 	target_wait();
 	must(write(gate[1], "x", 1));
@@ -224,13 +233,15 @@ static void call(union sigval value)
 
 static void timer_thread(void)
 {
-	struct sigevent event = { .sigev_notify = SIGEV_THREAD, .sigev_notify_function = call,
-				  .sigev_value.sival_int = 1 };
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD,
+		.sigev_notify_function = call,
+		.sigev_value.sival_int = 1 };
 	timer_t timer;
 	int before;
 
 	must(timer_create(CLOCK_MONOTONIC, &event, &timer));
-	must(timer_settime(timer, 0, &(struct itimerspec){ { 0, 300000000 }, { 0, 300000000 } }, NULL));
+	must(timer_settime(
+		timer, 0, &(struct itimerspec){ { 0, 300000000 }, { 0, 300000000 } }, NULL));
 	target_wait();
 	before = nr_calls;
 	for (int64_t end = now_ms() + 10000; nr_calls < before + 3;) {
@@ -248,9 +259,11 @@ static void timer_absolute(void)
 	must(timer_create(CLOCK_MONOTONIC, &event, &mono));
 	must(timer_create(CLOCK_REALTIME, &event, &real));
 	must(clock_gettime(CLOCK_MONOTONIC, &now));
-	must(timer_settime(mono, TIMER_ABSTIME, &(struct itimerspec){ { 0, 0 }, { now.tv_sec + 800, 0 } }, NULL));
+	must(timer_settime(mono, TIMER_ABSTIME,
+		&(struct itimerspec){ { 0, 0 }, { now.tv_sec + 800, 0 } }, NULL));
 	must(clock_gettime(CLOCK_REALTIME, &now));
-	must(timer_settime(real, TIMER_ABSTIME, &(struct itimerspec){ { 0, 0 }, { now.tv_sec + 900, 0 } }, NULL));
+	must(timer_settime(real, TIMER_ABSTIME,
+		&(struct itimerspec){ { 0, 0 }, { now.tv_sec + 900, 0 } }, NULL));
 	target_wait();
 	has_left(mono, 800, 0, "CLOCK_MONOTONIC");
 	has_left(real, 900, 0, "CLOCK_REALTIME");
@@ -259,8 +272,9 @@ static void timer_absolute(void)
 /* Fired, its signal blocked and pending, overruns counting. */
 static void timer_overrun(void)
 {
-	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 4,
-				  .sigev_value.sival_int = 77 };
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL,
+		.sigev_signo = SIGRTMIN + 4,
+		.sigev_value.sival_int = 77 };
 	siginfo_t info;
 	timer_t timer;
 

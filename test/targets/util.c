@@ -1,4 +1,5 @@
-/* What several targets need: patterns in memory, probing for faults, threads that are where they should be. */
+/* What several targets need: patterns in memory, probing for faults, threads that are where they
+ * should be. */
 #include "target.h"
 
 #include <errno.h>
@@ -58,7 +59,8 @@ bool is_zero(const void *at, size_t len)
 	return true;
 }
 
-/* ---- faults ------------------------------------------------------------------------------------------ */
+/* ---- faults
+ * ------------------------------------------------------------------------------------------ */
 
 static sigjmp_buf fault_jump;
 
@@ -96,7 +98,8 @@ int write_faults(volatile void *addr)
 	return probe(addr, true);
 }
 
-/* ---- files and texts -------------------------------------------------------------------------------------- */
+/* ---- files and texts
+ * -------------------------------------------------------------------------------------- */
 
 int file_make(const char *name, size_t len, uint32_t seed, int flags)
 {
@@ -139,7 +142,9 @@ int64_t now_ms(void)
 	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
-/* ---- threads -------------------------------------------------------------------------------------------------- */
+/* ---- threads
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static pthread_mutex_t arrival_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t arrival = PTHREAD_COND_INITIALIZER;

@@ -1,6 +1,7 @@
 /*
- * System calls that wait. After the round trip each must go on as if nothing had happened (DESIGN D8): no EINTR
- * that no signal explains, no end before its time, and it wakes when what it waits for happens.
+ * System calls that wait. After the round trip each must go on as if nothing had happened (DESIGN
+ * D8): no EINTR that no signal explains, no end before its time, and it wakes when what it waits
+ * for happens.
  */
 #include "target.h"
 
@@ -31,9 +32,10 @@ struct call {
 	const char *name;
 	long nr;
 	void (*prepare)(struct call *c);
-	long (*block)(struct call *c, int ms); /* for ms, or for ever if negative; result or -errno */
+	long (*block)(
+		struct call *c, int ms); /* for ms, or for ever if negative; result or -errno */
 	void (*wake)(struct call *c);
-	long woken, lapsed;                    /* results when woken and when time is over */
+	long woken, lapsed; /* results when woken and when time is over */
 	int fds[2], epoll;
 	atomic_uint word;
 	atomic_int tid, stop;
@@ -64,7 +66,8 @@ static struct timespec moment(int ms)
 	return ts;
 }
 
-/* ---- what they wait for ------------------------------------------------------------------------------------- */
+/* ---- what they wait for
+ * ------------------------------------------------------------------------------------- */
 
 static void prepare_pipe(struct call *c)
 {
@@ -75,7 +78,8 @@ static void prepare_epoll(struct call *c)
 {
 	prepare_pipe(c);
 	c->epoll = (int)must(epoll_create1(0));
-	must(epoll_ctl(c->epoll, EPOLL_CTL_ADD, c->fds[0], &(struct epoll_event){ EPOLLIN, { .fd = 1 } }));
+	must(epoll_ctl(
+		c->epoll, EPOLL_CTL_ADD, c->fds[0], &(struct epoll_event){ EPOLLIN, { .fd = 1 } }));
 }
 
 static void prepare_event(struct call *c)
@@ -141,7 +145,8 @@ static void wake_connect(struct call *c)
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
 	snprintf(addr.sun_path, sizeof addr.sun_path, "%s", c->name);
-	must(connect((int)must(socket(AF_UNIX, SOCK_STREAM, 0)), (struct sockaddr *)&addr, sizeof addr));
+	must(connect(
+		(int)must(socket(AF_UNIX, SOCK_STREAM, 0)), (struct sockaddr *)&addr, sizeof addr));
 }
 
 static void wake_unlock(struct call *c)
@@ -149,7 +154,9 @@ static void wake_unlock(struct call *c)
 	must(flock(c->fds[1], LOCK_UN));
 }
 
-/* ---- the calls ------------------------------------------------------------------------------------------------ */
+/* ---- the calls
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static long block_read(struct call *c, int ms)
 {
@@ -218,7 +225,8 @@ static long block_epoll_pwait2(struct call *c, int ms)
 	struct epoll_event event;
 	struct timespec ts = span(ms < 0 ? 0 : ms);
 
-	return result_of(syscall(SYS_epoll_pwait2, c->epoll, &event, 1, ms < 0 ? NULL : &ts, NULL, 8));
+	return result_of(
+		syscall(SYS_epoll_pwait2, c->epoll, &event, 1, ms < 0 ? NULL : &ts, NULL, 8));
 }
 
 static long block_futex(struct call *c, int ms)
@@ -232,7 +240,8 @@ static long block_futex_bitset(struct call *c, int ms)
 {
 	struct timespec ts = moment(ms < 0 ? 0 : ms);
 
-	return result_of(syscall(SYS_futex, &c->word, FUTEX_WAIT_BITSET, 0, ms < 0 ? NULL : &ts, NULL, ~0u));
+	return result_of(
+		syscall(SYS_futex, &c->word, FUTEX_WAIT_BITSET, 0, ms < 0 ? NULL : &ts, NULL, ~0u));
 }
 
 static long block_futex_waitv(struct call *c, int ms)
@@ -240,7 +249,8 @@ static long block_futex_waitv(struct call *c, int ms)
 	struct futex_waitv wait = { .uaddr = (uintptr_t)&c->word, .flags = FUTEX_32 };
 	struct timespec ts = moment(ms < 0 ? 0 : ms);
 
-	return result_of(syscall(SYS_futex_waitv, &wait, 1, 0, ms < 0 ? NULL : &ts, CLOCK_MONOTONIC));
+	return result_of(
+		syscall(SYS_futex_waitv, &wait, 1, 0, ms < 0 ? NULL : &ts, CLOCK_MONOTONIC));
 }
 
 static long block_sigtimedwait(struct call *c, int ms)
@@ -259,8 +269,8 @@ static long block_recvfrom(struct call *c, int ms)
 	char data[8];
 
 	if (ms >= 0)
-		must(setsockopt(c->fds[0], SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ ms / 1000, ms % 1000 * 1000 },
-				sizeof(struct timeval)));
+		must(setsockopt(c->fds[0], SOL_SOCKET, SO_RCVTIMEO,
+			&(struct timeval){ ms / 1000, ms % 1000 * 1000 }, sizeof(struct timeval)));
 	return result_of(recvfrom(c->fds[0], data, 8, 0, NULL, NULL));
 }
 
@@ -320,31 +330,45 @@ static long block_clock_absolute(struct call *c, int ms)
 }
 
 static struct call calls[] = {
-	{ "read a pipe", SYS_read, prepare_pipe, block_read, wake_write, 8, NO_TIMEOUT, .epoll = -1 },
-	{ "read an eventfd", SYS_read, prepare_event, block_read, wake_write, 8, NO_TIMEOUT, .epoll = -1 },
+	{ "read a pipe", SYS_read, prepare_pipe, block_read, wake_write, 8, NO_TIMEOUT,
+		.epoll = -1 },
+	{ "read an eventfd", SYS_read, prepare_event, block_read, wake_write, 8, NO_TIMEOUT,
+		.epoll = -1 },
 	{ "poll", SYS_poll, prepare_pipe, block_poll, wake_write, 1, 0, .epoll = -1 },
 	{ "ppoll", SYS_ppoll, prepare_pipe, block_ppoll, wake_write, 1, 0, .epoll = -1 },
 	{ "select", SYS_select, prepare_pipe, block_select, wake_write, 1, 0, .epoll = -1 },
 	{ "pselect", SYS_pselect6, prepare_pipe, block_pselect, wake_write, 1, 0, .epoll = -1 },
-	{ "epoll_wait", SYS_epoll_wait, prepare_epoll, block_epoll_wait, wake_write, 1, 0, .epoll = -1 },
-	{ "epoll_pwait", SYS_epoll_pwait, prepare_epoll, block_epoll_pwait, wake_write, 1, 0, .epoll = -1 },
-	{ "epoll_pwait2", SYS_epoll_pwait2, prepare_epoll, block_epoll_pwait2, wake_write, 1, 0, .epoll = -1 },
+	{ "epoll_wait", SYS_epoll_wait, prepare_epoll, block_epoll_wait, wake_write, 1, 0,
+		.epoll = -1 },
+	{ "epoll_pwait", SYS_epoll_pwait, prepare_epoll, block_epoll_pwait, wake_write, 1, 0,
+		.epoll = -1 },
+	{ "epoll_pwait2", SYS_epoll_pwait2, prepare_epoll, block_epoll_pwait2, wake_write, 1, 0,
+		.epoll = -1 },
 	{ "futex", SYS_futex, NULL, block_futex, wake_futex, 0, -ETIMEDOUT, .epoll = -1 },
-	{ "futex bitset", SYS_futex, NULL, block_futex_bitset, wake_futex, 0, -ETIMEDOUT, .epoll = -1 },
-	{ "futex_waitv", SYS_futex_waitv, NULL, block_futex_waitv, wake_futex, 0, -ETIMEDOUT, .epoll = -1 },
-	{ "sigtimedwait", SYS_rt_sigtimedwait, NULL, block_sigtimedwait, wake_signal, SIGUSR1, -EAGAIN, .epoll = -1 },
-	{ "recvfrom", SYS_recvfrom, prepare_packets, block_recvfrom, wake_write, 8, -EAGAIN, .epoll = -1 },
-	{ "recvmsg", SYS_recvmsg, prepare_packets, block_recvmsg, wake_write, 8, NO_TIMEOUT, .epoll = -1 },
+	{ "futex bitset", SYS_futex, NULL, block_futex_bitset, wake_futex, 0, -ETIMEDOUT,
+		.epoll = -1 },
+	{ "futex_waitv", SYS_futex_waitv, NULL, block_futex_waitv, wake_futex, 0, -ETIMEDOUT,
+		.epoll = -1 },
+	{ "sigtimedwait", SYS_rt_sigtimedwait, NULL, block_sigtimedwait, wake_signal, SIGUSR1,
+		-EAGAIN, .epoll = -1 },
+	{ "recvfrom", SYS_recvfrom, prepare_packets, block_recvfrom, wake_write, 8, -EAGAIN,
+		.epoll = -1 },
+	{ "recvmsg", SYS_recvmsg, prepare_packets, block_recvmsg, wake_write, 8, NO_TIMEOUT,
+		.epoll = -1 },
 	{ "sendto", SYS_sendto, prepare_full, block_sendto, wake_read, 1, NO_TIMEOUT, .epoll = -1 },
-	{ "accept", SYS_accept4, prepare_listener, block_accept, wake_connect, 0, NO_TIMEOUT, .epoll = -1 },
+	{ "accept", SYS_accept4, prepare_listener, block_accept, wake_connect, 0, NO_TIMEOUT,
+		.epoll = -1 },
 	{ "flock", SYS_flock, prepare_lock, block_flock, wake_unlock, 0, NO_TIMEOUT, .epoll = -1 },
 	{ "nanosleep", SYS_nanosleep, NULL, block_nanosleep, NULL, 0, 0, .epoll = -1 },
-	{ "clock_nanosleep", SYS_clock_nanosleep, NULL, block_clock_nanosleep, NULL, 0, 0, .epoll = -1 },
-	{ "clock_nanosleep absolute", SYS_clock_nanosleep, NULL, block_clock_absolute, NULL, 0, 0, .epoll = -1 },
+	{ "clock_nanosleep", SYS_clock_nanosleep, NULL, block_clock_nanosleep, NULL, 0, 0,
+		.epoll = -1 },
+	{ "clock_nanosleep absolute", SYS_clock_nanosleep, NULL, block_clock_absolute, NULL, 0, 0,
+		.epoll = -1 },
 };
 enum { NR_CALLS = sizeof calls / sizeof *calls };
 
-/* ---- waiting once, to be woken ---------------------------------------------------------------------------------- */
+/* ---- waiting once, to be woken
+ * ---------------------------------------------------------------------------------- */
 
 static void *wait_once(void *arg)
 {
@@ -354,11 +378,12 @@ static void *wait_once(void *arg)
 	c->tid = gettid();
 	thread_arrived();
 	result = c->block(c, c->timeout);
-	/* FUTEX_WAIT says EAGAIN if the word had changed when it was called again: the waker was faster. */
+	/* FUTEX_WAIT says EAGAIN if the word had changed when it was called again: the waker was
+	 * faster. */
 	if (c->wake == wake_futex && result == -EAGAIN && c->word)
 		result = 0;
-	expect(result == c->woken, "%s: %ld (%s), not %ld", c->name, result, result < 0 ? strerror((int)-result) : "",
-	       c->woken);
+	expect(result == c->woken, "%s: %ld (%s), not %ld", c->name, result,
+		result < 0 ? strerror((int)-result) : "", c->woken);
 	return NULL;
 }
 
@@ -402,7 +427,8 @@ static void wait_long(void)
 	wait_all_once(3600 * 1000);
 }
 
-/* ---- waiting again and again for a short time ------------------------------------------------------------------------ */
+/* ---- waiting again and again for a short time
+ * ------------------------------------------------------------------------ */
 
 enum { SHORT_MS = 150 };
 
@@ -418,8 +444,9 @@ static void *wait_short(void *arg)
 		start = now_ms();
 		result = c->block(c, SHORT_MS);
 		expect(result == c->lapsed, "%s: %ld (%s), not %ld", c->name, result,
-		       result < 0 ? strerror((int)-result) : "", c->lapsed);
-		expect(now_ms() - start >= SHORT_MS - 1, "%s came back after %d ms", c->name, (int)(now_ms() - start));
+			result < 0 ? strerror((int)-result) : "", c->lapsed);
+		expect(now_ms() - start >= SHORT_MS - 1, "%s came back after %d ms", c->name,
+			(int)(now_ms() - start));
 		c->nr_lapsed++;
 	}
 	return NULL;
@@ -443,9 +470,11 @@ static void wait_timed(void)
 			thread_join(c->thread);
 }
 
-/* ---- a sleep that was interrupted before: the thread is in restart_syscall ------------------------------------------- */
+/* ---- a sleep that was interrupted before: the thread is in restart_syscall
+ * ------------------------------------------- */
 
-static struct call *const sleeps[] = { &calls[2], &calls[9], &calls[18], &calls[19] }; /* poll, futex, two sleeps */
+static struct call *const sleeps[] = { &calls[2], &calls[9], &calls[18],
+	&calls[19] }; /* poll, futex, two sleeps */
 
 static void *sleep_long(void *arg)
 {
@@ -457,9 +486,10 @@ static void *sleep_long(void *arg)
 	thread_arrived();
 	start = now_ms();
 	result = c->block(c, 2500);
-	expect(result == c->lapsed, "%s: %ld (%s), not %ld", c->name, result, result < 0 ? strerror((int)-result) : "",
-	       c->lapsed);
-	expect(now_ms() - start >= 2499, "%s came back after %d ms", c->name, (int)(now_ms() - start));
+	expect(result == c->lapsed, "%s: %ld (%s), not %ld", c->name, result,
+		result < 0 ? strerror((int)-result) : "", c->lapsed);
+	expect(now_ms() - start >= 2499, "%s came back after %d ms", c->name,
+		(int)(now_ms() - start));
 	return NULL;
 }
 
@@ -502,7 +532,9 @@ static void wait_restarted(void)
 		thread_join(sleeps[i]->thread);
 }
 
-/* ---- half done --------------------------------------------------------------------------------------------------------- */
+/* ---- half done
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static int half_pipe[2];
 static atomic_int half_tid;
@@ -516,7 +548,8 @@ static void *write_much(void *arg)
 	half_tid = gettid();
 	thread_arrived();
 	done = write(half_pipe[1], data, sizeof data);
-	/* Interrupted after a part, write(2) says how much it was; the rest is up to the program. */
+	/* Interrupted after a part, write(2) says how much it was; the rest is up to the program.
+	 */
 	while (done > 0 && done < (ssize_t)sizeof data) {
 		ssize_t more = write(half_pipe[1], data + done, sizeof data - (size_t)done);
 
@@ -537,10 +570,12 @@ static void wait_half_written(void)
 	thread = thread_start(write_much, NULL);
 	thread_waits_in(half_tid, SYS_write);
 	target_wait();
-	while (got < sizeof data && (len = must(read(half_pipe[0], data + got, sizeof data - got))) > 0)
+	while (got < sizeof data &&
+		(len = must(read(half_pipe[0], data + got, sizeof data - got))) > 0)
 		got += (size_t)len;
 	thread_join(thread);
-	expect(got == sizeof data && pattern_is(data, sizeof data, 5), "bytes were lost or came twice");
+	expect(got == sizeof data && pattern_is(data, sizeof data, 5),
+		"bytes were lost or came twice");
 }
 
 static void *open_fifo(void *arg)

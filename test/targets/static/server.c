@@ -1,6 +1,6 @@
 /*
- * server PORT [THREADS]: answers each HTTP request on 127.0.0.1 with how many there have been. Linked statically
- * with glibc and with musl: the smallest real server there is. Prints nothing.
+ * server PORT [THREADS]: answers each HTTP request on 127.0.0.1 with how many there have been.
+ * Linked statically with glibc and with musl: the smallest real server there is. Prints nothing.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -22,7 +22,8 @@ static void answer(int fd)
 
 	if (read(fd, request, sizeof request) <= 0)
 		return;
-	len = snprintf(text, sizeof text, "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n%lu\n", ++nr_requests);
+	len = snprintf(text, sizeof text,
+		"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n%lu\n", ++nr_requests);
 	/* A client that has gone away already is no reason to end. */
 	if (write(fd, text, (size_t)len) < 0)
 		return;
@@ -42,12 +43,13 @@ static void *serve(void *arg)
 
 static int listen_on(const char *port)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)atoi(port)) };
 	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
 
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-	    bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0 || listen(fd, 64) < 0) {
+		bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0 || listen(fd, 64) < 0) {
 		perror("server");
 		exit(1);
 	}
