@@ -135,7 +135,7 @@ counts() { [ "$(get "$port")" = "$1" ]; }
     run snapctl restore --detach "$(image)"
     [ "$status" = 125 ]
     [[ $output == *"$scratch/work/server"* ]]
-    ! listens "$port"
+    if listens "$port"; then fail "somebody listens on port $port"; fi
 }
 
 @test "a port that is taken: the restore fails and leaves no process" {

@@ -26,7 +26,7 @@ load ../helpers/snap
     local port
     port=$(free_port)
     snapctl dump -o "$(image)" "$SERVER" "$port"
-    ! listens "$port"
+    if listens "$port"; then fail "somebody listens on port $port"; fi
     [ "$(stat -c %a "$(image)")" = 700 ]
     [ -z "$(find "$(image)" -type f ! -perm 600)" ]
 }

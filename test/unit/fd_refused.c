@@ -155,7 +155,7 @@ static void sockets_of_unknown_families(void **state)
 	(void)state;
 	if (fd < 0)
 		skip();
-	expect_refusal(fd, "AF_VSOCK");
+	expect_refusal(fd, "vsock socket");
 }
 
 static void path_of_the_nameless(void **state)
