@@ -231,7 +231,7 @@ int fds_look(struct dumping_proc *p, struct err *err)
 		if (ret == -ENOENT || ret == -EBADF)
 			continue;
 		if (ret < 0)
-			return err_wrap(err, "process %d, descriptor %d", p->t->pid, nums[i]);
+			return err_wrap(err, "descriptor %d", nums[i]);
 		proc->nr_fds++;
 	}
 	return inherited_mark(p, err);

@@ -224,9 +224,9 @@ int inet_check(const struct fd_seen *seen, struct err *err)
 	struct inet_sock sock = { 0 };
 	struct inet_live live = { .sock = &sock };
 
-	if (inet_live(seen->fd, &live, err) < 0)
-		return -err->code;
-	return connection_check(seen, &live, err);
+	if (inet_live(seen->fd, &live, err) < 0 || connection_check(seen, &live, err) < 0)
+		return err_wrap(err, "descriptor %d", seen->num);
+	return 0;
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */
@@ -259,7 +259,7 @@ int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err
 
 	memset(out, 0, sizeof *out);
 	if (inet_live(seen->fd, &live, err) < 0 || connection_check(seen, &live, err) < 0)
-		return -err->code;
+		return err_wrap(err, "descriptor %d", seen->num);
 	inet_set_state(out, &live);
 	who = (struct sockopt_who){ out->family, out->type, out->protocol,
 		.connected = out->state == INET_CONNECTED || out->state == INET_RESET };

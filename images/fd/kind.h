@@ -121,7 +121,7 @@ const struct fd_kind *fd_kind_by_name(const char *name);
 const struct fd_kind *const *fd_kinds(void);
 
 /*
- * "Could not be" for messages: "process 42, descriptor 5 (socket:[77])" in buf.
+ * For messages: "descriptor 5 (socket:[77])" in buf. Whose it is, the caller puts in front.
  */
 const char *fd_seen_name(const struct fd_seen *seen, char *buf, size_t len);
 

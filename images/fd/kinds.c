@@ -61,6 +61,6 @@ const struct fd_kind *fd_kind_of(const struct fd_seen *seen, struct err *err)
 
 const char *fd_seen_name(const struct fd_seen *seen, char *buf, size_t len)
 {
-	snprintf(buf, len, "process %d, descriptor %d (%s)", seen->pid, seen->num, seen->link);
+	snprintf(buf, len, "descriptor %d (%s)", seen->num, seen->link);
 	return buf;
 }
