@@ -13,6 +13,7 @@
  */
 
 struct snap_regs;
+struct tracee;
 
 struct restart_signal {
 	bool handled;    /* a signal with a handler is about to be delivered to this thread */
@@ -24,10 +25,15 @@ enum { RESTART_CODE_LEN = 32 };
 /*
  * restart_syscall(2) goes on with a call that was interrupted before; what it was is not in any
  * register, but in the code: len bytes that end where the `syscall` instruction begins. The number
- * of the original call, for orig_rax; -1 where the code does not tell (the program then gets
- * EINTR).
+ * of the original call, for orig_rax; -1 where the code does not tell.
  */
 int64_t restart_call_before(const uint8_t *code, size_t len);
+/*
+ * The same for where the code does not tell (syscall(3), musl), from the arguments in regs and the memory
+ * of the stopped t that they point to. -1 where they are not those of exactly one call; the program then
+ * gets EINTR, and -v says so.
+ */
+int64_t restart_call_by_args(struct tracee *t, const struct snap_regs *regs);
 
 /* The call this thread waits in, or -1. */
 int64_t restart_waiting_in(const struct snap_regs *regs);

@@ -7,7 +7,7 @@ load ../helpers/real
 
 @test "static: of an ordinary user, new ids" {
     as_user
-    running static pid,vpid -- --pids=new
+    running static pid,vpid,waiting -- --pids=new
 }
 
 @test "static: of an ordinary user, in a namespace" {

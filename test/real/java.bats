@@ -7,7 +7,7 @@ load ../helpers/real
 
 @test "java: of an ordinary user, new ids" {
     as_user
-    running java pid,vpid -- --pids=new
+    running java pid,vpid,waiting -- --pids=new
 }
 
 @test "java: of an ordinary user, in a namespace" {

@@ -7,7 +7,7 @@ load ../helpers/real
 
 @test "node: of an ordinary user, new ids" {
     as_user
-    running node waiting,pid,vpid -- --pids=new
+    running node pid,vpid,waiting -- --pids=new
 }
 
 @test "node: of an ordinary user, in a namespace" {

@@ -7,7 +7,7 @@ load ../helpers/real
 
 @test "python: of an ordinary user, new ids" {
     as_user
-    running python pid,vpid -- --pids=new
+    running python pid,vpid,waiting -- --pids=new
 }
 
 @test "python: of an ordinary user, in a namespace" {

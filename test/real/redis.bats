@@ -8,7 +8,7 @@ load ../helpers/real
 
 @test "redis: of an ordinary user, new ids" {
     as_user
-    running redis pid,vpid -- --pids=new
+    running redis pid,vpid,waiting -- --pids=new
 }
 
 @test "redis: of an ordinary user, in a namespace" {

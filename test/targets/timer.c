@@ -306,7 +306,7 @@ const struct target targets_timer[] = {
 	{ "timer_signal", timer_signal, "SIGEV_SIGNAL with payload", 0 },
 	{ "timer_thread_id", timer_thread_id, "SIGEV_THREAD_ID", 0 },
 	{ "timer_thread_clock", timer_thread_clock, "CPU clock of another thread", 0 },
-	{ "timer_thread", timer_thread, "SIGEV_THREAD", 0 },
+	{ "timer_thread", timer_thread, "SIGEV_THREAD", TARGET_UNSTEADY },
 	{ "timer_absolute", timer_absolute, "TIMER_ABSTIME", 0 },
 	{ "timer_overrun", timer_overrun, "fired and pending, overruns", 0 },
 	{ "timer_alarm", timer_alarm, "alarm", 0 },
