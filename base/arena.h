@@ -5,9 +5,9 @@
 
 /*
  * Memory that dies together. The model of a command lives in one arena: nothing in it is freed by
- * itself. Allocation never returns NULL: a tool that cannot get a few kilobytes for its model cannot
- * say anything useful either, so it prints one line and aborts (sizes that come from an image are
- * bounded by the reader before they get here). Not thread-safe.
+ * itself. Allocation never returns NULL: a tool that cannot get a few kilobytes for its model
+ * cannot say anything useful either, so it prints one line and aborts (sizes that come from an
+ * image are bounded by the reader before they get here). Not thread-safe.
  */
 struct arena;
 

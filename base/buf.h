@@ -9,7 +9,10 @@ struct buf {
 	size_t len, cap;
 };
 
-#define BUF_EMPTY { NULL, 0, 0 }
+#define BUF_EMPTY                                                                                  \
+	{                                                                                          \
+		NULL, 0, 0                                                                         \
+	}
 
 void buf_append(struct buf *b, const void *data, size_t len);
 /* Room for len more bytes at data + len; the caller fills them and adds to len. */

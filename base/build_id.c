@@ -66,11 +66,12 @@ uint32_t build_id_read(int fd, uint8_t id[20])
 	size_t count;
 
 	if (read_some(fd, &header, sizeof header, 0) < sizeof header ||
-	    memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
-	    header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_phentsize != sizeof(Elf64_Phdr))
+		memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
+		header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_phentsize != sizeof(Elf64_Phdr))
 		return 0;
 	count = header.e_phnum < MAX_SEGMENTS ? header.e_phnum : MAX_SEGMENTS;
-	count = read_some(fd, segments, count * sizeof *segments, header.e_phoff) / sizeof *segments;
+	count = read_some(fd, segments, count * sizeof *segments, header.e_phoff) /
+		sizeof *segments;
 	for (size_t i = 0; i < count; i++)
 		if (segment_find(fd, &segments[i], id, &nr))
 			return nr;

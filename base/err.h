@@ -10,9 +10,9 @@
  * `return err_sys(err, "open maps");` is the whole of error handling. `err` may be NULL.
  */
 struct err {
-	int code;        /* positive errno; 0 while nothing failed */
-	char msg[1024];  /* "task 42: open maps: Permission denied"; cut, never overrun */
-	char hint[512];  /* what the user can do; empty if nobody knew */
+	int code;       /* positive errno; 0 while nothing failed */
+	char msg[1024]; /* "task 42: open maps: Permission denied"; cut, never overrun */
+	char hint[512]; /* what the user can do; empty if nobody knew */
 };
 
 #define ERR_FMT(a, b) __attribute__((format(printf, a, b)))

@@ -45,7 +45,8 @@ int fd_pread_all(int fd, void *data, size_t len, off_t offset, struct err *err)
 		if (n < 0)
 			return err_sys(err, "read");
 		if (n == 0)
-			return err_set(err, ENODATA, "read: the file ends %zu bytes too early", len);
+			return err_set(
+				err, ENODATA, "read: the file ends %zu bytes too early", len);
 		to += n;
 		len -= (size_t)n;
 		offset += n;

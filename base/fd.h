@@ -7,7 +7,8 @@
 
 struct err;
 
-/* Closes *fd unless it is negative, and keeps errno: on many returns it still has to be reported. */
+/* Closes *fd unless it is negative, and keeps errno: on many returns it still has to be reported.
+ */
 void fd_close(int *fd);
 
 /* A descriptor that is closed on every return from its scope, unless taken. -1 holds none. */

@@ -142,7 +142,7 @@ void text_unescape(char *path)
 
 	for (const char *from = path; *from; to++) {
 		if (from[0] == '\\' && digit_value(from[1]) < 4 && digit_value(from[2]) < 8 &&
-		    digit_value(from[3]) < 8) {
+			digit_value(from[3]) < 8) {
 			*to = (char)(digit_value(from[1]) * 64 + digit_value(from[2]) * 8 +
 				     digit_value(from[3]));
 			from += 4;

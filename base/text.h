@@ -13,17 +13,19 @@ struct text {
 	const char *at;
 };
 
-bool text_hex(struct text *t, uint64_t *value);  /* digits without 0x */
+bool text_hex(struct text *t, uint64_t *value); /* digits without 0x */
 bool text_dec(struct text *t, uint64_t *value);
-bool text_int(struct text *t, int64_t *value);   /* decimal with an optional minus */
+bool text_int(struct text *t, int64_t *value); /* decimal with an optional minus */
 bool text_oct(struct text *t, uint64_t *value);
 bool text_char(struct text *t, char c);
 bool text_word(struct text *t, const char *word); /* exactly this prefix */
 void text_blanks(struct text *t);                 /* spaces and tabs */
-/* Up to the next newline (not included); the cursor goes behind it. False at the end of the text. */
+/* Up to the next newline (not included); the cursor goes behind it. False at the end of the text.
+ */
 bool text_line(struct text *t, const char **line, size_t *len);
 
-/* Value of "Key:\tvalue" at the start of a line of status or fdinfo; NULL if there is no such line. */
+/* Value of "Key:\tvalue" at the start of a line of status or fdinfo; NULL if there is no such line.
+ */
 const char *text_field(const char *text, const char *key);
 bool text_field_dec(const char *text, const char *key, uint64_t *value);
 bool text_field_hex(const char *text, const char *key, uint64_t *value);

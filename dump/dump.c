@@ -43,6 +43,7 @@ static int dumping_init(struct dumping *d, const struct dump_opts *opts,
 	d->snap = snap_create();
 	d->files = file_table_create(d);
 	d->slots = slot_table_create(d);
+	fds_hooks_init(d);
 	if (launch_note_fds(d, err) < 0)
 		return err_wrap(err, "own descriptors");
 	d->mems = mem_table_create(d, err);
@@ -70,8 +71,7 @@ static int image_begin(struct dumping *d, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	d->pages = image_writer_pages(d->writer);
-	fds_hooks_init(d);
+	d->pages = d->fd_dump.pages = image_writer_pages(d->writer);
 	return cpu_collect(d->snap, err);
 }
 

@@ -103,8 +103,9 @@ static int file_travel(struct dumping *d, uint32_t id, int fd, struct err *err)
 }
 
 /*
- * A file that has lost this name and kept another (a hard link) is found again by its handle, where the
- * file system has such and whoever restores has CAP_DAC_READ_SEARCH. Its contents need not travel.
+ * A file that has lost this name and kept another (a hard link) is found again by its handle, where
+ * the file system has such and whoever restores has CAP_DAC_READ_SEARCH. Its contents need not
+ * travel.
  */
 static bool file_note_handle(struct dumping *d, uint32_t id, int fd)
 {

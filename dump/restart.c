@@ -94,12 +94,12 @@ int64_t restart_call_before(const uint8_t *code, size_t len)
 	return -1;
 }
 
-/* ---- a call known by its arguments only ------------------------------------------------------------ */
+/* ---- a call known by its arguments only ---- */
 
 /*
- * syscall(3) and musl's __syscall_cp() have no number in their code. The argument registers are still
- * those of the original call, and what the kernel does before it gives ERESTART_RESTARTBLOCK says what
- * they must be:
+ * syscall(3) and musl's __syscall_cp() have no number in their code. The argument registers are
+ * still those of the original call, and what the kernel does before it gives ERESTART_RESTARTBLOCK
+ * says what they must be:
  *
  * clock_nanosleep  A clock that has a nsleep function (kernel/time/posix-timers.c), relative (an
  *                  absolute one is restarted without a block), a time that is not over at once.
@@ -113,7 +113,7 @@ int64_t restart_call_before(const uint8_t *code, size_t len)
  */
 enum { POLL_NFDS_MAX = 1 << 20, POLL_FD_MAX = 1 << 20, POLL_BATCH = 64 };
 
-/* The register is an int as compilers and libcs load it: sign- or zero-extended; no address above. */
+/* The register is an int as compilers and libcs load it: sign- or zero-extended. */
 static bool is_int(uint64_t reg)
 {
 	return reg <= UINT32_MAX || (int64_t)reg == (int32_t)reg;
@@ -155,13 +155,19 @@ static bool is_clock_nanosleep(struct tracee *t, const struct snap_regs *regs)
 	       is_null_or_timespec(t, regs->r10);
 }
 
-/* Seconds beyond 32 bits are two ints that happen to be there, not a time. */
+static bool is_any_nanosleep(struct tracee *t, const struct snap_regs *regs)
+{
+	struct timespec req;
+
+	return is_timespec(t, regs->rdi, &req) && is_null_or_timespec(t, regs->rsi);
+}
+
 static bool is_nanosleep(struct tracee *t, const struct snap_regs *regs)
 {
 	struct timespec req;
 
-	return is_timespec(t, regs->rdi, &req) && req.tv_sec <= UINT32_MAX &&
-	       is_null_or_timespec(t, regs->rsi);
+	return is_any_nanosleep(t, regs) && is_timespec(t, regs->rdi, &req) &&
+	       req.tv_sec <= UINT32_MAX;
 }
 
 /* All but the value of the word. */
@@ -224,10 +230,13 @@ static bool is_empty_poll(struct tracee *t, const struct snap_regs *regs)
 }
 
 /*
- * Candidates by rank: of several that match, the one of the lowest rank is meant, if it is alone there.
- * - A futex comes first: three registers and two places in memory agree, which leftovers do not. Its
- *   word and what lies behind it can well be a timespec ({ 1, 0 }) or pollfds (zeros).
- * - A poll of nothing comes last: any memory will do for it, so whatever was read counts more.
+ * Candidates by rank: of several that match, the one of the lowest rank is meant, if it is alone
+ * there.
+ * - A futex comes first: three registers and two places in memory agree, which leftovers do not.
+ *   Its word and what lies behind it can well be a timespec ({ 1, 0 }) or pollfds (zeros).
+ * - A poll of nothing comes last: any memory will do for it, so whatever was read counts more;
+ *   except for seconds beyond 32 bits, which may be a sleep or two ints of an array that poll does
+ *   not look at.
  * - A futex whose word has changed is in the way of all that is weaker than it, but is not proven:
  *   nobody may sleep on because a wake-up was taken for the timeout of a poll. `nr` -1.
  */
@@ -243,6 +252,7 @@ static const struct candidate candidates[] = {
 	{ 1, SYS_nanosleep, is_nanosleep },
 	{ 1, SYS_poll, is_poll },
 	{ 1, -1, is_changed_futex },
+	{ 2, SYS_nanosleep, is_any_nanosleep },
 	{ 2, SYS_poll, is_empty_poll },
 };
 
@@ -271,16 +281,16 @@ int64_t restart_call_by_args(struct tracee *t, const struct snap_regs *regs)
 	int64_t nr = args_decide(t, regs, &nr_matching);
 
 	if (nr < 0)
-		log_info("process %d: a call that was interrupted before (restart_syscall) ends with "
-			 "EINTR: its code does not tell which it is, and its arguments %s",
+		log_info("process %d: a call that was interrupted before (restart_syscall) ends "
+			 "with EINTR: its code does not tell which it is, and its arguments %s",
 			t->pid,
-			!nr_matching ? "fit none" :
-			nr_matching == 1 ? "are those of a futex that is being woken" :
-					   "fit several");
+			!nr_matching       ? "fit none"
+			: nr_matching == 1 ? "are those of a futex that is being woken"
+					   : "fit several");
 	return nr;
 }
 
-/* ---- what becomes of it ---------------------------------------------------------------------------- */
+/* ---- what becomes of it ---- */
 
 int64_t restart_waiting_in(const struct snap_regs *regs)
 {

@@ -29,9 +29,9 @@ enum { RESTART_CODE_LEN = 32 };
  */
 int64_t restart_call_before(const uint8_t *code, size_t len);
 /*
- * The same for where the code does not tell (syscall(3), musl), from the arguments in regs and the memory
- * of the stopped t that they point to. -1 where they are not those of exactly one call; the program then
- * gets EINTR, and -v says so.
+ * The same for where the code does not tell (syscall(3), musl), from the arguments in regs and the
+ * memory of the stopped t that they point to. -1 where they are not those of exactly one call; the
+ * program then gets EINTR, and -v says so.
  */
 int64_t restart_call_by_args(struct tracee *t, const struct snap_regs *regs);
 

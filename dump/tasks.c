@@ -140,9 +140,28 @@ static int resolve_restart_syscall(struct tracee *t, struct snap_regs *regs, str
 	if (ret < 0)
 		return err_wrap(err, "code before the system call");
 	nr = restart_call_before(code, sizeof code);
+	if (nr < 0)
+		nr = restart_call_by_args(t, regs);
 	if (nr >= 0)
 		regs->orig_rax = (uint64_t)nr;
 	return 0;
+}
+
+/*
+ * Some calls (epoll_wait, sigtimedwait, sockets with a timeout) end with EINTR for our stop instead
+ * of being restarted by the kernel. If the target is to run on, it must not see that either.
+ */
+static int eintr_take_back(struct tracee_thread *th, const struct user_regs_struct *live,
+	const struct snap_regs *rewound, struct err *err)
+{
+	struct user_regs_struct regs = *live;
+
+	if ((int64_t)live->rax != -EINTR || rewound->rip == live->rip)
+		return 0;
+	regs.rip = rewound->rip;
+	regs.rax = rewound->rax;
+	regs.orig_rax = (uint64_t)-1;
+	return thread_set_regs(th->tid, &regs, err);
 }
 
 /* What the thread waits in, and registers to go on with. */
@@ -164,7 +183,7 @@ static int regs_collect(struct dumping_proc *p, struct tracee_thread *th, struct
 	task->waiting_in = arena_strdup(p->d->snap->arena,
 		task->waiting_nr < 0 ? "computing" : syscall_name(task->waiting_nr));
 	restart_apply(&task->regs, &next);
-	return 0;
+	return eintr_take_back(th, &live, &task->regs, err);
 }
 
 static int task_collect(struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task,

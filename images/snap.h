@@ -38,9 +38,10 @@ struct snap_file {
 	bool deleted; /* no name at the dump: made anew from memory object mem, then unlinked */
 	uint32_t mem; /* contents travel as this memory object, or ID_NONE */
 	uint32_t uid, gid;
-	/* A deleted file that still has another name (a hard link): how to find it, name_to_handle_at(2). */
+	/* A deleted file that still has another name (a hard link): how to find it,
+	 * name_to_handle_at(2). */
 	uint8_t *handle;
-	uint32_t nr_handle;   /* bytes; 0: none */
+	uint32_t nr_handle; /* bytes; 0: none */
 	int32_t handle_type;
 };
 

@@ -25,7 +25,13 @@ static int child_session(struct job *job, struct err *err)
 {
 	const struct snap_proc *proc = job->proc;
 
-	if (!proc->session_inherited && proc->sid == proc->pid) {
+	/*
+	 * When we are gone, a stopped program in our group would be alone in it, and the kernel
+	 * ends such orphans (setpgid(2)): detached, it gets a session of its own.
+	 */
+	bool orphan = job->opts->detach && proc->stop == PROC_STOPPED;
+
+	if (orphan || (!proc->session_inherited && proc->sid == proc->pid)) {
 		if (setsid() < 0)
 			return err_sys(err, "setsid");
 	} else if (!proc->group_inherited && proc->pgid == proc->pid && setpgid(0, 0) < 0) {
@@ -67,8 +73,8 @@ static int child_cwd(struct job *job, struct err *err)
 static int child_attributes(struct job *job, struct err *err)
 {
 	if (child_proc_number("/proc/self/oom_score_adj", 10, job->proc->oom_score_adj, err) < 0 ||
-	    child_proc_number("/proc/self/coredump_filter", 16, (long)job->mm->coredump_filter,
-		    err) < 0)
+		child_proc_number(
+			"/proc/self/coredump_filter", 16, (long)job->mm->coredump_filter, err) < 0)
 		return -err->code;
 	umask((mode_t)job->proc->umask);
 	return child_cwd(job, err);
@@ -104,8 +110,9 @@ void child_run(void *arg)
 	sigdelset(&all, SIGTRAP);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	umask(0);
-	if (child_session(job, err) < 0 || fds_make(job, err) < 0 || files_open_mapped(job, err) < 0 ||
-	    child_attributes(job, err) < 0 || child_exec(job, err) < 0)
+	if (child_session(job, err) < 0 || fds_make(job, err) < 0 ||
+		files_open_mapped(job, err) < 0 || child_attributes(job, err) < 0 ||
+		child_exec(job, err) < 0)
 		_exit(125);
 	_exit(125);
 }

@@ -2,9 +2,9 @@
 #define RESTORE_CHILD_H
 
 /*
- * The new process from its birth to its exec: session, directories, descriptors, then the program's own
- * executable under ptrace, in which the blob will rebuild the rest. Executing the dumped program itself
- * gives /proc/PID/exe without the privilege that PR_SET_MM_EXE_FILE asks for.
+ * The new process from its birth to its exec: session, directories, descriptors, then the program's
+ * own executable under ptrace, in which the blob will rebuild the rest. Executing the dumped
+ * program itself gives /proc/PID/exe without the privilege that PR_SET_MM_EXE_FILE asks for.
  */
 struct job;
 

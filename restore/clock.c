@@ -58,8 +58,10 @@ int clock_prepare(struct job *job, struct err *err)
 		return 0;
 	/* Our children enter it, we do not. */
 	if (unshare(CLONE_NEWTIME) < 0 || offsets_write(monotonic, boottime) < 0) {
-		log_warn("the program's monotonic clock goes back by %" PRIu64 " s (a time namespace, "
-			"which would prevent that: %s)", monotonic, strerror(errno));
+		log_warn("the program's monotonic clock goes back by %" PRIu64
+			 " s (a time namespace, "
+			 "which would prevent that: %s)",
+			monotonic, strerror(errno));
 		return 0;
 	}
 	log_info("time namespace: the monotonic clock is set forward by %" PRIu64 " s", monotonic);

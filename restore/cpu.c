@@ -13,15 +13,78 @@
 
 /* Flags of /proc/cpuinfo that stand for instructions a program may have chosen at its start. */
 static const char *const instruction_flags[] = {
-	"sse3", "pni", "ssse3", "sse4_1", "sse4_2", "sse4a", "popcnt", "movbe", "aes", "pclmulqdq",
-	"vpclmulqdq", "vaes", "gfni", "sha_ni", "avx", "avx2", "fma", "fma4", "f16c", "xop", "tbm",
-	"bmi1", "bmi2", "abm", "lzcnt", "adx", "rdrand", "rdseed", "clflushopt", "clwb", "fsgsbase",
-	"rdtscp", "rdpid", "xsave", "xsaveopt", "xsavec", "xgetbv1", "erms", "fsrm", "rtm", "hle",
-	"cx16", "lahf_lm", "3dnowprefetch", "prefetchw", "avx_vnni", "avx_ifma", "avx512f",
-	"avx512dq", "avx512ifma", "avx512cd", "avx512bw", "avx512vl", "avx512vbmi", "avx512_vbmi2",
-	"avx512_vnni", "avx512_bitalg", "avx512_vpopcntdq", "avx512_bf16", "avx512_fp16",
-	"avx512_vp2intersect", "amx_tile", "amx_int8", "amx_bf16", "pku", "waitpkg", "serialize",
-	"movdiri", "movdir64b", "clzero", "cldemote", "enqcmd",
+	"sse3",
+	"pni",
+	"ssse3",
+	"sse4_1",
+	"sse4_2",
+	"sse4a",
+	"popcnt",
+	"movbe",
+	"aes",
+	"pclmulqdq",
+	"vpclmulqdq",
+	"vaes",
+	"gfni",
+	"sha_ni",
+	"avx",
+	"avx2",
+	"fma",
+	"fma4",
+	"f16c",
+	"xop",
+	"tbm",
+	"bmi1",
+	"bmi2",
+	"abm",
+	"lzcnt",
+	"adx",
+	"rdrand",
+	"rdseed",
+	"clflushopt",
+	"clwb",
+	"fsgsbase",
+	"rdtscp",
+	"rdpid",
+	"xsave",
+	"xsaveopt",
+	"xsavec",
+	"xgetbv1",
+	"erms",
+	"fsrm",
+	"rtm",
+	"hle",
+	"cx16",
+	"lahf_lm",
+	"3dnowprefetch",
+	"prefetchw",
+	"avx_vnni",
+	"avx_ifma",
+	"avx512f",
+	"avx512dq",
+	"avx512ifma",
+	"avx512cd",
+	"avx512bw",
+	"avx512vl",
+	"avx512vbmi",
+	"avx512_vbmi2",
+	"avx512_vnni",
+	"avx512_bitalg",
+	"avx512_vpopcntdq",
+	"avx512_bf16",
+	"avx512_fp16",
+	"avx512_vp2intersect",
+	"amx_tile",
+	"amx_int8",
+	"amx_bf16",
+	"pku",
+	"waitpkg",
+	"serialize",
+	"movdiri",
+	"movdir64b",
+	"clzero",
+	"cldemote",
+	"enqcmd",
 };
 
 static uint64_t xcr0_read(void)
@@ -74,9 +137,11 @@ int cpu_check(const struct snap *snap, struct err *err)
 	char text[8192];
 
 	if (lacking) {
-		err_set(err, ENOTSUP, "this CPU lacks register sets of the dump's (xcr0 bits %" PRIx64 ")",
+		err_set(err, ENOTSUP,
+			"this CPU lacks register sets of the dump's (xcr0 bits %" PRIx64 ")",
 			lacking);
-		return err_hint(err, "restore on a machine with a CPU like \"%s\"", snap->cpu.model);
+		return err_hint(
+			err, "restore on a machine with a CPU like \"%s\"", snap->cpu.model);
 	}
 	if (flags_read(text, sizeof text, &line, err) < 0)
 		return -err->code;
@@ -86,7 +151,8 @@ int cpu_check(const struct snap *snap, struct err *err)
 		if (!is_instruction_flag(flag) || line_has(line, flag))
 			continue;
 		err_set(err, ENOTSUP, "this CPU lacks %s, which the CPU of the dump had", flag);
-		return err_hint(err, "restore on a machine with a CPU like \"%s\"", snap->cpu.model);
+		return err_hint(
+			err, "restore on a machine with a CPU like \"%s\"", snap->cpu.model);
 	}
 	return 0;
 }

@@ -49,7 +49,7 @@ int creds_privileged(void)
 	uint64_t permitted, effective, inheritable;
 
 	return caps_raw(&permitted, &effective, &inheritable) &&
-		(effective & (1ull << CAP_CHECKPOINT_RESTORE | 1ull << CAP_SYS_ADMIN));
+	       (effective & (1ull << CAP_CHECKPOINT_RESTORE | 1ull << CAP_SYS_ADMIN));
 }
 
 int creds_keep_over_exec(struct job *job, struct err *err)
@@ -106,8 +106,8 @@ static void plan_prctl(struct job *job, size_t thread, uint64_t op, uint64_t a, 
 static bool ids_same(const struct snap_creds *a, const struct snap_creds *b)
 {
 	return a->ruid == b->ruid && a->euid == b->euid && a->suid == b->suid &&
-		a->fsuid == b->fsuid && a->rgid == b->rgid && a->egid == b->egid &&
-		a->sgid == b->sgid && a->fsgid == b->fsgid;
+	       a->fsuid == b->fsuid && a->rgid == b->rgid && a->egid == b->egid &&
+	       a->sgid == b->sgid && a->fsgid == b->fsgid;
 }
 
 static bool has_group(const struct snap_creds *c, gid_t group)
@@ -168,7 +168,8 @@ static int creds_possible(const struct job *job, const struct snap_creds *have,
 	uint64_t missing = want->cap_permitted & ~have->cap_permitted;
 
 	if (!ids_same(have, want) && !(have->cap_permitted >> CAP_SETUID & 1)) {
-		err_set(err, EPERM, "the program ran as user %u, group %u; this is user %u, group %u",
+		err_set(err, EPERM,
+			"the program ran as user %u, group %u; this is user %u, group %u",
 			want->euid, want->egid, have->euid, have->egid);
 		return err_hint(err, "restore as that user, or as root");
 	}
@@ -196,9 +197,9 @@ static void creds_plan_change(struct job *job, size_t thread, const struct snap_
 	struct plan *p = &job->plan;
 	bool ids = ids_same(have, want);
 	bool caps = ids && have->cap_permitted == want->cap_permitted &&
-		have->cap_effective == want->cap_effective &&
-		have->cap_inheritable == want->cap_inheritable &&
-		have->cap_ambient == want->cap_ambient;
+		    have->cap_effective == want->cap_effective &&
+		    have->cap_inheritable == want->cap_inheritable &&
+		    have->cap_ambient == want->cap_ambient;
 
 	for (uint64_t cap = 0; cap < MAX_CAPS; cap++)
 		if ((have->cap_bounding & ~want->cap_bounding) >> cap & 1)
@@ -206,7 +207,8 @@ static void creds_plan_change(struct job *job, size_t thread, const struct snap_
 	if (!groups_stay(job) && !groups_same(have, want)) {
 		uint64_t list = plan_data(p, want->groups, want->nr_groups * sizeof *want->groups);
 
-		plan_syscall(p, thread, SYS_setgroups, (struct plan_args){ { want->nr_groups, list } });
+		plan_syscall(
+			p, thread, SYS_setgroups, (struct plan_args){ { want->nr_groups, list } });
 	}
 	/* Before the ids: it takes CAP_SETPCAP in the effective set, which setresuid(2) clears. */
 	if (have->securebits != (want->securebits & ~SECBIT_KEEP_CAPS))
@@ -216,7 +218,8 @@ static void creds_plan_change(struct job *job, size_t thread, const struct snap_
 	if (!caps)
 		plan_caps(job, thread, want, have->cap_ambient != 0);
 	if (!ids || want->securebits & SECBIT_KEEP_CAPS)
-		plan_prctl(job, thread, PR_SET_KEEPCAPS, !!(want->securebits & SECBIT_KEEP_CAPS), 0);
+		plan_prctl(
+			job, thread, PR_SET_KEEPCAPS, !!(want->securebits & SECBIT_KEEP_CAPS), 0);
 	if (want->no_new_privs && !have->no_new_privs)
 		plan_prctl(job, thread, PR_SET_NO_NEW_PRIVS, 1, 0);
 }

@@ -12,12 +12,13 @@ struct job;
 int creds_privileged(void);
 
 /*
- * In the child: capabilities that the blob still needs (choosing thread ids) survive the exec of a user
- * other than root only as ambient ones.
+ * In the child: capabilities that the blob still needs (choosing thread ids) survive the exec of a
+ * user other than root only as ambient ones.
  */
 int creds_keep_over_exec(struct job *job, struct err *err);
 
-/* Steps of a thread: only what differs from what it will have inherited. Nothing privileged may follow. */
+/* Steps of a thread: only what differs from what it will have inherited. Nothing privileged may
+ * follow. */
 int creds_plan(struct job *job, size_t thread, struct err *err);
 
 #endif

@@ -18,7 +18,8 @@
 /* Ours at one time: one for each ofd, file and memory object, and a few in passing. */
 static uint32_t park_need(const struct job *job)
 {
-	return (uint32_t)(job->snap->nr_ofds + 3 * job->snap->nr_files + 3 * job->snap->nr_mems + 32);
+	return (uint32_t)(job->snap->nr_ofds + 3 * job->snap->nr_files + 3 * job->snap->nr_mems +
+			  32);
 }
 
 /* Start of the widest gap below limit that has need numbers; 0: none. */
@@ -59,8 +60,9 @@ int fds_park(struct job *job, struct err *err)
 		return 0;
 	job->park = (int)park_gap(proc, need, (uint32_t)limit.rlim_max);
 	if (!job->park || limit.rlim_max < above) {
-		err_set(err, EMFILE, "the program had descriptor %u open, and the limit here is %llu",
-			above - 1, (unsigned long long)limit.rlim_max);
+		err_set(err, EMFILE,
+			"the program had descriptor %u open, and the limit here is %llu", above - 1,
+			(unsigned long long)limit.rlim_max);
 		return err_hint(err, "raise the limit (ulimit -Hn) before the restore");
 	}
 	return 0;
@@ -81,7 +83,8 @@ static const struct snap_fd *slot_find(const struct snap_proc *proc, uint32_t nu
 	return low < proc->nr_fds && proc->fds[low].num == num ? &proc->fds[low] : NULL;
 }
 
-/* ---- from the caller -------------------------------------------------------------------------------------- */
+/* ---- from the caller
+ * -------------------------------------------------------------------------------------- */
 
 /* What --inherit=N=M says about recorded descriptor n, else n itself. */
 static int inherit_from(const struct restore_opts *opts, int n)
@@ -101,25 +104,30 @@ static bool stays_in_place(const struct job *job, int num)
 	const struct snap_fd *slot = slot_find(job->proc, (uint32_t)num);
 
 	return slot && job->snap->ofds[slot->ofd].inherited >= 0 &&
-		inherit_from(job->opts, job->snap->ofds[slot->ofd].inherited) == num;
+	       inherit_from(job->opts, job->snap->ofds[slot->ofd].inherited) == num;
 }
 
 /*
- * Standard descriptors have to be there. Others are mostly strays that a launcher left open (a jobserver's,
- * a test runner's): without one here, the program gets /dev/null, and the user is told.
+ * Standard descriptors have to be there. Others are mostly strays that a launcher left open (a
+ * jobserver's, a test runner's): without one here, the program gets /dev/null, and the user is
+ * told.
  */
 static int inherit_missing(struct job *job, uint32_t ofd, int from, struct err *err)
 {
 	int wanted = job->snap->ofds[ofd].inherited;
 
 	if (wanted <= STDERR_FILENO) {
-		err_set(err, EBADF, "descriptor %d of the caller is to become the program's %d, but it is "
-			"not open", from, wanted);
-		return err_hint(err, "open it (%d</dev/null), or name another: --inherit=%d=N", from,
-			wanted);
+		err_set(err, EBADF,
+			"descriptor %d of the caller is to become the program's %d, but it is "
+			"not open",
+			from, wanted);
+		return err_hint(err, "open it (%d</dev/null), or name another: --inherit=%d=N",
+			from, wanted);
 	}
-	log_warn("the program got descriptor %d from its launcher; it is not open here, so it becomes "
-		"/dev/null (--inherit=%d=N names another)", wanted, wanted);
+	log_warn("the program got descriptor %d from its launcher; it is not open here, so it "
+		 "becomes "
+		 "/dev/null (--inherit=%d=N names another)",
+		wanted, wanted);
 	from = open("/dev/null", O_RDWR | O_CLOEXEC);
 	job->make.made[ofd] = from < 0 ? -1 : fcntl(from, F_DUPFD_CLOEXEC, job->park);
 	fd_close(&from);
@@ -132,7 +140,8 @@ static int inherit_one(struct job *job, uint32_t ofd, struct err *err)
 
 	if (fcntl(from, F_GETFD) < 0)
 		return inherit_missing(job, ofd, from, err);
-	job->make.made[ofd] = stays_in_place(job, from) ? from : fcntl(from, F_DUPFD_CLOEXEC, job->park);
+	job->make.made[ofd] = stays_in_place(job, from) ? from
+							: fcntl(from, F_DUPFD_CLOEXEC, job->park);
 	return job->make.made[ofd] < 0 ? err_sys(err, "inherit descriptor %d", from) : 0;
 }
 
@@ -152,7 +161,8 @@ static int fds_inherit(struct job *job, struct err *err)
 	return 0;
 }
 
-/* ---- made anew ---------------------------------------------------------------------------------------------- */
+/* ---- made anew
+ * ---------------------------------------------------------------------------------------------- */
 
 static int ofd_wrap(const struct snap_ofd *ofd, struct err *err)
 {
@@ -174,7 +184,8 @@ static int fds_make_all(struct job *job, struct err *err)
 {
 	const struct snap_proc *proc = job->proc;
 
-	/* In the order of slots: open(2) takes the lowest free number, which mostly is the slot itself. */
+	/* In the order of slots: open(2) takes the lowest free number, which mostly is the slot
+	 * itself. */
 	for (size_t i = 0; i < proc->nr_fds; i++) {
 		struct snap_ofd *ofd = &job->snap->ofds[proc->fds[i].ofd];
 
@@ -187,7 +198,7 @@ static int fds_make_all(struct job *job, struct err *err)
 	/* Those in no slot: queued in a socket, or only watched by an epoll. */
 	for (uint32_t i = 0; i < job->snap->nr_ofds; i++)
 		if (!job->settled[i] && job->snap->ofds[i].inherited < 0 &&
-		    ofd_make(job, &job->snap->ofds[i], err) < 0)
+			ofd_make(job, &job->snap->ofds[i], err) < 0)
 			return -err->code;
 	return 0;
 }
@@ -239,15 +250,15 @@ static int fds_place(struct job *job, struct err *err)
 		if (ret < 0)
 			return err_sys(err, "put descriptor %u in place", slot->num);
 		if (ofd->flags & O_ASYNC && ofd->inherited < 0 && is_first_slot(job->proc, i) &&
-		    slot_async(ofd, (int)slot->num, err) < 0)
+			slot_async(ofd, (int)slot->num, err) < 0)
 			return -err->code;
 	}
 	return 0;
 }
 
 /*
- * What needs the others in their slots. Each once, through its first slot; locks when all links are made,
- * since those use and close other slots for a moment, which loses POSIX locks.
+ * What needs the others in their slots. Each once, through its first slot; locks when all links are
+ * made, since those use and close other slots for a moment, which loses POSIX locks.
  */
 static int fds_link(struct job *job, struct err *err)
 {
@@ -256,11 +267,11 @@ static int fds_link(struct job *job, struct err *err)
 
 	for (uint32_t i = 0; i < job->snap->nr_ofds; i++)
 		if (ofds[i].inherited < 0 && ofds[i].kind->make_link &&
-		    ofds[i].kind->make_link(&job->make, &ofds[i], made[i], err) < 0)
+			ofds[i].kind->make_link(&job->make, &ofds[i], made[i], err) < 0)
 			return ofd_wrap(&ofds[i], err);
 	for (uint32_t i = 0; i < job->snap->nr_ofds; i++)
 		if (ofds[i].inherited < 0 && ofds[i].nr_locks &&
-		    ofd_make_locks(&job->make, &ofds[i], made[i], err) < 0)
+			ofd_make_locks(&job->make, &ofds[i], made[i], err) < 0)
 			return ofd_wrap(&ofds[i], err);
 	return 0;
 }
@@ -268,12 +279,13 @@ static int fds_link(struct job *job, struct err *err)
 int fds_make(struct job *job, struct err *err)
 {
 	if (fds_inherit(job, err) < 0 || fds_make_all(job, err) < 0 ||
-	    fds_clear_slots(job, err) < 0 || fds_place(job, err) < 0 || fds_link(job, err) < 0)
+		fds_clear_slots(job, err) < 0 || fds_place(job, err) < 0 || fds_link(job, err) < 0)
 		return -err->code;
 	return 0;
 }
 
-/* ---- after the exec ------------------------------------------------------------------------------------------- */
+/* ---- after the exec
+ * ------------------------------------------------------------------------------------------- */
 
 static void plan_close_range(struct job *job, uint32_t first, uint32_t last, uint32_t flags)
 {
@@ -289,15 +301,16 @@ static void plan_cloexec(struct job *job)
 		if (!proc->fds[i].cloexec)
 			continue;
 		while (end < proc->nr_fds && proc->fds[end].cloexec &&
-		       proc->fds[end].num == proc->fds[end - 1].num + 1)
+			proc->fds[end].num == proc->fds[end - 1].num + 1)
 			end++;
-		plan_close_range(job, proc->fds[i].num, proc->fds[end - 1].num, CLOSE_RANGE_CLOEXEC);
+		plan_close_range(
+			job, proc->fds[i].num, proc->fds[end - 1].num, CLOSE_RANGE_CLOEXEC);
 	}
 }
 
 /*
- * POSIX locks go with the first close(2) of any descriptor of their file (fcntl_locking(2)), and ours
- * have just been closed; so the program itself takes them again.
+ * POSIX locks go with the first close(2) of any descriptor of their file (fcntl_locking(2)), and
+ * ours have just been closed; so the program itself takes them again.
  */
 static void plan_posix_locks(struct job *job, const struct snap_fd *slot)
 {
@@ -305,12 +318,15 @@ static void plan_posix_locks(struct job *job, const struct snap_fd *slot)
 
 	for (size_t i = 0; i < ofd->nr_locks; i++) {
 		const struct snap_lock *lock = &ofd->locks[i];
-		struct flock want = { .l_type = (short)lock->type, .l_whence = SEEK_SET,
-			.l_start = (off_t)lock->start, .l_len = (off_t)lock->len };
+		struct flock want = { .l_type = (short)lock->type,
+			.l_whence = SEEK_SET,
+			.l_start = (off_t)lock->start,
+			.l_len = (off_t)lock->len };
 
 		if (lock->kind == LOCK_POSIX)
-			plan_syscall(&job->plan, 0, SYS_fcntl, (struct plan_args){
-				{ slot->num, F_SETLK, plan_data(&job->plan, &want, sizeof want) } });
+			plan_syscall(&job->plan, 0, SYS_fcntl,
+				(struct plan_args){ { slot->num, F_SETLK,
+					plan_data(&job->plan, &want, sizeof want) } });
 	}
 }
 

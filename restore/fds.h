@@ -7,13 +7,15 @@ struct err;
 struct job;
 
 /*
- * Where descriptors of our own stand while the target's are made: above its slots where the limit of
- * open files has room there, else in the widest gap between them. Raises the soft limit if need be.
+ * Where descriptors of our own stand while the target's are made: above its slots where the limit
+ * of open files has room there, else in the widest gap between them. Raises the soft limit if need
+ * be.
  */
 int fds_park(struct job *job, struct err *err);
 /* In the child: every descriptor in its slot, without O_CLOEXEC, linked and locked. */
 int fds_make(struct job *job, struct err *err);
-/* Close-on-exec flags, and the descriptors of ours that came through the exec: steps of the leader. */
+/* Close-on-exec flags, and the descriptors of ours that came through the exec: steps of the leader.
+ */
 void fds_plan(struct job *job);
 
 #endif

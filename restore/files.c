@@ -18,14 +18,22 @@
 static const char *type_name(uint32_t mode)
 {
 	switch (mode & S_IFMT) {
-	case S_IFREG: return "a regular file";
-	case S_IFDIR: return "a directory";
-	case S_IFCHR: return "a character device";
-	case S_IFBLK: return "a block device";
-	case S_IFIFO: return "a FIFO";
-	case S_IFSOCK: return "a socket";
-	case S_IFLNK: return "a symbolic link";
-	default: return "something else";
+	case S_IFREG:
+		return "a regular file";
+	case S_IFDIR:
+		return "a directory";
+	case S_IFCHR:
+		return "a character device";
+	case S_IFBLK:
+		return "a block device";
+	case S_IFIFO:
+		return "a FIFO";
+	case S_IFSOCK:
+		return "a socket";
+	case S_IFLNK:
+		return "a symbolic link";
+	default:
+		return "something else";
 	}
 }
 
@@ -38,7 +46,8 @@ static int changed(const struct snap_file *file, const struct stat *st, struct e
 	strftime(now, sizeof now, "%F %T", localtime_r(&st->st_mtim.tv_sec, &tm));
 	err_set(err, ESTALE,
 		"%s has changed since the dump: it was %" PRIu64 " bytes of %s, it is %" PRIu64
-		" bytes of %s", file->path, file->size, then, (uint64_t)st->st_size, now);
+		" bytes of %s",
+		file->path, file->size, then, (uint64_t)st->st_size, now);
 	return err_hint(err, "put the old file back, or dump the program again%s",
 		file->nr_build_id ? " (--embed keeps program files in the image)"
 				  : ", or say --files=keep if the change does no harm");
@@ -47,7 +56,7 @@ static int changed(const struct snap_file *file, const struct stat *st, struct e
 static bool same_time(const struct snap_file *file, const struct stat *st)
 {
 	return file->mtime.tv_sec == st->st_mtim.tv_sec &&
-		file->mtime.tv_nsec == st->st_mtim.tv_nsec;
+	       file->mtime.tv_nsec == st->st_mtim.tv_nsec;
 }
 
 static bool same_build(const struct snap_file *file, int fd)
@@ -55,21 +64,21 @@ static bool same_build(const struct snap_file *file, int fd)
 	uint8_t id[sizeof file->build_id];
 
 	return file->nr_build_id && build_id_read(fd, id) == file->nr_build_id &&
-		!memcmp(id, file->build_id, file->nr_build_id);
+	       !memcmp(id, file->build_id, file->nr_build_id);
 }
 
 static bool is_mapped_for_writing(const struct job *job, const struct snap_file *file)
 {
 	for (size_t i = 0; i < job->mm->nr_vmas; i++)
 		if (job->mm->vmas[i].kind == VMA_FILE && job->mm->vmas[i].file_writable &&
-		    &job->snap->files[job->mm->vmas[i].file] == file)
+			&job->snap->files[job->mm->vmas[i].file] == file)
 			return true;
 	return false;
 }
 
 /* Only for data: a program file of another build would not fit what was made with the old one. */
-static bool change_is_accepted(const struct job *job, const struct snap_file *file,
-	const struct stat *st)
+static bool change_is_accepted(
+	const struct job *job, const struct snap_file *file, const struct stat *st)
 {
 	if (file->nr_build_id)
 		return false;
@@ -133,7 +142,8 @@ int files_open(const struct fd_make *m, uint32_t id, int flags, int *fd, struct 
 
 	if (job->ghosts[id] >= 0)
 		return open_ghost(job->ghosts[id], flags, file->path, fd, err);
-	/* O_NONBLOCK keeps a FIFO or a device from making us wait; the caller sets the recorded flags. */
+	/* O_NONBLOCK keeps a FIFO or a device from making us wait; the caller sets the recorded
+	 * flags. */
 	opened = open(file->path, (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC | O_NOCTTY);
 	if (opened < 0) {
 		err_sys(err, "open %s", file->path);
@@ -151,11 +161,13 @@ int files_open(const struct fd_make *m, uint32_t id, int flags, int *fd, struct 
 	return 0;
 }
 
-/* ---- mapped files -------------------------------------------------------------------------------------- */
+/* ---- mapped files
+ * -------------------------------------------------------------------------------------- */
 
 /*
- * A shared mapping through a read-only descriptor has not even VM_SHARED (mm/mmap.c): such a memfd is
- * opened like that, too. With VM_SHARED but without VM_MAYWRITE it was mapped after it was sealed.
+ * A shared mapping through a read-only descriptor has not even VM_SHARED (mm/mmap.c): such a memfd
+ * is opened like that, too. With VM_SHARED but without VM_MAYWRITE it was mapped after it was
+ * sealed.
  */
 static int memfd_open_mapped(struct job *job, const struct snap_vma *vma, struct err *err)
 {

@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-/* Files named by the image: opened again, checked against what they were (DESIGN D13), or made anew. */
+/* Files named by the image: opened again, checked against what they were (DESIGN D13), or made
+ * anew. */
 
 struct err;
 struct fd_make;
@@ -13,9 +14,9 @@ struct job;
 struct snap_file;
 
 /*
- * fd_make.open_file: a descriptor of recorded file `id`, O_CLOEXEC. Regular files that are read must be
- * unchanged (size and mtime, or the same build-id); files only written to, and everything else, must
- * have kept their type. -ESTALE with both values otherwise.
+ * fd_make.open_file: a descriptor of recorded file `id`, O_CLOEXEC. Regular files that are read
+ * must be unchanged (size and mtime, or the same build-id); files only written to, and everything
+ * else, must have kept their type. -ESTALE with both values otherwise.
  */
 int files_open(const struct fd_make *m, uint32_t id, int flags, int *fd, struct err *err);
 

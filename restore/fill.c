@@ -23,13 +23,14 @@ struct fill {
 	struct job *job;
 	int mem, uffd;
 	const struct page_run **by_frame; /* runs to be filled, frame after frame */
-	size_t *first;                    /* by frame: index of its first run; one more at the end */
-	atomic_uint next;                 /* frame to do next */
-	pthread_mutex_t lock;             /* of err */
+	size_t *first;        /* by frame: index of its first run; one more at the end */
+	atomic_uint next;     /* frame to do next */
+	pthread_mutex_t lock; /* of err */
 	struct err err;
 };
 
-/* ---- what goes where -------------------------------------------------------------------------------------- */
+/* ---- what goes where
+ * -------------------------------------------------------------------------------------- */
 
 /* Address in the target of a run; 0: not ours to fill (memfds, files: done before). */
 static uint64_t run_addr(const struct job *job, const struct page_run *run)
@@ -87,7 +88,8 @@ static void fill_group(struct fill *f)
 	free(at);
 }
 
-/* ---- userfaultfd ------------------------------------------------------------------------------------------- */
+/* ---- userfaultfd
+ * ------------------------------------------------------------------------------------------- */
 
 static void uffd_register(struct fill *f)
 {
@@ -103,7 +105,7 @@ static void uffd_register(struct fill *f)
 		if (mm->vmas[i].kind != VMA_ANON)
 			continue;
 		while (last + 1 < mm->nr_vmas && mm->vmas[last + 1].kind == VMA_ANON &&
-		       mm->vmas[last + 1].start == mm->vmas[last].end)
+			mm->vmas[last + 1].start == mm->vmas[last].end)
 			last++;
 		reg.range.start = mm->vmas[i].start;
 		reg.range.len = mm->vmas[last].end - mm->vmas[i].start;
@@ -117,7 +119,9 @@ static void uffd_register(struct fill *f)
 /* How many of len bytes were copied. ENOENT: not registered; EEXIST: a page is there already. */
 static uint64_t uffd_copy(struct fill *f, uint64_t addr, const char *data, uint64_t len)
 {
-	struct uffdio_copy copy = { .dst = addr, .src = (uint64_t)(uintptr_t)data, .len = len,
+	struct uffdio_copy copy = { .dst = addr,
+		.src = (uint64_t)(uintptr_t)data,
+		.len = len,
 		.mode = UFFDIO_COPY_MODE_DONTWAKE };
 
 	if (f->uffd < 0)
@@ -130,9 +134,12 @@ static uint64_t uffd_copy(struct fill *f, uint64_t addr, const char *data, uint6
 	return len;
 }
 
-/* ---- filling ------------------------------------------------------------------------------------------------- */
+/* ---- filling
+ * -------------------------------------------------------------------------------------------------
+ */
 
-static int fill_write(struct fill *f, uint64_t addr, const char *data, uint64_t len, struct err *err)
+static int fill_write(
+	struct fill *f, uint64_t addr, const char *data, uint64_t len, struct err *err)
 {
 	while (len > 0) {
 		ssize_t n = pwrite(f->mem, data, len, (off_t)addr);
@@ -148,7 +155,8 @@ static int fill_write(struct fill *f, uint64_t addr, const char *data, uint64_t 
 	return 0;
 }
 
-/* The mapping that addr lies in (the reader has checked that there is one), NULL: of another object. */
+/* The mapping that addr lies in (the reader has checked that there is one), NULL: of another
+ * object. */
 static const struct snap_vma *vma_at(const struct snap_mm *mm, uint64_t addr)
 {
 	size_t low = 0, high = mm->nr_vmas;
@@ -165,7 +173,8 @@ static const struct snap_vma *vma_at(const struct snap_mm *mm, uint64_t addr)
 }
 
 /* A run may go over the end of a mapping into the next, which may be of another kind. */
-static int fill_pages(struct fill *f, uint64_t addr, const char *data, uint64_t len, struct err *err)
+static int fill_pages(
+	struct fill *f, uint64_t addr, const char *data, uint64_t len, struct err *err)
 {
 	while (len > 0) {
 		const struct snap_vma *vma = vma_at(f->job->mm, addr);

@@ -5,10 +5,10 @@
 #include <stdint.h>
 
 /*
- * Page contents into the mappings that the blob has made, by a few threads. Anonymous memory is filled
- * through the target's userfaultfd (UFFDIO_COPY: no zeroing first, no fault, protections do not matter)
- * where there is enough to be worth it; the rest, and private file pages, through /proc/PID/mem, which
- * writes as a debugger does.
+ * Page contents into the mappings that the blob has made, by a few threads. Anonymous memory is
+ * filled through the target's userfaultfd (UFFDIO_COPY: no zeroing first, no fault, protections do
+ * not matter) where there is enough to be worth it; the rest, and private file pages, through
+ * /proc/PID/mem, which writes as a debugger does.
  */
 
 struct err;

@@ -19,20 +19,22 @@ static int ghost_fill(struct job *job, const struct snap_file *file, int fd, str
 {
 	size_t nr;
 	const struct page_run *runs = pages_runs_of(&job->img.index, file->mem, &nr);
-	void *buf = mmap(NULL, PAGES_FRAME, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *buf = mmap(
+		NULL, PAGES_FRAME, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int ret = 0;
 
 	if (buf == MAP_FAILED)
 		return err_nomem(err);
 	if (ftruncate(fd, (off_t)file->size) < 0)
-		ret = err_sys(err, "make %s (deleted) %" PRIu64 " bytes long", file->path, file->size);
+		ret = err_sys(
+			err, "make %s (deleted) %" PRIu64 " bytes long", file->path, file->size);
 	for (size_t i = 0; i < nr && !ret; i++) {
 		size_t len = (size_t)runs[i].nr_pages * PAGES_PAGE;
 
 		if (runs[i].addr >= file->size)
 			break;
-		ret = pages_read(job->img.pages_fd, &job->img.index, file->mem, runs[i].addr, buf, len,
-			err);
+		ret = pages_read(
+			job->img.pages_fd, &job->img.index, file->mem, runs[i].addr, buf, len, err);
 		if (!ret && runs[i].addr + len > file->size)
 			len = (size_t)(file->size - runs[i].addr);
 		if (!ret && pwrite(fd, buf, len, (off_t)runs[i].addr) != (ssize_t)len)
@@ -43,8 +45,8 @@ static int ghost_fill(struct job *job, const struct snap_file *file, int fd, str
 }
 
 /* Owner, mode and time as recorded; never a set-id bit that nobody asked for. */
-static int ghost_attributes(const struct job *job, const struct snap_file *file, int fd,
-	struct err *err)
+static int ghost_attributes(
+	const struct job *job, const struct snap_file *file, int fd, struct err *err)
 {
 	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, file->mtime };
 
@@ -74,9 +76,9 @@ static int create_beside(const char *path, char *name, size_t len)
 }
 
 /*
- * The old name is used again where it is free, so that the links in /proc read as before. Where it is
- * taken by another file now, a name beside it has to do; where the directory is not ours, a memfd.
- * name is empty if there is nothing to unlink.
+ * The old name is used again where it is free, so that the links in /proc read as before. Where it
+ * is taken by another file now, a name beside it has to do; where the directory is not ours, a
+ * memfd. name is empty if there is nothing to unlink.
  */
 static int ghost_create(const struct snap_file *file, char *name, size_t len)
 {
@@ -108,19 +110,21 @@ static int ghost_make(struct job *job, uint32_t id, struct err *err)
 	ret = ghost_fill(job, file, fd, err);
 	if (!ret)
 		ret = ghost_attributes(job, file, fd, err);
-	/* Read-only, since a file that is open for writing can be neither run nor mapped as text. */
+	/* Read-only, since a file that is open for writing can be neither run nor mapped as text.
+	 */
 	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
 	if (!ret)
 		reopened = open(self, O_RDONLY | O_CLOEXEC);
 	if (!ret && (reopened < 0 ||
-		(job->ghosts[id] = fcntl(reopened, F_DUPFD_CLOEXEC, job->park)) < 0))
+			    (job->ghosts[id] = fcntl(reopened, F_DUPFD_CLOEXEC, job->park)) < 0))
 		ret = err_sys(err, "open %s anew", file->path);
 	if (name[0] && unlink(name) < 0 && !ret)
 		ret = err_sys(err, "unlink %s", name);
 	return ret;
 }
 
-/* ---- files that kept another name --------------------------------------------------------------- */
+/* ---- files that kept another name ---------------------------------------------------------------
+ */
 
 static int handle_open(const struct snap_file *file, struct err *err)
 {
@@ -133,7 +137,8 @@ static int handle_open(const struct snap_file *file, struct err *err)
 	} h = { .head.handle_bytes = file->nr_handle, .head.handle_type = file->handle_type };
 	int fd;
 
-	snprintf(dir, sizeof dir, "%.*s", end > file->path ? (int)(end - file->path) : 1, file->path);
+	snprintf(dir, sizeof dir, "%.*s", end > file->path ? (int)(end - file->path) : 1,
+		file->path);
 	memcpy(h.head.f_handle, file->handle, file->nr_handle);
 	mount = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	fd = mount < 0 ? -1 : open_by_handle_at(mount, &h.head, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -176,10 +181,11 @@ static int linked_find(struct job *job, uint32_t id, struct err *err)
 	return job->ghosts[id] < 0 ? err_sys(err, "open what was %s", file->path) : 0;
 }
 
-/* ---- files with a name ------------------------------------------------------------------------------ */
+/* ---- files with a name
+ * ------------------------------------------------------------------------------ */
 
-static int data_fill(struct job *job, const struct snap_file *file, int fd, const char *name,
-	struct err *err)
+static int data_fill(
+	struct job *job, const struct snap_file *file, int fd, const char *name, struct err *err)
 {
 	if (ghost_fill(job, file, fd, err) < 0 || ghost_attributes(job, file, fd, err) < 0) {
 		unlink(name);
@@ -228,14 +234,14 @@ static bool is_program_file(const struct job *job, uint32_t id)
 		return true;
 	for (size_t i = 0; i < job->mm->nr_vmas; i++)
 		if (job->mm->vmas[i].kind == VMA_FILE && job->mm->vmas[i].file == id &&
-		    job->mm->vmas[i].flags & MAP_SHARED)
+			job->mm->vmas[i].flags & MAP_SHARED)
 			return false;
 	return true;
 }
 
 /*
- * What travelled although it had a name: program files (--embed) are only ever used beside what is there
- * now; data that is gone is made again, and replaced only when asked for.
+ * What travelled although it had a name: program files (--embed) are only ever used beside what is
+ * there now; data that is gone is made again, and replaced only when asked for.
  */
 static int named_make(struct job *job, uint32_t id, struct err *err)
 {

@@ -28,17 +28,19 @@
 /* PTRACE_O_TRACESYSGOOD marks stops of system calls. */
 enum { SYSCALL_STOP = 0x80 };
 
-static int target_write(const struct job *job, uint64_t addr, const void *data, size_t len,
-	struct err *err)
+static int target_write(
+	const struct job *job, uint64_t addr, const void *data, size_t len, struct err *err)
 {
-	struct iovec here = { (void *)(uintptr_t)data, len }, there = { (void *)(uintptr_t)addr, len };
+	struct iovec here = { (void *)(uintptr_t)data, len },
+		     there = { (void *)(uintptr_t)addr, len };
 
 	if (process_vm_writev(job->pid, &here, 1, &there, 1, 0) != (ssize_t)len)
 		return err_sys(err, "write to the new process");
 	return 0;
 }
 
-static int target_read(const struct job *job, uint64_t addr, void *data, size_t len, struct err *err)
+static int target_read(
+	const struct job *job, uint64_t addr, void *data, size_t len, struct err *err)
 {
 	struct iovec here = { data, len }, there = { (void *)(uintptr_t)addr, len };
 
@@ -47,7 +49,9 @@ static int target_read(const struct job *job, uint64_t addr, void *data, size_t 
 	return 0;
 }
 
-/* ---- stops --------------------------------------------------------------------------------------------------- */
+/* ---- stops
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static int ended(const struct job *job, int status, struct err *err)
 {
@@ -56,8 +60,8 @@ static int ended(const struct job *job, int status, struct err *err)
 		return -err->code;
 	}
 	if (WIFSIGNALED(status))
-		return err_set(err, ECHILD, "the new process was killed by signal %d",
-			WTERMSIG(status));
+		return err_set(
+			err, ECHILD, "the new process was killed by signal %d", WTERMSIG(status));
 	return err_set(err, ECHILD, "the new process ended with status %d", WEXITSTATUS(status));
 }
 
@@ -67,8 +71,10 @@ static int unexpected(const struct job *job, pid_t tid, int signal, struct err *
 	struct user_regs_struct regs = { 0 };
 
 	thread_get_regs(tid, &regs, NULL);
-	return err_set(err, EPROTO, "thread %d of the new process got signal %d at %llx, sp %llx, "
-		"restorer at %" PRIx64, tid, signal, regs.rip, regs.rsp, job->plan.base);
+	return err_set(err, EPROTO,
+		"thread %d of the new process got signal %d at %llx, sp %llx, "
+		"restorer at %" PRIx64,
+		tid, signal, regs.rip, regs.rsp, job->plan.base);
 }
 
 static int wait_stop(const struct job *job, pid_t tid, int signal, struct err *err)
@@ -85,10 +91,11 @@ static int wait_stop(const struct job *job, pid_t tid, int signal, struct err *e
 	return 0;
 }
 
-/* ---- remote system calls at a known instruction ----------------------------------------------------------------- */
+/* ---- remote system calls at a known instruction
+ * ----------------------------------------------------------------- */
 
-static int remote_syscall(const struct job *job, struct user_regs_struct regs, uint64_t insn, long nr,
-	const uint64_t args[6], int64_t *ret, struct err *err)
+static int remote_syscall(const struct job *job, struct user_regs_struct regs, uint64_t insn,
+	long nr, const uint64_t args[6], int64_t *ret, struct err *err)
 {
 	regs.rip = insn;
 	regs.rax = (uint64_t)nr;
@@ -114,7 +121,9 @@ static int remote_syscall(const struct job *job, struct user_regs_struct regs, u
 	return 0;
 }
 
-/* ---- in ------------------------------------------------------------------------------------------------------------ */
+/* ---- in
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 /* How much the new process has to do by itself: what strace(1) of snapctl does not see. */
 static void plan_log(const struct job *job)
@@ -132,7 +141,7 @@ static int plan_build(struct job *job, struct mm_fresh *fresh, size_t *uffd_step
 	uint64_t base;
 
 	if (proc_open(job->pid, &procfd, err) < 0 ||
-	    proc_maps(procfd, job->snap->arena, &fresh->vmas, &fresh->nr, err) < 0)
+		proc_maps(procfd, job->snap->arena, &fresh->vmas, &fresh->nr, err) < 0)
 		return -err->code;
 	base = mm_hole(job, fresh, PLAN_ROOM, 0);
 	if (!base)
@@ -144,7 +153,8 @@ static int plan_build(struct job *job, struct mm_fresh *fresh, size_t *uffd_step
 	if (fill_wants_uffd(job)) {
 		*uffd_step = plan_nr_steps(&job->plan, 0);
 		plan_syscall(&job->plan, 0, SYS_userfaultfd,
-			(struct plan_args){ { 1 /* UFFD_USER_MODE_ONLY */ } })->tolerate = BLOB_ANY_ERRNO;
+			(struct plan_args){ { 1 /* UFFD_USER_MODE_ONLY */ } })
+			->tolerate = BLOB_ANY_ERRNO;
 	}
 	plan_step(&job->plan, 0, BLOB_PARK);
 	if (tasks_plan(job, err) < 0)
@@ -154,13 +164,14 @@ static int plan_build(struct job *job, struct mm_fresh *fresh, size_t *uffd_step
 }
 
 /*
- * The first code page of whatever the exec mapped gets a syscall instruction; the page is a private copy
- * and about to go.
+ * The first code page of whatever the exec mapped gets a syscall instruction; the page is a private
+ * copy and about to go.
  */
 static int blob_map(struct job *job, struct user_regs_struct *regs, struct err *err)
 {
 	const uint64_t insn = 0xcc050f; /* syscall; int3 */
-	uint64_t args[6] = { job->plan.base, plan_size(&job->plan), PROT_READ | PROT_WRITE | PROT_EXEC,
+	uint64_t args[6] = { job->plan.base, plan_size(&job->plan),
+		PROT_READ | PROT_WRITE | PROT_EXEC,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0 };
 	int64_t ret;
 
@@ -197,7 +208,9 @@ static int blob_insert(struct job *job, struct err *err)
 	return thread_set_regs(job->pid, &regs, err);
 }
 
-/* ---- through ---------------------------------------------------------------------------------------------------------- */
+/* ---- through
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 /* What a failed step was about, for a person. */
 static int step_failed(struct job *job, size_t thread, const struct blob_thread *t, struct err *err)
@@ -206,14 +219,15 @@ static int step_failed(struct job *job, size_t thread, const struct blob_thread 
 	int32_t tid = job->proc->tasks[thread].tid;
 
 	if (step->op == BLOB_SPAWN) {
-		err_ret(err, -t->failed_errno, "make thread %d", job->proc->tasks[step->args[0]].tid);
+		err_ret(err, -t->failed_errno, "make thread %d",
+			job->proc->tasks[step->args[0]].tid);
 		if (t->failed_errno == EEXIST)
 			err_hint(err, "its id is in use: --pids=ns or --pids=new gets round that");
 		return -err->code;
 	}
-	return err_ret(err, -t->failed_errno, "thread %d: %s(0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64
-		", 0x%" PRIx64 ")", tid, syscall_name(step->nr), step->args[0], step->args[1],
-		step->args[2], step->args[3]);
+	return err_ret(err, -t->failed_errno,
+		"thread %d: %s(0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ")", tid,
+		syscall_name(step->nr), step->args[0], step->args[1], step->args[2], step->args[3]);
 }
 
 static int blob_check(struct job *job, struct err *err)
@@ -241,8 +255,9 @@ static int uffd_fetch(struct job *job, size_t step, int *uffd, struct err *err)
 	*uffd = -1;
 	if (step == SIZE_MAX)
 		return 0;
-	if (target_read(job, plan_step_addr(&job->plan, 0, step) + offsetof(struct blob_step, result),
-		    &num, sizeof num, err) < 0)
+	if (target_read(job,
+		    plan_step_addr(&job->plan, 0, step) + offsetof(struct blob_step, result), &num,
+		    sizeof num, err) < 0)
 		return -err->code;
 	if (num < 0) {
 		log_debug("userfaultfd: %s; filling through /proc/PID/mem", strerror((int)-num));
@@ -257,7 +272,7 @@ static int first_part(struct job *job, size_t uffd_step, struct err *err)
 	OWNED_FD uffd = -1;
 
 	if (thread_continue(job->pid, err) < 0 || wait_stop(job, job->pid, SIGTRAP, err) < 0 ||
-	    blob_check(job, err) < 0 || uffd_fetch(job, uffd_step, &uffd, err) < 0)
+		blob_check(job, err) < 0 || uffd_fetch(job, uffd_step, &uffd, err) < 0)
 		return -err->code;
 	if (fill_run(job, uffd, err) < 0)
 		return -err->code;
@@ -265,7 +280,8 @@ static int first_part(struct job *job, size_t uffd_step, struct err *err)
 }
 
 /* One stop of any thread: new threads go on, a parked one is counted. */
-static int second_part_event(struct job *job, pid_t tid, int status, size_t *parked, struct err *err)
+static int second_part_event(
+	struct job *job, pid_t tid, int status, size_t *parked, struct err *err)
 {
 	if (!WIFSTOPPED(status))
 		return ended(job, status, err);
@@ -300,18 +316,40 @@ static int second_part(struct job *job, struct err *err)
 	return blob_check(job, err);
 }
 
-/* ---- out ------------------------------------------------------------------------------------------------------------------ */
+/* ---- out
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
 static void task_regs(const struct snap_regs *from, struct user_regs_struct *to)
 {
 	*to = (struct user_regs_struct){
-		.r15 = from->r15, .r14 = from->r14, .r13 = from->r13, .r12 = from->r12,
-		.rbp = from->rbp, .rbx = from->rbx, .r11 = from->r11, .r10 = from->r10,
-		.r9 = from->r9, .r8 = from->r8, .rax = from->rax, .rcx = from->rcx, .rdx = from->rdx,
-		.rsi = from->rsi, .rdi = from->rdi, .orig_rax = (unsigned long long)-1,
-		.rip = from->rip, .cs = from->cs, .eflags = from->eflags, .rsp = from->rsp,
-		.ss = from->ss, .fs_base = from->fs_base, .gs_base = from->gs_base, .ds = from->ds,
-		.es = from->es, .fs = from->fs, .gs = from->gs,
+		.r15 = from->r15,
+		.r14 = from->r14,
+		.r13 = from->r13,
+		.r12 = from->r12,
+		.rbp = from->rbp,
+		.rbx = from->rbx,
+		.r11 = from->r11,
+		.r10 = from->r10,
+		.r9 = from->r9,
+		.r8 = from->r8,
+		.rax = from->rax,
+		.rcx = from->rcx,
+		.rdx = from->rdx,
+		.rsi = from->rsi,
+		.rdi = from->rdi,
+		.orig_rax = (unsigned long long)-1,
+		.rip = from->rip,
+		.cs = from->cs,
+		.eflags = from->eflags,
+		.rsp = from->rsp,
+		.ss = from->ss,
+		.fs_base = from->fs_base,
+		.gs_base = from->gs_base,
+		.ds = from->ds,
+		.es = from->es,
+		.fs = from->fs,
+		.gs = from->gs,
 	};
 }
 
@@ -323,7 +361,8 @@ static int task_finish(const struct job *job, size_t i, struct err *err)
 
 	task_regs(&task->regs, &regs);
 	if (thread_set_xstate(tid, task->xstate, task->nr_xstate, err) < 0 ||
-	    thread_set_sigmask(tid, task->sigmask, err) < 0 || thread_set_regs(tid, &regs, err) < 0)
+		thread_set_sigmask(tid, task->sigmask, err) < 0 ||
+		thread_set_regs(tid, &regs, err) < 0)
 		return err_wrap(err, "thread %d", task->tid);
 	return 0;
 }
@@ -336,13 +375,14 @@ static int blob_remove(struct job *job, struct err *err)
 	int64_t ret;
 
 	if (thread_get_regs(job->pid, &regs, err) < 0 ||
-	    remote_syscall(job, regs, job->plan.base + BLOB_SYSCALL_INSN, SYS_munmap, args, &ret,
-		    err) < 0)
+		remote_syscall(job, regs, job->plan.base + BLOB_SYSCALL_INSN, SYS_munmap, args,
+			&ret, err) < 0)
 		return err_wrap(err, "unmap the restorer");
 	return ret < 0 ? err_ret(err, ret, "unmap the restorer") : 0;
 }
 
-/* Forced SIGTRAPs (int3) would have reset it, so an ignored one is set when the blob has parked for good. */
+/* Forced SIGTRAPs (int3) would have reset it, so an ignored one is set when the blob has parked for
+ * good. */
 static int sigtrap_ignore(struct job *job, struct err *err)
 {
 	uint64_t args[6] = { SIGTRAP, job->sigtrap_at, 0, sizeof(uint64_t) };
@@ -352,8 +392,8 @@ static int sigtrap_ignore(struct job *job, struct err *err)
 	if (!job->sigtrap_at)
 		return 0;
 	if (thread_get_regs(job->pid, &regs, err) < 0 ||
-	    remote_syscall(job, regs, job->plan.base + BLOB_SYSCALL_INSN, SYS_rt_sigaction, args, &ret,
-		    err) < 0)
+		remote_syscall(job, regs, job->plan.base + BLOB_SYSCALL_INSN, SYS_rt_sigaction,
+			args, &ret, err) < 0)
 		return err_wrap(err, "ignore SIGTRAP");
 	return ret < 0 ? err_ret(err, ret, "ignore SIGTRAP") : 0;
 }
@@ -363,7 +403,8 @@ static int release(struct job *job, struct err *err)
 	if (job->proc->stop == PROC_STOPPED && kill(job->pid, SIGSTOP) < 0)
 		return err_sys(err, "stop the new process");
 	for (size_t i = job->proc->nr_tasks; i-- > 0;)
-		if (ptrace(PTRACE_DETACH, job->plan.threads[i].tid, 0, 0) < 0)
+		/* ESRCH: those that are released already have ended the program. */
+		if (ptrace(PTRACE_DETACH, job->plan.threads[i].tid, 0, 0) < 0 && errno != ESRCH)
 			return err_sys(err, "detach from thread %d", job->plan.threads[i].tid);
 	return 0;
 }
@@ -389,7 +430,7 @@ static int handover(struct job *job, struct err *err)
 	if (ptrace(PTRACE_SETOPTIONS, job->pid, 0, options) < 0)
 		return err_sys(err, "ptrace options of the new process");
 	if (plan_build(job, &fresh, &uffd_step, err) < 0 || blob_insert(job, err) < 0 ||
-	    first_part(job, uffd_step, err) < 0 || second_part(job, err) < 0)
+		first_part(job, uffd_step, err) < 0 || second_part(job, err) < 0)
 		return -err->code;
 	return last_part(job, err);
 }

@@ -2,9 +2,9 @@
 #define RESTORE_HANDOVER_H
 
 /*
- * From the exec of the program to the moment it runs on as recorded: the blob goes in, does its plan,
- * pages are filled, threads get their registers, the blob goes out. Traced all along, with EXITKILL, so
- * that nothing half-made outlives a failure.
+ * From the exec of the program to the moment it runs on as recorded: the blob goes in, does its
+ * plan, pages are filled, threads get their registers, the blob goes out. Traced all along, with
+ * EXITKILL, so that nothing half-made outlives a failure.
  */
 
 struct err;

@@ -15,7 +15,8 @@
 
 enum { PF_EXITING_BIT = 0x4, ENDING_TRIES = 500 };
 
-/* Is the holder of this id about to be gone? Field 3 of stat is its state, field 9 its flags (proc(5)). */
+/* Is the holder of this id about to be gone? Field 3 of stat is its state, field 9 its flags
+ * (proc(5)). */
 static bool is_ending(int32_t tid)
 {
 	char path[40], text[512], state;
@@ -65,7 +66,8 @@ int ids_choose(struct job *job, struct err *err)
 
 	job->pids = job->opts->pids;
 	if (job->pids == PIDS_KEEP && !job->privileged) {
-		err_set(err, EPERM, "keeping the process ids needs the capability "
+		err_set(err, EPERM,
+			"keeping the process ids needs the capability "
 			"CAP_CHECKPOINT_RESTORE");
 		return err_hint(err, "use --pids=ns or --pids=new, or restore as root");
 	}
@@ -76,7 +78,8 @@ int ids_choose(struct job *job, struct err *err)
 	if (taken)
 		log_info("process ids: a namespace of its own, since %d is in use", taken);
 	else if (!job->privileged)
-		log_info("process ids: a namespace of its own, since choosing ids is not permitted here");
+		log_info("process ids: a namespace of its own, since choosing ids is not permitted "
+			 "here");
 	else
 		log_info("process ids: kept");
 	return 0;

@@ -9,8 +9,22 @@
 #include "restore/job.h"
 
 static const char *const limit_names[SNAP_NR_RLIMITS] = {
-	"cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as", "locks",
-	"sigpending", "msgqueue", "nice", "rtprio", "rttime",
+	"cpu",
+	"fsize",
+	"data",
+	"stack",
+	"core",
+	"rss",
+	"nproc",
+	"nofile",
+	"memlock",
+	"as",
+	"locks",
+	"sigpending",
+	"msgqueue",
+	"nice",
+	"rtprio",
+	"rttime",
 };
 
 static bool may_raise(const struct job *job)
@@ -29,13 +43,16 @@ int limits_plan(struct job *job, struct err *err)
 		if (have.rlim_cur == want->cur && have.rlim_max == want->max)
 			continue;
 		if (have.rlim_max < want->max && !may_raise(job)) {
-			err_set(err, EPERM, "the program had a hard limit of %llu for %s, here it is %llu",
+			err_set(err, EPERM,
+				"the program had a hard limit of %llu for %s, here it is %llu",
 				(unsigned long long)want->max, limit_names[i],
 				(unsigned long long)have.rlim_max);
-			return err_hint(err, "raise the hard limit before the restore (ulimit -H, prlimit)");
+			return err_hint(err,
+				"raise the hard limit before the restore (ulimit -H, prlimit)");
 		}
-		plan_syscall(&job->plan, 0, SYS_prlimit64, (struct plan_args){
-			{ 0, (uint64_t)i, plan_data(&job->plan, want, sizeof *want), 0 } });
+		plan_syscall(&job->plan, 0, SYS_prlimit64,
+			(struct plan_args){
+				{ 0, (uint64_t)i, plan_data(&job->plan, want, sizeof *want), 0 } });
 	}
 	return 0;
 }

@@ -68,7 +68,7 @@ bool mems_seals_wait(const struct job *job, uint32_t id)
 		return false;
 	for (size_t i = 0; i < job->mm->nr_vmas; i++)
 		if (job->mm->vmas[i].mem == id && job->mm->vmas[i].flags & MAP_SHARED &&
-		    job->mm->vmas[i].vmflags & VMF_MAYWRITE)
+			job->mm->vmas[i].vmflags & VMF_MAYWRITE)
 			return true;
 	return false;
 }
@@ -98,16 +98,19 @@ int mems_seal(struct job *job, struct err *err)
 	for (uint32_t i = 0; i < job->snap->nr_mems; i++) {
 		const struct snap_mem *mem = &job->snap->mems[i];
 
-		if (mem->kind == MEM_MEMFD && mem->seals != F_SEAL_SEAL && mems_seals_wait(job, i) &&
-		    seals_add(job->mems[i], mem, err) < 0)
+		if (mem->kind == MEM_MEMFD && mem->seals != F_SEAL_SEAL &&
+			mems_seals_wait(job, i) && seals_add(job->mems[i], mem, err) < 0)
 			return -err->code;
 	}
 	return 0;
 }
 
-/* ---- SysV ------------------------------------------------------------------------------------------------ */
+/* ---- SysV
+ * ------------------------------------------------------------------------------------------------
+ */
 
-/* Ask for an id (Documentation/admin-guide/sysctl/kernel.rst, shm_next_id; checkpoint/restore only). */
+/* Ask for an id (Documentation/admin-guide/sysctl/kernel.rst, shm_next_id; checkpoint/restore
+ * only). */
 static int sysv_ask_id(int32_t id)
 {
 	OWNED_FD fd = open("/proc/sys/kernel/shm_next_id", O_WRONLY | O_CLOEXEC);
@@ -118,15 +121,15 @@ static int sysv_ask_id(int32_t id)
 }
 
 /*
- * A segment that was not removed has outlived the program: it is taken again if it is the very same one
- * and nobody else has attached it.
+ * A segment that was not removed has outlived the program: it is taken again if it is the very same
+ * one and nobody else has attached it.
  */
 static int sysv_find(const struct snap_mem *mem)
 {
 	struct shmid_ds ds;
 
 	if (shmctl(mem->sysv_id, IPC_STAT, &ds) < 0 || ds.shm_perm.__key != mem->sysv_key ||
-	    ds.shm_segsz != mem->size || ds.shm_nattch != 0)
+		ds.shm_segsz != mem->size || ds.shm_nattch != 0)
 		return -1;
 	return mem->sysv_id;
 }
@@ -140,7 +143,8 @@ static int sysv_create(struct job *job, uint32_t id, struct err *err)
 		IPC_CREAT | IPC_EXCL | (int)(mem->mode & 0777));
 
 	if (shm < 0) {
-		err_sys(err, "SysV segment %d with key 0x%x", mem->sysv_id, (unsigned)mem->sysv_key);
+		err_sys(err, "SysV segment %d with key 0x%x", mem->sysv_id,
+			(unsigned)mem->sysv_key);
 		return err_hint(err, "see whether another program holds that key: ipcs -m");
 	}
 	job->sysv[id] = job->sysv_made[id] = shm;
@@ -174,7 +178,9 @@ static int sysv_make(struct job *job, uint32_t id, struct err *err)
 	return ret;
 }
 
-/* ---- all --------------------------------------------------------------------------------------------------- */
+/* ---- all
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 int mems_make(struct job *job, struct err *err)
 {

@@ -17,7 +17,8 @@
 
 static const uint64_t HOLE_LOWEST = 1ull << 40, USER_END = 0x7ffffffff000;
 
-/* ---- holes -------------------------------------------------------------------------------------------- */
+/* ---- holes
+ * -------------------------------------------------------------------------------------------- */
 
 /* End of the vma that [start, end) runs into, 0: none. Both arrays are sorted. */
 static uint64_t recorded_hit(const struct snap_mm *mm, uint64_t start, uint64_t end)
@@ -63,7 +64,8 @@ uint64_t mm_hole(const struct job *job, const struct mm_fresh *fresh, uint64_t l
 	}
 }
 
-/* ---- what the kernel put there ---------------------------------------------------------------------------- */
+/* ---- what the kernel put there
+ * ---------------------------------------------------------------------------- */
 
 static bool is_special(const struct proc_vma *vma)
 {
@@ -73,7 +75,8 @@ static bool is_special(const struct proc_vma *vma)
 static void plan_unmap(struct job *job, uint64_t start, uint64_t end)
 {
 	if (start < end)
-		plan_syscall(&job->plan, 0, SYS_munmap, (struct plan_args){ { start, end - start } });
+		plan_syscall(
+			&job->plan, 0, SYS_munmap, (struct plan_args){ { start, end - start } });
 }
 
 /* Everything goes but the blob and the kernel's own mappings. */
@@ -86,7 +89,7 @@ static void plan_clear(struct job *job, const struct mm_fresh *fresh, uint64_t b
 		uint64_t next = i < fresh->nr ? fresh->vmas[i].start : USER_END;
 
 		if (i < fresh->nr && !is_special(&fresh->vmas[i]) &&
-		    (blob_done || fresh->vmas[i].start < job->plan.base))
+			(blob_done || fresh->vmas[i].start < job->plan.base))
 			continue;
 		if (!blob_done && next > job->plan.base) {
 			plan_unmap(job, at, job->plan.base);
@@ -105,8 +108,9 @@ static void plan_clear(struct job *job, const struct mm_fresh *fresh, uint64_t b
 static void plan_move(struct job *job, uint64_t from, uint64_t to, uint64_t len)
 {
 	if (from != to)
-		plan_syscall(&job->plan, 0, SYS_mremap, (struct plan_args){
-			{ from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to } });
+		plan_syscall(&job->plan, 0, SYS_mremap,
+			(struct plan_args){
+				{ from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to } });
 }
 
 struct special {
@@ -115,9 +119,10 @@ struct special {
 
 enum { MAX_SPECIAL = 8 };
 
-/* Pieces of [vvar] and [vdso] in order, with where the recorded ones were. False: they do not match. */
-static bool special_match(const struct job *job, const struct mm_fresh *fresh, struct special *s,
-	size_t *nr)
+/* Pieces of [vvar] and [vdso] in order, with where the recorded ones were. False: they do not
+ * match. */
+static bool special_match(
+	const struct job *job, const struct mm_fresh *fresh, struct special *s, size_t *nr)
 {
 	size_t recorded = 0;
 
@@ -147,7 +152,8 @@ static bool special_overlap(const struct special *s, size_t nr)
 	return false;
 }
 
-/* Move all pieces, keeping their distances, to a place of our own; they know each other by distance. */
+/* Move all pieces, keeping their distances, to a place of our own; they know each other by
+ * distance. */
 static void special_stage(struct job *job, struct special *s, size_t nr, uint64_t hole)
 {
 	uint64_t first = s[0].from;
@@ -160,8 +166,8 @@ static void special_stage(struct job *job, struct special *s, size_t nr, uint64_
 	}
 }
 
-static int plan_foreign_vdso(struct job *job, struct special *s, size_t nr, uint64_t hole,
-	struct err *err)
+static int plan_foreign_vdso(
+	struct job *job, struct special *s, size_t nr, uint64_t hole, struct err *err)
 {
 	const struct snap_vdso *v = &job->snap->vdso;
 	const uint8_t *code;
@@ -173,16 +179,16 @@ static int plan_foreign_vdso(struct job *job, struct special *s, size_t nr, uint
 	/* [vdso] is the last piece; see arch/x86/entry/vdso/vma.c. */
 	if (vdso_redirect(job, s[nr - 1].from, &code, &len, err) < 0)
 		return -err->code;
-	plan_syscall(&job->plan, 0, SYS_mmap, (struct plan_args){
-		{ v->start, len, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-			(uint64_t)-1 } });
+	plan_syscall(&job->plan, 0, SYS_mmap,
+		(struct plan_args){ { v->start, len, PROT_READ | PROT_EXEC,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, (uint64_t)-1 } });
 	job->vdso_code = code;
 	job->vdso_len = len;
 	return 0;
 }
 
-static int plan_special(struct job *job, const struct mm_fresh *fresh, uint64_t above,
-	struct err *err)
+static int plan_special(
+	struct job *job, const struct mm_fresh *fresh, uint64_t above, struct err *err)
 {
 	struct special s[MAX_SPECIAL];
 	size_t nr;
@@ -202,16 +208,18 @@ static int plan_special(struct job *job, const struct mm_fresh *fresh, uint64_t 
 	return 0;
 }
 
-/* ---- mappings ---------------------------------------------------------------------------------------------- */
+/* ---- mappings
+ * ---------------------------------------------------------------------------------------------- */
 
 /*
- * VM_ACCOUNT is given to what was writable once: RELRO, allocators' trimmed arenas. It stays through an
- * mprotect(2) only where there is an anon_vma by then (mm/mprotect.c), so that comes after the pages.
+ * VM_ACCOUNT is given to what was writable once: RELRO, allocators' trimmed arenas. It stays
+ * through an mprotect(2) only where there is an anon_vma by then (mm/mprotect.c), so that comes
+ * after the pages.
  */
 static bool maps_writable_first(const struct snap_vma *vma)
 {
 	return vma->vmflags & VMF_ACCOUNT && !(vma->prot & PROT_WRITE) &&
-		!(vma->flags & MAP_SHARED);
+	       !(vma->flags & MAP_SHARED);
 }
 
 /* linux/mman.h of 6.11: instead of MAP_PRIVATE. */
@@ -232,15 +240,16 @@ static void plan_mmap(struct job *job, const struct snap_vma *vma, uint64_t end,
 
 	if (maps_writable_first(vma))
 		prot = (prot & ~(uint64_t)PROT_EXEC) | PROT_WRITE;
-	plan_syscall(&job->plan, 0, SYS_mmap, (struct plan_args){
-		{ vma->start, end - vma->start, prot, mmap_flags(vma) | (fd < 0 ? MAP_ANONYMOUS : 0),
-			(uint64_t)fd, fd < 0 ? 0 : vma->offset } });
+	plan_syscall(&job->plan, 0, SYS_mmap,
+		(struct plan_args){ { vma->start, end - vma->start, prot,
+			mmap_flags(vma) | (fd < 0 ? MAP_ANONYMOUS : 0), (uint64_t)fd,
+			fd < 0 ? 0 : vma->offset } });
 }
 
 static bool same_anon(const struct snap_vma *a, const struct snap_vma *b)
 {
 	return b->kind == VMA_ANON && a->end == b->start && a->prot == b->prot &&
-		mmap_flags(a) == mmap_flags(b) && maps_writable_first(a) == maps_writable_first(b);
+	       mmap_flags(a) == mmap_flags(b) && maps_writable_first(a) == maps_writable_first(b);
 }
 
 static int plan_vma(struct job *job, const struct mm_fresh *fresh, size_t *i, struct err *err)
@@ -289,23 +298,29 @@ int mm_plan_map(struct job *job, const struct mm_fresh *fresh, struct err *err)
 	return 0;
 }
 
-/* ---- after the pages ------------------------------------------------------------------------------------------ */
+/* ---- after the pages
+ * ------------------------------------------------------------------------------------------ */
 
 static const struct {
 	uint64_t flag;
 	int advice;
 } advices[] = {
-	{ VMF_HUGEPAGE, MADV_HUGEPAGE },     { VMF_NOHUGEPAGE, MADV_NOHUGEPAGE },
-	{ VMF_DONTDUMP, MADV_DONTDUMP },     { VMF_DONTCOPY, MADV_DONTFORK },
-	{ VMF_WIPEONFORK, MADV_WIPEONFORK }, { VMF_MERGEABLE, MADV_MERGEABLE },
-	{ VMF_SEQ_READ, MADV_SEQUENTIAL },   { VMF_RAND_READ, MADV_RANDOM },
+	{ VMF_HUGEPAGE, MADV_HUGEPAGE },
+	{ VMF_NOHUGEPAGE, MADV_NOHUGEPAGE },
+	{ VMF_DONTDUMP, MADV_DONTDUMP },
+	{ VMF_DONTCOPY, MADV_DONTFORK },
+	{ VMF_WIPEONFORK, MADV_WIPEONFORK },
+	{ VMF_MERGEABLE, MADV_MERGEABLE },
+	{ VMF_SEQ_READ, MADV_SEQUENTIAL },
+	{ VMF_RAND_READ, MADV_RANDOM },
 };
 
 enum { NR_MSEAL = 462, GUARD_INSTALL = 102, PAGE = 4096 };
 
 static void plan_madvise(struct job *job, uint64_t start, uint64_t len, int advice)
 {
-	plan_syscall(&job->plan, 0, SYS_madvise, (struct plan_args){ { start, len, (uint64_t)advice } });
+	plan_syscall(
+		&job->plan, 0, SYS_madvise, (struct plan_args){ { start, len, (uint64_t)advice } });
 }
 
 static bool is_kernels(const struct snap_vma *vma)
@@ -313,7 +328,8 @@ static bool is_kernels(const struct snap_vma *vma)
 	return vma->kind == VMA_VDSO || vma->kind == VMA_VVAR || vma->kind == VMA_VSYSCALL;
 }
 
-/* What was written to once has an anon_vma even if no page of it is left: so a page comes and goes. */
+/* What was written to once has an anon_vma even if no page of it is left: so a page comes and goes.
+ */
 static void plan_protect(struct job *job, const struct snap_vma *vma)
 {
 	uint64_t len = vma->end - vma->start;
@@ -323,14 +339,15 @@ static void plan_protect(struct job *job, const struct snap_vma *vma)
 		plan_madvise(job, vma->start, PAGE, MADV_POPULATE_WRITE);
 		plan_madvise(job, vma->start, PAGE, MADV_DONTNEED);
 	}
-	plan_syscall(&job->plan, 0, SYS_mprotect, (struct plan_args){ { vma->start, len, vma->prot } });
+	plan_syscall(
+		&job->plan, 0, SYS_mprotect, (struct plan_args){ { vma->start, len, vma->prot } });
 }
 
 /* mlock2(2) says ENOMEM where nothing can be brought in, and has locked it all the same. */
 static void plan_lock(struct job *job, const struct snap_vma *vma)
 {
-	struct blob_step *step = plan_syscall(&job->plan, 0, SYS_mlock2, (struct plan_args){
-		{ vma->start, vma->end - vma->start,
+	struct blob_step *step = plan_syscall(&job->plan, 0, SYS_mlock2,
+		(struct plan_args){ { vma->start, vma->end - vma->start,
 			vma->vmflags & VMF_LOCKONFAULT ? MLOCK_ONFAULT : 0 } });
 
 	if (vma->prot == PROT_NONE)
@@ -349,8 +366,8 @@ static void plan_vma_finish(struct job *job, const struct snap_vma *vma)
 		if (vma->vmflags & advices[i].flag && !(vma->vmflags & VMF_DROPPABLE))
 			plan_madvise(job, vma->start, len, advices[i].advice);
 	if (vma->name)
-		plan_syscall(&job->plan, 0, SYS_prctl, (struct plan_args){
-			{ PR_SET_VMA, PR_SET_VMA_ANON_NAME, vma->start, len,
+		plan_syscall(&job->plan, 0, SYS_prctl,
+			(struct plan_args){ { PR_SET_VMA, PR_SET_VMA_ANON_NAME, vma->start, len,
 				plan_data(&job->plan, vma->name, strlen(vma->name) + 1) } });
 	if (vma->vmflags & VMF_LOCKED)
 		plan_lock(job, vma);
@@ -359,7 +376,8 @@ static void plan_vma_finish(struct job *job, const struct snap_vma *vma)
 			(struct plan_args){ { vma->start, len, vma->prot, vma->pkey } });
 }
 
-/* Keys are handed out from 1 upwards; those between that nobody maps with stay allocated, harmlessly. */
+/* Keys are handed out from 1 upwards; those between that nobody maps with stay allocated,
+ * harmlessly. */
 static void plan_pkeys(struct job *job)
 {
 	uint32_t highest = 0;
@@ -375,25 +393,33 @@ static void plan_pkeys(struct job *job)
 	}
 }
 
-/* prctl(PR_SET_MM, PR_SET_MM_MAP): needs no privilege without exe_fd (kernel/sys.c, prctl_set_mm_map). */
+/* prctl(PR_SET_MM, PR_SET_MM_MAP): needs no privilege without exe_fd (kernel/sys.c,
+ * prctl_set_mm_map). */
 static void plan_mm_fields(struct job *job)
 {
 	const struct snap_mm *mm = job->mm;
 	struct prctl_mm_map map = {
-		.start_code = mm->start_code, .end_code = mm->end_code,
-		.start_data = mm->start_data, .end_data = mm->end_data,
-		.start_brk = mm->start_brk, .brk = mm->brk, .start_stack = mm->start_stack,
-		.arg_start = mm->arg_start, .arg_end = mm->arg_end,
-		.env_start = mm->env_start, .env_end = mm->env_end,
-		.auxv_size = (uint32_t)(mm->nr_auxv * sizeof *mm->auxv), .exe_fd = (uint32_t)-1,
+		.start_code = mm->start_code,
+		.end_code = mm->end_code,
+		.start_data = mm->start_data,
+		.end_data = mm->end_data,
+		.start_brk = mm->start_brk,
+		.brk = mm->brk,
+		.start_stack = mm->start_stack,
+		.arg_start = mm->arg_start,
+		.arg_end = mm->arg_end,
+		.env_start = mm->env_start,
+		.env_end = mm->env_end,
+		.auxv_size = (uint32_t)(mm->nr_auxv * sizeof *mm->auxv),
+		.exe_fd = (uint32_t)-1,
 	};
 	uint64_t at;
 
 	/* The address of the auxv is a field of the struct: data first. */
 	map.auxv = (void *)(uintptr_t)plan_data(&job->plan, mm->auxv, map.auxv_size);
 	at = plan_data(&job->plan, &map, sizeof map);
-	plan_syscall(&job->plan, 0, SYS_prctl, (struct plan_args){
-		{ PR_SET_MM, PR_SET_MM_MAP, at, sizeof map } });
+	plan_syscall(&job->plan, 0, SYS_prctl,
+		(struct plan_args){ { PR_SET_MM, PR_SET_MM_MAP, at, sizeof map } });
 }
 
 int mm_plan_finish(struct job *job, struct err *err)
@@ -413,7 +439,8 @@ int mm_plan_finish(struct job *job, struct err *err)
 		plan_syscall(&job->plan, 0, SYS_mlockall, (struct plan_args){ { mm->mlockall } });
 	for (size_t i = 0; i < mm->nr_vmas; i++)
 		if (mm->vmas[i].vmflags & VMF_SEALED && !is_kernels(&mm->vmas[i]))
-			plan_syscall(&job->plan, 0, NR_MSEAL, (struct plan_args){
-				{ mm->vmas[i].start, mm->vmas[i].end - mm->vmas[i].start } });
+			plan_syscall(&job->plan, 0, NR_MSEAL,
+				(struct plan_args){ { mm->vmas[i].start,
+					mm->vmas[i].end - mm->vmas[i].start } });
 	return 0;
 }

@@ -11,15 +11,16 @@ struct err;
 struct job;
 
 /*
- * What the new process has right after its exec, and what follows from it. Sources and destinations of
- * the kernel's own mappings ([vvar], [vvar_vclock], [vdso]) are moved, all else is unmapped.
+ * What the new process has right after its exec, and what follows from it. Sources and destinations
+ * of the kernel's own mappings ([vvar], [vvar_vclock], [vdso]) are moved, all else is unmapped.
  */
 struct mm_fresh {
 	struct proc_vma *vmas;
 	size_t nr;
 };
 
-/* A hole of len bytes free in the fresh and in the recorded address space, for the blob. 0: none. */
+/* A hole of len bytes free in the fresh and in the recorded address space, for the blob. 0: none.
+ */
 uint64_t mm_hole(const struct job *job, const struct mm_fresh *fresh, uint64_t len, uint64_t above);
 
 /* Unmap what is there, move the vdso, map everything. job->plan has its base. */

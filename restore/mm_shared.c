@@ -18,22 +18,23 @@ static void plan_mmap_shared(struct job *job, uint64_t addr, uint64_t len, uint6
 	const struct snap_vma *vma)
 {
 	uint64_t flags = (vma->flags & (MAP_TYPE | MAP_NORESERVE)) | MAP_FIXED |
-		(fd < 0 ? MAP_ANONYMOUS : 0);
+			 (fd < 0 ? MAP_ANONYMOUS : 0);
 
-	plan_syscall(&job->plan, 0, SYS_mmap, (struct plan_args){
-		{ addr, len, prot, flags, (uint64_t)fd, fd < 0 ? 0 : vma->offset } });
+	plan_syscall(&job->plan, 0, SYS_mmap,
+		(struct plan_args){
+			{ addr, len, prot, flags, (uint64_t)fd, fd < 0 ? 0 : vma->offset } });
 }
 
 static int sysv_plan(struct job *job, const struct snap_vma *vma, struct err *err)
 {
 	const struct snap_mem *mem = &job->snap->mems[vma->mem];
 	uint64_t flags = (vma->prot & PROT_WRITE ? 0 : SHM_RDONLY) |
-		(vma->prot & PROT_EXEC ? SHM_EXEC : 0);
+			 (vma->prot & PROT_EXEC ? SHM_EXEC : 0);
 	struct blob_step *step;
 
 	if (vma->offset || vma->end - vma->start != (mem->size + 4095) / 4096 * 4096) {
-		err_set(err, ENOTSUP, "SysV segment %d is attached at %llx only in part", mem->sysv_id,
-			(unsigned long long)vma->start);
+		err_set(err, ENOTSUP, "SysV segment %d is attached at %llx only in part",
+			mem->sysv_id, (unsigned long long)vma->start);
 		return err_hint(err, "detach it before the dump");
 	}
 	step = plan_step(&job->plan, 0, BLOB_SYSCALL_IS);
@@ -50,17 +51,19 @@ static bool is_alone(const struct job *job, const struct snap_vma *vma)
 {
 	const struct snap_mm *mm = job->mm;
 
-	if (vma->offset || vma->end - vma->start != (job->snap->mems[vma->mem].size + 4095) / 4096 * 4096)
+	if (vma->offset ||
+		vma->end - vma->start != (job->snap->mems[vma->mem].size + 4095) / 4096 * 4096)
 		return false;
 	for (size_t i = 0; i < mm->nr_vmas; i++)
-		if (mm->vmas[i].kind == VMA_SHARED && mm->vmas[i].mem == vma->mem && &mm->vmas[i] != vma)
+		if (mm->vmas[i].kind == VMA_SHARED && mm->vmas[i].mem == vma->mem &&
+			&mm->vmas[i] != vma)
 			return false;
 	return true;
 }
 
 /* Filling writes through /proc/PID/mem, which cannot force its way into a shared mapping. */
-static int anon_plan(struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma,
-	struct err *err)
+static int anon_plan(
+	struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma, struct err *err)
 {
 	uint64_t size = (job->snap->mems[vma->mem].size + 4095) / 4096 * 4096;
 	uint64_t at;
@@ -68,7 +71,8 @@ static int anon_plan(struct job *job, const struct mm_fresh *fresh, const struct
 	if (job->mem_staged[vma->mem])
 		return 0;
 	if (is_alone(job, vma)) {
-		plan_mmap_shared(job, vma->start, vma->end - vma->start, PROT_READ | PROT_WRITE, -1, vma);
+		plan_mmap_shared(
+			job, vma->start, vma->end - vma->start, PROT_READ | PROT_WRITE, -1, vma);
 		job->mem_at[vma->mem] = vma->start;
 		return 0;
 	}
@@ -88,11 +92,12 @@ static void memfd_plan(struct job *job, const struct snap_vma *vma)
 		job->mem_fds[!!(vma->vmflags & VMF_SHARED)][vma->mem], vma);
 }
 
-/* Mapped for sharing after the object had been sealed against writing: VM_MAYWRITE is gone for good. */
+/* Mapped for sharing after the object had been sealed against writing: VM_MAYWRITE is gone for
+ * good. */
 static bool is_mapped_sealed(const struct job *job, const struct snap_vma *vma)
 {
 	return vma->flags & MAP_SHARED && vma->vmflags & VMF_SHARED &&
-		!(vma->vmflags & VMF_MAYWRITE) && mems_seals_wait(job, vma->mem);
+	       !(vma->vmflags & VMF_MAYWRITE) && mems_seals_wait(job, vma->mem);
 }
 
 void shared_plan_sealed(struct job *job)
@@ -101,13 +106,13 @@ void shared_plan_sealed(struct job *job)
 		const struct snap_vma *vma = &job->mm->vmas[i];
 
 		if (vma->kind == VMA_SHARED && job->snap->mems[vma->mem].kind == MEM_MEMFD &&
-		    is_mapped_sealed(job, vma))
+			is_mapped_sealed(job, vma))
 			memfd_plan(job, vma);
 	}
 }
 
-int shared_plan_map(struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma,
-	struct err *err)
+int shared_plan_map(
+	struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma, struct err *err)
 {
 	switch (job->snap->mems[vma->mem].kind) {
 	case MEM_SYSV:
@@ -129,8 +134,9 @@ static void anon_plan_finish(struct job *job, const struct snap_vma *vma)
 	uint64_t len = vma->end - vma->start, staged = job->mem_staged[vma->mem];
 
 	if (staged)
-		plan_syscall(&job->plan, 0, SYS_mremap, (struct plan_args){
-			{ staged + vma->offset, 0, len, MREMAP_MAYMOVE | MREMAP_FIXED, vma->start } });
+		plan_syscall(&job->plan, 0, SYS_mremap,
+			(struct plan_args){ { staged + vma->offset, 0, len,
+				MREMAP_MAYMOVE | MREMAP_FIXED, vma->start } });
 	if (vma->prot != (PROT_READ | PROT_WRITE))
 		plan_syscall(&job->plan, 0, SYS_mprotect,
 			(struct plan_args){ { vma->start, len, vma->prot } });
@@ -150,8 +156,9 @@ int shared_plan_finish(struct job *job, struct err *err)
 		const struct snap_mem *mem = &snap->mems[i];
 
 		if (job->mem_staged[i])
-			plan_syscall(&job->plan, 0, SYS_munmap, (struct plan_args){
-				{ job->mem_staged[i], (mem->size + 4095) / 4096 * 4096 } });
+			plan_syscall(&job->plan, 0, SYS_munmap,
+				(struct plan_args){
+					{ job->mem_staged[i], (mem->size + 4095) / 4096 * 4096 } });
 		if (mem->kind == MEM_SYSV && mem->mode & SYSV_REMOVED)
 			plan_syscall(&job->plan, 0, SYS_shmctl,
 				(struct plan_args){ { (uint64_t)job->sysv[i], IPC_RMID } });

@@ -33,8 +33,8 @@ static int userns_map(uid_t uid, gid_t gid, struct err *err)
 	snprintf(uids, sizeof uids, "%u %u 1", uid, uid);
 	snprintf(gids, sizeof gids, "%u %u 1", gid, gid);
 	if (proc_write("/proc/self/setgroups", "deny", err) < 0 ||
-	    proc_write("/proc/self/uid_map", uids, err) < 0 ||
-	    proc_write("/proc/self/gid_map", gids, err) < 0)
+		proc_write("/proc/self/uid_map", uids, err) < 0 ||
+		proc_write("/proc/self/gid_map", gids, err) < 0)
 		return -err->code;
 	return 0;
 }
@@ -69,7 +69,7 @@ int ns_enter(struct ns *ns, bool stays, struct err *err)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(err, "socketpair");
 	if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int)) < 0 ||
-	    namespaces_make(ns, err) < 0 || (ns->init = fork()) < 0) {
+		namespaces_make(ns, err) < 0 || (ns->init = fork()) < 0) {
 		if (!err->code)
 			err_sys(err, "start the init of a pid namespace");
 		close(pair[0]);
@@ -95,7 +95,9 @@ void ns_report(struct ns *ns, pid_t pid, const struct err *err)
 		struct cmsghdr head;
 		char room[CMSG_SPACE(sizeof cred)];
 	} control = { 0 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
 		.msg_controllen = sizeof control.room };
 
 	control.head.cmsg_level = SOL_SOCKET;
@@ -117,7 +119,9 @@ int ns_wait(struct ns *ns, pid_t *pid, struct err *err)
 		struct cmsghdr head;
 		char room[CMSG_SPACE(sizeof cred)];
 	} control;
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
 		.msg_controllen = sizeof control };
 	ssize_t n;
 

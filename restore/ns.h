@@ -6,18 +6,19 @@
 
 /*
  * --pids=ns: a pid namespace of the program's own (with a user namespace where unprivileged), /proc
- * mounted anew in a mount namespace, and a small init in it: a fork of ourselves that goes on with the
- * restore, reaps and forwards signals, and ends with the program's status.
+ * mounted anew in a mount namespace, and a small init in it: a fork of ourselves that goes on with
+ * the restore, reaps and forwards signals, and ends with the program's status.
  */
 struct err;
 
 struct ns {
-	bool userns;   /* in: make a user namespace too */
-	pid_t init;    /* outside: pid of the init; 0 in the init itself */
-	int report;    /* init: where to report; outside: where to hear */
+	bool userns; /* in: make a user namespace too */
+	pid_t init;  /* outside: pid of the init; 0 in the init itself */
+	int report;  /* init: where to report; outside: where to hear */
 };
 
-/* Returns twice: outside, with ns->init set, and in the init. -EPERM and the like: no namespace here. */
+/* Returns twice: outside, with ns->init set, and in the init. -EPERM and the like: no namespace
+ * here. */
 int ns_enter(struct ns *ns, bool stays, struct err *err);
 
 /* In the init: the program runs (err NULL) as `pid`, or it failed. */

@@ -102,7 +102,7 @@ struct blob_step *plan_syscall(struct plan *p, size_t thread, long nr, struct pl
 uint64_t plan_step_addr(const struct plan *p, size_t thread, size_t index)
 {
 	return p->base + plan_code_size() + plan_steps_offset(p, thread) +
-		index * sizeof(struct blob_step);
+	       index * sizeof(struct blob_step);
 }
 
 uint64_t plan_threads_addr(const struct plan *p)
@@ -112,7 +112,8 @@ uint64_t plan_threads_addr(const struct plan *p)
 
 size_t plan_size(const struct plan *p)
 {
-	return round_up(plan_code_size() + plan_stacks_offset(p) + p->nr_threads * BLOB_STACK, PAGE);
+	return round_up(
+		plan_code_size() + plan_stacks_offset(p) + p->nr_threads * BLOB_STACK, PAGE);
 }
 
 void plan_layout(struct plan *p, struct buf *out)

@@ -8,14 +8,14 @@
 #include "restorer-blob/plan.h"
 
 /*
- * Builds what the blob will do (restorer-blob/plan.h). The place where blob and plan will lie in the
- * new address space is chosen first, so that data handed to system calls has its final address.
+ * Builds what the blob will do (restorer-blob/plan.h). The place where blob and plan will lie in
+ * the new address space is chosen first, so that data handed to system calls has its final address.
  */
 struct plan {
-	uint64_t base;         /* of the blob; the plan starts at base + plan_code_size() */
+	uint64_t base; /* of the blob; the plan starts at base + plan_code_size() */
 	size_t nr_threads;
-	struct buf data;       /* what system calls point to */
-	struct buf *steps;     /* struct blob_step, per thread */
+	struct buf data;   /* what system calls point to */
+	struct buf *steps; /* struct blob_step, per thread */
 	struct blob_thread *threads;
 };
 
@@ -44,7 +44,8 @@ void plan_layout(struct plan *p, struct buf *out);
 /* Address of a step's field after plan_layout, to patch or read it in the target. */
 uint64_t plan_step_addr(const struct plan *p, size_t thread, size_t index);
 uint64_t plan_threads_addr(const struct plan *p);
-/* Bytes at base that belong to the blob, whole pages: what was laid out, and the stacks behind it. */
+/* Bytes at base that belong to the blob, whole pages: what was laid out, and the stacks behind it.
+ */
 size_t plan_size(const struct plan *p);
 
 #endif

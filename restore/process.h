@@ -3,7 +3,8 @@
 
 struct job;
 
-/* Attributes of the process as a whole that are set last: after memory is mapped and credentials are. */
+/* Attributes of the process as a whole that are set last: after memory is mapped and credentials
+ * are. */
 void process_plan(struct job *job);
 
 #endif

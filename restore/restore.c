@@ -61,9 +61,14 @@ static void job_tables(struct job *job)
 	job->mem_staged = arena_array(snap->arena, snap->nr_mems + 1, sizeof *job->mem_staged);
 	job->settled = arena_array(snap->arena, snap->nr_ofds + 1, sizeof *job->settled);
 	job->make = (struct fd_make){
-		.snap = snap, .image = &job->img, .opts = &job->fd_opts,
-		.made = ids_none(snap->arena, snap->nr_ofds), .pid_of = job_pid_of,
-		.open_file = files_open, .mem_fd = mems_fd, .priv = job,
+		.snap = snap,
+		.image = &job->img,
+		.opts = &job->fd_opts,
+		.made = ids_none(snap->arena, snap->nr_ofds),
+		.pid_of = job_pid_of,
+		.open_file = files_open,
+		.mem_fd = mems_fd,
+		.priv = job,
 	};
 }
 
@@ -118,7 +123,8 @@ static int job_make(struct job *job, struct err *err)
 		mems_undo(job);
 		ghosts_undo(job);
 		if (err->code == EEXIST && want)
-			err_hint(err, "process id %d is in use: --pids=ns or --pids=new gets round that",
+			err_hint(err,
+				"process id %d is in use: --pids=ns or --pids=new gets round that",
 				want);
 	}
 	return ret;

@@ -10,9 +10,10 @@ struct err;
 enum restore_pids { PIDS_AUTO, PIDS_KEEP, PIDS_NS, PIDS_NEW };
 
 /*
- * What to do where a data file is no longer as it was: use it as it is, put back what travelled in the
- * image, or fail. AUTO keeps files that the program shares with others through a mapping if their size is
- * the same, and fails for all others. A program file that has changed always fails, unless it travelled.
+ * What to do where a data file is no longer as it was: use it as it is, put back what travelled in
+ * the image, or fail. AUTO keeps files that the program shares with others through a mapping if
+ * their size is the same, and fails for all others. A program file that has changed always fails,
+ * unless it travelled.
  */
 enum restore_files { FILES_AUTO, FILES_KEEP, FILES_RESTORE, FILES_FAIL };
 
@@ -20,13 +21,14 @@ struct restore_opts {
 	const char *image;
 	enum restore_pids pids;
 	bool detach;
-	const char *pidfile;   /* or NULL */
+	const char *pidfile; /* or NULL */
 	bool tcp_close;
-	const char *const *inherit; /* "N=M": recorded descriptor N is our M; NULL-terminated, or NULL */
+	const char *const
+		*inherit; /* "N=M": recorded descriptor N is our M; NULL-terminated, or NULL */
 	enum restore_files files;
-	bool debug_vdso_differs;    /* hidden: behave as if the vdso were another one (D14) */
-	bool debug_clock_back;      /* hidden: behave as if the clock had been 1,000,000 s further */
-	unsigned threads;      /* decompressors; 0: as many as CPUs */
+	bool debug_vdso_differs; /* hidden: behave as if the vdso were another one (D14) */
+	bool debug_clock_back;   /* hidden: behave as if the clock had been 1,000,000 s further */
+	unsigned threads;        /* decompressors; 0: as many as CPUs */
 };
 
 /*

@@ -5,7 +5,8 @@
 
 struct job;
 
-/* Policy, priority, nice, affinity, io priority of a thread, where they differ from snapctl's own. */
+/* Policy, priority, nice, affinity, io priority of a thread, where they differ from snapctl's own.
+ */
 void sched_plan(struct job *job, size_t thread);
 
 #endif

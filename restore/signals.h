@@ -5,11 +5,13 @@
 
 struct job;
 
-/* Dispositions: steps of the leader for those that are not the default (spawn() gave all defaults). */
+/* Dispositions: steps of the leader for those that are not the default (spawn() gave all defaults).
+ */
 void signals_plan_actions(struct job *job);
 /*
- * Queued signals, in order and with their siginfo. Each thread queues its own: only to itself may a task
- * send what claims to come from the kernel (kernel/signal.c, do_rt_tgsigqueueinfo). All are blocked.
+ * Queued signals, in order and with their siginfo. Each thread queues its own: only to itself may a
+ * task send what claims to come from the kernel (kernel/signal.c, do_rt_tgsigqueueinfo). All are
+ * blocked.
  */
 void signals_plan_pending(struct job *job, size_t thread);
 

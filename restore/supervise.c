@@ -27,8 +27,8 @@ void supervise_prepare(void)
 }
 
 /*
- * The kernel itself signals the whole foreground group (SI_KERNEL: Ctrl-C), in which the child is too,
- * unless it has a group of its own. What a person or program sends to us alone is passed on.
+ * The kernel itself signals the whole foreground group (SI_KERNEL: Ctrl-C), in which the child is
+ * too, unless it has a group of its own. What a person or program sends to us alone is passed on.
  */
 static void forward(pid_t child, const siginfo_t *info, bool own_group)
 {

@@ -5,9 +5,9 @@
 #include <sys/types.h>
 
 /*
- * Stand in for a child until it ends: signals sent to us go to it, its stops are ours, the terminal's
- * foreground is its if it has a group of its own. Returns what to exit with (128+N for signals). As the
- * init of a pid namespace it reaps whatever else dies there.
+ * Stand in for a child until it ends: signals sent to us go to it, its stops are ours, the
+ * terminal's foreground is its if it has a group of its own. Returns what to exit with (128+N for
+ * signals). As the init of a pid namespace it reaps whatever else dies there.
  */
 struct err;
 

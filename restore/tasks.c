@@ -69,8 +69,9 @@ static void plan_task_memory(struct job *job, size_t i)
 		plan_syscall(p, i, SYS_set_robust_list,
 			(struct plan_args){ { task->robust_list, task->robust_len } });
 	if (task->rseq.addr)
-		plan_syscall(p, i, SYS_rseq, (struct plan_args){
-			{ task->rseq.addr, task->rseq.len, task->rseq.flags, task->rseq.sig } });
+		plan_syscall(p, i, SYS_rseq,
+			(struct plan_args){ { task->rseq.addr, task->rseq.len, task->rseq.flags,
+				task->rseq.sig } });
 	plan_cached_tid(job, i);
 }
 
@@ -92,11 +93,12 @@ static void plan_altstack(struct job *job, size_t i)
 static void plan_name(struct job *job, size_t i)
 {
 	const char *comm = job->proc->tasks[i].comm;
-	/* A thread begins with the leader's name. */
+
 	if (i > 0 && !strcmp(comm, job->proc->tasks[0].comm))
 		return;
-	plan_syscall(&job->plan, i, SYS_prctl, (struct plan_args){
-		{ PR_SET_NAME, plan_data(&job->plan, comm, sizeof job->proc->tasks[i].comm) } });
+	plan_syscall(&job->plan, i, SYS_prctl,
+		(struct plan_args){ { PR_SET_NAME,
+			plan_data(&job->plan, comm, sizeof job->proc->tasks[i].comm) } });
 }
 
 static void plan_timerslack(struct job *job, size_t i)
@@ -112,7 +114,8 @@ static int plan_task(struct job *job, size_t i, struct err *err)
 {
 	const struct snap_task *task = &job->proc->tasks[i];
 
-	plan_name(job, i);
+	if (i > 0)
+		plan_name(job, i);
 	plan_task_memory(job, i);
 	plan_altstack(job, i);
 	plan_timerslack(job, i);
@@ -143,11 +146,14 @@ static void plan_spawns(struct job *job)
 int tasks_plan(struct job *job, struct err *err)
 {
 	shared_plan_sealed(job);
-	/* Descriptors first: closing the userfaultfd makes the filled ranges ordinary memory again. */
+	/* Descriptors first: closing the userfaultfd makes the filled ranges ordinary memory again.
+	 */
 	fds_plan(job);
 	if (mm_plan_finish(job, err) < 0 || limits_plan(job, err) < 0)
 		return -err->code;
 	signals_plan_actions(job);
+	/* Before there are threads: they begin with the leader's name. */
+	plan_name(job, 0);
 	plan_spawns(job);
 	for (size_t i = 0; i < job->proc->nr_tasks; i++)
 		if (plan_task(job, i, err) < 0)

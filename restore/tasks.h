@@ -4,7 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What each thread does for itself before it gets its registers; and what the process has as a whole. */
+/* What each thread does for itself before it gets its registers; and what the process has as a
+ * whole. */
 
 struct err;
 struct job;

@@ -24,7 +24,8 @@ static void itimers_plan(struct job *job)
 		struct itimerval value = {
 			.it_interval = { (time_t)(t->interval / NS),
 				(suseconds_t)(t->interval % NS / 1000) },
-			.it_value = { (time_t)(t->value / NS), (suseconds_t)(t->value % NS / 1000) },
+			.it_value = { (time_t)(t->value / NS),
+				(suseconds_t)(t->value % NS / 1000) },
 		};
 
 		if (!t->value && !t->interval)
@@ -32,19 +33,22 @@ static void itimers_plan(struct job *job)
 		if (t->value && !value.it_value.tv_sec && !value.it_value.tv_usec)
 			value.it_value.tv_usec = 1; /* 0 would disarm it */
 		/*
-		 * A real timer that has expired is started again only when its signal is taken from the
-		 * queue (posixtimer_rearm_itimer); that one is queued, so another adds nothing to it.
+		 * A real timer that has expired is started again only when its signal is taken from
+		 * the queue (posixtimer_rearm_itimer); that one is queued, so another adds nothing
+		 * to it.
 		 */
 		if (!t->value && which == ITIMER_REAL)
 			value.it_value = value.it_interval;
 		plan_syscall(&job->plan, 0, SYS_setitimer,
-			(struct plan_args){ { which, plan_data(&job->plan, &value, sizeof value) } });
+			(struct plan_args){
+				{ which, plan_data(&job->plan, &value, sizeof value) } });
 	}
 }
 
-/* CPU clocks of a process or thread are numbers made of its id (include/linux/posix-timers_types.h). */
-static int timer_clock(const struct job *job, const struct snap_posix_timer *t, int32_t *clock,
-	struct err *err)
+/* CPU clocks of a process or thread are numbers made of its id
+ * (include/linux/posix-timers_types.h). */
+static int timer_clock(
+	const struct job *job, const struct snap_posix_timer *t, int32_t *clock, struct err *err)
 {
 	int32_t now = t->clock_tid ? tasks_tid_now(job, t->clock_tid) : 0;
 
@@ -52,8 +56,10 @@ static int timer_clock(const struct job *job, const struct snap_posix_timer *t, 
 	if (!t->clock_tid)
 		return 0;
 	if (!now) {
-		err_set(err, ENOTSUP, "POSIX timer %d runs on the CPU clock of thread %d, whose id cannot "
-			"be kept with --pids=new", t->id, t->clock_tid);
+		err_set(err, ENOTSUP,
+			"POSIX timer %d runs on the CPU clock of thread %d, whose id cannot "
+			"be kept with --pids=new",
+			t->id, t->clock_tid);
 		return err_hint(err, "use --pids=ns or --pids=keep");
 	}
 	*clock = (int32_t)((uint32_t)~now << 3) | (t->clock & 7);
@@ -68,8 +74,9 @@ static void timer_plan_arm(struct job *job, const struct snap_posix_timer *t)
 	};
 
 	if (t->value)
-		plan_syscall(&job->plan, 0, SYS_timer_settime, (struct plan_args){
-			{ (uint64_t)t->id, 0, plan_data(&job->plan, &value, sizeof value) } });
+		plan_syscall(&job->plan, 0, SYS_timer_settime,
+			(struct plan_args){ { (uint64_t)t->id, 0,
+				plan_data(&job->plan, &value, sizeof value) } });
 }
 
 static int timer_plan(struct job *job, size_t i, struct err *err)
@@ -88,8 +95,8 @@ static int timer_plan(struct job *job, size_t i, struct err *err)
 		struct blob_step *step;
 
 		if (index < 0)
-			return err_set(err, EBADMSG, "POSIX timer %d notifies unknown thread %d", t->id,
-				t->notify_tid);
+			return err_set(err, EBADMSG, "POSIX timer %d notifies unknown thread %d",
+				t->id, t->notify_tid);
 		step = plan_step(&job->plan, 0, BLOB_LOAD_TID);
 		step->args[0] = at + offsetof(struct sigevent, _sigev_un);
 		step->args[1] = (uint64_t)index;
@@ -104,8 +111,9 @@ static int timer_plan(struct job *job, size_t i, struct err *err)
 /* The kernel takes the wanted id from where it puts the new one (6.15+); else ids count from 0. */
 static void plan_restore_ids(struct job *job, uint64_t on)
 {
-	plan_syscall(&job->plan, 0, SYS_prctl, (struct plan_args){
-		{ PR_TIMER_CREATE_RESTORE_IDS_NR, on } })->tolerate = EINVAL;
+	plan_syscall(&job->plan, 0, SYS_prctl,
+		(struct plan_args){ { PR_TIMER_CREATE_RESTORE_IDS_NR, on } })
+		->tolerate = EINVAL;
 }
 
 int timers_plan(struct job *job, struct err *err)

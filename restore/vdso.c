@@ -58,8 +58,7 @@ static bool vdso_symbols(struct vdso_syms *v)
 		v->syms = vdso_at(v, sections[i].sh_offset, sections[i].sh_size);
 		v->strings = vdso_at(v, strings->sh_offset, strings->sh_size);
 		v->strings_len = strings->sh_size;
-		return v->syms && v->strings && v->strings_len &&
-			!v->strings[v->strings_len - 1];
+		return v->syms && v->strings && v->strings_len && !v->strings[v->strings_len - 1];
 	}
 	return false;
 }
@@ -86,8 +85,8 @@ static void jump_write(uint8_t *at, uint64_t target)
 	memcpy(at + 2, &target, sizeof target);
 }
 
-int vdso_redirect(struct job *job, uint64_t current, const uint8_t **code, uint64_t *len,
-	struct err *err)
+int vdso_redirect(
+	struct job *job, uint64_t current, const uint8_t **code, uint64_t *len, struct err *err)
 {
 	const struct snap_vdso *rec = &job->snap->vdso;
 	uint64_t size = (rec->nr_code + PAGE - 1) / PAGE * PAGE;
@@ -97,7 +96,8 @@ int vdso_redirect(struct job *job, uint64_t current, const uint8_t **code, uint6
 
 	memcpy(patched, rec->code, rec->nr_code);
 	if (!now.base || !vdso_symbols(&old) || !vdso_symbols(&now)) {
-		err_set(err, ENOTSUP, "the vdso of this kernel differs from the recorded one, and one of "
+		err_set(err, ENOTSUP,
+			"the vdso of this kernel differs from the recorded one, and one of "
 			"them cannot be read");
 		return err_hint(err, "restore under the kernel of the dump (%s)",
 			job->snap->info.kernel_release);
@@ -110,7 +110,8 @@ int vdso_redirect(struct job *job, uint64_t current, const uint8_t **code, uint6
 			continue;
 		target = sym_find(&now, sym_name(&old, sym));
 		if (!target || sym->st_value > rec->nr_code - JUMP_LEN) {
-			err_set(err, ENOTSUP, "the vdso of this kernel has no %s", sym_name(&old, sym));
+			err_set(err, ENOTSUP, "the vdso of this kernel has no %s",
+				sym_name(&old, sym));
 			return err_hint(err, "restore under the kernel of the dump (%s)",
 				job->snap->info.kernel_release);
 		}

@@ -14,10 +14,10 @@ bool vdso_is_same(const struct job *job);
 
 /*
  * The recorded vdso stays mapped as ordinary memory; its functions jump to those of the running
- * kernel's, which lies at `current` in the target. Gives the recorded bytes with the jumps patched in
- * (in the snap's arena, page multiple).
+ * kernel's, which lies at `current` in the target. Gives the recorded bytes with the jumps patched
+ * in (in the snap's arena, page multiple).
  */
-int vdso_redirect(struct job *job, uint64_t current, const uint8_t **code, uint64_t *len,
-	struct err *err);
+int vdso_redirect(
+	struct job *job, uint64_t current, const uint8_t **code, uint64_t *len, struct err *err);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * The restorer blob: runs a plan when the memory and the libc of whoever prepared it are gone. It decides
- * nothing and knows no words; see plan.h for the contract and STYLE section 10 for what it may not do.
+ * The restorer blob: runs a plan when the memory and the libc of whoever prepared it are gone. It
+ * decides nothing and knows no words; see plan.h for the contract and STYLE section 10 for what it
+ * may not do.
  */
 #include "restorer-blob/plan.h"
 
@@ -38,8 +39,8 @@ static long step_syscall(struct blob_plan *plan, struct blob_step *step)
 	for (int i = 0; i < 6; i++)
 		if (step->tid_args >> i & 1)
 			step->args[i] = (uint64_t)plan_thread(plan, a[i])->tid;
-	ret = sys_call6(step->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4],
-		(long)a[5]);
+	ret = sys_call6(
+		step->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4], (long)a[5]);
 	step->result = ret;
 	if (ret < 0 && ret >= -4095)
 		return step->tolerate == BLOB_ANY_ERRNO || ret == -(long)step->tolerate ? 0 : ret;
@@ -57,8 +58,8 @@ static long step_spawn(struct blob_plan *plan, uint64_t index)
 
 	for (size_t i = 0; i < sizeof args / 8; i++)
 		((volatile uint64_t *)&args)[i] = 0;
-	args.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
-		CLONE_PARENT_SETTID;
+	args.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+		     CLONE_SYSVSEM | CLONE_PARENT_SETTID;
 	/* Written before the thread runs, so that it finds its own tid there. */
 	args.parent_tid = (uint64_t)&t->tid;
 	if (t->clear_tid) {

@@ -1,7 +1,7 @@
 /*
- * Why a process may not be traced, in words. The kernel is asked first: opening /proc/PID/mem is judged by the
- * same rules as PTRACE_SEIZE (PTRACE_MODE_ATTACH) and changes nothing; its EACCES is then explained,
- * rule by rule, in the order of ptrace(2), "Ptrace access mode checking".
+ * Why a process may not be traced, in words. The kernel is asked first: opening /proc/PID/mem is
+ * judged by the same rules as PTRACE_SEIZE (PTRACE_MODE_ATTACH) and changes nothing; its EACCES is
+ * then explained, rule by rule, in the order of ptrace(2), "Ptrace access mode checking".
  */
 #include "tracee/access.h"
 
@@ -34,7 +34,8 @@ static bool access_may(const struct access *x, int cap)
 	return x->self.cap_eff & (1ULL << cap);
 }
 
-/* ---- not a matter of rights ------------------------------------------------------------------------------------- */
+/* ---- not a matter of rights
+ * ------------------------------------------------------------------------------------- */
 
 static int access_exists(const struct access *x, struct err *err)
 {
@@ -46,7 +47,8 @@ static int access_exists(const struct access *x, struct err *err)
 		return ret;
 	}
 	if (x->stat.state == 'Z' && x->stat.num_threads <= 1) {
-		ret = err_set(err, ESRCH, "process %d (%s) has ended: it is a zombie", x->pid, x->stat.comm);
+		ret = err_set(err, ESRCH, "process %d (%s) has ended: it is a zombie", x->pid,
+			x->stat.comm);
 		err_hint(err, "its parent %d has not waited for it yet", x->stat.ppid);
 		return ret;
 	}
@@ -93,13 +95,15 @@ static int access_not_traced(const struct access *x, struct err *err)
 	}
 	if (status.tgid == x->self.tgid)
 		return 0;
-	ret = err_set(err, EBUSY, "process %d (%s) is already traced by %d (%s)", x->pid, x->stat.comm, tracer,
-		by.comm);
+	ret = err_set(err, EBUSY, "process %d (%s) is already traced by %d (%s)", x->pid,
+		x->stat.comm, tracer, by.comm);
 	err_hint(err, "a process can have one tracer: detach or end %d first", tracer);
 	return ret;
 }
 
-/* ---- the rules ----------------------------------------------------------------------------------------------------- */
+/* ---- the rules
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static bool ids_are(const uint32_t ids[4], uint32_t id)
 {
@@ -115,14 +119,16 @@ static int rule_ids(const struct access *x, struct err *err)
 	if (ids_are(s->uid, x->self.uid[0]) && ids_are(s->gid, x->self.gid[0]))
 		return 0;
 	ret = err_set(err, EPERM,
-		"process %d (%s) runs with uid %u/%u/%u and gid %u/%u/%u (real/effective/saved), snapctl with "
-		"uid %u and gid %u", x->pid, x->stat.comm, s->uid[0], s->uid[1], s->uid[2], s->gid[0],
-		s->gid[1], s->gid[2], x->self.uid[0], x->self.gid[0]);
+		"process %d (%s) runs with uid %u/%u/%u and gid %u/%u/%u (real/effective/saved), "
+		"snapctl with "
+		"uid %u and gid %u",
+		x->pid, x->stat.comm, s->uid[0], s->uid[1], s->uid[2], s->gid[0], s->gid[1],
+		s->gid[2], x->self.uid[0], x->self.gid[0]);
 	if (s->uid[0] != s->uid[1] || s->gid[0] != s->gid[1])
 		err_hint(err, "it is a set-user-ID or set-group-ID program: run snapctl as root");
 	else
-		err_hint(err, "run snapctl as that user (sudo -u '#%u' -g '#%u' ...) or as root", s->uid[0],
-			s->gid[0]);
+		err_hint(err, "run snapctl as that user (sudo -u '#%u' -g '#%u' ...) or as root",
+			s->uid[0], s->gid[0]);
 	return ret;
 }
 
@@ -132,12 +138,14 @@ static int rule_dumpable(const struct access *x, struct err *err)
 	struct stat st;
 	int ret;
 
-	if (fstatat(x->procfd, "status", &st, 0) < 0 || (st.st_uid == x->status.uid[1] &&
-							  st.st_gid == x->status.gid[1]))
+	if (fstatat(x->procfd, "status", &st, 0) < 0 ||
+		(st.st_uid == x->status.uid[1] && st.st_gid == x->status.gid[1]))
 		return 0;
 	ret = err_set(err, EPERM,
-		"process %d (%s) is not dumpable: it has changed its ids or capabilities, its program file is not "
-		"readable, or it called prctl(PR_SET_DUMPABLE, 0)", x->pid, x->stat.comm);
+		"process %d (%s) is not dumpable: it has changed its ids or capabilities, its "
+		"program file is not "
+		"readable, or it called prctl(PR_SET_DUMPABLE, 0)",
+		x->pid, x->stat.comm);
 	err_hint(err, "run snapctl as root (CAP_SYS_PTRACE)");
 	return ret;
 }
@@ -168,7 +176,8 @@ static int rule_caps(const struct access *x, struct err *err)
 	caps_name(more, names, sizeof names);
 	ret = err_set(err, EPERM, "process %d (%s) has capabilities that snapctl lacks: %s", x->pid,
 		x->stat.comm, names);
-	err_hint(err, "run snapctl as root (CAP_SYS_PTRACE), or give it at least these capabilities");
+	err_hint(err,
+		"run snapctl as root (CAP_SYS_PTRACE), or give it at least these capabilities");
 	return ret;
 }
 
@@ -178,10 +187,10 @@ static bool access_same_userns(const struct access *x)
 	char *ours, *theirs;
 
 	if (proc_link(x->procfd, "ns/user", x->arena, &theirs, NULL) == 0 &&
-	    proc_link(x->selffd, "ns/user", x->arena, &ours, NULL) == 0)
+		proc_link(x->selffd, "ns/user", x->arena, &ours, NULL) == 0)
 		return !strcmp(ours, theirs);
 	if (proc_text(x->procfd, "uid_map", x->arena, &theirs, NULL, NULL) == 0 &&
-	    proc_text(x->selffd, "uid_map", x->arena, &ours, NULL, NULL) == 0)
+		proc_text(x->selffd, "uid_map", x->arena, &ours, NULL, NULL) == 0)
 		return !strcmp(ours, theirs);
 	return true;
 }
@@ -192,9 +201,13 @@ static int rule_userns(const struct access *x, struct err *err)
 
 	if (access_same_userns(x))
 		return 0;
-	ret = err_set(err, EPERM, "process %d (%s) lives in another user namespace", x->pid, x->stat.comm);
-	err_hint(err, "run snapctl as root outside, or inside that namespace (nsenter -U --preserve-credentials "
-		      "-t %d)", x->pid);
+	ret = err_set(err, EPERM, "process %d (%s) lives in another user namespace", x->pid,
+		x->stat.comm);
+	err_hint(err,
+		"run snapctl as root outside, or inside that namespace (nsenter -U "
+		"--preserve-credentials "
+		"-t %d)",
+		x->pid);
 	return ret;
 }
 
@@ -219,7 +232,8 @@ int yama_explain(int mode, pid_t pid, const char *comm, struct err *err)
 		return 0;
 	ret = err_set(err, EPERM, "process %d (%s): Yama mode %d: %s", pid, comm, mode, what[mode]);
 	if (mode == 1)
-		err_hint(err, "start the program with snapctl dump PROGRAM, run snapctl as root, or write 0 to "
+		err_hint(err, "start the program with snapctl dump PROGRAM, run snapctl as root, "
+			      "or write 0 to "
 			      "/proc/sys/kernel/yama/ptrace_scope");
 	else if (mode == 2)
 		err_hint(err, "run snapctl as root (CAP_SYS_PTRACE)");
@@ -230,14 +244,17 @@ int yama_explain(int mode, pid_t pid, const char *comm, struct err *err)
 
 static int rule_yama(const struct access *x, struct err *err)
 {
-	return access_may(x, CAP_SYS_PTRACE) ? 0 : yama_explain(yama_mode(), x->pid, x->stat.comm, err);
+	return access_may(x, CAP_SYS_PTRACE) ? 0
+					     : yama_explain(yama_mode(), x->pid, x->stat.comm, err);
 }
 
 static int rule_unknown(const struct access *x, struct err *err)
 {
-	int ret = err_set(err, EPERM, "process %d (%s): the kernel forbids to trace it", x->pid, x->stat.comm);
+	int ret = err_set(err, EPERM, "process %d (%s): the kernel forbids to trace it", x->pid,
+		x->stat.comm);
 
-	err_hint(err, "a security module (AppArmor, SELinux) or a container's seccomp filter may be the reason; "
+	err_hint(err, "a security module (AppArmor, SELinux) or a container's seccomp filter may "
+		      "be the reason; "
 		      "look into the kernel's log");
 	return ret;
 }
@@ -245,7 +262,12 @@ static int rule_unknown(const struct access *x, struct err *err)
 static int access_explain(const struct access *x, struct err *err)
 {
 	static int (*const rules[])(const struct access *, struct err *) = {
-		rule_userns, rule_ids, rule_dumpable, rule_caps, rule_yama, rule_unknown,
+		rule_userns,
+		rule_ids,
+		rule_dumpable,
+		rule_caps,
+		rule_yama,
+		rule_unknown,
 	};
 	int ret = 0;
 
@@ -280,11 +302,13 @@ static int access_rights(const struct access *x, struct err *err)
 	if (code == EACCES || code == EPERM)
 		return access_explain(x, err);
 	if (code)
-		return err_ret(err, -code, "process %d (%s): open its memory", x->pid, x->stat.comm);
+		return err_ret(
+			err, -code, "process %d (%s): open its memory", x->pid, x->stat.comm);
 	return 0;
 }
 
-/* ---- what we cannot dump anyway ------------------------------------------------------------------------------- */
+/* ---- what we cannot dump anyway
+ * ------------------------------------------------------------------------------- */
 
 static int access_is_64bit(const struct access *x, struct err *err)
 {
@@ -292,7 +316,8 @@ static int access_is_64bit(const struct access *x, struct err *err)
 	unsigned char ident[EI_NIDENT];
 	int ret;
 
-	if (exe < 0 || read(exe, ident, sizeof ident) != sizeof ident || ident[EI_CLASS] != ELFCLASS32)
+	if (exe < 0 || read(exe, ident, sizeof ident) != sizeof ident ||
+		ident[EI_CLASS] != ELFCLASS32)
 		return 0;
 	ret = err_set(err, ENOTSUP, "process %d (%s) is a 32-bit program", x->pid, x->stat.comm);
 	err_hint(err, "only 64-bit programs can be dumped");
@@ -305,7 +330,8 @@ static int access_no_shadow_stack(const struct access *x, struct err *err)
 
 	if (!x->status.shadow_stack)
 		return 0;
-	ret = err_set(err, ENOTSUP, "process %d (%s) has a shadow stack (CET), which cannot be restored", x->pid,
+	ret = err_set(err, ENOTSUP,
+		"process %d (%s) has a shadow stack (CET), which cannot be restored", x->pid,
 		x->stat.comm);
 	err_hint(err, "start it with GLIBC_TUNABLES=glibc.cpu.hwcaps=-SHSTK");
 	return ret;
@@ -314,8 +340,13 @@ static int access_no_shadow_stack(const struct access *x, struct err *err)
 static int access_run(const struct access *x, struct err *err)
 {
 	static int (*const checks[])(const struct access *, struct err *) = {
-		access_exists, access_is_user, access_not_self, access_not_traced, access_rights,
-		access_is_64bit, access_no_shadow_stack,
+		access_exists,
+		access_is_user,
+		access_not_self,
+		access_not_traced,
+		access_rights,
+		access_is_64bit,
+		access_no_shadow_stack,
 	};
 	int ret = 0;
 

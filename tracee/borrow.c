@@ -19,28 +19,13 @@ int thread_must_be_stopped(const struct tracee_thread *th, struct err *err)
 	return err_set(err, EBUSY, "thread %d is not stopped", th->tid);
 }
 
-/* Calls with a temporary signal mask, which PTRACE_SETSIGMASK ends: see resume.c. */
-static bool syscall_swaps_mask(const struct user_regs_struct *regs)
-{
-	switch ((long)regs->orig_rax) {
-	case SYS_rt_sigsuspend:
-	case SYS_pselect6:
-	case SYS_ppoll:
-	case SYS_epoll_pwait:
-	case SYS_epoll_pwait2:
-	case SYS_io_pgetevents:
-	case SYS_io_uring_enter:
-		return true;
-	default:
-		return false;
-	}
-}
-
 /*
- * The kernel clears rseq_cs when it sees the thread preempted outside of its restartable sequence, which
- * is where we take it. Without it the sequence would later go on as if nobody had come in between.
+ * The kernel clears rseq_cs when it sees the thread preempted outside of its restartable sequence,
+ * which is where we take it. Without it the sequence would later go on as if nobody had come in
+ * between.
  */
-static int borrow_rseq(struct tracee *t, struct tracee_thread *th, struct borrowed *b, struct err *err)
+static int borrow_rseq(
+	struct tracee *t, struct tracee_thread *th, struct borrowed *b, struct err *err)
 {
 	struct thread_rseq rseq;
 
@@ -67,8 +52,6 @@ int borrow_begin(struct tracee *t, struct tracee_thread *th, uint64_t open, stru
 		ret = thread_set_sigmask(th->tid, ~open, err);
 	if (ret < 0)
 		return ret;
-	if (syscall_swaps_mask(&b->regs))
-		th->mask_displaced = true;
 	if (th->held_signal)
 		th->held_displaced = true;
 	return 0;
@@ -77,9 +60,11 @@ int borrow_begin(struct tracee *t, struct tracee_thread *th, uint64_t open, stru
 static int borrow_ended(const struct tracee *t, const struct tracee_thread *th, struct err *err)
 {
 	if (WIFSIGNALED(th->wait_status))
-		return err_set(err, ESRCH, "thread %d of process %d was killed by signal %d while we used it",
-			th->tid, t->pid, WTERMSIG(th->wait_status));
-	return err_set(err, ESRCH, "thread %d of process %d ended while we used it", th->tid, t->pid);
+		return err_set(err, ESRCH,
+			"thread %d of process %d was killed by signal %d while we used it", th->tid,
+			t->pid, WTERMSIG(th->wait_status));
+	return err_set(
+		err, ESRCH, "thread %d of process %d ended while we used it", th->tid, t->pid);
 }
 
 int borrow_other_stop(struct tracee *t, struct tracee_thread *th, enum stop_kind kind,
@@ -93,13 +78,14 @@ int borrow_other_stop(struct tracee *t, struct tracee_thread *th, enum stop_kind
 		b->sigstop = true;
 	else if (kind == STOP_SIGNAL)
 		return err_set(err, sig == SIGSYS ? EACCES : EFAULT,
-			"thread %d of process %d got signal %d (%s) while we used it%s", th->tid, t->pid, sig,
-			strsignal(sig), sig == SIGSYS ? ": its seccomp filter or syscall user dispatch" : "");
+			"thread %d of process %d got signal %d (%s) while we used it%s", th->tid,
+			t->pid, sig, strsignal(sig),
+			sig == SIGSYS ? ": its seccomp filter or syscall user dispatch" : "");
 	return 0;
 }
 
-static int borrow_put_back(struct tracee *t, struct tracee_thread *th, const struct borrowed *b,
-	struct err *err)
+static int borrow_put_back(
+	struct tracee *t, struct tracee_thread *th, const struct borrowed *b, struct err *err)
 {
 	int ret = thread_set_regs(th->tid, &b->regs, err);
 
@@ -110,8 +96,10 @@ static int borrow_put_back(struct tracee *t, struct tracee_thread *th, const str
 	return ret;
 }
 
-/* Where the thread is in a stop inside get_signal() after this, nothing has looked at the registers yet. */
-int borrow_end(struct tracee *t, struct tracee_thread *th, const struct borrowed *b, struct err *err)
+/* Where the thread is in a stop inside get_signal() after this, nothing has looked at the registers
+ * yet. */
+int borrow_end(
+	struct tracee *t, struct tracee_thread *th, const struct borrowed *b, struct err *err)
 {
 	bool sigstop = b->sigstop;
 	enum stop_kind kind;

@@ -1,6 +1,6 @@
 /*
- * What the kernel reports about tracees through wait(2), one event at a time, and what follows from it
- * for a tracee that runs (go on) or is being frozen (stay).
+ * What the kernel reports about tracees through wait(2), one event at a time, and what follows from
+ * it for a tracee that runs (go on) or is being frozen (stay).
  */
 #include "tracee/internal.h"
 
@@ -20,7 +20,9 @@
 
 enum { MAX_SLEEP_MS = 50, MAX_EVENTS = 1024, WAIT_MINE = __WALL | __WNOTHREAD };
 
-/* ---- time ----------------------------------------------------------------------------------------------------- */
+/* ---- time
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 struct timespec clock_after_ms(int ms)
 {
@@ -59,7 +61,8 @@ void tracer_sleep(const struct timespec *deadline)
 	sigtimedwait(&chld, NULL, &wait);
 }
 
-/* ---- what a status means ------------------------------------------------------------------------------------- */
+/* ---- what a status means
+ * ------------------------------------------------------------------------------------- */
 
 enum stop_kind stop_classify(int status)
 {
@@ -79,7 +82,9 @@ enum stop_kind stop_classify(int status)
 	}
 }
 
-/* ---- who is it ---------------------------------------------------------------------------------------------------- */
+/* ---- who is it
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 bool tracer_owns(struct tracer *tr, pid_t tid, pid_t *tgid)
 {
@@ -133,7 +138,8 @@ void tracer_adopt_child(struct tracer *tr, pid_t tid)
 	child->launched = parent && parent->launched;
 }
 
-/* Finds a leader too that we know to be a zombie: its end is reported only after all other threads. */
+/* Finds a leader too that we know to be a zombie: its end is reported only after all other threads.
+ */
 static struct tracee_thread *tracer_thread(struct tracer *tr, pid_t tid, struct tracee **t)
 {
 	*t = tracer_find(tr, tid);
@@ -144,7 +150,9 @@ static struct tracee_thread *tracer_thread(struct tracer *tr, pid_t tid, struct 
 	return tracee_thread_of(*t, tid);
 }
 
-/* ---- one event ---------------------------------------------------------------------------------------------------- */
+/* ---- one event
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static int thread_try_wait(pid_t tid, int *status)
 {
@@ -173,7 +181,8 @@ static int event_scan(struct tracer *tr, pid_t *tid, int *status)
 				*tid = th->tid;
 			if (ret > 0)
 				return 1;
-			/* Somebody execed, and this is not a thread any more: there is no status. */
+			/* Somebody execed, and this is not a thread any more: there is no status.
+			 */
 			if (ret == -ECHILD && th->state != TRACEE_EXITED)
 				tracee_note_lost(t, th);
 		}
@@ -182,12 +191,14 @@ static int event_scan(struct tracer *tr, pid_t *tid, int *status)
 }
 
 /* A leader that is our child can be waited for even if what has its tid now is not traced. */
-static bool thread_is_lost(struct tracer *tr, const struct tracee *t, const struct tracee_thread *th)
+static bool thread_is_lost(
+	struct tracer *tr, const struct tracee *t, const struct tracee_thread *th)
 {
 	siginfo_t info;
 	pid_t tgid;
 
-	if (waitid(P_PID, (id_t)th->tid, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | WAIT_MINE) < 0)
+	if (waitid(P_PID, (id_t)th->tid, &info,
+		    WEXITED | WSTOPPED | WNOHANG | WNOWAIT | WAIT_MINE) < 0)
 		return errno == ECHILD;
 	return th->tid == t->pid && !tracer_owns(tr, th->tid, &tgid);
 }
@@ -206,8 +217,8 @@ void tracer_note_lost(struct tracer *tr)
 }
 
 /*
- * A look that consumes nothing, because waitpid(-1) would reap children of our caller. A tid that we do
- * not know is either one of those or a new thread whose stop came before that of its creator.
+ * A look that consumes nothing, because waitpid(-1) would reap children of our caller. A tid that
+ * we do not know is either one of those or a new thread whose stop came before that of its creator.
  */
 static int event_next(struct tracer *tr, pid_t *tid, int *status)
 {
@@ -224,7 +235,8 @@ static int event_next(struct tracer *tr, pid_t *tid, int *status)
 	return thread_try_wait(*tid, status) > 0 || event_scan(tr, tid, status);
 }
 
-/* ---- what follows --------------------------------------------------------------------------------------------- */
+/* ---- what follows
+ * --------------------------------------------------------------------------------------------- */
 
 static void thread_hold_signal(struct tracee_thread *th)
 {
@@ -232,7 +244,8 @@ static void thread_hold_signal(struct tracee_thread *th)
 		th->held_signal = WSTOPSIG(th->wait_status);
 }
 
-/* Stops inside a system call are no place to stay: registers are not final there (rax is still to come). */
+/* Stops inside a system call are no place to stay: registers are not final there (rax is still to
+ * come). */
 static void thread_pass(struct tracee *t, struct tracee_thread *th)
 {
 	th->state = TRACEE_RUNNING;
@@ -294,16 +307,19 @@ int tracer_drain(struct tracer *tr, struct err *err)
 		struct tracee_thread *th = tracer_thread(tr, tid, &t);
 
 		if (!th)
-			return err_set(err, EPROTO, "wait reported thread %d, which nobody knows", tid);
+			return err_set(
+				err, EPROTO, "wait reported thread %d, which nobody knows", tid);
 		if (WIFSTOPPED(status))
-			th->state = TRACEE_RUNNING; /* the zombie leader, replaced by a thread that execed */
+			th->state = TRACEE_RUNNING; /* the zombie leader, replaced by a thread that
+						       execed */
 		tracer_handle(tr, t, th, status);
 		nr++;
 	}
 	return nr;
 }
 
-/* A process that execed in a thread we had missed runs untraced, under a leader's tid that we had. */
+/* A process that execed in a thread we had missed runs untraced, under a leader's tid that we had.
+ */
 static int tracer_find_again(struct tracer *tr, struct err *err)
 {
 	for (size_t i = 0; i < tr->nr_tracees; i++) {

@@ -1,4 +1,5 @@
-/* Stopping everything down to the last thread, letting it go on, and leaving it for good (DESIGN D7). */
+/* Stopping everything down to the last thread, letting it go on, and leaving it for good (DESIGN
+ * D7). */
 #include "tracee/internal.h"
 
 #include <errno.h>
@@ -40,7 +41,8 @@ static void tracee_note_zombie(struct tracee *t)
 {
 	struct tracee_thread *leader = &t->threads[0];
 
-	if (t->nr_threads > 1 && leader->state == TRACEE_RUNNING && thread_is_zombie(t, leader->tid))
+	if (t->nr_threads > 1 && leader->state == TRACEE_RUNNING &&
+		thread_is_zombie(t, leader->tid))
 		leader->state = TRACEE_EXITED;
 }
 
@@ -59,12 +61,13 @@ static const struct tracee_thread *tracee_running(const struct tracee *t)
 	return NULL;
 }
 
-static const struct tracee_thread *tracer_running(struct tracer *tr, const struct tracee *only,
-	const struct tracee **whose)
+static const struct tracee_thread *tracer_running(
+	struct tracer *tr, const struct tracee *only, const struct tracee **whose)
 {
 	for (size_t i = 0; i < tr->nr_tracees; i++) {
 		const struct tracee *t = tr->tracees[i];
-		const struct tracee_thread *th = tracee_is_meant(t, only) ? tracee_running(t) : NULL;
+		const struct tracee_thread *th = tracee_is_meant(t, only) ? tracee_running(t)
+									  : NULL;
 
 		*whose = t;
 		if (th)
@@ -123,9 +126,9 @@ static int freeze_seize_new(struct tracer *tr, const struct tracee *only, struct
 }
 
 /*
- * One attempt: stop what we know, look for more, until there is no more. A reading of the task list may miss
- * a thread when others end meanwhile, as they do when the missed one execs: so two readings in a row
- * must find nothing, without any thread ending in between. 1: something is stuck.
+ * One attempt: stop what we know, look for more, until there is no more. A reading of the task list
+ * may miss a thread when others end meanwhile, as they do when the missed one execs: so two
+ * readings in a row must find nothing, without any thread ending in between. 1: something is stuck.
  */
 static int freeze_try(struct tracer *tr, const struct tracee *only, struct err *err)
 {
@@ -150,7 +153,8 @@ static void tracee_thaw(struct tracee *t)
 {
 	t->frozen = false;
 	for (size_t i = 0; i < t->nr_threads; i++)
-		if (t->threads[i].state == TRACEE_STOPPED || t->threads[i].state == TRACEE_GROUP_STOPPED)
+		if (t->threads[i].state == TRACEE_STOPPED ||
+			t->threads[i].state == TRACEE_GROUP_STOPPED)
 			thread_resume(t, &t->threads[i]);
 }
 
@@ -172,18 +176,22 @@ static int freeze_explain(struct tracer *tr, const struct tracee *only, struct e
 	char name[64];
 
 	if (!th)
-		return err_set(err, ETIMEDOUT, "a thread could not be stopped for %d s", FREEZE_LIMIT_MS / 1000);
+		return err_set(err, ETIMEDOUT, "a thread could not be stopped for %d s",
+			FREEZE_LIMIT_MS / 1000);
 	snprintf(name, sizeof name, "task/%d/stat", th->tid);
 	proc_stat(t->procfd, name, &stat, NULL);
 	proc_syscall(t->procfd, th->tid, &in, NULL);
-	err_set(err, ETIMEDOUT, "thread %d (%s) of process %d could not be stopped for %d s: state %c in %s",
+	err_set(err, ETIMEDOUT,
+		"thread %d (%s) of process %d could not be stopped for %d s: state %c in %s",
 		th->tid, stat.comm, t->pid, FREEZE_LIMIT_MS / 1000, stat.state,
 		in.nr >= 0 ? syscall_name(in.nr) : "no system call");
-	return err_hint(err, "it waits for a disk or a network file system, or for a child of vfork(2) that "
-			     "does not exec; try again when that is over");
+	return err_hint(err,
+		"it waits for a disk or a network file system, or for a child of vfork(2) that "
+		"does not exec; try again when that is over");
 }
 
-/* A thread that waits in vfork(2) stops only after its child, which we hold, has gone on: let it. */
+/* A thread that waits in vfork(2) stops only after its child, which we hold, has gone on: let it.
+ */
 int tracer_freeze_some(struct tracer *tr, struct tracee *only, struct err *err)
 {
 	struct timespec limit = clock_after_ms(FREEZE_LIMIT_MS);
@@ -232,7 +240,8 @@ int tracer_thaw(struct tracer *tr, struct err *err)
 	return tracer_drain(tr, err) < 0 ? -EPROTO : 0;
 }
 
-/* Threads that were killed while we had them: their process cannot end or exec before we have reaped them. */
+/* Threads that were killed while we had them: their process cannot end or exec before we have
+ * reaped them. */
 static void tracee_reap_rest(struct tracer *tr, struct tracee *t)
 {
 	struct timespec limit = clock_after_ms(FREEZE_LIMIT_MS);
@@ -253,11 +262,13 @@ void tracee_release(struct tracee *t)
 	struct err err = { 0 };
 
 	t->owned = true; /* so that no sweep takes it away from us */
-	/* Only a stopped thread can be detached. What cannot be stopped, the kernel detaches when we end. */
+	/* Only a stopped thread can be detached. What cannot be stopped, the kernel detaches when
+	 * we end. */
 	if (!t->ended && tracee_live_thread(t) && tracer_freeze_some(tr, t, &err) < 0)
 		log_warn("%s; it stays traced until snapctl ends", err.msg);
 	for (size_t i = 0; i < t->nr_threads && !t->ended; i++)
-		if (t->threads[i].state == TRACEE_STOPPED || t->threads[i].state == TRACEE_GROUP_STOPPED)
+		if (t->threads[i].state == TRACEE_STOPPED ||
+			t->threads[i].state == TRACEE_GROUP_STOPPED)
 			thread_detach(t, &t->threads[i]);
 	if (!t->ended && !err.code)
 		tracee_reap_rest(tr, t);

@@ -9,10 +9,11 @@
 
 /* What a wait status says about a seized thread (ptrace(2), "Stopped states"). */
 enum stop_kind {
-	STOP_ENDED,   /* exited or killed */
-	STOP_TRAP,    /* PTRACE_EVENT_STOP: our PTRACE_INTERRUPT, the birth of a thread, the end of a group-stop */
-	STOP_GROUP,   /* PTRACE_EVENT_STOP of a group-stop */
-	STOP_SIGNAL,  /* signal-delivery-stop */
+	STOP_ENDED,  /* exited or killed */
+	STOP_TRAP,   /* PTRACE_EVENT_STOP: our PTRACE_INTERRUPT, the birth of a thread, the end of a
+			group-stop */
+	STOP_GROUP,  /* PTRACE_EVENT_STOP of a group-stop */
+	STOP_SIGNAL, /* signal-delivery-stop */
 	STOP_SYSCALL, /* syscall-enter-stop or syscall-exit-stop */
 	STOP_CHILD,   /* PTRACE_EVENT_CLONE, _FORK, _VFORK */
 	STOP_EXEC,
@@ -20,9 +21,11 @@ enum stop_kind {
 
 enum stop_kind stop_classify(int status);
 
-/* ---- tracer.c: records ---------------------------------------------------------------------------------- */
+/* ---- tracer.c: records
+ * ---------------------------------------------------------------------------------- */
 
-/* Requests for threads that were killed meanwhile fail with ESRCH; their end is reported by wait. */
+/* Requests for threads that were killed meanwhile fail with ESRCH; their end is reported by wait.
+ */
 long ptrace_tid(int request, pid_t tid, uint64_t addr, uint64_t data);
 unsigned tracee_options(const struct tracee *t);
 
@@ -33,7 +36,8 @@ struct tracee_thread *tracee_add_thread(struct tracee *t, pid_t tid);
 struct tracee_thread *tracee_thread_of(struct tracee *t, pid_t tid); /* not exited; NULL if none */
 /* One that can run system calls and whose /proc/PID/task/TID still has an mm; NULL if none. */
 struct tracee_thread *tracee_live_thread(struct tracee *t);
-/* /proc/PID/task/TID/NAME of a live thread: the files of /proc/PID itself are empty when the leader has exited. */
+/* /proc/PID/task/TID/NAME of a live thread: the files of /proc/PID itself are empty when the leader
+ * has exited. */
 int tracee_open_live(struct tracee *t, const char *name, int flags, int *fd, struct err *err);
 void tracee_note_exit(struct tracee *t, struct tracee_thread *th, int status);
 /* It is not ours any more, and there will be no status. */
@@ -43,10 +47,12 @@ void tracee_note_exec(struct tracee *t);
 /* Drop what has ended. */
 void tracer_sweep(struct tracer *tr);
 
-/* ---- event.c -------------------------------------------------------------------------------------------------- */
+/* ---- event.c
+ * --------------------------------------------------------------------------------------------------
+ */
 
-struct timespec clock_after_ms(int ms);           /* CLOCK_MONOTONIC */
-int clock_ms_until(const struct timespec *when);  /* 0 when it has passed */
+struct timespec clock_after_ms(int ms);          /* CLOCK_MONOTONIC */
+int clock_ms_until(const struct timespec *when); /* 0 when it has passed */
 /* Until SIGCHLD comes, at most 50 ms and not beyond the deadline. */
 void tracer_sleep(const struct timespec *deadline);
 /* Handle what is there; returns the number of events. */
@@ -62,48 +68,65 @@ void tracer_adopt_child(struct tracer *tr, pid_t tid);
 /* Blocks until the thread stops or ends, and writes that down in th. */
 int thread_wait(struct tracee *t, struct tracee_thread *th, enum stop_kind *kind, struct err *err);
 
-/* ---- seize.c ---------------------------------------------------------------------------------------------- */
+/* ---- seize.c
+ * ---------------------------------------------------------------------------------------------- */
 
 /* One reading of the task list: seize what is not ours yet; returns how many that were. */
 int tracee_seize_new(struct tracee *t, struct err *err);
 /* As seen in /proc: nothing of the process lives. */
 bool tracee_is_gone(const struct tracee *t);
-/* As seen in /proc: a thread that has exited but cannot be reaped while others of its process live. */
+/* As seen in /proc: a thread that has exited but cannot be reaped while others of its process live.
+ */
 bool thread_is_zombie(const struct tracee *t, pid_t tid);
 
-/* ---- resume.c ------------------------------------------------------------------------------------------------- */
+/* ---- regs.c
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+/* Is it a call with a temporary signal mask? */
+bool syscall_swaps_mask(const struct user_regs_struct *regs);
+
+/* ---- resume.c
+ * -------------------------------------------------------------------------------------------------
+ */
 
 /* Let a stopped thread go on as it was. */
 void thread_resume(struct tracee *t, struct tracee_thread *th);
-/* Afterwards it is TRACEE_EXITED for us, or TRACEE_RUNNING where it is about to end and be reaped. */
+/* Afterwards it is TRACEE_EXITED for us, or TRACEE_RUNNING where it is about to end and be reaped.
+ */
 void thread_detach(struct tracee *t, struct tracee_thread *th);
 
-/* ---- freeze.c --------------------------------------------------------------------------------------------- */
+/* ---- freeze.c
+ * --------------------------------------------------------------------------------------------- */
 
 /* All threads of t, or of all tracees where t is NULL. */
 int tracer_freeze_some(struct tracer *tr, struct tracee *t, struct err *err);
 
-/* ---- remote.c ------------------------------------------------------------------------------------------------- */
+/* ---- remote.c
+ * -------------------------------------------------------------------------------------------------
+ */
 
 int thread_must_be_stopped(const struct tracee_thread *th, struct err *err);
 
 /*
- * What a thread is to get back when it has run something that is not its own. begin blocks every signal
- * except those in `open`; end takes the thread back into a PTRACE_EVENT_STOP, the one kind of stop from
- * which an interrupted system call goes on properly, with the old mask and these registers.
+ * What a thread is to get back when it has run something that is not its own. begin blocks every
+ * signal except those in `open`; end takes the thread back into a PTRACE_EVENT_STOP, the one kind
+ * of stop from which an interrupted system call goes on properly, with the old mask and these
+ * registers.
  */
 struct borrowed {
 	struct user_regs_struct regs;
 	uint64_t mask;
 	uint64_t rseq_addr, rseq_cs;
-	bool sigstop;         /* one came meanwhile and was kept out: to be sent again */
+	bool sigstop; /* one came meanwhile and was kept out: to be sent again */
 };
 
 int borrow_begin(struct tracee *t, struct tracee_thread *th, uint64_t open, struct borrowed *b,
-		 struct err *err);
-int borrow_end(struct tracee *t, struct tracee_thread *th, const struct borrowed *b, struct err *err);
+	struct err *err);
+int borrow_end(
+	struct tracee *t, struct tracee_thread *th, const struct borrowed *b, struct err *err);
 /* A stop that is none of ours, while it is borrowed: note what it tells. */
 int borrow_other_stop(struct tracee *t, struct tracee_thread *th, enum stop_kind kind,
-		      struct borrowed *b, struct err *err);
+	struct borrowed *b, struct err *err);
 
 #endif

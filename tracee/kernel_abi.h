@@ -4,7 +4,8 @@
 #include <linux/types.h>
 #include <sys/ioctl.h>
 
-/* Kernel interfaces that are newer than Debian 12's headers, with the file and release they are from. */
+/* Kernel interfaces that are newer than Debian 12's headers, with the file and release they are
+ * from. */
 
 /* include/uapi/linux/fs.h, Linux 6.7 (PAGE_IS_GUARD: 6.15). */
 struct abi_page_region {

@@ -14,13 +14,13 @@
 
 /* What the child says through a pipe when it cannot become the program; exec closes the pipe. */
 struct launch_failure {
-	int code;             /* errno */
-	bool prepare;         /* of what->prepare, else of exec */
+	int code;     /* errno */
+	bool prepare; /* of what->prepare, else of exec */
 };
 
 struct launch {
 	const struct tracee_launch *what;
-	int go[2];            /* a byte comes when the child has been seized */
+	int go[2]; /* a byte comes when the child has been seized */
 	int failed[2];
 };
 
@@ -33,7 +33,8 @@ static _Noreturn void launch_fail(const struct launch *l, int code, bool prepare
 	_exit(127);
 }
 
-/* Mask and action of SIGCHLD come last: nothing of the tracer's is left for the program to inherit. */
+/* Mask and action of SIGCHLD come last: nothing of the tracer's is left for the program to inherit.
+ */
 static _Noreturn void launch_child(const struct tracer *tr, const struct launch *l)
 {
 	const struct tracee_launch *what = l->what;
@@ -76,7 +77,8 @@ static int launch_past_exec(struct tracee *t, struct tracee_thread *th, struct e
 		int ret;
 
 		ptrace_tid(PTRACE_INTERRUPT, th->tid, 0, 0);
-		ptrace_tid(PTRACE_CONT, th->tid, 0, kind == STOP_SIGNAL ? (uint64_t)WSTOPSIG(th->wait_status) : 0);
+		ptrace_tid(PTRACE_CONT, th->tid, 0,
+			kind == STOP_SIGNAL ? (uint64_t)WSTOPSIG(th->wait_status) : 0);
 		ret = thread_wait(t, th, &kind, err);
 		if (ret < 0)
 			return ret;
@@ -110,8 +112,8 @@ static int launch_await(const struct launch *l, struct tracee *t, struct err *er
 	}
 }
 
-static int launch_seize(struct tracer *tr, struct launch *l, pid_t pid, struct tracee **out,
-	struct err *err)
+static int launch_seize(
+	struct tracer *tr, struct launch *l, pid_t pid, struct tracee **out, struct err *err)
 {
 	int ret = tracee_create(tr, pid, out, err);
 	struct tracee *t = *out;
@@ -122,7 +124,9 @@ static int launch_seize(struct tracer *tr, struct launch *l, pid_t pid, struct t
 	tracee_add_thread(t, pid);
 	if (ptrace_tid(PTRACE_SEIZE, pid, 0, tracee_options(t)) < 0) {
 		ret = err_sys(err, "trace %s", l->what->argv[0]);
-		return err_hint(err, "a seccomp filter or a security module forbids ptrace(2) here"), ret;
+		return err_hint(
+			       err, "a seccomp filter or a security module forbids ptrace(2) here"),
+		       ret;
 	}
 	if (write(l->go[1], "", 1) != 1)
 		return err_sys(err, "wake the child");
@@ -150,8 +154,8 @@ static int launch_run(struct tracer *tr, struct launch *l, struct tracee **out, 
 	return ret;
 }
 
-int tracee_launch(struct tracer *tr, const struct tracee_launch *what, struct tracee **out,
-	struct err *err)
+int tracee_launch(
+	struct tracer *tr, const struct tracee_launch *what, struct tracee **out, struct err *err)
 {
 	struct launch l = { what, { -1, -1 }, { -1, -1 } };
 	int ret;

@@ -12,7 +12,8 @@
 #include "base/fd.h"
 #include "tracee/kernel_abi.h"
 
-/* /proc/PID/mem copies through a bounce page; below this size that is cheaper than pinning pages. */
+/* /proc/PID/mem copies through a bounce page; below this size that is cheaper than pinning pages.
+ */
 enum { VM_READV_MIN = 16 * 1024 };
 
 static int tracee_mem(struct tracee *t, struct err *err)
@@ -22,7 +23,8 @@ static int tracee_mem(struct tracee *t, struct err *err)
 	return tracee_open_live(t, "mem", O_RDWR, &t->memfd, err);
 }
 
-/* As many bytes as can be read the fast way: up to the first page that the target may not read itself. */
+/* As many bytes as can be read the fast way: up to the first page that the target may not read
+ * itself. */
 static size_t tracee_readv(struct tracee *t, uint64_t addr, void *data, size_t len)
 {
 	struct iovec to = { data, len }, from = { (void *)addr, len };
@@ -45,7 +47,8 @@ int tracee_read(struct tracee *t, uint64_t addr, void *data, size_t len, struct 
 			continue;
 		if (n <= 0) {
 			errno = n < 0 ? errno : ESRCH; /* 0: the address space is gone */
-			return err_sys(err, "read memory of process %d at 0x%lx", t->pid, addr + done);
+			return err_sys(
+				err, "read memory of process %d at 0x%lx", t->pid, addr + done);
 		}
 		done += (size_t)n;
 	}
@@ -60,13 +63,15 @@ int tracee_write(struct tracee *t, uint64_t addr, const void *data, size_t len, 
 	if (ret < 0)
 		return ret;
 	while (done < len) {
-		ssize_t n = pwrite(t->memfd, (const char *)data + done, len - done, (off_t)(addr + done));
+		ssize_t n = pwrite(
+			t->memfd, (const char *)data + done, len - done, (off_t)(addr + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
 			errno = n < 0 ? errno : ESRCH;
-			return err_sys(err, "write memory of process %d at 0x%lx", t->pid, addr + done);
+			return err_sys(
+				err, "write memory of process %d at 0x%lx", t->pid, addr + done);
 		}
 		done += (size_t)n;
 	}

@@ -31,9 +31,10 @@ static void runs_add(struct runs *r, uint64_t start, uint64_t end)
 	r->runs[r->nr++] = (struct proc_run){ start, end };
 }
 
-/* Runs of pages in [start, end) that have all categories of mask (inverted ones: have not) and one of anyof. */
-static int scan_runs(int fd, uint64_t start, uint64_t end, const struct abi_pm_scan_arg *want,
-	struct runs *r)
+/* Runs of pages in [start, end) that have all categories of mask (inverted ones: have not) and one
+ * of anyof. */
+static int scan_runs(
+	int fd, uint64_t start, uint64_t end, const struct abi_pm_scan_arg *want, struct runs *r)
 {
 	struct abi_page_region regions[SCAN_REGIONS];
 	struct abi_pm_scan_arg arg = *want;
@@ -54,8 +55,8 @@ static int scan_runs(int fd, uint64_t start, uint64_t end, const struct abi_pm_s
 }
 
 /*
- * A page of a private file mapping that was written to is an anonymous page, so FILE is clear for it. A
- * guard page looks swapped, being a special entry where a swap entry would be.
+ * A page of a private file mapping that was written to is an anonymous page, so FILE is clear for
+ * it. A guard page looks swapped, being a special entry where a swap entry would be.
  */
 static int scan_pages(int fd, uint64_t start, uint64_t end, bool private_only, struct runs *r)
 {
@@ -116,11 +117,13 @@ int proc_guards(int procfd, uint64_t start, uint64_t end, struct arena *a, struc
 	return 0;
 }
 
-/* ---- without PAGEMAP_SCAN ---------------------------------------------------------------------------------------- */
+/* ---- without PAGEMAP_SCAN
+ * ---------------------------------------------------------------------------------------- */
 
 enum { PAGE = 4096, BATCH = 8192 };
 
-/* Where our own untouched page leads when it is read: the zero page. 0: frame numbers are hidden. */
+/* Where our own untouched page leads when it is read: the zero page. 0: frame numbers are hidden.
+ */
 static uint64_t zero_frame(void)
 {
 	OWNED_FD fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -130,7 +133,8 @@ static uint64_t zero_frame(void)
 	if (page == MAP_FAILED)
 		return 0;
 	if (fd < 0 || *(volatile char *)page != 0 ||
-	    pread(fd, &word, sizeof word, (off_t)((uint64_t)page / PAGE * sizeof word)) != sizeof word)
+		pread(fd, &word, sizeof word, (off_t)((uint64_t)page / PAGE * sizeof word)) !=
+			sizeof word)
 		word = 0;
 	munmap(page, PAGE);
 	return word & ABI_PM_PFN_MASK;
@@ -156,8 +160,8 @@ int pagemap_read_pages(int procfd, uint64_t start, uint64_t end, bool private_on
 		return err_sys(err, "open pagemap");
 	while (start < end) {
 		size_t n = (end - start) / PAGE < BATCH ? (end - start) / PAGE : BATCH;
-		int ret = fd_pread_all(fd, words, n * sizeof *words,
-			(off_t)(start / PAGE * sizeof *words), err);
+		int ret = fd_pread_all(
+			fd, words, n * sizeof *words, (off_t)(start / PAGE * sizeof *words), err);
 
 		if (ret < 0)
 			return err_wrap(err, "pagemap of 0x%lx-0x%lx", start, end), ret;

@@ -32,7 +32,8 @@ int proc_open(pid_t pid, int *procfd, struct err *err)
 	return 0;
 }
 
-int proc_text(int procfd, const char *name, struct arena *a, char **text, size_t *len, struct err *err)
+int proc_text(
+	int procfd, const char *name, struct arena *a, char **text, size_t *len, struct err *err)
 {
 	OWNED_FD fd = openat(procfd, name, O_RDONLY | O_CLOEXEC);
 	char *read;
@@ -59,12 +60,14 @@ int proc_link(int procfd, const char *name, struct arena *a, char **link, struct
 	if (len < 0)
 		return err_sys(err, "read link %s", name);
 	if (len == sizeof target)
-		return err_set(err, ENAMETOOLONG, "read link %s: longer than %d bytes", name, PATH_MAX);
+		return err_set(
+			err, ENAMETOOLONG, "read link %s: longer than %d bytes", name, PATH_MAX);
 	*link = arena_strndup(a, target, (size_t)len);
 	return 0;
 }
 
-/* ---- directories of numbers ------------------------------------------------------------------------------------ */
+/* ---- directories of numbers
+ * ------------------------------------------------------------------------------------ */
 
 static int int_compare(const void *a, const void *b)
 {
@@ -73,8 +76,8 @@ static int int_compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static int proc_numbers(int procfd, const char *name, struct arena *a, int **numbers, size_t *nr,
-	struct err *err)
+static int proc_numbers(
+	int procfd, const char *name, struct arena *a, int **numbers, size_t *nr, struct err *err)
 {
 	int fd = openat(procfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC), *all = NULL;
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -132,7 +135,9 @@ int proc_fds(int procfd, struct arena *a, int **nums, size_t *nr, struct err *er
 	return proc_numbers(procfd, "fd", a, nums, nr, err);
 }
 
-/* ---- children ------------------------------------------------------------------------------------------------------ */
+/* ---- children
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static int children_of_thread(int procfd, pid_t tid, struct arena *a, pid_t **pids, size_t *nr,
 	size_t *cap, struct err *err)
@@ -165,7 +170,8 @@ int proc_children(int procfd, struct arena *a, pid_t **pids, size_t *nr, struct 
 		ret = children_of_thread(procfd, tids[i], a, &all, &n, &cap, err);
 		snprintf(task, sizeof task, "task/%d", tids[i]);
 		if (ret == -ENOENT && faccessat(procfd, task, F_OK, 0) == 0)
-			return err_hint(err, "the kernel was built without CONFIG_PROC_CHILDREN"), ret;
+			return err_hint(err, "the kernel was built without CONFIG_PROC_CHILDREN"),
+			       ret;
 		if (ret == -ENOENT || ret == -ESRCH)
 			ret = 0;
 	}

@@ -17,21 +17,21 @@ struct err;
 /* Descriptor of /proc/PID (O_DIRECTORY|O_CLOEXEC). ESRCH: no such process. */
 int proc_open(pid_t pid, int *procfd, struct err *err);
 /* Contents of a file below it, NUL-terminated; len may be NULL. */
-int proc_text(int procfd, const char *name, struct arena *a, char **text, size_t *len,
-	      struct err *err);
+int proc_text(
+	int procfd, const char *name, struct arena *a, char **text, size_t *len, struct err *err);
 /* readlink below it. */
 int proc_link(int procfd, const char *name, struct arena *a, char **link, struct err *err);
 
 struct proc_vma {
 	uint64_t start, end, offset;
-	uint32_t prot;         /* PROT_... */
-	bool shared;           /* 's' in the fourth column */
-	uint64_t dev, ino;     /* dev as makedev(3) makes it */
-	char *path;            /* as printed, unescaped: "/lib/x.so", "[heap]", "" ; " (deleted)" kept */
-	char vmflags[160];     /* the VmFlags line: "rd wr mr mw me ac sd" */
-	uint64_t rss;          /* bytes; of smaps */
-	uint32_t pkey;         /* ProtectionKey of smaps, 0 where there is none */
-	uint32_t page_size;    /* KernelPageSize in bytes */
+	uint32_t prot;     /* PROT_... */
+	bool shared;       /* 's' in the fourth column */
+	uint64_t dev, ino; /* dev as makedev(3) makes it */
+	char *path; /* as printed, unescaped: "/lib/x.so", "[heap]", "" ; " (deleted)" kept */
+	char vmflags[160];  /* the VmFlags line: "rd wr mr mw me ac sd" */
+	uint64_t rss;       /* bytes; of smaps */
+	uint32_t pkey;      /* ProtectionKey of smaps, 0 where there is none */
+	uint32_t page_size; /* KernelPageSize in bytes */
 };
 
 /* smaps: sorted by address. */
@@ -42,15 +42,15 @@ int proc_maps(int procfd, struct arena *a, struct proc_vma **vmas, size_t *nr, s
 /* Fields of stat that nobody else has. `name` is "stat" or "task/TID/stat". */
 struct proc_stat {
 	char comm[64];
-	char state;            /* R S D T t Z X */
+	char state; /* R S D T t Z X */
 	int32_t pid, ppid, pgrp, session, tty_nr, tpgid;
 	uint64_t utime, stime; /* clock ticks */
 	int64_t nice, num_threads;
-	uint64_t start_time;   /* clock ticks since boot */
+	uint64_t start_time; /* clock ticks since boot */
 	uint64_t start_code, end_code, start_stack, start_data, end_data, start_brk;
 	uint64_t arg_start, arg_end, env_start, env_end;
 	int32_t exit_signal, exit_code;
-	uint32_t flags;        /* PF_... */
+	uint32_t flags; /* PF_... */
 };
 int proc_stat(int procfd, const char *name, struct proc_stat *out, struct err *err);
 
@@ -61,20 +61,21 @@ struct proc_status {
 	size_t nr_groups;
 	uint32_t umask;
 	int32_t tgid, pid, ppid, tracer;
-	int32_t nstgid, nspid, nspgid, nssid; /* innermost value of NStgid: ...; the target's own view */
-	uint32_t nr_ns;          /* how many pid namespaces deep, 1: ours */
+	int32_t nstgid, nspid, nspgid,
+		nssid;  /* innermost value of NStgid: ...; the target's own view */
+	uint32_t nr_ns; /* how many pid namespaces deep, 1: ours */
 	uint64_t cap_inh, cap_prm, cap_eff, cap_bnd, cap_amb;
 	bool no_new_privs;
 	uint32_t seccomp, seccomp_filters;
 	uint64_t sig_pending, shd_pending, sig_blocked, sig_ignored, sig_caught;
 	uint32_t threads;
 	bool thp_enabled;
-	bool shadow_stack;       /* x86_Thread_features: shstk */
-	bool kthread;            /* a kernel thread (Linux 6.8 and newer say so) */
+	bool shadow_stack; /* x86_Thread_features: shstk */
+	bool kthread;      /* a kernel thread (Linux 6.8 and newer say so) */
 	char state;
 };
-int proc_status(int procfd, const char *name, struct arena *a, struct proc_status *out,
-		struct err *err);
+int proc_status(
+	int procfd, const char *name, struct arena *a, struct proc_status *out, struct err *err);
 
 /* Thread ids, ascending, with the leader first. */
 int proc_tasks(int procfd, struct arena *a, pid_t **tids, size_t *nr, struct err *err);
@@ -83,7 +84,8 @@ int proc_children(int procfd, struct arena *a, pid_t **pids, size_t *nr, struct 
 /* Descriptor numbers in use, ascending. */
 int proc_fds(int procfd, struct arena *a, int **nums, size_t *nr, struct err *err);
 
-/* What a thread waits in, from task/TID/syscall. nr -1: in the kernel, but not in a system call; -2: running. */
+/* What a thread waits in, from task/TID/syscall. nr -1: in the kernel, but not in a system call;
+ * -2: running. */
 struct proc_syscall {
 	int64_t nr;
 	uint64_t args[6], sp, pc;
@@ -101,24 +103,25 @@ struct proc_timer {
 	int32_t id, signo, notify, notify_tid, clock;
 	uint64_t sigval;
 };
-int proc_timers(int procfd, struct arena *a, struct proc_timer **timers, size_t *nr,
-		struct err *err);
+int proc_timers(
+	int procfd, struct arena *a, struct proc_timer **timers, size_t *nr, struct err *err);
 
-/* ---- pages (pagemap.c) ---------------------------------------------------------------------------------- */
+/* ---- pages (pagemap.c)
+ * ---------------------------------------------------------------------------------- */
 
 /*
  * Runs of pages of [start, end) that hold something of their own: present or swapped, not the zero
- * page; `private_only` leaves out clean pages of files. Through PAGEMAP_SCAN, or /proc/PID/pagemap where
- * the kernel does not know it (before 6.7). Cost follows the pages present. guards: MADV_GUARD ranges
- * (kernel 6.13+).
+ * page; `private_only` leaves out clean pages of files. Through PAGEMAP_SCAN, or /proc/PID/pagemap
+ * where the kernel does not know it (before 6.7). Cost follows the pages present. guards:
+ * MADV_GUARD ranges (kernel 6.13+).
  */
 struct proc_run {
 	uint64_t start, end;
 };
 int proc_pages(int procfd, uint64_t start, uint64_t end, bool private_only, struct arena *a,
-	       struct proc_run **runs, size_t *nr, size_t *cap, struct err *err);
+	struct proc_run **runs, size_t *nr, size_t *cap, struct err *err);
 int proc_guards(int procfd, uint64_t start, uint64_t end, struct arena *a, struct proc_run **runs,
-		size_t *nr, size_t *cap, struct err *err);
+	size_t *nr, size_t *cap, struct err *err);
 
 /* Name of a system call, "epoll_wait"; "syscall_451" where we know none. Static storage. */
 const char *syscall_name(int64_t nr);

@@ -42,9 +42,10 @@ static bool header_parse(struct text *t, struct proc_vma *vma, struct arena *a)
 	uint64_t major, minor;
 
 	if (!text_hex(t, &vma->start) || !text_char(t, '-') || !text_hex(t, &vma->end) ||
-	    !text_char(t, ' ') || !perms_parse(t, vma) || !text_char(t, ' ') ||
-	    !text_hex(t, &vma->offset) || !text_char(t, ' ') || !text_hex(t, &major) ||
-	    !text_char(t, ':') || !text_hex(t, &minor) || !text_char(t, ' ') || !text_dec(t, &vma->ino))
+		!text_char(t, ' ') || !perms_parse(t, vma) || !text_char(t, ' ') ||
+		!text_hex(t, &vma->offset) || !text_char(t, ' ') || !text_hex(t, &major) ||
+		!text_char(t, ':') || !text_hex(t, &minor) || !text_char(t, ' ') ||
+		!text_dec(t, &vma->ino))
 		return false;
 	vma->dev = makedev((unsigned)major, (unsigned)minor);
 	text_blanks(t);
@@ -133,12 +134,13 @@ static int maps_parse(const char *name, const char *text, struct maps *m, struct
 
 	while (text_line(&t, &line, &len))
 		if (!maps_line(m, line, len))
-			return err_set(err, EPROTO, "%s: unexpected line: %.*s", name, (int)len, line);
+			return err_set(
+				err, EPROTO, "%s: unexpected line: %.*s", name, (int)len, line);
 	return 0;
 }
 
-static int maps_read(int procfd, const char *name, struct arena *a, struct proc_vma **vmas, size_t *nr,
-	struct err *err)
+static int maps_read(int procfd, const char *name, struct arena *a, struct proc_vma **vmas,
+	size_t *nr, struct err *err)
 {
 	OWNED_FD fd = openat(procfd, name, O_RDONLY | O_CLOEXEC);
 	struct maps m = { .arena = a };

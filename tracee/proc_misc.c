@@ -15,7 +15,9 @@
 #include "base/fd.h"
 #include "base/text.h"
 
-/* ---- syscall -------------------------------------------------------------------------------------------------------- */
+/* ---- syscall
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static bool syscall_hex(struct text *t, uint64_t *value)
 {
@@ -61,7 +63,9 @@ int proc_syscall(int procfd, pid_t tid, struct proc_syscall *out, struct err *er
 	return 0;
 }
 
-/* ---- limits -------------------------------------------------------------------------------------------------------- */
+/* ---- limits
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static const char *const limit_names[16] = {
 	[RLIMIT_CPU] = "Max cpu time",
@@ -102,13 +106,15 @@ int proc_limits(int procfd, struct arena *a, struct proc_limit limits[16], struc
 		struct text t = { strstr(text, limit_names[i]) };
 
 		if (!t.at || !text_word(&t, limit_names[i]) || !limit_value(&t, &limits[i].cur) ||
-		    !limit_value(&t, &limits[i].max))
+			!limit_value(&t, &limits[i].max))
 			return err_set(err, EPROTO, "limits: there is no \"%s\"", limit_names[i]);
 	}
 	return 0;
 }
 
-/* ---- timers -------------------------------------------------------------------------------------------------------- */
+/* ---- timers
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 /* "signal: 60/00007fff86e452a8": number and sigev_value. */
 static bool timer_signal(struct text *t, struct proc_timer *timer)
@@ -177,8 +183,8 @@ static int timer_compare(const void *a, const void *b)
 	return (x->id > y->id) - (x->id < y->id);
 }
 
-static int timers_parse(const char *text, struct arena *a, struct proc_timer **timers, size_t *nr,
-	struct err *err)
+static int timers_parse(
+	const char *text, struct arena *a, struct proc_timer **timers, size_t *nr, struct err *err)
 {
 	struct text t = { text };
 	struct proc_timer *all = NULL;
@@ -196,7 +202,8 @@ static int timers_parse(const char *text, struct arena *a, struct proc_timer **t
 			good = n && timer_line(line, &all[n - 1]);
 		}
 		if (!good)
-			return err_set(err, EPROTO, "timers: unexpected line: %.*s", (int)len, line);
+			return err_set(
+				err, EPROTO, "timers: unexpected line: %.*s", (int)len, line);
 	}
 	if (n)
 		qsort(all, n, sizeof *all, timer_compare);
@@ -205,7 +212,8 @@ static int timers_parse(const char *text, struct arena *a, struct proc_timer **t
 	return 0;
 }
 
-int proc_timers(int procfd, struct arena *a, struct proc_timer **timers, size_t *nr, struct err *err)
+int proc_timers(
+	int procfd, struct arena *a, struct proc_timer **timers, size_t *nr, struct err *err)
 {
 	char *text;
 	int ret = proc_text(procfd, "timers", a, &text, NULL, err);

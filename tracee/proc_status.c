@@ -1,4 +1,5 @@
-/* /proc/PID/status: keys and values, by name because their order and number changes with the kernel. */
+/* /proc/PID/status: keys and values, by name because their order and number changes with the
+ * kernel. */
 #include "tracee/proc.h"
 
 #include <errno.h>
@@ -98,7 +99,8 @@ static bool status_has_word(const char *text, const char *key, const char *word)
 	return hit && hit < strchrnul(value, '\n');
 }
 
-int proc_status(int procfd, const char *name, struct arena *a, struct proc_status *out, struct err *err)
+int proc_status(
+	int procfd, const char *name, struct arena *a, struct proc_status *out, struct err *err)
 {
 	struct proc_status s = { 0 };
 	uint64_t mask = 0;

@@ -1,5 +1,5 @@
 /* Registers of one stopped thread, and what hangs on them: TLS, rseq, interrupted system calls. */
-#include "tracee/tracee.h"
+#include "tracee/internal.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -35,7 +35,8 @@ static long thread_try_xstate(pid_t tid, void *data, size_t len)
 	return (long)iov.iov_len;
 }
 
-/* The kernel cuts without a word: where the room was filled to the end, look whether there is more. */
+/* The kernel cuts without a word: where the room was filled to the end, look whether there is more.
+ */
 int thread_get_xstate(pid_t tid, void *data, size_t *len, struct err *err)
 {
 	long got = thread_try_xstate(tid, data, *len), all = got;
@@ -51,7 +52,8 @@ int thread_get_xstate(pid_t tid, void *data, size_t *len, struct err *err)
 	if (got < 0 || all < 0)
 		return err_sys(err, "read xstate of thread %d", tid);
 	if (all > got)
-		return err_set(err, ENOSPC, "read xstate of thread %d: it has more than %zu bytes", tid, *len);
+		return err_set(err, ENOSPC, "read xstate of thread %d: it has more than %zu bytes",
+			tid, *len);
 	*len = (size_t)got;
 	return 0;
 }
@@ -103,19 +105,40 @@ int thread_get_robust_list(pid_t tid, uint64_t *head, uint64_t *len, struct err 
 	return 0;
 }
 
-/* ---- interrupted system calls (D8) --------------------------------------------------------------------------- */
+/* ---- interrupted system calls (D8)
+ * --------------------------------------------------------------------------- */
 
 /*
- * Calls that end with EINTR after any stop, even without a signal (signal(7), last section, and the kernel:
- * with a time limit set on the socket the restart codes turn into EINTR). Nothing has happened by then.
+ * Calls that end with EINTR after any stop, even without a signal (signal(7), last section, and the
+ * kernel: with a time limit set on the socket the restart codes turn into EINTR). Nothing has
+ * happened by then.
  */
 static bool syscall_breaks(long nr)
 {
 	static const short calls[] = {
-		SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2, SYS_rt_sigtimedwait, SYS_semop,
-		SYS_semtimedop, SYS_io_getevents, SYS_io_pgetevents, SYS_io_uring_enter, SYS_accept,
-		SYS_accept4, SYS_recvfrom, SYS_recvmsg, SYS_recvmmsg, SYS_sendto, SYS_sendmsg, SYS_sendmmsg,
-		SYS_read, SYS_readv, SYS_write, SYS_writev, SYS_connect, SYS_mq_timedreceive,
+		SYS_epoll_wait,
+		SYS_epoll_pwait,
+		SYS_epoll_pwait2,
+		SYS_rt_sigtimedwait,
+		SYS_semop,
+		SYS_semtimedop,
+		SYS_io_getevents,
+		SYS_io_pgetevents,
+		SYS_io_uring_enter,
+		SYS_accept,
+		SYS_accept4,
+		SYS_recvfrom,
+		SYS_recvmsg,
+		SYS_recvmmsg,
+		SYS_sendto,
+		SYS_sendmsg,
+		SYS_sendmmsg,
+		SYS_read,
+		SYS_readv,
+		SYS_write,
+		SYS_writev,
+		SYS_connect,
+		SYS_mq_timedreceive,
 		SYS_mq_timedsend,
 	};
 
@@ -123,6 +146,25 @@ static bool syscall_breaks(long nr)
 		if (calls[i] == nr)
 			return true;
 	return false;
+}
+
+bool syscall_swaps_mask(const struct user_regs_struct *regs)
+{
+	switch ((long)regs->orig_rax) {
+	case SYS_rt_sigsuspend:
+		return true;
+	case SYS_ppoll:
+		return regs->r10;
+	case SYS_epoll_pwait:
+	case SYS_epoll_pwait2:
+	case SYS_io_uring_enter:
+		return regs->r8;
+	case SYS_pselect6:
+	case SYS_io_pgetevents:
+		return regs->r9;
+	default:
+		return false;
+	}
 }
 
 bool syscall_rewind(struct user_regs_struct *regs)

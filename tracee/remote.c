@@ -19,7 +19,8 @@
 
 enum { SEARCH_CHUNK = 64 * 1024, SCRATCH_LEN = 4096 };
 
-/* ---- where to make it ------------------------------------------------------------------------------------------- */
+/* ---- where to make it
+ * ------------------------------------------------------------------------------------------- */
 
 /* Any 0f 05 does, be it the middle of a longer instruction. Chunks overlap by a byte. */
 static uint64_t insn_search(struct tracee *t, uint64_t start, uint64_t end)
@@ -49,7 +50,7 @@ static uint64_t insn_in_maps(struct tracee *t, const struct proc_vma *vmas, size
 		const struct proc_vma *v = &vmas[i];
 
 		if ((v->prot & PROT_EXEC) && !strcmp(v->path, "[vdso]") == vdso &&
-		    strcmp(v->path, "[vsyscall]") != 0)
+			strcmp(v->path, "[vsyscall]") != 0)
 			found = insn_search(t, v->start, v->end);
 	}
 	return found;
@@ -71,15 +72,19 @@ static int tracee_find_insn(struct tracee *t, struct err *err)
 		if (!t->syscall_insn)
 			t->syscall_insn = insn_in_maps(t, vmas, nr, false);
 		if (!t->syscall_insn)
-			ret = err_set(err, ENOTSUP, "process %d has no syscall instruction in its memory", t->pid);
+			ret = err_set(err, ENOTSUP,
+				"process %d has no syscall instruction in its memory", t->pid);
 	}
 	arena_destroy(a);
 	return ret;
 }
 
-/* ---- the call ------------------------------------------------------------------------------------------------------ */
+/* ---- the call
+ * ------------------------------------------------------------------------------------------------------
+ */
 
-static void regs_for_call(struct user_regs_struct *regs, uint64_t insn, long nr, const uint64_t args[6])
+static void regs_for_call(
+	struct user_regs_struct *regs, uint64_t insn, long nr, const uint64_t args[6])
 {
 	regs->rip = insn;
 	regs->rax = (uint64_t)nr;
@@ -94,8 +99,8 @@ static void regs_for_call(struct user_regs_struct *regs, uint64_t insn, long nr,
 }
 
 /* To the next syscall-stop: the enter-stop, and after another one the exit-stop. */
-static int remote_to_stop(struct tracee *t, struct tracee_thread *th, struct borrowed *b,
-	struct err *err)
+static int remote_to_stop(
+	struct tracee *t, struct tracee_thread *th, struct borrowed *b, struct err *err)
 {
 	enum stop_kind kind;
 	int ret;
@@ -115,8 +120,8 @@ static int remote_to_stop(struct tracee *t, struct tracee_thread *th, struct bor
 
 static bool remote_is_restarted(int64_t ret)
 {
-	return ret == -ABI_ERESTARTSYS || ret == -ABI_ERESTARTNOINTR || ret == -ABI_ERESTARTNOHAND ||
-	       ret == -ABI_ERESTART_RESTARTBLOCK;
+	return ret == -ABI_ERESTARTSYS || ret == -ABI_ERESTARTNOINTR ||
+	       ret == -ABI_ERESTARTNOHAND || ret == -ABI_ERESTART_RESTARTBLOCK;
 }
 
 /* A SIGSTOP interrupts a call that waits; kept out, it lets the kernel restart the call. */
@@ -140,7 +145,8 @@ static int remote_run(struct tracee *t, struct tracee_thread *th, struct borrowe
 }
 
 /* Filters that we may suspend do not see our calls; others judge them as the target's own. */
-static void remote_suspend_seccomp(const struct tracee *t, const struct tracee_thread *th, bool suspend)
+static void remote_suspend_seccomp(
+	const struct tracee *t, const struct tracee_thread *th, bool suspend)
 {
 	ptrace_tid(PTRACE_SETOPTIONS, th->tid, 0,
 		tracee_options(t) | (suspend ? ABI_PTRACE_O_SUSPEND_SECCOMP : 0));
@@ -179,7 +185,8 @@ int tracee_syscall(struct tracee *t, struct tracee_thread *th, long nr, const ui
 	return 0;
 }
 
-/* ---- scratch memory --------------------------------------------------------------------------------------------- */
+/* ---- scratch memory
+ * --------------------------------------------------------------------------------------------- */
 
 static int scratch_thread(struct tracee *t, struct tracee_thread **th, struct err *err)
 {
@@ -191,8 +198,8 @@ static int scratch_thread(struct tracee *t, struct tracee_thread **th, struct er
 
 int tracee_scratch(struct tracee *t, uint64_t *addr, size_t *len, struct err *err)
 {
-	const uint64_t args[6] = { 0, SCRATCH_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		(uint64_t)-1, 0 };
+	const uint64_t args[6] = { 0, SCRATCH_LEN, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0 };
 	struct tracee_thread *th;
 	int64_t got;
 	int ret = 0;

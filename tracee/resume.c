@@ -1,14 +1,16 @@
 /*
- * Letting a stopped thread go on as if it had never been stopped. For most threads that is one request;
- * two things need more care, both undone by making the kernel take the thread through a stop of our choice:
+ * Letting a stopped thread go on as if it had never been stopped. For most threads that is one
+ * request; two things need more care, both undone by making the kernel take the thread through a
+ * stop of our choice:
  *
- * A held signal can only be given back in a signal-delivery-stop. Where a remote call moved the thread out of
- * the one it was in, a carrier (an unused real-time signal) makes a new one, and leaves it as the held one.
+ * A held signal can only be given back in a signal-delivery-stop. Where a remote call moved the
+ * thread out of the one it was in, a carrier (an unused real-time signal) makes a new one, and
+ * leaves it as the held one.
  *
- * epoll_wait and others end with EINTR on any stop, and the temporary mask of sigsuspend and others does not
- * survive PTRACE_SETSIGMASK. Such a thread executes its system call again: all signals blocked up to
- * the syscall-enter-stop and unblocked there, so that one that is pending ends the call instead of
- * slipping in before it.
+ * epoll_wait and others end with EINTR on any stop; and when the kernel restarts sigsuspend and
+ * others, their temporary mask is gone for a moment, as it is for good after PTRACE_SETSIGMASK.
+ * Such a thread executes its system call again: all signals blocked up to the syscall-enter-stop
+ * and unblocked there, so that one that is pending ends the call instead of slipping in before it.
  */
 #include "tracee/internal.h"
 
@@ -35,32 +37,40 @@ static int thread_kill(const struct tracee *t, const struct tracee_thread *th, i
 	return (int)syscall(SYS_tgkill, t->pid, th->tid, sig);
 }
 
-/* Signals in the queues of the thread and its process; all of them where that cannot be read. */
-static uint64_t thread_pending_bits(const struct tracee *t, const struct tracee_thread *th)
+struct sigsets {
+	uint64_t pending;     /* of the thread and its process */
+	uint64_t deliverable; /* of these: neither blocked nor without a handler */
+};
+
+/* Everything is pending where that cannot be read: the thread is about to end. */
+static struct sigsets thread_sigsets(const struct tracee *t, const struct tracee_thread *th)
 {
+	struct sigsets sets = { UINT64_MAX, UINT64_MAX };
 	struct arena *a = arena_create();
 	struct proc_status status;
-	uint64_t bits = UINT64_MAX;
 	char name[64];
 
 	snprintf(name, sizeof name, "task/%d/status", th->tid);
-	if (proc_status(t->procfd, name, a, &status, NULL) >= 0)
-		bits = status.sig_pending | status.shd_pending;
+	if (proc_status(t->procfd, name, a, &status, NULL) >= 0) {
+		sets.pending = status.sig_pending | status.shd_pending;
+		sets.deliverable = sets.pending & ~status.sig_blocked & status.sig_caught;
+	}
 	arena_destroy(a);
-	return bits;
+	return sets;
 }
 
-/* ---- going through a stop of our choice -------------------------------------------------------------------- */
+/* ---- going through a stop of our choice
+ * -------------------------------------------------------------------- */
 
 struct passage {
-	int request;          /* PTRACE_CONT or PTRACE_SYSCALL */
+	int request; /* PTRACE_CONT or PTRACE_SYSCALL */
 	enum stop_kind until;
-	int signal;           /* with STOP_SIGNAL */
+	int signal; /* with STOP_SIGNAL */
 };
 
 /*
- * Resume until that stop. SIGSTOP cannot be blocked: one that gets in is sent once more behind it. False:
- * the thread ended, or is in a group-stop now.
+ * Resume until that stop. SIGSTOP cannot be blocked: one that gets in is sent once more behind it.
+ * False: the thread ended, or is in a group-stop now.
  */
 static bool thread_pass_to(struct tracee *t, struct tracee_thread *th, const struct passage *p)
 {
@@ -85,7 +95,9 @@ static bool thread_pass_to(struct tracee *t, struct tracee_thread *th, const str
 	return there;
 }
 
-/* ---- held signals ------------------------------------------------------------------------------------------------- */
+/* ---- held signals
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static int signal_unused(uint64_t pending)
 {
@@ -107,7 +119,7 @@ static bool thread_redeliver(struct tracee *t, struct tracee_thread *th, uint64_
 	uint64_t mask;
 
 	if (!there.signal || thread_get_sigmask(th->tid, &mask, NULL) < 0 ||
-	    thread_set_sigmask(th->tid, ~sigbit(there.signal), NULL) < 0)
+		thread_set_sigmask(th->tid, ~sigbit(there.signal), NULL) < 0)
 		return false;
 	if (thread_kill(t, th, there.signal) < 0) {
 		thread_set_sigmask(th->tid, mask, NULL);
@@ -124,13 +136,14 @@ static int thread_take_held(struct tracee *t, struct tracee_thread *th)
 	int sig = th->held_signal;
 
 	if (sig && th->held_displaced) {
-		uint64_t pending = thread_pending_bits(t, th);
+		uint64_t pending = thread_sigsets(t, th).pending;
 
 		/* A SIGCONT that came meanwhile would have removed a queued stop signal. */
 		if (signal_stops(sig) && (pending & sigbit(SIGCONT)))
 			sig = 0;
 		else if (!thread_redeliver(t, th, pending) && th->state != TRACEE_EXITED) {
-			log_warn("thread %d of process %d: signal %d could not be delivered as it was",
+			log_warn("thread %d of process %d: signal %d could not be delivered as it "
+				 "was",
 				th->tid, t->pid, sig);
 			thread_kill(t, th, sig);
 			sig = 0;
@@ -141,47 +154,67 @@ static int thread_take_held(struct tracee *t, struct tracee_thread *th)
 	return sig;
 }
 
-/* ---- interrupted system calls --------------------------------------------------------------------------------- */
+/* ---- interrupted system calls
+ * --------------------------------------------------------------------------------- */
 
-static bool thread_must_reenter(const struct tracee_thread *th, const struct user_regs_struct *regs)
-{
-	return th->mask_displaced || (int64_t)regs->rax == -EINTR;
-}
-
-static void thread_reenter(struct tracee *t, struct tracee_thread *th)
+static void thread_reenter(
+	struct tracee *t, struct tracee_thread *th, struct user_regs_struct *regs)
 {
 	static const struct passage there = { PTRACE_SYSCALL, STOP_SYSCALL, 0 };
-	struct user_regs_struct regs;
 	uint64_t mask;
 
-	if (thread_get_regs(th->tid, &regs, NULL) < 0 || !thread_must_reenter(th, &regs) ||
-	    !syscall_rewind(&regs))
+	if (!syscall_rewind(regs) || thread_get_sigmask(th->tid, &mask, NULL) < 0 ||
+		thread_set_sigmask(th->tid, UINT64_MAX, NULL) < 0)
 		return;
-	if (thread_get_sigmask(th->tid, &mask, NULL) < 0 ||
-	    thread_set_sigmask(th->tid, UINT64_MAX, NULL) < 0)
-		return;
-	if (thread_set_regs(th->tid, &regs, NULL) == 0)
+	if (thread_set_regs(th->tid, regs, NULL) == 0)
 		thread_pass_to(t, th, &there);
 	thread_set_sigmask(th->tid, mask, NULL);
 }
 
-/* ---- going on ------------------------------------------------------------------------------------------------------ */
+/*
+ * PTRACE_DETACH makes a call that has just begun believe in a signal, unless the call recomputes
+ * that by setting a mask. So others begin after it; a signal that arrives right before is as early
+ * as one that arrived before the call was made.
+ */
+static void thread_rewind(
+	const struct tracee *t, const struct tracee_thread *th, struct user_regs_struct *regs)
+{
+	if (!thread_sigsets(t, th).deliverable && syscall_rewind(regs))
+		thread_set_regs(th->tid, regs, NULL);
+}
+
+static void thread_redo_call(struct tracee *t, struct tracee_thread *th, bool detach)
+{
+	struct user_regs_struct regs;
+
+	if (thread_get_regs(th->tid, &regs, NULL) < 0 || (int64_t)regs.orig_rax < 0)
+		return;
+	if (syscall_swaps_mask(&regs))
+		thread_reenter(t, th, &regs);
+	else if ((int64_t)regs.rax == -EINTR && detach)
+		thread_rewind(t, th, &regs);
+	else if ((int64_t)regs.rax == -EINTR)
+		thread_reenter(t, th, &regs);
+}
+
+/* ---- going on
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 /* The signal to go on with; afterwards the thread may have ended. */
-static int thread_prepare(struct tracee *t, struct tracee_thread *th)
+static int thread_prepare(struct tracee *t, struct tracee_thread *th, bool detach)
 {
 	int sig = thread_take_held(t, th);
 
 	if (!sig && th->state == TRACEE_STOPPED)
-		thread_reenter(t, th);
-	th->mask_displaced = false;
+		thread_redo_call(t, th, detach);
 	return sig;
 }
 
 /* Fails only where the thread was killed meanwhile, which wait will tell. */
 void thread_resume(struct tracee *t, struct tracee_thread *th)
 {
-	int sig = thread_prepare(t, th);
+	int sig = thread_prepare(t, th, false);
 
 	if (th->state == TRACEE_EXITED)
 		return;
@@ -194,11 +227,12 @@ void thread_resume(struct tracee *t, struct tracee_thread *th)
 
 void thread_detach(struct tracee *t, struct tracee_thread *th)
 {
-	int sig = thread_prepare(t, th);
+	int sig = thread_prepare(t, th, true);
 
 	if (th->state == TRACEE_EXITED)
 		return;
-	/* Killed meanwhile (by an exec of a thread that we have let go, for one): it is to be reaped. */
+	/* Killed meanwhile (by an exec of a thread that we have let go, for one): it is to be
+	 * reaped. */
 	if (ptrace_tid(PTRACE_DETACH, th->tid, 0, (uint64_t)sig) < 0)
 		th->state = TRACEE_RUNNING;
 	else

@@ -29,17 +29,22 @@ bool thread_is_zombie(const struct tracee *t, pid_t tid)
 	char name[64];
 
 	snprintf(name, sizeof name, "task/%d/stat", tid);
-	return proc_stat(t->procfd, name, &stat, NULL) < 0 || stat.state == 'Z' || stat.state == 'X';
+	return proc_stat(t->procfd, name, &stat, NULL) < 0 || stat.state == 'Z' ||
+	       stat.state == 'X';
 }
 
-/* ---- one thread ---------------------------------------------------------------------------------------------------- */
+/* ---- one thread
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static int seize_forbidden(struct tracee *t, pid_t tid, struct err *err)
 {
 	int ret = err_set(err, EPERM,
-		"process %d: thread %d may not be traced, and no rule that we know forbids it", t->pid, tid);
+		"process %d: thread %d may not be traced, and no rule that we know forbids it",
+		t->pid, tid);
 
-	err_hint(err, "a security module (AppArmor, SELinux) or a seccomp filter of snapctl's own may; look "
+	err_hint(err, "a security module (AppArmor, SELinux) or a seccomp filter of snapctl's own "
+		      "may; look "
 		      "into the kernel's log");
 	return ret;
 }
@@ -81,15 +86,15 @@ static int seize_refused(struct tracee *t, pid_t tid, struct err *err)
 }
 
 /*
- * PTRACE_SEIZE of a thread that execs waits for the end of the exec, and then attaches what is the leader
- * now: under another tid than we asked for.
+ * PTRACE_SEIZE of a thread that execs waits for the end of the exec, and then attaches what is the
+ * leader now: under another tid than we asked for.
  */
 static void seize_note(struct tracee *t, struct seize_guard *guard, pid_t tid)
 {
 	pid_t tgid;
 
 	if (tid != t->pid && !tracer_owns(t->tracer, tid, &tgid) &&
-	    tracer_owns(t->tracer, t->pid, &tgid)) {
+		tracer_owns(t->tracer, t->pid, &tgid)) {
 		tracee_note_exec(t);
 		tid = t->pid;
 	}
@@ -99,9 +104,9 @@ static void seize_note(struct tracee *t, struct seize_guard *guard, pid_t tid)
 }
 
 /*
- * EPERM has several meanings here: we may not; the thread is ours already (a clone event that we have not
- * read yet attached it); it has exited; it had exited, and when we look its tid belongs to the thread
- * that execs.
+ * EPERM has several meanings here: we may not; the thread is ours already (a clone event that we
+ * have not read yet attached it); it has exited; it had exited, and when we look its tid belongs to
+ * the thread that execs.
  */
 static int seize_thread(struct tracee *t, struct seize_guard *guard, pid_t tid, struct err *err)
 {
@@ -124,11 +129,13 @@ static int seize_thread(struct tracee *t, struct seize_guard *guard, pid_t tid, 
 	return seize_forbidden(t, tid, err);
 }
 
-/* ---- all threads ------------------------------------------------------------------------------------------------- */
+/* ---- all threads
+ * -------------------------------------------------------------------------------------------------
+ */
 
 /*
- * A leader needs a second look: a thread that we had not seized yet may have execed, which gave it the
- * leader's tid, or the leader may have exited and stays as a zombie.
+ * A leader needs a second look: a thread that we had not seized yet may have execed, which gave it
+ * the leader's tid, or the leader may have exited and stays as a zombie.
  */
 static bool seize_knows(struct tracee *t, pid_t tid)
 {
@@ -178,8 +185,8 @@ int tracee_seize_new(struct tracee *t, struct err *err)
 }
 
 /*
- * Threads made by those that we have are attached by the kernel, so there is an end however fast they come.
- * Two readings, because one may miss a thread: the list moves when others end meanwhile.
+ * Threads made by those that we have are attached by the kernel, so there is an end however fast
+ * they come. Two readings, because one may miss a thread: the list moves when others end meanwhile.
  */
 static int seize_all(struct tracee *t, struct err *err)
 {
@@ -194,14 +201,16 @@ static int seize_all(struct tracee *t, struct err *err)
 			tracer_sleep(&pause);
 		else
 			quiet = ret == 0 ? quiet + 1 : 0;
-		/* Lets creators of threads go on, and reaps those that stand in the way of an exec. */
+		/* Lets creators of threads go on, and reaps those that stand in the way of an exec.
+		 */
 		if (ret >= 0)
 			ret = tracer_drain(t->tracer, err);
 		if (ret < 0)
 			return ret;
 	}
 	if (quiet < 2)
-		return err_set(err, EAGAIN, "process %d makes threads faster than they can be seized", t->pid);
+		return err_set(err, EAGAIN,
+			"process %d makes threads faster than they can be seized", t->pid);
 	if (!tracee_live_thread(t) && tracee_is_gone(t))
 		return err_set(err, ESRCH, "process %d has ended", t->pid);
 	return 0;

@@ -38,11 +38,12 @@ static void guarded_reap(struct guarded *w)
 	siginfo_t info = { 0 };
 
 	if (w->exited || waitid(P_PID, (id_t)w->tid, &info, WEXITED | WNOHANG | __WALL) < 0 ||
-	    info.si_pid == 0)
+		info.si_pid == 0)
 		return;
 	w->exited = true;
-	w->status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) :
-		    info.si_code == CLD_DUMPED ? info.si_status | WCOREFLAG : info.si_status;
+	w->status = info.si_code == CLD_EXITED   ? W_EXITCODE(info.si_status, 0)
+		    : info.si_code == CLD_DUMPED ? info.si_status | WCOREFLAG
+						 : info.si_status;
 }
 
 static void *seize_guard_run(void *arg)

@@ -4,11 +4,11 @@
 #include <sys/types.h>
 
 /*
- * Against a deadlock in the kernel (still there in 6.18): a thread in execve(2) holds cred_guard_mutex while it
- * waits for all other threads of its process to be gone; those that we trace are gone when we have
- * reaped them; but we hang in PTRACE_SEIZE of one more thread, which waits for that mutex. Wait
- * status, unlike ptrace, may be read by any thread of the tracer's process: a guard thread reaps the
- * exited threads when a PTRACE_SEIZE takes too long.
+ * Against a deadlock in the kernel (still there in 6.18): a thread in execve(2) holds
+ * cred_guard_mutex while it waits for all other threads of its process to be gone; those that we
+ * trace are gone when we have reaped them; but we hang in PTRACE_SEIZE of one more thread, which
+ * waits for that mutex. Wait status, unlike ptrace, may be read by any thread of the tracer's
+ * process: a guard thread reaps the exited threads when a PTRACE_SEIZE takes too long.
  */
 struct err;
 struct seize_guard;

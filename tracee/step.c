@@ -25,11 +25,11 @@ static int step_not_syscall(struct tracee *t, const struct user_regs_struct *reg
 }
 
 /*
- * The trap of a single step is a forced signal: where the program blocks or ignores SIGTRAP, the kernel
- * sets it to SIG_DFL for good. Blocking is undone by the mask; ignoring has to be put back.
+ * The trap of a single step is a forced signal: where the program blocks or ignores SIGTRAP, the
+ * kernel sets it to SIG_DFL for good. Blocking is undone by the mask; ignoring has to be put back.
  */
-static int step_ignores_trap(struct tracee *t, const struct tracee_thread *th, bool *ignores,
-	struct err *err)
+static int step_ignores_trap(
+	struct tracee *t, const struct tracee_thread *th, bool *ignores, struct err *err)
 {
 	struct arena *a = arena_create();
 	struct proc_status status;
@@ -68,7 +68,8 @@ static bool step_is_done(const struct tracee_thread *th, enum stop_kind kind)
 	       ptrace(PTRACE_GETSIGINFO, th->tid, NULL, &info) == 0 && info.si_code > 0;
 }
 
-/* The step itself may fault: then the thread is given its fault back, which comes again when it runs on. */
+/* The step itself may fault: then the thread is given its fault back, which comes again when it
+ * runs on. */
 static int step_run(struct tracee *t, struct tracee_thread *th, struct borrowed *b, struct err *err)
 {
 	enum stop_kind kind;
@@ -84,7 +85,8 @@ static int step_run(struct tracee *t, struct tracee_thread *th, struct borrowed 
 		if (step_is_done(th, kind))
 			return thread_get_regs(th->tid, &b->regs, err);
 		if (kind == STOP_SIGNAL && WSTOPSIG(th->wait_status) == SIGTRAP)
-			return err_set(err, EBUSY, "step thread %d: somebody sent it a SIGTRAP", th->tid);
+			return err_set(
+				err, EBUSY, "step thread %d: somebody sent it a SIGTRAP", th->tid);
 		ret = borrow_other_stop(t, th, kind, b, err);
 		if (ret < 0)
 			return ret;

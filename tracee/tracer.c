@@ -1,4 +1,5 @@
-/* The records of tracees and their threads: who is known, who has ended. What happens to them is in event.c. */
+/* The records of tracees and their threads: who is known, who has ended. What happens to them is in
+ * event.c. */
 #include "tracee/internal.h"
 
 #include <assert.h>
@@ -24,8 +25,8 @@ long ptrace_tid(int request, pid_t tid, uint64_t addr, uint64_t data)
 
 unsigned tracee_options(const struct tracee *t)
 {
-	return PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
-	       PTRACE_O_TRACEEXEC | (t->launched ? PTRACE_O_EXITKILL : 0);
+	return PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
+	       PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | (t->launched ? PTRACE_O_EXITKILL : 0);
 }
 
 static void sigset_chld(sigset_t *set)
@@ -116,7 +117,8 @@ void tracee_destroy(struct tracee *t)
 
 	while (tr->tracees[i] != t)
 		i++;
-	memmove(&tr->tracees[i], &tr->tracees[i + 1], (tr->nr_tracees - i - 1) * sizeof(struct tracee *));
+	memmove(&tr->tracees[i], &tr->tracees[i + 1],
+		(tr->nr_tracees - i - 1) * sizeof(struct tracee *));
 	tr->nr_tracees--;
 	fd_close(&t->procfd);
 	fd_close(&t->memfd);
@@ -125,7 +127,8 @@ void tracee_destroy(struct tracee *t)
 	free(t);
 }
 
-/* A leader that comes late (its thread was seen first, or it was replaced by exec) still goes to slot 0. */
+/* A leader that comes late (its thread was seen first, or it was replaced by exec) still goes to
+ * slot 0. */
 struct tracee_thread *tracee_add_thread(struct tracee *t, pid_t tid)
 {
 	struct tracee_thread *th;
@@ -196,8 +199,8 @@ static bool tracee_has_threads(const struct tracee *t)
 }
 
 /*
- * The kernel reports the leader after all other threads, and with the status of the whole process. Of a
- * process whose leader had exited before we came, the last thread is the last we hear.
+ * The kernel reports the leader after all other threads, and with the status of the whole process.
+ * Of a process whose leader had exited before we came, the last thread is the last we hear.
  */
 void tracee_note_exit(struct tracee *t, struct tracee_thread *th, int status)
 {
@@ -215,9 +218,9 @@ void tracee_note_exit(struct tracee *t, struct tracee_thread *th, int status)
 }
 
 /*
- * A thread of ours vanishes without a status when it execs: it is the leader then, whatever the leader's record
- * says. A leader vanishes when a thread execs that was not ours: the next reading of the task list
- * finds that one.
+ * A thread of ours vanishes without a status when it execs: it is the leader then, whatever the
+ * leader's record says. A leader vanishes when a thread execs that was not ours: the next reading
+ * of the task list finds that one.
  */
 void tracee_note_lost(struct tracee *t, struct tracee_thread *th)
 {

@@ -224,7 +224,9 @@ int inet_check(const struct fd_seen *seen, struct err *err)
 	struct inet_sock sock = { 0 };
 	struct inet_live live = { .sock = &sock };
 
-	if (inet_live(seen->fd, &live, err) < 0 || connection_check(seen, &live, err) < 0)
+	if (inet_live(seen->fd, &live, err) < 0 || connection_check(seen, &live, err) < 0 ||
+		(sock.type == SOCK_STREAM ? stream_queue_check(seen, &live, err)
+					  : dgram_queue_check(seen, &live, err)) < 0)
 		return err_wrap(err, "descriptor %d", seen->num);
 	return 0;
 }

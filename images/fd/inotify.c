@@ -146,6 +146,11 @@ static int queue_check(const struct fd_seen *seen, struct err *err)
 	return err_hint(err, "try again when the program has read them");
 }
 
+static int inotify_check(const struct fd_seen *seen, struct err *err)
+{
+	return queue_check(seen, err);
+}
+
 static int watch_compare(const void *a, const void *b)
 {
 	const struct watch *x = a, *y = b;
@@ -315,6 +320,7 @@ static char *inotify_describe(
 const struct fd_kind fd_inotify = {
 	.name = "inotify",
 	.is = inotify_is,
+	.check = inotify_check,
 	.save = inotify_save,
 	.save_link = inotify_save_link,
 	.pack = inotify_pack,

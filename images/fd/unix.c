@@ -27,12 +27,9 @@ static bool unix_is(const struct fd_seen *seen)
 	       getsockopt(seen->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
 }
 
-/* Queues and peers change until the freeze; that the kernel can tell about them at all does not. */
 static int unix_check(const struct fd_seen *seen, struct err *err)
 {
-	struct diag_unix diag;
-
-	return sock_diag_unix(seen->st.st_ino, &diag, err);
+	return unix_sock_check(seen, err) < 0 ? err_wrap(err, "descriptor %d", seen->num) : 0;
 }
 
 /* "unix /run/x.sock", "unix to /dev/log"; NULL: no name has to do with it. */

@@ -92,6 +92,8 @@ struct unix_sock *unix_of(const struct snap *snap, uint32_t ofd);
 
 /* ---- while dumping: unix_save.c, unix_file.c, unix_queue.c ----------------------------------- */
 
+/* What stands against a dump as things are now, without touching what is queued. */
+int unix_sock_check(const struct fd_seen *seen, struct err *err);
 int unix_sock_save(const struct fd_seen *seen, struct unix_sock *out, struct err *err);
 int unix_sock_link(
 	const struct fd_seen *seen, uint32_t own, struct unix_sock *sock, struct err *err);

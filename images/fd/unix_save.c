@@ -38,8 +38,8 @@ static int save_listening(const struct diag_unix *diag, struct unix_sock *sock, 
 		return err_hint(err, "close it before the dump");
 	}
 	if (diag->rqueue) {
-		err_set(err, ENOTSUP, "%u connections to %s wait to be accepted", diag->rqueue,
-			unix_name_text(&sock->name, text));
+		err_set(err, ENOTSUP, "%u connection%s to %s wait to be accepted", diag->rqueue,
+			diag->rqueue == 1 ? "" : "s", unix_name_text(&sock->name, text));
 		return err_hint(err, "let the program accept them before the dump");
 	}
 	return 0;
@@ -129,6 +129,31 @@ static int peer_outside(const struct unix_sock *sock, struct err *err)
 		name);
 	return err_hint(
 		err, "close the connection before the dump, or dump the other program as well");
+}
+
+int unix_sock_check(const struct fd_seen *seen, struct err *err)
+{
+	struct unix_sock sock = { 0 };
+	struct sockopt_who who;
+	struct diag_unix diag;
+	bool connected;
+
+	if (sockopt_who_of(seen->fd, &who, err) < 0 ||
+		save_names(seen->fd, &sock, &connected, err) < 0 ||
+		sock_diag_unix(seen->st.st_ino, &diag, err) < 0)
+		return -err->code;
+	sock.type = who.type;
+	if (diag.state == TCP_LISTEN)
+		return save_listening(&diag, &sock, err);
+	if (!connected)
+		return 0;
+	if (save_connected(seen, &diag, &sock, err) < 0)
+		return -err->code;
+	if (diag.peer && sock.type != SOCK_DGRAM &&
+		seen->dump->ofd_of_inode(seen->dump, seen->st.st_dev, diag.peer, ID_NONE) ==
+			ID_NONE)
+		return peer_outside(&sock, err);
+	return 0;
 }
 
 static int link_peer(

@@ -9,7 +9,7 @@ load ../helpers/snap
 @test "file_dir: reading a directory goes on" { roundtrip file_dir; }
 @test "file_deleted: a deleted file" { roundtrip file_deleted; }
 @test "file_deleted_link: deleted, but with another name" { roundtrip_or_refusal file_deleted_link; }
-@test "file_tmpfile: O_TMPFILE" { roundtrip file_tmpfile; }
+@test "file_tmpfile: O_TMPFILE" { roundtrip file_tmpfile openflags; }
 @test "file_hole: a deleted file of 8 GiB with holes" { roundtrip file_hole; }
 @test "file_devices: null, zero, full, random, urandom" { roundtrip file_devices; }
 @test "file_owner: F_SETOWN, F_SETSIG, O_ASYNC" { roundtrip file_owner; }

@@ -10,7 +10,7 @@ load ../helpers/snap
 @test "tcp_device: SO_BINDTODEVICE, IPv6 options" { roundtrip tcp_device; }
 @test "tcp_fresh: not bound, not listening" { roundtrip tcp_fresh; }
 @test "tcp_inside: a connection inside the process" { roundtrip_or_refusal tcp_inside; }
-@test "tcp_ended: a connection that was reset" { roundtrip_or_refusal tcp_ended; }
+@test "tcp_ended: a connection that was reset" { roundtrip_or_refusal tcp_ended sockets; }
 @test "udp_sockets: bound, connected, fresh" { roundtrip udp_sockets; }
 @test "udp_queued: a datagram nobody has read" { roundtrip_or_refusal udp_queued; }
 @test "udp_multicast: member of a group" { roundtrip_or_refusal udp_multicast; }

@@ -8,10 +8,10 @@ load ../helpers/snap
 @test "memfile_shared_ro: opened read-only: cannot be made writable" { roundtrip memfile_shared_ro; }
 @test "memfile_shared_rw_ro: opened for writing, mapped read-only" { roundtrip memfile_shared_rw_ro; }
 @test "memfile_deleted: a deleted file mapped three times" { roundtrip memfile_deleted; }
-@test "memfile_replaced: another file has its name" { roundtrip memfile_replaced; }
+@test "memfile_replaced: another file has its name" { roundtrip memfile_replaced ghostname; }
 @test "memfile_hole: deleted sparse file of 4 GiB" { roundtrip memfile_hole; }
 @test "memfile_beyond_eof: SIGBUS beyond the end, until the file grows" { roundtrip memfile_beyond_eof; }
-@test "memfile_shm: POSIX shared memory, unlinked" { roundtrip memfile_shm; }
+@test "memfile_shm: POSIX shared memory, unlinked" { roundtrip memfile_shm openflags; }
 @test "memfile_shm_named: POSIX shared memory with a name" { roundtrip memfile_shm_named; }
 @test "memfile_text: code with a patch in it" { roundtrip memfile_text; }
 @test "memfile_data: data, bss, relocated data" { roundtrip memfile_data; }

@@ -18,8 +18,8 @@ enum { ROOM = 1 << 20 };
 
 static void *blob_room(void)
 {
-	void *room = mmap(NULL, ROOM, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_SHARED | MAP_ANONYMOUS, -1,
-		0);
+	void *room = mmap(
+		NULL, ROOM, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	assert_ptr_not_equal(room, MAP_FAILED);
 	return room;
@@ -112,7 +112,8 @@ static void failures_can_be_tolerated(void **state)
 		struct plan p;
 
 		plan_init(&p, (uint64_t)blob_room(), 1);
-		plan_syscall(&p, 0, SYS_close, (struct plan_args){ { 9999 } })->tolerate = tolerated[i];
+		plan_syscall(&p, 0, SYS_close, (struct plan_args){ { 9999 } })->tolerate =
+			tolerated[i];
 		assert_int_equal(blob_run(&p).failed_errno, i < 2 ? 0 : EBADF);
 		assert_int_equal(step_result(&p, 0), -EBADF);
 		plan_finish(&p);

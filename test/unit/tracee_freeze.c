@@ -7,7 +7,9 @@
 
 #include "base/text.h"
 
-/* ---- checks ---------------------------------------------------------------------------------------------------------- */
+/* ---- checks
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static bool tracee_knows(struct tracee *t, pid_t tid)
 {
@@ -84,7 +86,8 @@ static void target_poll(struct target *x, int ms)
 	assert_ok(tracer_poll(x->tr, ms, NULL, &err), err);
 }
 
-/* ---- threads that come and go ----------------------------------------------------------------------------------- */
+/* ---- threads that come and go
+ * ----------------------------------------------------------------------------------- */
 
 struct churn {
 	atomic_ulong made;
@@ -166,7 +169,7 @@ static void test_churn(void **state)
 	struct target x = churn_start(200, false);
 
 	(void)state;
-	for (int i = 0; i < 25; i++) {
+	for (int i = 0; i < 10; i++) {
 		unsigned long made;
 
 		target_seize(&x);
@@ -176,7 +179,7 @@ static void test_churn(void **state)
 		wait_until(churn->made > made + 10);
 	}
 	target_seize(&x);
-	for (int i = 0; i < 25; i++)
+	for (int i = 0; i < 40; i++)
 		churn_round(&x);
 	tracer_destroy(x.tr);
 	target_end(x.pid);
@@ -256,7 +259,9 @@ static void test_leader_exits(void **state)
 	tracer_destroy(x.tr);
 }
 
-/* ---- stopped processes ----------------------------------------------------------------------------------------------- */
+/* ---- stopped processes
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static void *spin_thread(void *arg)
 {
@@ -391,7 +396,9 @@ static void test_stop_while_frozen(void **state)
 	target_end(x.pid);
 }
 
-/* ---- exec, fork, vfork -------------------------------------------------------------------------------------------------- */
+/* ---- exec, fork, vfork
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static int run_exec(void *arg)
 {
@@ -425,7 +432,8 @@ static int exec_target(char **argv)
 	pthread_t thread;
 
 	count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	/* An exec by another thread than the leader clears the death signal: look who the parent is. */
+	/* An exec by another thread than the leader clears the death signal: look who the parent
+	 * is. */
 	if (count == MAP_FAILED || (unsigned long)getppid() != count[1])
 		return 1;
 	count[0]++;
@@ -522,7 +530,8 @@ static void test_forks(void **state)
 	forks_with(true);
 }
 
-/* ---- other children of the caller are left alone -------------------------------------------------------------- */
+/* ---- other children of the caller are left alone
+ * -------------------------------------------------------------- */
 
 static int run_exit7(void *arg)
 {

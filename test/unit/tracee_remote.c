@@ -14,7 +14,8 @@
 
 #include "base/text.h"
 
-/* ---- a thread that waits in each kind of call -------------------------------------------------------------------- */
+/* ---- a thread that waits in each kind of call
+ * -------------------------------------------------------------------- */
 
 struct shared {
 	atomic_int futex, handled, first;
@@ -68,7 +69,8 @@ static int wait_read(void)
 	return read(shm->pipe[0], &byte, 1) == 1 && byte == 'x' ? 0 : 1;
 }
 
-/* Restarted after the word has changed, it says EAGAIN: as futex(2) does to anyone who comes too late. */
+/* Restarted after the word has changed, it says EAGAIN: as futex(2) does to anyone who comes too
+ * late. */
 static int wait_futex_for(const struct timespec *t)
 {
 	long ret = syscall(SYS_futex, &shm->futex, FUTEX_WAIT, 0, t);
@@ -96,7 +98,9 @@ static int wait_nanosleep(void)
 	if (syscall(SYS_nanosleep, &t, &t) != 0)
 		return 1;
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	return (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000 >= 300 ? 0 : 2;
+	return (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000 >= 300
+		       ? 0
+		       : 2;
 }
 
 static int wait_clock_nanosleep_abs(void)
@@ -112,7 +116,8 @@ static int wait_clock_nanosleep_abs(void)
 	if (syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) != 0)
 		return 1;
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	return end.tv_sec > t.tv_sec || (end.tv_sec == t.tv_sec && end.tv_nsec >= t.tv_nsec) ? 0 : 2;
+	return end.tv_sec > t.tv_sec || (end.tv_sec == t.tv_sec && end.tv_nsec >= t.tv_nsec) ? 0
+											     : 2;
 }
 
 static int wait_poll_for(int ms)
@@ -366,7 +371,8 @@ static void use_remote(struct tracee *t)
 	assert_int_equal(mask[0], mask[1]);
 }
 
-static int end_of(struct tracer *tr, struct tracee *t, unsigned how, const struct wait_case *c, pid_t pid)
+static int end_of(
+	struct tracer *tr, struct tracee *t, unsigned how, const struct wait_case *c, pid_t pid)
 {
 	struct err err = { 0 };
 	int status;
@@ -417,7 +423,8 @@ static void test_waiting_goes_on(void **state)
 			one_case(&cases[i], how);
 }
 
-/* ---- other circumstances ------------------------------------------------------------------------------------------- */
+/* ---- other circumstances
+ * ------------------------------------------------------------------------------------------- */
 
 static int run_pause(void *arg)
 {
@@ -529,8 +536,8 @@ static int run_without_vdso(void *arg)
 		if (text_starts(vmas[i].path, "[v"))
 			munmap((void *)vmas[i].start, vmas[i].end - vmas[i].start);
 	for (int i = 0; i < 500; i++)
-		if (mmap(NULL, 8192, i % 2 ? PROT_NONE : PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
-		    MAP_FAILED)
+		if (mmap(NULL, 8192, i % 2 ? PROT_NONE : PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			    0) == MAP_FAILED)
 			return 1;
 	return run_pause(NULL);
 }
@@ -619,7 +626,8 @@ static int run_seccomp(void *arg)
 	};
 	struct sock_fprog prog = { sizeof code / sizeof code[0], code };
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
 		return 1;
 	return run_pause(arg);
 }
@@ -657,7 +665,10 @@ static int run_rseq(void *arg)
 {
 	struct rseq_shared *s = arg;
 	char *rseq = (char *)__builtin_thread_pointer() + __rseq_offset;
-	struct { uint32_t version, flags; uint64_t start, len, abort; } __attribute__((aligned(32))) cs = { 0 };
+	struct {
+		uint32_t version, flags;
+		uint64_t start, len, abort;
+	} __attribute__((aligned(32))) cs = { 0 };
 
 	while (!s->stop) {
 		__asm__ volatile(
@@ -671,7 +682,9 @@ static int run_rseq(void *arg)
 			".byte 0x0f, 0xb9, 0x3d\n\t .long 0x53053053\n"
 			"3: lock incq %0\n"
 			"5:\n"
-			: "+m"(s->aborts) : "r"(&cs), "r"(rseq) : "rax", "rcx", "memory", "cc");
+			: "+m"(s->aborts)
+			: "r"(&cs), "r"(rseq)
+			: "rax", "rcx", "memory", "cc");
 		s->rounds++;
 	}
 	return 0;
@@ -705,7 +718,8 @@ static void test_rseq(void **state)
 	finish(&x);
 }
 
-/* ---- memory, TLS, scratch, descriptors, steps ------------------------------------------------------------------- */
+/* ---- memory, TLS, scratch, descriptors, steps
+ * ------------------------------------------------------------------- */
 
 static __thread uint64_t tls_word;
 

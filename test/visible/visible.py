@@ -41,6 +41,9 @@ ALLOW = {
     "sched": r"sched |ioprio ",
     "waiting": r"waiting ",
     "maps": r"map |status Vm",
+    # The README lists these among the limits of what can be made again.
+    "openflags": r"fd \d+ flags",                 # O_TMPFILE, O_NOFOLLOW of files without a name
+    "ghostname": r"map .*\(deleted\)",            # a deleted file whose name another file has taken
 }
 
 

@@ -33,11 +33,11 @@ enum { TARGET_LIMIT_S = 60 };
 
 #define UNUSED __attribute__((unused))
 /* Of a function of ours: prints why. */
-#define assert_ok(call, err)                                                                         \
-	do {                                                                                         \
-		int ok_ = (call);                                                                    \
-		if (ok_ < 0)                                                                         \
-			fail_msg("%s: %d: %s (%s)", #call, ok_, (err).msg, (err).hint);              \
+#define assert_ok(call, err)                                                                       \
+	do {                                                                                       \
+		int ok_ = (call);                                                                  \
+		if (ok_ < 0)                                                                       \
+			fail_msg("%s: %d: %s (%s)", #call, ok_, (err).msg, (err).hint);            \
 	} while (0)
 
 /* Memory that test and target share. */
@@ -78,14 +78,14 @@ UNUSED static time_t now_s(void)
 }
 
 /* Poll a condition; the test fails if it does not come true. */
-#define wait_until(condition)                                                                        \
-	do {                                                                                         \
-		time_t end_ = now_s() + TARGET_LIMIT_S;                                              \
-		while (!(condition)) {                                                               \
-			if (now_s() > end_)                                                          \
-				fail_msg("waited in vain for: %s", #condition);                      \
-			sched_yield();                                                               \
-		}                                                                                    \
+#define wait_until(condition)                                                                      \
+	do {                                                                                       \
+		time_t end_ = now_s() + TARGET_LIMIT_S;                                            \
+		while (!(condition)) {                                                             \
+			if (now_s() > end_)                                                        \
+				fail_msg("waited in vain for: %s", #condition);                    \
+			sched_yield();                                                             \
+		}                                                                                  \
 	} while (0)
 
 UNUSED static char target_state(pid_t pid, pid_t tid)
@@ -130,8 +130,8 @@ UNUSED static int tracer_wait_end(struct tracer *tr)
 	return status;
 }
 
-UNUSED static int64_t remote(struct tracee *t, struct tracee_thread *th, long nr, uint64_t a, uint64_t b,
-	uint64_t c)
+UNUSED static int64_t remote(
+	struct tracee *t, struct tracee_thread *th, long nr, uint64_t a, uint64_t b, uint64_t c)
 {
 	const uint64_t args[6] = { a, b, c, 0, 0, 0 };
 	struct err err = { 0 };
