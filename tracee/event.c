@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "tracee/proc.h"
 
-enum { MAX_SLEEP_MS = 50, MAX_EVENTS = 1024, WAIT_MINE = __WALL | __WNOTHREAD };
+enum { MAX_SLEEP_MS = 50, MAX_EVENTS = 256, WAIT_MINE = __WALL | __WNOTHREAD };
 
 /* ---- time
  * -----------------------------------------------------------------------------------------------------

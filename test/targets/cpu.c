@@ -53,11 +53,11 @@ static struct spin spins[NR_SPINNERS];
 /* ---- general registers
  * ---------------------------------------------------------------------------------- */
 
+/* clang-format off */
 #define EACH_REG(DO)                                                                               \
-	DO(rax, 0)                                                                                 \
-	DO(rbx, 1)                                                                                 \
-	DO(rcx, 2) DO(rdx, 3) DO(rsi, 4) DO(r8, 5) DO(r9, 6) DO(r10, 7) DO(r11, 8) DO(r12, 9)      \
-		DO(r13, 10) DO(r14, 11) DO(r15, 12) DO(rbp, 13)
+	DO(rax, 0) DO(rbx, 1) DO(rcx, 2) DO(rdx, 3) DO(rsi, 4) DO(r8, 5) DO(r9, 6) DO(r10, 7)      \
+	DO(r11, 8) DO(r12, 9) DO(r13, 10) DO(r14, 11) DO(r15, 12) DO(rbp, 13)
+/* clang-format on */
 #define LOAD(reg, n)  "movq 8*" #n "+8(%%rdi), %%" #reg "\n\t"
 #define STORE(reg, n) "movq %%" #reg ", 8*14+8*" #n "+8(%%rdi)\n\t"
 
@@ -139,8 +139,9 @@ static void cpu_flags(void)
 #define EACH_32(DO)                                                                                \
 	EACH_16(DO)                                                                                \
 	DO(16)                                                                                     \
-	DO(17) DO(18) DO(19) DO(20) DO(21) DO(22) DO(23) DO(24) DO(25) DO(26) DO(27) DO(28) DO(29) \
-		DO(30) DO(31)
+	DO(17)                                                                                     \
+	DO(18)                                                                                     \
+	DO(19) DO(20) DO(21) DO(22) DO(23) DO(24) DO(25) DO(26) DO(27) DO(28) DO(29) DO(30) DO(31)
 #define SPIN_VECTORS(each, load, store)                                                            \
 	__asm__ volatile(each(load) WAIT_FOR_STOP each(store)                                      \
 			 :                                                                         \

@@ -271,7 +271,8 @@ static inline int fake_try_save(struct fake *f, int fd)
 	ofd->kind = fd_kind_of(seen, &f->err);
 	if (!ofd->kind)
 		return -f->err.code;
-	if ((ofd->kind->check && ofd->kind->check(seen, &f->err) < 0) ||
+	/* Unix sockets look for their peers, so they are asked when all are known, as in dump/. */
+	if ((ofd->kind != &fd_unix && ofd->kind->check && ofd->kind->check(seen, &f->err) < 0) ||
 		ofd_save_common(seen, ofd, &f->err) < 0 || ofd->kind->save(seen, ofd, &f->err) < 0)
 		return -f->err.code;
 	return (int)id;
@@ -292,7 +293,9 @@ static inline int fake_try_save_links(struct fake *f)
 	for (size_t i = 0; i < f->snap->nr_ofds; i++) {
 		struct snap_ofd *ofd = &f->snap->ofds[i];
 
-		if (ofd->kind && ofd->kind->save_link &&
+		if (!ofd->kind || !ofd->kind->save_link)
+			continue;
+		if ((ofd->kind == &fd_unix && ofd->kind->check(&f->seen[i], &f->err) < 0) ||
 			ofd->kind->save_link(&f->seen[i], ofd, &f->err) < 0)
 			return -f->err.code;
 	}
