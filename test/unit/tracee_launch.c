@@ -50,7 +50,9 @@ static void test_exit_codes(void **state)
 	assert_int_equal(WEXITSTATUS(run_to_end(ARGV("sh", "-c", "exit 42"))), 42);
 	assert_int_equal(WTERMSIG(run_to_end(ARGV("sh", "-c", "kill -TERM $$"))), SIGTERM);
 	assert_int_equal(WEXITSTATUS(run_to_end(ARGV("sh", "-c",
-		"for i in 1 2 3 4 5 6 7 8; do true | cat; (exit 3) & wait $!; done; exit $?"))), 3);
+				 "for i in 1 2 3 4 5 6 7 8; do true | cat; (exit 3) & wait $!; "
+				 "done; exit $?"))),
+		3);
 }
 
 static void test_failures(void **state)
@@ -99,7 +101,8 @@ static int prepare_dup(void *arg)
 
 static void test_prepare(void **state)
 {
-	char *argv[] = { "sh", "-c", "echo \"$WORD\"; grep -E 'SigBlk|SigIgn' /proc/$$/status", NULL };
+	char *argv[] = { "sh", "-c", "echo \"$WORD\"; grep -E 'SigBlk|SigIgn' /proc/$$/status",
+		NULL };
 	char *envp[] = { "WORD=hello", "PATH=/bin:/usr/bin", NULL };
 	struct tracee_launch what = { .argv = argv, .envp = envp, .prepare = prepare_fails };
 	struct tracer *tr;
@@ -130,7 +133,8 @@ static void test_prepare(void **state)
 	close(pipes[0]);
 	sigprocmask(SIG_UNBLOCK, &usr1, NULL);
 	signal(SIGCHLD, SIG_DFL);
-	/* As the caller had them before tracer_create: SIGUSR1 blocked, SIGCHLD ignored, nothing else. */
+	/* As the caller had them before tracer_create: SIGUSR1 blocked, SIGCHLD ignored, nothing
+	 * else. */
 	assert_string_equal(text, "hello\nSigBlk:\t0000000000000200\nSigIgn:\t0000000000010000\n");
 }
 
@@ -210,13 +214,16 @@ static void test_released_runs_on(void **state)
 	target_end(pid);
 }
 
-/* ---- the launched program dies with its tracer --------------------------------------------------------------- */
+/* ---- the launched program dies with its tracer
+ * --------------------------------------------------------------- */
 
 static int run_tracer(void *arg)
 {
 	int *pipes = arg;
 	char *argv[] = { "sh", "-c", "sleep 1000 & echo ready; wait", NULL };
-	const struct tracee_launch what = { .argv = argv, .prepare = prepare_dup, .arg = &pipes[1] };
+	const struct tracee_launch what = {
+		.argv = argv, .prepare = prepare_dup, .arg = &pipes[1]
+	};
 	struct tracer *tr = tracer_create();
 	struct tracee *t;
 

@@ -51,7 +51,8 @@ static void finish(struct target *x)
 	target_end(x->pid);
 }
 
-/* ---- a storm of queued signals -------------------------------------------------------------------------------------- */
+/* ---- a storm of queued signals
+ * -------------------------------------------------------------------------------------- */
 
 static void storm_handler(int sig, siginfo_t *info, void *context)
 {
@@ -67,7 +68,8 @@ static void storm_handler(int sig, siginfo_t *info, void *context)
 
 static void storm_prepare(void)
 {
-	struct sigaction sa = { .sa_sigaction = storm_handler, .sa_flags = SA_SIGINFO | SA_RESTART };
+	struct sigaction sa = { .sa_sigaction = storm_handler,
+		.sa_flags = SA_SIGINFO | SA_RESTART };
 
 	sigaction(STORM_SIG, &sa, NULL);
 	shm->ready = 1;
@@ -186,7 +188,8 @@ static void test_storm_sigsuspend(void **state)
 	storm(run_storm_sigsuspend);
 }
 
-/* ---- a signal held in its delivery ------------------------------------------------------------------------------- */
+/* ---- a signal held in its delivery
+ * ------------------------------------------------------------------------------- */
 
 static void other_handler(int sig)
 {
@@ -216,8 +219,11 @@ static bool hold_one(struct target *x)
 		if (x->t->threads[0].held_signal == STORM_SIG)
 			return true;
 		target_thawed(x);
-		wait_until(({ struct err e_ = { 0 }; tracer_poll(x->tr, 1, NULL, &e_);
-			      shm->last == value.sival_int; }));
+		wait_until(({
+			struct err e_ = { 0 };
+			tracer_poll(x->tr, 1, NULL, &e_);
+			shm->last == value.sival_int;
+		}));
 	}
 	return false;
 }
@@ -255,7 +261,9 @@ static void test_held(void **state)
 		held_and(i & 1, i & 2);
 }
 
-/* ---- pending signals ------------------------------------------------------------------------------------------------- */
+/* ---- pending signals
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static int run_blocked(void *arg)
 {
@@ -288,7 +296,8 @@ static void test_pending(void **state)
 
 		assert_int_equal(sigqueue(x.pid, STORM_SIG, value), 0);
 		info.si_value.sival_int = 1000 + i;
-		assert_int_equal(syscall(SYS_rt_tgsigqueueinfo, x.pid, x.pid, STORM_SIG + 1, &info), 0);
+		assert_int_equal(
+			syscall(SYS_rt_tgsigqueueinfo, x.pid, x.pid, STORM_SIG + 1, &info), 0);
 	}
 	kill(x.pid, SIGTERM);
 	assert_ok(thread_get_pending(x.pid, true, &infos, &nr, &err), err);
@@ -306,11 +315,13 @@ static void test_pending(void **state)
 	assert_int_equal(infos[199].si_value.sival_int, 1199);
 	free(infos);
 	assert_ok(thread_get_sigmask(x.pid, &mask, &err), err);
-	assert_int_equal(mask & ~(3ULL << 31), ~(1ULL << (SIGKILL - 1) | 1ULL << (SIGSTOP - 1) | 3ULL << 31));
+	assert_int_equal(mask & ~(3ULL << 31),
+		~(1ULL << (SIGKILL - 1) | 1ULL << (SIGSTOP - 1) | 3ULL << 31));
 	finish(&x);
 }
 
-/* ---- signals that end it, or that it ignores ---------------------------------------------------------------------- */
+/* ---- signals that end it, or that it ignores
+ * ---------------------------------------------------------------------- */
 
 static int run_wait(void *arg)
 {
