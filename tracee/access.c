@@ -34,8 +34,7 @@ static bool access_may(const struct access *x, int cap)
 	return x->self.cap_eff & (1ULL << cap);
 }
 
-/* ---- not a matter of rights
- * ------------------------------------------------------------------------------------- */
+/* ---- not a matter of rights --------------------------------------------- */
 
 static int access_exists(const struct access *x, struct err *err)
 {
@@ -101,9 +100,7 @@ static int access_not_traced(const struct access *x, struct err *err)
 	return ret;
 }
 
-/* ---- the rules
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- the rules ---------------------------------------------------------- */
 
 static bool ids_are(const uint32_t ids[4], uint32_t id)
 {
@@ -120,8 +117,7 @@ static int rule_ids(const struct access *x, struct err *err)
 		return 0;
 	ret = err_set(err, EPERM,
 		"process %d (%s) runs with uid %u/%u/%u and gid %u/%u/%u (real/effective/saved), "
-		"snapctl with "
-		"uid %u and gid %u",
+		"snapctl with uid %u and gid %u",
 		x->pid, x->stat.comm, s->uid[0], s->uid[1], s->uid[2], s->gid[0], s->gid[1],
 		s->gid[2], x->self.uid[0], x->self.gid[0]);
 	if (s->uid[0] != s->uid[1] || s->gid[0] != s->gid[1])
@@ -143,8 +139,7 @@ static int rule_dumpable(const struct access *x, struct err *err)
 		return 0;
 	ret = err_set(err, EPERM,
 		"process %d (%s) is not dumpable: it has changed its ids or capabilities, its "
-		"program file is not "
-		"readable, or it called prctl(PR_SET_DUMPABLE, 0)",
+		"program file is not readable, or it called prctl(PR_SET_DUMPABLE, 0)",
 		x->pid, x->stat.comm);
 	err_hint(err, "run snapctl as root (CAP_SYS_PTRACE)");
 	return ret;
@@ -181,7 +176,8 @@ static int rule_caps(const struct access *x, struct err *err)
 	return ret;
 }
 
-/* The ns/user link of a process that we may not trace is hidden, its id map is not. */
+/* The ns/user link of a process that we may not trace is hidden, its id map is not (though two
+ * namespaces may have equal ones, which rule_unknown mentions). */
 static bool access_same_userns(const struct access *x)
 {
 	char *ours, *theirs;
@@ -205,8 +201,7 @@ static int rule_userns(const struct access *x, struct err *err)
 		x->stat.comm);
 	err_hint(err,
 		"run snapctl as root outside, or inside that namespace (nsenter -U "
-		"--preserve-credentials "
-		"-t %d)",
+		"--preserve-credentials -t %d)",
 		x->pid);
 	return ret;
 }
@@ -233,8 +228,7 @@ int yama_explain(int mode, pid_t pid, const char *comm, struct err *err)
 	ret = err_set(err, EPERM, "process %d (%s): Yama mode %d: %s", pid, comm, mode, what[mode]);
 	if (mode == 1)
 		err_hint(err, "start the program with snapctl dump PROGRAM, run snapctl as root, "
-			      "or write 0 to "
-			      "/proc/sys/kernel/yama/ptrace_scope");
+			      "or write 0 to /proc/sys/kernel/yama/ptrace_scope");
 	else if (mode == 2)
 		err_hint(err, "run snapctl as root (CAP_SYS_PTRACE)");
 	else
@@ -253,9 +247,9 @@ static int rule_unknown(const struct access *x, struct err *err)
 	int ret = err_set(err, EPERM, "process %d (%s): the kernel forbids to trace it", x->pid,
 		x->stat.comm);
 
-	err_hint(err, "a security module (AppArmor, SELinux) or a container's seccomp filter may "
-		      "be the reason; "
-		      "look into the kernel's log");
+	err_hint(err, "another user namespace with the same id map, a security module (AppArmor, "
+		      "SELinux) or a container's seccomp filter may be the reason: run snapctl as "
+		      "root outside of all of them");
 	return ret;
 }
 
@@ -307,8 +301,7 @@ static int access_rights(const struct access *x, struct err *err)
 	return 0;
 }
 
-/* ---- what we cannot dump anyway
- * ------------------------------------------------------------------------------- */
+/* ---- what we cannot dump anyway ----------------------------------------- */
 
 static int access_is_64bit(const struct access *x, struct err *err)
 {

@@ -20,9 +20,7 @@
 
 enum { MAX_SLEEP_MS = 50, MAX_EVENTS = 256, WAIT_MINE = __WALL | __WNOTHREAD };
 
-/* ---- time
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- time --------------------------------------------------------------- */
 
 struct timespec clock_after_ms(int ms)
 {
@@ -61,8 +59,7 @@ void tracer_sleep(const struct timespec *deadline)
 	sigtimedwait(&chld, NULL, &wait);
 }
 
-/* ---- what a status means
- * ------------------------------------------------------------------------------------- */
+/* ---- what a status means ------------------------------------------------ */
 
 enum stop_kind stop_classify(int status)
 {
@@ -82,9 +79,7 @@ enum stop_kind stop_classify(int status)
 	}
 }
 
-/* ---- who is it
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- who is it ---------------------------------------------------------- */
 
 bool tracer_owns(struct tracer *tr, pid_t tid, pid_t *tgid)
 {
@@ -150,9 +145,7 @@ static struct tracee_thread *tracer_thread(struct tracer *tr, pid_t tid, struct 
 	return tracee_thread_of(*t, tid);
 }
 
-/* ---- one event
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- one event ---------------------------------------------------------- */
 
 static int thread_try_wait(pid_t tid, int *status)
 {
@@ -235,8 +228,7 @@ static int event_next(struct tracer *tr, pid_t *tid, int *status)
 	return thread_try_wait(*tid, status) > 0 || event_scan(tr, tid, status);
 }
 
-/* ---- what follows
- * --------------------------------------------------------------------------------------------- */
+/* ---- what follows ------------------------------------------------------- */
 
 static void thread_hold_signal(struct tracee_thread *th)
 {

@@ -15,7 +15,8 @@
 enum {
 	FREEZE_LIMIT_MS = 10000, /* then we give up */
 	FREEZE_STUCK_MS = 300,   /* without any stop: something waits for a thread that we hold */
-	FREEZE_PAUSE_MS = 20,    /* run time for that one */
+	FREEZE_YIELD_MS = 1000,  /* run time for that one, where it is another process ... */
+	FREEZE_PAUSE_MS = 20,    /* ... and where it is not */
 };
 
 static bool tracee_is_meant(const struct tracee *t, const struct tracee *only)
@@ -185,19 +186,63 @@ static int freeze_explain(struct tracer *tr, const struct tracee *only, struct e
 		"thread %d (%s) of process %d could not be stopped for %d s: state %c in %s",
 		th->tid, stat.comm, t->pid, FREEZE_LIMIT_MS / 1000, stat.state,
 		in.nr >= 0 ? syscall_name(in.nr) : "no system call");
-	return err_hint(err,
-		"it waits for a disk or a network file system, or for a child of vfork(2) that "
-		"does not exec; try again when that is over");
+	return err_hint(err, "it waits for a disk or a network file system, or for a child of "
+			     "vfork(2) that does not exec; try again when that is over");
 }
 
-/* A thread that waits in vfork(2) stops only after its child, which we hold, has gone on: let it.
+static size_t freeze_nr_stuck(struct tracer *tr)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < tr->nr_tracees; i++) {
+		const struct tracee *t = tr->tracees[i];
+
+		for (size_t j = 0; t->frozen && !t->ended && j < t->nr_threads; j++)
+			nr += t->threads[j].state == TRACEE_RUNNING;
+	}
+	return nr;
+}
+
+/*
+ * A thread that waits in vfork(2) stops when its child, which we hold, has gone on: let run
+ * whatever has stopped altogether. The waiting thread stays interrupted and its process stopped, so
+ * the next attempt has one thread less to wait for. Where there is no such process, its own threads
+ * are let go for a moment.
  */
+static int freeze_yield(struct tracer *tr, const struct tracee *only, struct err *err)
+{
+	size_t stuck = freeze_nr_stuck(tr);
+	struct timespec end = clock_after_ms(FREEZE_YIELD_MS);
+	bool yielded = false;
+
+	for (size_t i = 0; i < tr->nr_tracees; i++) {
+		struct tracee *t = tr->tracees[i];
+
+		if (tracee_is_meant(t, only) && !tracee_running(t)) {
+			tracee_thaw(t);
+			yielded = true;
+		}
+	}
+	if (!yielded) {
+		freeze_undo(tr, only);
+		end = clock_after_ms(FREEZE_PAUSE_MS);
+	}
+	while (clock_ms_until(&end) && (!yielded || freeze_nr_stuck(tr) >= stuck)) {
+		int nr = tracer_drain(tr, err);
+
+		if (nr < 0)
+			return nr;
+		if (!nr)
+			tracer_sleep(&end);
+	}
+	return 0;
+}
+
 int tracer_freeze_some(struct tracer *tr, struct tracee *only, struct err *err)
 {
 	struct timespec limit = clock_after_ms(FREEZE_LIMIT_MS);
 
 	for (;;) {
-		struct timespec pause = clock_after_ms(FREEZE_PAUSE_MS);
 		int ret;
 
 		if (!only)
@@ -205,17 +250,12 @@ int tracer_freeze_some(struct tracer *tr, struct tracee *only, struct err *err)
 		ret = freeze_try(tr, only, err);
 		if (ret == 0)
 			return 0;
-		if (ret > 0 && !clock_ms_until(&limit))
-			ret = freeze_explain(tr, only, err);
-		freeze_undo(tr, only);
-		if (ret < 0)
+		if (ret > 0)
+			ret = clock_ms_until(&limit) ? freeze_yield(tr, only, err)
+						     : freeze_explain(tr, only, err);
+		if (ret < 0) {
+			freeze_undo(tr, only);
 			return ret;
-		while (clock_ms_until(&pause)) {
-			ret = tracer_drain(tr, err);
-			if (ret < 0)
-				return ret;
-			if (!ret)
-				tracer_sleep(&pause);
 		}
 	}
 }

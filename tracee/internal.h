@@ -21,8 +21,7 @@ enum stop_kind {
 
 enum stop_kind stop_classify(int status);
 
-/* ---- tracer.c: records
- * ---------------------------------------------------------------------------------- */
+/* ---- tracer.c: records -------------------------------------------------- */
 
 /* Requests for threads that were killed meanwhile fail with ESRCH; their end is reported by wait.
  */
@@ -47,9 +46,7 @@ void tracee_note_exec(struct tracee *t);
 /* Drop what has ended. */
 void tracer_sweep(struct tracer *tr);
 
-/* ---- event.c
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- event.c ------------------------------------------------------------ */
 
 struct timespec clock_after_ms(int ms);          /* CLOCK_MONOTONIC */
 int clock_ms_until(const struct timespec *when); /* 0 when it has passed */
@@ -68,8 +65,7 @@ void tracer_adopt_child(struct tracer *tr, pid_t tid);
 /* Blocks until the thread stops or ends, and writes that down in th. */
 int thread_wait(struct tracee *t, struct tracee_thread *th, enum stop_kind *kind, struct err *err);
 
-/* ---- seize.c
- * ---------------------------------------------------------------------------------------------- */
+/* ---- seize.c ------------------------------------------------------------ */
 
 /* One reading of the task list: seize what is not ours yet; returns how many that were. */
 int tracee_seize_new(struct tracee *t, struct err *err);
@@ -79,16 +75,12 @@ bool tracee_is_gone(const struct tracee *t);
  */
 bool thread_is_zombie(const struct tracee *t, pid_t tid);
 
-/* ---- regs.c
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- regs.c ------------------------------------------------------------- */
 
 /* Is it a call with a temporary signal mask? */
 bool syscall_swaps_mask(const struct user_regs_struct *regs);
 
-/* ---- resume.c
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- resume.c ----------------------------------------------------------- */
 
 /* Let a stopped thread go on as it was. */
 void thread_resume(struct tracee *t, struct tracee_thread *th);
@@ -96,15 +88,12 @@ void thread_resume(struct tracee *t, struct tracee_thread *th);
  */
 void thread_detach(struct tracee *t, struct tracee_thread *th);
 
-/* ---- freeze.c
- * --------------------------------------------------------------------------------------------- */
+/* ---- freeze.c ----------------------------------------------------------- */
 
 /* All threads of t, or of all tracees where t is NULL. */
 int tracer_freeze_some(struct tracer *tr, struct tracee *t, struct err *err);
 
-/* ---- remote.c
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- remote.c ----------------------------------------------------------- */
 
 int thread_must_be_stopped(const struct tracee_thread *th, struct err *err);
 

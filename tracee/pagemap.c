@@ -117,8 +117,7 @@ int proc_guards(int procfd, uint64_t start, uint64_t end, struct arena *a, struc
 	return 0;
 }
 
-/* ---- without PAGEMAP_SCAN
- * ---------------------------------------------------------------------------------------- */
+/* ---- without PAGEMAP_SCAN ----------------------------------------------- */
 
 enum { PAGE = 4096, BATCH = 8192 };
 

@@ -66,8 +66,7 @@ int proc_link(int procfd, const char *name, struct arena *a, char **link, struct
 	return 0;
 }
 
-/* ---- directories of numbers
- * ------------------------------------------------------------------------------------ */
+/* ---- directories of numbers --------------------------------------------- */
 
 static int int_compare(const void *a, const void *b)
 {
@@ -135,9 +134,7 @@ int proc_fds(int procfd, struct arena *a, int **nums, size_t *nr, struct err *er
 	return proc_numbers(procfd, "fd", a, nums, nr, err);
 }
 
-/* ---- children
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- children ----------------------------------------------------------- */
 
 static int children_of_thread(int procfd, pid_t tid, struct arena *a, pid_t **pids, size_t *nr,
 	size_t *cap, struct err *err)

@@ -106,8 +106,7 @@ struct proc_timer {
 int proc_timers(
 	int procfd, struct arena *a, struct proc_timer **timers, size_t *nr, struct err *err);
 
-/* ---- pages (pagemap.c)
- * ---------------------------------------------------------------------------------- */
+/* ---- pages (pagemap.c) -------------------------------------------------- */
 
 /*
  * Runs of pages of [start, end) that hold something of their own: present or swapped, not the zero

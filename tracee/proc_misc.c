@@ -15,9 +15,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 
-/* ---- syscall
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- syscall ------------------------------------------------------------ */
 
 static bool syscall_hex(struct text *t, uint64_t *value)
 {
@@ -63,9 +61,7 @@ int proc_syscall(int procfd, pid_t tid, struct proc_syscall *out, struct err *er
 	return 0;
 }
 
-/* ---- limits
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- limits ------------------------------------------------------------- */
 
 static const char *const limit_names[16] = {
 	[RLIMIT_CPU] = "Max cpu time",
@@ -112,9 +108,7 @@ int proc_limits(int procfd, struct arena *a, struct proc_limit limits[16], struc
 	return 0;
 }
 
-/* ---- timers
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- timers ------------------------------------------------------------- */
 
 /* "signal: 60/00007fff86e452a8": number and sigev_value. */
 static bool timer_signal(struct text *t, struct proc_timer *timer)

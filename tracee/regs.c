@@ -105,8 +105,7 @@ int thread_get_robust_list(pid_t tid, uint64_t *head, uint64_t *len, struct err 
 	return 0;
 }
 
-/* ---- interrupted system calls (D8)
- * --------------------------------------------------------------------------- */
+/* ---- interrupted system calls (D8) -------------------------------------- */
 
 /*
  * Calls that end with EINTR after any stop, even without a signal (signal(7), last section, and the

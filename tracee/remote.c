@@ -19,8 +19,7 @@
 
 enum { SEARCH_CHUNK = 64 * 1024, SCRATCH_LEN = 4096 };
 
-/* ---- where to make it
- * ------------------------------------------------------------------------------------------- */
+/* ---- where to make it --------------------------------------------------- */
 
 /* Any 0f 05 does, be it the middle of a longer instruction. Chunks overlap by a byte. */
 static uint64_t insn_search(struct tracee *t, uint64_t start, uint64_t end)
@@ -79,9 +78,7 @@ static int tracee_find_insn(struct tracee *t, struct err *err)
 	return ret;
 }
 
-/* ---- the call
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- the call ----------------------------------------------------------- */
 
 static void regs_for_call(
 	struct user_regs_struct *regs, uint64_t insn, long nr, const uint64_t args[6])
@@ -185,8 +182,7 @@ int tracee_syscall(struct tracee *t, struct tracee_thread *th, long nr, const ui
 	return 0;
 }
 
-/* ---- scratch memory
- * --------------------------------------------------------------------------------------------- */
+/* ---- scratch memory ----------------------------------------------------- */
 
 static int scratch_thread(struct tracee *t, struct tracee_thread **th, struct err *err)
 {

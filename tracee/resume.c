@@ -59,8 +59,7 @@ static struct sigsets thread_sigsets(const struct tracee *t, const struct tracee
 	return sets;
 }
 
-/* ---- going through a stop of our choice
- * -------------------------------------------------------------------- */
+/* ---- going through a stop of our choice --------------------------------- */
 
 struct passage {
 	int request; /* PTRACE_CONT or PTRACE_SYSCALL */
@@ -95,9 +94,7 @@ static bool thread_pass_to(struct tracee *t, struct tracee_thread *th, const str
 	return there;
 }
 
-/* ---- held signals
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- held signals ------------------------------------------------------- */
 
 static int signal_unused(uint64_t pending)
 {
@@ -154,8 +151,7 @@ static int thread_take_held(struct tracee *t, struct tracee_thread *th)
 	return sig;
 }
 
-/* ---- interrupted system calls
- * --------------------------------------------------------------------------------- */
+/* ---- interrupted system calls ------------------------------------------- */
 
 static void thread_reenter(
 	struct tracee *t, struct tracee_thread *th, struct user_regs_struct *regs)
@@ -197,9 +193,7 @@ static void thread_redo_call(struct tracee *t, struct tracee_thread *th, bool de
 		thread_reenter(t, th, &regs);
 }
 
-/* ---- going on
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- going on ----------------------------------------------------------- */
 
 /* The signal to go on with; afterwards the thread may have ended. */
 static int thread_prepare(struct tracee *t, struct tracee_thread *th, bool detach)

@@ -33,9 +33,7 @@ bool thread_is_zombie(const struct tracee *t, pid_t tid)
 	       stat.state == 'X';
 }
 
-/* ---- one thread
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- one thread --------------------------------------------------------- */
 
 static int seize_forbidden(struct tracee *t, pid_t tid, struct err *err)
 {
@@ -44,8 +42,7 @@ static int seize_forbidden(struct tracee *t, pid_t tid, struct err *err)
 		t->pid, tid);
 
 	err_hint(err, "a security module (AppArmor, SELinux) or a seccomp filter of snapctl's own "
-		      "may; look "
-		      "into the kernel's log");
+		      "may; look into the kernel's log");
 	return ret;
 }
 
@@ -129,9 +126,7 @@ static int seize_thread(struct tracee *t, struct seize_guard *guard, pid_t tid, 
 	return seize_forbidden(t, tid, err);
 }
 
-/* ---- all threads
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- all threads -------------------------------------------------------- */
 
 /*
  * A leader needs a second look: a thread that we had not seized yet may have execed, which gave it

@@ -92,8 +92,7 @@ struct tracer *tracer_create(void);
  * NULL is fine. */
 void tracer_destroy(struct tracer *tr);
 
-/* ---- launching and attaching
- * ------------------------------------------------------------------------ */
+/* ---- launching and attaching -------------------------------------------- */
 
 struct tracee_launch {
 	char *const *argv; /* searched in PATH as execvp(3) does */
@@ -163,8 +162,7 @@ void tracee_kill(struct tracee *t);
  * namespace. */
 int tracee_vpid(struct tracee *t, pid_t tid, pid_t *vpid, struct err *err);
 
-/* ---- one stopped thread
- * -------------------------------------------------------------------------------- */
+/* ---- one stopped thread ------------------------------------------------- */
 
 /* General registers with fs_base and gs_base. */
 int thread_get_regs(pid_t tid, struct user_regs_struct *regs, struct err *err);
@@ -199,16 +197,14 @@ int tracee_step(struct tracee *t, struct tracee_thread *th, struct err *err);
 /* The word at fs_base + offset: TLS. */
 int tracee_read_tls(struct tracee *t, pid_t tid, int64_t offset, uint64_t *word, struct err *err);
 
-/* ---- memory of a stopped or running tracee
- * ---------------------------------------------------------------- */
+/* ---- memory of a stopped or running tracee ------------------------------ */
 
 /* Exactly len bytes or an error. Reads what the target may not read too (PROT_NONE). */
 int tracee_read(struct tracee *t, uint64_t addr, void *data, size_t len, struct err *err);
 /* Writes through protections into private mappings, as a debugger does. */
 int tracee_write(struct tracee *t, uint64_t addr, const void *data, size_t len, struct err *err);
 
-/* ---- remote system calls (D6)
- * ------------------------------------------------------------------------------ */
+/* ---- remote system calls (D6) ------------------------------------------- */
 
 /*
  * Run system call nr in a stopped thread, at a `syscall` instruction found in its own mappings.

