@@ -141,11 +141,25 @@ static void test_prepare(void **state)
 }
 
 /* The program gets what the caller had before tracer_create, not what the tracer needs. */
+/* The two lines of our own status: whoever runs the test may ignore signals, too. */
+static void own_signals(char *text, size_t len)
+{
+	FILE *status = fopen("/proc/self/status", "r");
+	char line[256];
+
+	assert_non_null(status);
+	text[0] = '\0';
+	while (fgets(line, sizeof line, status))
+		if (strstr(line, "SigBlk:") == line || strstr(line, "SigIgn:") == line)
+			strncat(text, line, len - strlen(text) - 1);
+	fclose(status);
+}
+
 static void test_inherits_signals(void **state)
 {
 	char *argv[] = { "grep", "-E", "SigBlk|SigIgn", "/proc/self/status", NULL };
 	struct tracee_launch what = { .argv = argv };
-	char text[128];
+	char text[128], own[128];
 	sigset_t usr1;
 
 	(void)state;
@@ -153,10 +167,11 @@ static void test_inherits_signals(void **state)
 	sigaddset(&usr1, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &usr1, NULL);
 	signal(SIGCHLD, SIG_IGN);
+	own_signals(own, sizeof own);
 	output_of(&what, text, sizeof text);
 	sigprocmask(SIG_UNBLOCK, &usr1, NULL);
 	signal(SIGCHLD, SIG_DFL);
-	assert_string_equal(text, "SigBlk:\t0000000000000200\nSigIgn:\t0000000000010000\n");
+	assert_string_equal(text, own);
 }
 
 /* Stopped at the first instruction of the program, with final registers. */
