@@ -157,29 +157,52 @@ static int thread_try_wait(pid_t tid, int *status)
 	return got < 0 ? -errno : got > 0;
 }
 
+static int tracee_scan(struct tracee *t, pid_t *tid, int *status)
+{
+	for (size_t j = 0; !t->ended && j < t->nr_threads; j++) {
+		struct tracee_thread *th = &t->threads[j];
+		int ret;
+
+		if (th->untraced || (th->state == TRACEE_EXITED && j > 0))
+			continue;
+		ret = thread_try_wait(th->tid, status);
+		if (ret > 0)
+			*tid = th->tid;
+		if (ret > 0)
+			return 1;
+		/* Somebody execed, and this is not a thread any more: there is no status. */
+		if (ret == -ECHILD && th->state != TRACEE_EXITED)
+			tracee_note_lost(t, th);
+	}
+	return 0;
+}
+
+/* Threads whose creator was killed before it could tell of them: the leader's end waits for them.
+ */
+static bool tracee_adopt_untold(struct tracee *t)
+{
+	struct arena *a = arena_create();
+	size_t nr = 0, known = t->nr_threads;
+	pid_t *tids;
+
+	if (t->ended || proc_tasks(t->procfd, a, &tids, &nr, NULL) < 0)
+		nr = 0;
+	for (size_t i = 0; i < nr; i++)
+		if (tids[i] != t->pid && !tracee_thread_of(t, tids[i]))
+			tracer_adopt(t->tracer, tids[i]);
+	arena_destroy(a);
+	return t->nr_threads > known;
+}
+
 /* Ask for every thread by itself: what waits in front may be another child of the caller. */
 static int event_scan(struct tracer *tr, pid_t *tid, int *status)
 {
-	for (size_t i = 0; i < tr->nr_tracees; i++) {
-		struct tracee *t = tr->tracees[i];
-
-		for (size_t j = 0; !t->ended && j < t->nr_threads; j++) {
-			struct tracee_thread *th = &t->threads[j];
-			int ret;
-
-			if (th->untraced || (th->state == TRACEE_EXITED && j > 0))
-				continue;
-			ret = thread_try_wait(th->tid, status);
-			if (ret > 0)
-				*tid = th->tid;
-			if (ret > 0)
-				return 1;
-			/* Somebody execed, and this is not a thread any more: there is no status.
-			 */
-			if (ret == -ECHILD && th->state != TRACEE_EXITED)
-				tracee_note_lost(t, th);
-		}
-	}
+	for (size_t i = 0; i < tr->nr_tracees; i++)
+		if (tracee_scan(tr->tracees[i], tid, status))
+			return 1;
+	for (size_t i = 0; i < tr->nr_tracees; i++)
+		if (tracee_adopt_untold(tr->tracees[i]) && tracee_scan(tr->tracees[i], tid, status))
+			return 1;
 	return 0;
 }
 
@@ -310,7 +333,10 @@ int tracer_drain(struct tracer *tr, struct err *err)
 	return nr;
 }
 
-/* A process that execed in a thread we had missed runs untraced, under a leader's tid that we had.
+/*
+ * A process of which we have no thread left: one that execed in a thread we had missed runs
+ * untraced, under a leader's tid that we had. One that was killed while we seized it may still have
+ * had threads of which we never heard when our last one ended, so nothing has told its end.
  */
 static int tracer_find_again(struct tracer *tr, struct err *err)
 {
@@ -320,6 +346,8 @@ static int tracer_find_again(struct tracer *tr, struct err *err)
 
 		if (ret < 0)
 			return ret;
+		if (!t->ended && !tracee_live_thread(t) && tracee_is_gone(t))
+			t->ended = true;
 	}
 	return 0;
 }
@@ -330,9 +358,9 @@ int tracer_poll(struct tracer *tr, int timeout_ms, int *exited, struct err *err)
 	int nr;
 
 	for (;;) {
-		nr = tracer_find_again(tr, err);
+		nr = tracer_drain(tr, err);
 		if (nr == 0)
-			nr = tracer_drain(tr, err);
+			nr = tracer_find_again(tr, err);
 		if (nr || !tr->nr_tracees || tr->tracees[0]->ended || !clock_ms_until(&deadline))
 			break;
 		tracer_sleep(&deadline);

@@ -32,18 +32,25 @@ struct seize_guard {
 	size_t nr_threads, cap_threads;
 };
 
-/* Exits only: stops are for the tracer. */
-static void guarded_reap(struct guarded *w)
+/*
+ * Exits only: stops are for the tracer. WEXITED alone does not leave them out, for a tracer always
+ * hears of ptrace-stops (wait_task_stopped() in kernel/exit.c); hence the look before.
+ */
+static bool guarded_has_exited(const struct guarded *w)
 {
 	siginfo_t info = { 0 };
 
-	if (w->exited || waitid(P_PID, (id_t)w->tid, &info, WEXITED | WNOHANG | __WALL) < 0 ||
-		info.si_pid == 0)
+	if (waitid(P_PID, (id_t)w->tid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
+		return false;
+	return info.si_pid && (info.si_code == CLD_EXITED || info.si_code == CLD_KILLED ||
+				      info.si_code == CLD_DUMPED);
+}
+
+static void guarded_reap(struct guarded *w)
+{
+	if (w->exited || !guarded_has_exited(w))
 		return;
-	w->exited = true;
-	w->status = info.si_code == CLD_EXITED   ? W_EXITCODE(info.si_status, 0)
-		    : info.si_code == CLD_DUMPED ? info.si_status | WCOREFLAG
-						 : info.si_status;
+	w->exited = waitpid(w->tid, &w->status, WNOHANG | __WALL) == w->tid;
 }
 
 static void *seize_guard_run(void *arg)

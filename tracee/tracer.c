@@ -209,12 +209,12 @@ void tracee_note_exit(struct tracee *t, struct tracee_thread *th, int status)
 	th->state = TRACEE_EXITED;
 	th->wait_status = status;
 	th->held_signal = 0;
+	t->exit_status = status;
 	if (!last && (tracee_has_threads(t) || !t->threads[0].untraced || !tracee_is_gone(t)))
 		return;
 	for (size_t i = 0; i < t->nr_threads; i++)
 		t->threads[i].state = TRACEE_EXITED;
 	t->ended = true;
-	t->exit_status = status;
 }
 
 /*

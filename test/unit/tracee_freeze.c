@@ -548,6 +548,29 @@ static void test_other_children(void **state)
 	assert_int_equal(WEXITSTATUS(status), 7);
 }
 
+/* Killed at any time: nobody hangs, and the status is right. */
+static void test_killed(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		struct target x = churn_start(10, false);
+		struct err err = { 0 };
+
+		if (i % 2)
+			kill(x.pid, SIGKILL);
+		if (tracee_seize(x.tr, x.pid, &x.t, &err) == 0) {
+			if (i % 4 == 0)
+				target_freeze(&x);
+			kill(x.pid, SIGKILL);
+			if (i % 3 == 0)
+				tracer_freeze(x.tr, &err);
+			assert_int_equal(WTERMSIG(tracer_wait_end(x.tr)), SIGKILL);
+		}
+		tracer_destroy(x.tr);
+		waitpid(x.pid, NULL, 0); /* where it ended before it was ours */
+	}
+}
+
 static void test_errors(void **state)
 {
 	atomic_ulong *rounds = shared_alloc(sizeof *rounds);
@@ -578,6 +601,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_exec_loop),
 		cmocka_unit_test(test_forks),
 		cmocka_unit_test(test_other_children),
+		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_errors),
 	};
 
