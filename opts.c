@@ -179,7 +179,7 @@ const struct opt opts_dump[] = {
 	{ "level", 0, "N", "zstd level from 1 (fast, default) to 19 (small)", set_number,
 		FIELD(dump.level), .min = 1, .max = 19 },
 	{ "threads", 0, "N", "compressing threads; default: one for each CPU", set_number,
-		FIELD(dump.threads), .min = 1, .max = 256 },
+		FIELD(dump.threads), .min = 1, .max = 64 },
 	{ "json", 0, NULL, "print the result as JSON", set_flag, FIELD(json) },
 	{ 0 },
 };
@@ -200,7 +200,7 @@ const struct opt opts_restore[] = {
 		set_choice, FIELD(restore.files), .choices = choices_files },
 	{ "debug-clock-back", 0, NULL, NULL, set_flag, FIELD(restore.debug_clock_back) },
 	{ "threads", 0, "N", "decompressing threads; default: one for each CPU", set_number,
-		FIELD(restore.threads), .min = 1, .max = 256 },
+		FIELD(restore.threads), .min = 1, .max = 64 },
 	{ "debug-vdso-differs", 0, NULL, NULL, set_flag, FIELD(restore.debug_vdso_differs) },
 	{ 0 },
 };

@@ -356,6 +356,8 @@ int main(int argc, char **argv)
 	char version[] = "version", help[] = "help", *instead[] = { NULL, NULL };
 	int first;
 
+	/* Whole lines: others write to the same terminal or log. */
+	setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 	opts_init(&o);
 	first = opts_parse(&o, opts_global, false, argc, argv, &err);
 	if (first >= 0 && (o.version || o.help)) {

@@ -65,9 +65,6 @@ static int prctls_collect(struct dumping_proc *p, struct err *err)
 		ret = remote_prctl_int(p->t, leader, PR_GET_CHILD_SUBREAPER,
 			"prctl(PR_GET_CHILD_SUBREAPER)", &subreaper, err);
 	if (!ret)
-		ret = remote_prctl_int(
-			p->t, leader, PR_GET_TSC, "prctl(PR_GET_TSC)", &proc->tsc_mode, err);
-	if (!ret)
 		ret = remote_prctl_maybe(
 			p->t, leader, PR_GET_MDWE, "prctl(PR_GET_MDWE)", &mdwe, err);
 	if (!ret)

@@ -1,4 +1,4 @@
-/* Who was still busy with what; see busy.h. */
+/* What a tree is doing; see busy.h. */
 #include "dump/busy.h"
 
 #include <errno.h>
@@ -56,7 +56,7 @@ static void busy_thread_name(struct dumping *d, const struct watch *w, struct bu
 }
 
 /* One thread in words, nothing if it was quiet. */
-static bool busy_describe(
+static bool busy_thread(
 	struct dumping *d, const struct watch *w, unsigned percent, struct buf *out)
 {
 	const char *call = w->nr >= 0 ? syscall_name(w->nr) : "a page fault";
@@ -64,8 +64,7 @@ static bool busy_describe(
 
 	if (!uses_cpu && (w->state == WATCH_WAITS || w->state == WATCH_STOPPED))
 		return false;
-	if (out->len)
-		buf_printf(out, ", ");
+	buf_printf(out, out->len ? ", " : "");
 	busy_thread_name(d, w, out);
 	if (uses_cpu)
 		buf_printf(out, " used %u%% of a CPU", percent);
@@ -96,42 +95,66 @@ static int busy_measure(struct dumping *d, uint64_t elapsed_ms, struct err *err)
 	return 0;
 }
 
+/* "thread 12 (java) waits in futex, ..." */
+static void busy_waits(struct dumping *d, const struct watches *w, struct buf *out)
+{
+	for (size_t i = 0; i < w->nr && i < NAMED_THREADS; i++) {
+		const struct watch *watch = &w->all[i];
+
+		buf_printf(out, i ? ", " : "");
+		busy_thread_name(d, watch, out);
+		if (watch->state == WATCH_STOPPED)
+			buf_printf(out, " is stopped");
+		else
+			buf_printf(out, " waits in %s",
+				watch->nr >= 0 ? syscall_name(watch->nr) : "a page fault");
+	}
+	if (w->nr > NAMED_THREADS)
+		buf_printf(out, " and %zu more", w->nr - NAMED_THREADS);
+}
+
 static void busy_words(struct dumping *d, const struct watches *w, const uint64_t *before,
 	const uint64_t *after, struct buf *out)
 {
-	size_t named = 0;
+	size_t named = 0, start = out->len;
 
 	for (size_t i = 0; i < w->nr && named < NAMED_THREADS; i++) {
 		uint64_t used = after[i] > before[i] ? after[i] - before[i] : 0;
 
-		named += busy_describe(d, &w->all[i], (unsigned)(used / (MEASURE_MS * 10000)), out);
+		named += busy_thread(d, &w->all[i], (unsigned)(used / (MEASURE_MS * 10000)), out);
 	}
-	if (!out->len)
-		buf_printf(out, "its threads kept changing what they wait in");
+	if (out->len == start)
+		busy_waits(d, w, out);
+	if (out->len == start)
+		buf_printf(out, "nobody is there any more");
 }
 
-int busy_error(struct dumping *d, struct watches *w, struct err *err)
+static int busy_measured(struct dumping *d, const struct watches *w, struct buf *out,
+	struct err *err)
 {
-	struct buf words = BUF_EMPTY;
-	uint64_t *cpu, signature;
+	uint64_t *cpu = calloc(2 * w->nr + 1, sizeof *cpu);
 	int ret;
 
-	watches_sample(w, d->tracer, &signature);
-	cpu = calloc(2 * w->nr + 1, sizeof *cpu);
 	if (!cpu)
 		return err_nomem(err);
 	busy_read_all(d, w, cpu);
 	ret = busy_measure(d, MEASURE_MS, err);
 	if (!ret) {
 		busy_read_all(d, w, cpu + w->nr);
-		busy_words(d, w, cpu, cpu + w->nr, &words);
-		err_set(err, ETIMEDOUT, "not quiet after %g s: %s", d->opts->timeout_ms / 1000.0,
-			words.data);
-		ret = err_hint(err,
-			"give it more time with --timeout, or start it yourself and dump it "
-			"with --pid");
+		busy_words(d, w, cpu, cpu + w->nr, out);
 	}
-	buf_finish(&words);
 	free(cpu);
+	return ret;
+}
+
+int busy_describe(struct dumping *d, struct buf *out, struct err *err)
+{
+	struct watches w = { 0 };
+	uint64_t signature;
+	int ret;
+
+	watches_sample(&w, d->tracer, &signature);
+	ret = busy_measured(d, &w, out, err);
+	watches_finish(&w);
 	return ret;
 }

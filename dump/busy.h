@@ -1,13 +1,16 @@
 #ifndef DUMP_BUSY_H
 #define DUMP_BUSY_H
 
-/* Words for who kept a program from being quiet: "thread 12 (java) used 87% of a CPU". */
+/*
+ * Words for what a tree is doing: "thread 12 (java) used 87% of a CPU", or, where nobody did
+ * anything, what its threads wait in.
+ */
 
+struct buf;
 struct dumping;
 struct err;
-struct watches;
 
-/* -ETIMEDOUT with the threads that were busy, measured over another 200 ms. */
-int busy_error(struct dumping *d, struct watches *w, struct err *err);
+/* Appends them to out, measured over 200 ms in which the tree runs. */
+int busy_describe(struct dumping *d, struct buf *out, struct err *err);
 
 #endif

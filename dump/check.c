@@ -17,6 +17,7 @@
 #include "dump/process.h"
 #include "dump/shared.h"
 #include "dump/timers.h"
+#include "dump/tree.h"
 #include "dump/vma.h"
 
 void objections_add(struct objections *o, const struct err *err)
@@ -52,21 +53,30 @@ static void check_maps(struct dumping_proc *p, struct objections *o)
 	}
 }
 
-static int check_fds(struct dumping_proc *p, struct objections *o, struct err *err)
+static const struct dumping_proc *seen_in(const struct dumping *d, const struct fd_seen *seen)
 {
-	const struct slot_table *table = p->d->slots;
-	int ret = fds_look(p, err);
+	size_t i = 0;
+
+	while (i + 1 < d->nr_procs && d->procs[i].status.nspid != seen->pid)
+		i++;
+	return &d->procs[i];
+}
+
+static int check_fds(struct dumping *d, struct objections *o, struct err *err)
+{
+	const struct slot_table *table = d->slots;
+	int ret = fds_look(d, err);
 
 	for (size_t i = 0; !ret && i < table->nr; i++) {
 		const struct fd_seen *seen = &table->seen[i].seen;
 		const struct fd_kind *kind;
 		struct err why = { 0 };
 
-		if (p->d->snap->ofds[i].inherited >= 0)
+		if (d->snap->ofds[i].inherited >= 0)
 			continue;
 		kind = fd_kind_of(seen, &why);
 		if (!kind || (kind->check && kind->check(seen, &why) < 0))
-			object(o, p, &why);
+			object(o, seen_in(d, seen), &why);
 	}
 	return ret;
 }
@@ -98,17 +108,23 @@ static int check_process(struct dumping_proc *p, struct objections *o, struct er
 	if (!ret)
 		check_maps(p, o);
 	if (!ret)
-		ret = check_fds(p, o, err);
-	if (!ret)
 		ret = check_timers(p, o, err);
 	return ret;
+}
+
+static int check_processes(struct dumping *d, struct objections *o, struct err *err)
+{
+	int ret = tree_begin(d, err);
+
+	for (size_t i = 0; !ret && i < d->nr_procs; i++)
+		ret = check_process(&d->procs[i], o, err);
+	return ret < 0 ? ret : check_fds(d, o, err);
 }
 
 /* Looking needs tables as a dump has them; these are thrown away. */
 int check_collect(const struct dumping *d, struct objections *o, struct err *err)
 {
 	struct dumping look = *d;
-	struct dumping_proc p;
 	int ret = -ENOMEM;
 
 	look.snap = snap_create();
@@ -117,9 +133,7 @@ int check_collect(const struct dumping *d, struct objections *o, struct err *err
 	look.mems = mem_table_create(&look, err);
 	if (look.mems) {
 		fds_hooks_init(&look);
-		ret = process_begin(&look, d->target, &p, err);
-		if (!ret)
-			ret = check_process(&p, o, err);
+		ret = check_processes(&look, o, err);
 	}
 	slot_table_finish(look.slots);
 	snap_destroy(look.snap);

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "dump/check.h"
 #include "dump/dumping.h"
+#include "dump/seccomp.h"
 
 /* One objection: what to do about it, then what it is and why. */
 static void ERR_FMT(3, 4) object(struct objections *o, const char *remedy, const char *fmt, ...)
@@ -37,49 +38,35 @@ static const char *process_name(const struct dumping_proc *p, struct arena *a)
 
 /* ---- relatives -------------------------------------------------------------------------- */
 
-static char *child_describe(struct arena *a, pid_t pid)
+/* What clone(2) can let two processes share, besides memory by copy on write. */
+static void check_shared(struct dumping_proc *p, struct objections *o)
 {
-	OWNED_FD fd = -1;
-	struct proc_stat stat;
+	static const struct {
+		int type;
+		const char *what, *remedy;
+	} tables[] = {
+		{ KCMP_VM, "memory", "wait until it has called exec" },
+		{ KCMP_FILES, "descriptor table", "start it without CLONE_FILES" },
+		{ KCMP_FS, "working directory and umask", "start it without CLONE_FS" },
+		{ KCMP_SIGHAND, "signal handlers", "start it without CLONE_SIGHAND" },
+	};
 
-	if (proc_open(pid, &fd, NULL) < 0 || proc_stat(fd, "stat", &stat, NULL) < 0)
-		return arena_printf(a, "%d", pid);
-	return arena_printf(a, "%d (%s%s)", pid, stat.comm, stat.state == 'Z' ? ", ended" : "");
-}
-
-static int check_children(struct dumping_proc *p, struct objections *o, struct err *err)
-{
-	struct arena *a = o->arena;
-	char *list = NULL;
-	pid_t *pids;
-	size_t nr;
-	int ret = proc_children(p->t->procfd, a, &pids, &nr, err);
-
-	if (ret < 0 || !nr)
-		return ret;
-	for (size_t i = 0; i < nr && i < 8; i++)
-		list = arena_printf(a, "%s%s%s", list ? list : "", list ? ", " : "",
-			child_describe(a, pids[i]));
-	object(o, "start it in a mode with one process (no workers, no helpers)",
-		"%s: %zu processes: process trees are not supported yet; its children are %s%s",
-		p->stat.comm, nr + 1, list, nr > 8 ? ", ..." : "");
-	return 0;
-}
-
-/* Between vfork and exec the memory is the parent's. */
-static void check_vm_shared(struct dumping_proc *p, struct objections *o)
-{
-	if (syscall(SYS_kcmp, p->t->pid, p->status.ppid, KCMP_VM, 0, 0) != 0)
-		return;
-	object(o, "wait until it has called exec, or dump the parent",
-		"%s shares its memory with its parent, process %d (vfork, clone)",
-		process_name(p, o->arena), p->status.ppid);
+	for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+		if (syscall(SYS_kcmp, p->t->pid, p->status.ppid, tables[i].type, 0, 0) != 0)
+			continue;
+		object(o, tables[i].remedy,
+			"%s shares its %s with its parent, process %d (vfork, clone), which is not "
+			"supported yet",
+			process_name(p, o->arena), tables[i].what, p->status.ppid);
+		break;
+	}
 }
 
 int check_tree(struct dumping_proc *p, struct objections *o, struct err *err)
 {
-	check_vm_shared(p, o);
-	return check_children(p, o, err);
+	(void)err;
+	check_shared(p, o);
+	return 0;
 }
 
 /* ---- threads ---------------------------------------------------------------------------- */
@@ -124,10 +111,10 @@ static void check_speculation(const char *text, const char *name, struct objecti
 
 static void check_status(const struct proc_status *status, const char *name, struct objections *o)
 {
-	if (status->seccomp)
-		object(o, "start the program without its sandbox (seccomp)",
-			"%s is confined by seccomp (%s), which is not supported yet", name,
-			status->seccomp == 1 ? "strict mode" : "a filter");
+	struct err why = { 0 };
+
+	if (seccomp_check_thread(status, &why) < 0)
+		object(o, why.hint, "%s %s", name, why.msg);
 	if (status->shadow_stack)
 		object(o, "start the program with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off",
 			"%s has a shadow stack (CET), which is not supported yet", name);

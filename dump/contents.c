@@ -2,6 +2,7 @@
 #include "dump/contents.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -47,6 +48,44 @@ int contents_save_memory(struct dumping_proc *p, uint32_t mem, uint64_t start, u
 		to += nr * PAGES_PAGE;
 	}
 	return 0;
+}
+
+/* Where the base has no memory or may not be read, nothing is shared. */
+static int save_forked_chunk(struct dumping_proc *p, uint32_t mem, uint64_t at, size_t nr,
+	bool over_file, struct tracee *base, struct pages_like *like, struct err *err)
+{
+	void *room;
+	int ret = pages_writer_reserve(p->d->pages, nr, &room, err);
+
+	if (!ret)
+		ret = read_target(p->t, at, room, nr * PAGES_PAGE, err);
+	if (ret < 0)
+		return ret;
+	if (!read_target(base, at, (void *)like->theirs, nr * PAGES_PAGE, NULL))
+		return pages_writer_commit_like(p->d->pages, mem, at, nr, like, err);
+	return over_file ? pages_writer_commit_all(p->d->pages, mem, at, nr, err)
+			 : pages_writer_commit(p->d->pages, mem, at, nr, err);
+}
+
+int contents_save_forked(struct dumping_proc *p, uint32_t mem, const struct snap_range *range,
+	bool over_file, struct tracee *base, uint32_t base_mem, struct err *err)
+{
+	void *theirs = malloc(PAGES_FRAME);
+	struct pages_like like = { .of = base_mem, .theirs = theirs, .all = over_file };
+	int ret = theirs ? 0 : err_nomem(err);
+
+	for (uint64_t at = range->start; !ret && at < range->end;) {
+		uint64_t left = (range->end - at) / PAGES_PAGE;
+		size_t nr = left < CHUNK_PAGES ? (size_t)left : CHUNK_PAGES;
+
+		ret = stop_requested(p->d->stop, err);
+		if (!ret)
+			ret = save_forked_chunk(p, mem, at, nr, over_file, base, &like, err);
+		p->d->result->pages_bytes += nr * PAGES_PAGE;
+		at += nr * PAGES_PAGE;
+	}
+	free(theirs);
+	return ret;
 }
 
 /* One piece of data of at most a frame; what lies behind the end of the file in its page is zero.

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -22,6 +23,7 @@
 #include "dump/launch.h"
 #include "dump/process.h"
 #include "dump/shared.h"
+#include "dump/tree.h"
 #include "dump/worker.h"
 #include "images/image.h"
 #include "tracee/access.h"
@@ -66,8 +68,8 @@ static void dumping_finish(struct dumping *d)
 
 static int image_begin(struct dumping *d, struct err *err)
 {
-	int ret = image_writer_create(
-		d->opts->image, d->opts->force, d->opts->level, &d->writer, err);
+	int ret = image_writer_create(d->opts->image, d->opts->force, d->opts->level,
+		d->opts->threads, &d->writer, err);
 
 	if (ret < 0)
 		return ret;
@@ -75,38 +77,69 @@ static int image_begin(struct dumping *d, struct err *err)
 	return cpu_collect(d->snap, err);
 }
 
+static int processes_collect(struct dumping *d, struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < d->nr_procs; i++)
+		ret = process_collect(&d->procs[i], err);
+	if (!ret)
+		ret = fds_collect(d, err);
+	for (size_t i = 0; !ret && i < d->nr_procs; i++)
+		ret = process_collect_memory(&d->procs[i], err);
+	return ret;
+}
+
 static int collect(struct dumping *d, struct err *err)
 {
-	int ret = info_collect(d, err);
+	int ended, ret = info_collect(d, err);
 
-	for (size_t i = 0; !ret && i < d->tracer->nr_tracees; i++)
-		ret = process_collect(d, d->tracer->tracees[i], err);
+	if (!ret)
+		ret = tree_begin(d, err);
+	if (!ret)
+		ret = processes_collect(d, err);
+	for (size_t i = 0; i < d->nr_procs; i++) {
+		ended = tracee_scratch_end(d->procs[i].t, ret < 0 ? NULL : err);
+		if (!ret)
+			ret = ended;
+	}
 	if (!ret)
 		found_describe(d);
 	return ret;
 }
 
-/* Between the check and the freeze the target ran: it may have got children since. */
+/* Between the check and the freeze the target ran, and what was not ours yet may have forked. */
 static int freeze(struct dumping *d, struct err *err)
 {
-	int ret = tracer_freeze(d->tracer, err);
+	int ret;
 
-	if (ret < 0 || d->tracer->nr_tracees == 1)
-		return ret;
-	err_set(err, ENOTSUP, "%zu processes: process trees are not supported yet",
-		d->tracer->nr_tracees);
-	return err_hint(err, "start it in a mode with one process (no workers, no helpers)");
+	do {
+		ret = tracer_freeze(d->tracer, err);
+		if (!ret)
+			ret = tree_seize(d, err);
+	} while (ret > 0);
+	return ret;
 }
 
-/* The target is no longer needed: its contents are in the page store. */
+/*
+ * The tree is no longer needed: its contents are in the page store. All of it gets the signal before
+ * any is waited for, so that none of it can see another one end.
+ */
 static void let_go(struct dumping *d)
 {
-	if (!d->target)
-		return;
-	if (d->opts->leave_running)
-		tracee_release(d->target);
-	else
-		tracee_kill(d->target);
+	struct tracer *tr = d->tracer;
+
+	for (size_t i = 0; !d->opts->leave_running && i < tr->nr_tracees; i++)
+		if (!tr->tracees[i]->ended)
+			kill(tr->tracees[i]->pid, SIGKILL);
+	while (tr->nr_tracees) {
+		struct tracee *t = tr->tracees[tr->nr_tracees - 1];
+
+		if (d->opts->leave_running)
+			tracee_release(t);
+		else
+			tracee_kill(t);
+	}
 	d->target = NULL;
 }
 
@@ -200,6 +233,8 @@ static int check_attached(struct dumping *d, struct objections *o, struct err *e
 {
 	int ret = tracee_seize(d->tracer, d->opts->pid, &d->target, err);
 
+	if (!ret)
+		ret = tree_seize(d, err);
 	return ret < 0 ? ret : check_collect(d, o, err);
 }
 

@@ -30,6 +30,9 @@ struct dumping {
 	struct snap *snap;
 	struct tracer *tracer;
 	struct tracee *target; /* of the tracer; NULL before it was launched or seized */
+	struct dumping_proc *procs; /* by snap_proc, in snap's arena: parents before children */
+	size_t nr_procs;
+	pid_t outside; /* parent of the target: what it has, the launcher may have given */
 	struct image_writer *writer;
 	struct pages_writer *pages; /* of writer */
 	struct fd_opts fd_opts;
@@ -68,7 +71,6 @@ int timers_collect(struct dumping_proc *p, struct err *err);
 int attributes_collect(struct dumping_proc *p, struct err *err);
 int limits_collect(struct dumping_proc *p, struct err *err);
 int mm_collect(struct dumping_proc *p, struct err *err);
-int fds_collect(struct dumping_proc *p, struct err *err);
 int vdso_collect(struct dumping_proc *p, struct err *err);
 
 /* Parts of one thread. `name` is its directory below /proc/PID: "task/TID". */
@@ -77,6 +79,7 @@ int creds_collect(struct dumping_proc *p, struct tracee_thread *th,
 int sched_collect(struct dumping_proc *p, pid_t tid, struct snap_sched *out, struct err *err);
 
 /* Parts of the whole. */
+int fds_collect(struct dumping *d, struct err *err);
 int cpu_collect(struct snap *snap, struct err *err);
 int info_collect(struct dumping *d, struct err *err);
 

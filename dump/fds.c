@@ -210,14 +210,13 @@ static void raise_nofile(void)
 	}
 }
 
-int fds_look(struct dumping_proc *p, struct err *err)
+static int slots_look(struct dumping_proc *p, struct err *err)
 {
 	struct arena *a = p->d->snap->arena;
 	struct snap_proc *proc = dumping_snap_proc(p);
 	size_t nr;
 	int *nums, ret;
 
-	raise_nofile();
 	ret = proc_fds(p->t->procfd, a, &nums, &nr, err);
 	if (ret < 0)
 		return ret;
@@ -234,7 +233,22 @@ int fds_look(struct dumping_proc *p, struct err *err)
 			return err_wrap(err, "descriptor %d", nums[i]);
 		proc->nr_fds++;
 	}
-	return inherited_mark(p, err);
+	return 0;
+}
+
+/* What leads outside can be told only when all have been looked at. */
+int fds_look(struct dumping *d, struct err *err)
+{
+	int ret = 0;
+
+	raise_nofile();
+	for (size_t i = 0; !ret && i < d->nr_procs; i++)
+		if ((ret = slots_look(&d->procs[i], err)) < 0)
+			err_wrap(err, "process %d", d->procs[i].t->pid);
+	for (size_t i = 0; !ret && i < d->nr_procs; i++)
+		if ((ret = inherited_mark(&d->procs[i], err)) < 0)
+			err_wrap(err, "process %d", d->procs[i].t->pid);
+	return ret;
 }
 
 /* ---- saving ----------------------------------------------------------------------------- */
@@ -269,6 +283,11 @@ static int ofd_save(struct dumping *d, uint32_t id, struct err *err)
 	return ret < 0 || !ofd->kind->save ? ret : ofd->kind->save(seen, ofd, err);
 }
 
+static int ofd_wrap(const struct dumping *d, uint32_t id, struct err *err)
+{
+	return err_wrap(err, "process %d", d->slots->seen[id].seen.pid);
+}
+
 static int ofd_save_link(struct dumping *d, uint32_t id, struct err *err)
 {
 	struct snap_ofd *ofd = &d->snap->ofds[id];
@@ -278,15 +297,16 @@ static int ofd_save_link(struct dumping *d, uint32_t id, struct err *err)
 	return ofd->kind->save_link(&d->slots->seen[id].seen, ofd, err);
 }
 
-int fds_collect(struct dumping_proc *p, struct err *err)
+int fds_collect(struct dumping *d, struct err *err)
 {
-	struct dumping *d = p->d;
-	int ret = fds_look(p, err);
+	int ret = fds_look(d, err);
 
 	for (uint32_t id = 0; !ret && id < d->snap->nr_ofds; id++)
-		ret = ofd_save(d, id, err);
+		if ((ret = ofd_save(d, id, err)) < 0)
+			return ofd_wrap(d, id, err);
 	for (uint32_t id = 0; !ret && id < d->snap->nr_ofds; id++)
-		ret = ofd_save_link(d, id, err);
+		if ((ret = ofd_save_link(d, id, err)) < 0)
+			return ofd_wrap(d, id, err);
 	return ret;
 }
 

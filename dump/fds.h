@@ -36,8 +36,8 @@ struct slot_table *slot_table_create(struct dumping *d);
 void slot_table_finish(struct slot_table *table); /* closes our duplicates; NULL is fine */
 /* Fill the hooks that kinds ask. */
 void fds_hooks_init(struct dumping *d);
-/* Slots of p into its snap_proc, ofds into the snap, those of the launcher marked. */
-int fds_look(struct dumping_proc *p, struct err *err);
+/* Slots of all processes into their snap_proc, ofds into the snap, those of the launcher marked. */
+int fds_look(struct dumping *d, struct err *err);
 /* A further ofd for the same file, as its own entry of snap and table. Gives its id. */
 uint32_t fds_split(struct dumping *d, uint32_t ofd);
 /* Whether two local descriptors are the same open file description; negative without kcmp(2). */

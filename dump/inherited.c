@@ -100,7 +100,7 @@ static bool launcher_has(const struct dumping_proc *p, int num, int fd)
 	for (size_t i = 0; i < p->d->nr_own_fds; i++)
 		if (p->d->own_fds[i] == num && fds_same(num, fd) == 1)
 			return true;
-	return syscall(SYS_kcmp, getpid(), p->status.ppid, KCMP_FILE, fd, num) == 0;
+	return syscall(SYS_kcmp, getpid(), p->d->outside, KCMP_FILE, fd, num) == 0;
 }
 
 static bool is_launchers(const struct dumping_proc *p, const struct snap_fd *slot)

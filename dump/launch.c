@@ -14,6 +14,7 @@
 #include "dump/dumping.h"
 #include "dump/interrupt.h"
 #include "dump/quiescent.h"
+#include "dump/tree.h"
 #include "tracee/access.h"
 
 int launch_note_fds(struct dumping *d, struct err *err)
@@ -81,6 +82,8 @@ int launch_attach(struct dumping *d, struct err *err)
 
 	if (!ret)
 		ret = tracee_seize(d->tracer, d->opts->pid, &d->target, err);
+	if (!ret)
+		ret = tree_seize(d, err);
 	d->reason = "as found";
-	return ret;
+	return ret < 0 ? ret : 0;
 }

@@ -14,6 +14,7 @@
 #include "dump/remote.h"
 #include "dump/shared.h"
 #include "dump/vma.h"
+#include "images/tree.h"
 
 static struct snap_mm *mm_of(const struct dumping_proc *p)
 {
@@ -114,8 +115,22 @@ static bool has_private_pages(const struct snap_vma *vma)
 	       vma->flags & MAP_PRIVATE && !(vma->vmflags & (VMF_WIPEONFORK | VMF_DROPPABLE));
 }
 
+static int private_run_save(struct dumping_proc *p, const struct proc_run *run, bool over_file,
+	uint32_t base, struct err *err)
+{
+	const struct snap *snap = p->d->snap;
+	struct snap_range range = { run->start, run->end };
+
+	if (base == ID_NONE)
+		return contents_save_memory(
+			p, mm_of(p)->mem, run->start, run->end, run->start, over_file, err);
+	return contents_save_forked(p, mm_of(p)->mem, &range, over_file, p->d->procs[base].t,
+		snap->mms[snap->procs[base].mm].mem, err);
+}
+
 static int private_pages_collect(struct dumping_proc *p, struct err *err)
 {
+	uint32_t base = snap_base_of(p->d->snap, p->id);
 	const struct snap_mm *mm = mm_of(p);
 	struct arena *scratch = arena_create();
 	struct proc_run *runs = NULL;
@@ -131,8 +146,7 @@ static int private_pages_collect(struct dumping_proc *p, struct err *err)
 		ret = proc_pages(
 			p->t->procfd, vma->start, vma->end, true, scratch, &runs, &nr, &cap, err);
 		for (size_t r = 0; !ret && r < nr; r++)
-			ret = contents_save_memory(p, mm->mem, runs[r].start, runs[r].end,
-				runs[r].start, vma->kind != VMA_ANON, err);
+			ret = private_run_save(p, &runs[r], vma->kind != VMA_ANON, base, err);
 	}
 	arena_destroy(scratch);
 	return ret;

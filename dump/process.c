@@ -2,7 +2,6 @@
 #include "dump/process.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -17,12 +16,8 @@ static void ids_collect(struct dumping_proc *p)
 	proc->ppid = p->status.nr_ns > 1 ? 0 : p->status.ppid;
 	proc->pgid = p->status.nspgid;
 	proc->sid = p->status.nssid;
+	proc->exit_signal = p->stat.exit_signal;
 	proc->umask = p->status.umask;
-	/* A program that we launched has our session and group unless it made its own. */
-	proc->session_inherited = p->t->launched ? p->stat.session == getsid(0)
-						 : p->stat.session != p->t->pid;
-	proc->group_inherited = p->t->launched ? p->stat.pgrp == getpgid(0)
-					       : p->stat.pgrp != p->t->pid;
 }
 
 int process_begin(struct dumping *d, struct tracee *t, struct dumping_proc *p, struct err *err)
@@ -60,34 +55,31 @@ static const struct part {
 	{ "timers", timers_collect },
 	{ "attributes", attributes_collect },
 	{ "limits", limits_collect },
-	{ "fds", fds_collect },
-	{ "mm", mm_collect },
 };
 
-static int process_collect_parts(struct dumping_proc *p, struct err *err)
+static int part_collect(const struct part *part, struct dumping_proc *p, struct err *err)
 {
-	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-		double start = dumping_now_ms();
-		int ret = parts[i].collect(p, err);
+	double start = dumping_now_ms();
+	int ret = part->collect(p, err);
 
-		if (ret < 0)
-			return ret;
-		log_debug("%s: %.2f ms", parts[i].name, dumping_now_ms() - start);
-	}
+	if (ret < 0)
+		return err_wrap(err, "process %d", p->t->pid);
+	log_debug("%d: %s: %.2f ms", p->t->pid, part->name, dumping_now_ms() - start);
 	return 0;
 }
 
-int process_collect(struct dumping *d, struct tracee *t, struct err *err)
+int process_collect(struct dumping_proc *p, struct err *err)
 {
-	struct dumping_proc p;
-	int ended, ret = process_begin(d, t, &p, err);
+	int ret = process_settle(p, err);
 
-	if (!ret)
-		ret = process_settle(&p, err);
-	if (!ret)
-		ret = process_collect_parts(&p, err);
-	ended = tracee_scratch_end(t, ret < 0 ? NULL : err);
-	if (!ret)
-		ret = ended;
-	return ret < 0 ? err_wrap(err, "process %d", t->pid) : 0;
+	if (ret < 0)
+		return err_wrap(err, "process %d", p->t->pid);
+	for (size_t i = 0; !ret && i < sizeof parts / sizeof parts[0]; i++)
+		ret = part_collect(&parts[i], p, err);
+	return ret;
+}
+
+int process_collect_memory(struct dumping_proc *p, struct err *err)
+{
+	return part_collect(&(struct part){ "mm", mm_collect }, p, err);
 }

@@ -10,7 +10,8 @@ struct tracee;
 
 /* A snap_proc for t and what /proc says without asking t itself; t may run. */
 int process_begin(struct dumping *d, struct tracee *t, struct dumping_proc *p, struct err *err);
-/* All of it into the snap; t is frozen, and is as before when this returns, on every path. */
-int process_collect(struct dumping *d, struct tracee *t, struct err *err);
+/* All that concerns it alone; frozen. Memory comes when all processes have got this far. */
+int process_collect(struct dumping_proc *p, struct err *err);
+int process_collect_memory(struct dumping_proc *p, struct err *err);
 
 #endif

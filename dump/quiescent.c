@@ -1,16 +1,13 @@
-/* When to stop; see quiescent.h. */
+/* When a tree is quiet; see quiescent.h. */
 #include "dump/quiescent.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stdbool.h>
 #include <time.h>
 
-#include "base/err.h"
-#include "base/log.h"
-#include "dump/busy.h"
+#include "base/arena.h"
+#include "base/buf.h"
 #include "dump/dumping.h"
-#include "dump/interrupt.h"
+#include "dump/until/condition.h"
 #include "dump/watch.h"
 
 enum {
@@ -22,20 +19,15 @@ enum {
 };
 
 struct quiet {
-	struct dumping *d;
 	struct watches watches;
 	uint64_t *signatures; /* of the last nr_signatures ends of windows, a ring */
 	size_t nr_signatures;
 	size_t nr_quiet; /* windows in a row */
+	/* The window that is under way. */
+	uint64_t start_ms, next_ms, cpu_ns, signature;
+	bool begun, sampled; /* sampled: next comes its end */
+	bool waiting;        /* as found by the sample */
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 /* CPU time of all processes, ns. One that has just ended counts nothing: the difference is then
  * huge. */
@@ -62,114 +54,93 @@ static bool tree_was_busy(const struct tracer *tr, uint64_t cpu_before, uint64_t
 	return used > elapsed_ms * 1000000 / 100 * BUSY_PERCENT;
 }
 
-static int quiet_ended(struct quiet *q, int status, struct err *err)
-{
-	struct dump_result *result = q->d->result;
-
-	result->ended = true;
-	result->wait_status = status;
-	if (WIFSIGNALED(status))
-		err_set(err, ECHILD, "the program was killed by signal %d (%s) before it was quiet",
-			WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else
-		err_set(err, ECHILD, "the program ended with status %d before it was quiet",
-			WEXITSTATUS(status));
-	if (q->d->tracer->nr_tracees > 1)
-		return err_hint(err,
-			"it left other processes behind, as daemons do: start it so that "
-			"it stays in the foreground, or dump a running one with --pid");
-	return -ECHILD;
-}
-
-/* Handle what happens for at most ms. */
-static int quiet_poll(struct quiet *q, uint64_t ms, struct err *err)
-{
-	int exited = -1, ret;
-
-	ret = stop_requested(q->d->stop, err);
-	if (ret < 0)
-		return ret;
-	ret = tracer_poll(q->d->tracer, (int)ms, &exited, err);
-	if (ret < 0)
-		return ret;
-	return exited == -1 ? 0 : quiet_ended(q, exited, err);
-}
-
-static int quiet_poll_until(struct quiet *q, uint64_t until_ms, struct err *err)
-{
-	uint64_t now;
-	int ret = 0;
-
-	while (!ret && (now = now_ms()) < until_ms)
-		ret = quiet_poll(q, until_ms - now, err);
-	return ret;
-}
-
-/* One window: 1 it was quiet, and *signature says who waits where; 0 it was not. */
-static int quiet_window(struct quiet *q, uint64_t *signature, struct err *err)
-{
-	const struct tracer *tr = q->d->tracer;
-	uint64_t start = now_ms(), cpu = tree_cpu(tr);
-	bool waiting = false;
-	int ret;
-
-	for (uint64_t at = SAMPLE_FROM_MS; !waiting && at < WINDOW_LATEST_MS;
-		at += SAMPLE_EVERY_MS) {
-		ret = quiet_poll_until(q, start + at, err);
-		if (ret < 0)
-			return ret;
-		if (tree_was_busy(tr, cpu, WINDOW_MS))
-			break;
-		waiting = watches_sample(&q->watches, tr, signature);
-	}
-	ret = quiet_poll_until(q, start + WINDOW_MS, err);
-	if (ret < 0)
-		return ret;
-	return waiting && !tree_was_busy(tr, cpu, now_ms() - start);
-}
-
 /* Whether the same calls waited at the beginning of the settle time, all windows since being quiet.
  */
-static bool quiet_note(struct quiet *q, uint64_t signature)
+static bool quiet_note(struct quiet *q)
 {
 	size_t at = q->nr_quiet++ % q->nr_signatures;
 	uint64_t first = q->signatures[(at + 1) % q->nr_signatures];
 
-	q->signatures[at] = signature;
+	q->signatures[at] = q->signature;
 	if (q->nr_signatures == 1)
 		return true;
-	return q->nr_quiet >= q->nr_signatures && first == signature;
+	return q->nr_quiet >= q->nr_signatures && first == q->signature;
 }
 
-static int quiet_loop(struct quiet *q, uint64_t deadline_ms, struct err *err)
+static void window_begin(struct quiet *q, const struct tracer *tr, uint64_t now)
 {
-	uint64_t signature = 0;
-	int ret;
+	q->begun = true;
+	q->sampled = q->waiting = false;
+	q->start_ms = now;
+	q->next_ms = now + SAMPLE_FROM_MS;
+	q->cpu_ns = tree_cpu(tr);
+}
 
-	for (;;) {
-		ret = quiet_window(q, &signature, err);
-		if (ret < 0)
-			return ret;
-		if (!ret)
-			q->nr_quiet = 0;
-		else if (quiet_note(q, signature))
-			return 0;
-		if (now_ms() >= deadline_ms)
-			return busy_error(q->d, &q->watches, err);
+static void window_sample(struct quiet *q, const struct tracer *tr, uint64_t now)
+{
+	bool busy = tree_was_busy(tr, q->cpu_ns, WINDOW_MS);
+
+	q->waiting = !busy && watches_sample(&q->watches, tr, &q->signature);
+	q->sampled = busy || q->waiting || now + SAMPLE_EVERY_MS >= q->start_ms + WINDOW_LATEST_MS;
+	q->next_ms = q->sampled ? q->start_ms + WINDOW_MS : now + SAMPLE_EVERY_MS;
+}
+
+/* True: it was quiet for long enough. */
+static bool window_end(struct quiet *q, const struct tracer *tr, uint64_t now)
+{
+	if (q->waiting && !tree_was_busy(tr, q->cpu_ns, now - q->start_ms))
+		return quiet_note(q);
+	q->nr_quiet = 0;
+	return false;
+}
+
+static int quiescent_look(struct wait *w, uint64_t now, struct err *err)
+{
+	const struct tracer *tr = w->d->tracer;
+	struct quiet *q = w->own;
+	bool quiet = false;
+
+	(void)err;
+	if (!q->begun) {
+		window_begin(q, tr, now);
+	} else if (now >= q->next_ms) {
+		if (!q->sampled)
+			window_sample(q, tr, now);
+		if (q->sampled && now >= q->next_ms) {
+			quiet = window_end(q, tr, now);
+			window_begin(q, tr, now);
+		}
 	}
+	w->next_ms = q->next_ms;
+	return quiet;
 }
 
-int quiescent_wait(struct dumping *d, struct err *err)
+static int quiescent_parse(struct wait *w, const char *arg, struct err *err)
 {
-	struct quiet q = { .d = d };
-	int ret;
+	struct quiet *q = arena_alloc(w->arena, sizeof *q);
 
-	q.nr_signatures = (d->opts->settle_ms + WINDOW_MS - 1) / WINDOW_MS + 1;
-	q.signatures = calloc(q.nr_signatures, sizeof *q.signatures);
-	if (!q.signatures)
-		return err_nomem(err);
-	ret = quiet_loop(&q, now_ms() + d->opts->timeout_ms, err);
-	free(q.signatures);
-	watches_finish(&q.watches);
-	return ret;
+	(void)arg, (void)err;
+	q->nr_signatures = (w->d->opts->settle_ms + WINDOW_MS - 1) / WINDOW_MS + 1;
+	q->signatures = arena_array(w->arena, q->nr_signatures, sizeof *q->signatures);
+	w->own = q;
+	return 0;
 }
+
+static void quiescent_finish(struct wait *w)
+{
+	watches_finish(&((struct quiet *)w->own)->watches);
+}
+
+static void quiescent_words(const struct wait *w, struct buf *out)
+{
+	(void)w;
+	buf_printf(out, "it was quiet");
+}
+
+const struct condition condition_quiescent = {
+	.name = "quiescent",
+	.parse = quiescent_parse,
+	.look = quiescent_look,
+	.finish = quiescent_finish,
+	.words = quiescent_words,
+};

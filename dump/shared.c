@@ -138,14 +138,23 @@ static enum snap_mem_kind kind_of(const struct proc_vma *vma)
 	return MEM_SHARED_ANON;
 }
 
+static size_t vmas_of_object(const struct dumping_proc *p, const struct proc_vma *vma)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < p->nr_vmas; i++)
+		nr += p->vmas[i].dev == vma->dev && p->vmas[i].ino == vma->ino;
+	return nr;
+}
+
 /* Attachments are counted per mapping, so more than ours belong to somebody else. */
 static int sysv_check_shared(const struct dumping_proc *p, const struct proc_vma *vma,
 	const struct shmid_ds *ds, struct err *err)
 {
 	size_t ours = 0;
 
-	for (size_t i = 0; i < p->nr_vmas; i++)
-		ours += p->vmas[i].dev == vma->dev && p->vmas[i].ino == vma->ino;
+	for (size_t i = 0; i < p->d->nr_procs; i++)
+		ours += vmas_of_object(&p->d->procs[i], vma);
 	if (ds->shm_nattch <= ours)
 		return 0;
 	err_set(err, ENOTSUP, "SysV segment %d (key %#x) is attached by another process too",

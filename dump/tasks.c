@@ -10,8 +10,10 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "dump/dumping.h"
+#include "dump/modes.h"
 #include "dump/remote.h"
 #include "dump/restart.h"
+#include "dump/seccomp.h"
 #include "dump/signals.h"
 
 /* All of x86's state components together, AMX tiles being the largest, are under 12 KiB. */
@@ -123,6 +125,8 @@ static int status_collect(
 		task->tid = status.nspid;
 		ret = creds_collect(p, th, &status, &task->creds, err);
 	}
+	if (!ret)
+		ret = seccomp_collect(p, th->tid, &status, task, err);
 	arena_destroy(a);
 	return ret;
 }
@@ -207,6 +211,8 @@ static int task_collect(struct dumping_proc *p, struct tracee_thread *th, struct
 		ret = altstack_collect(p, th, task, err);
 	if (!ret)
 		ret = task_prctls_collect(p, th, task, err);
+	if (!ret)
+		ret = modes_collect(p, th, task, err);
 	if (!ret)
 		ret = status_collect(p, th, task, err);
 	return ret < 0 ? err_wrap(err, "thread %d", th->tid) : 0;

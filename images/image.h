@@ -20,10 +20,11 @@ struct image_writer;
 
 /*
  * Begin an image at path: makes a 0700 directory beside it under a random name. An existing path is
- * refused unless it is an image of ours (EEXIST, with the remedy) and force is given.
+ * refused unless it is an image of ours (EEXIST, with the remedy) and force is given. Pages are
+ * compressed at that level (0: the default) by nr_threads (0: one for each CPU).
  */
-int image_writer_create(
-	const char *path, bool force, int level, struct image_writer **out, struct err *err);
+int image_writer_create(const char *path, bool force, int level, unsigned nr_threads,
+	struct image_writer **out, struct err *err);
 struct pages_writer *image_writer_pages(struct image_writer *w);
 /* Write state and inventory, fsync all, rename into place (exchanging with an old image if forced).
  */

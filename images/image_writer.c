@@ -134,7 +134,7 @@ static unsigned nr_cpus(void)
 	return (unsigned)CPU_COUNT(&cpus);
 }
 
-static int writer_begin(struct image_writer *w, int level, struct err *err)
+static int writer_begin(struct image_writer *w, int level, unsigned nr_threads, struct err *err)
 {
 	int ret;
 
@@ -148,11 +148,11 @@ static int writer_begin(struct image_writer *w, int level, struct err *err)
 	if (fchmod(w->dirfd, 0700) < 0)
 		return err_sys(err, "chmod");
 	ret = writer_open_file(w, IMAGE_PAGES, &w->pages_fd, err);
-	return ret < 0 ? ret : pages_writer_create(w->pages_fd, level, nr_cpus(), &w->pages, err);
+	return ret < 0 ? ret : pages_writer_create(w->pages_fd, level, nr_threads, &w->pages, err);
 }
 
-static int writer_create(
-	struct image_writer *w, const char *path, bool force, int level, struct err *err)
+static int writer_create(struct image_writer *w, const char *path, bool force, int level,
+	unsigned nr_threads, struct err *err)
 {
 	char *parent = NULL;
 	int ret = writer_split(w, path, &parent, err);
@@ -164,12 +164,12 @@ static int writer_create(
 	free(parent);
 	if (ret < 0)
 		return ret;
-	ret = writer_begin(w, level, err);
+	ret = writer_begin(w, level, nr_threads, err);
 	return ret < 0 ? writer_refused(w, err) : 0;
 }
 
-int image_writer_create(
-	const char *path, bool force, int level, struct image_writer **out, struct err *err)
+int image_writer_create(const char *path, bool force, int level, unsigned nr_threads,
+	struct image_writer **out, struct err *err)
 {
 	struct image_writer *w = calloc(1, sizeof *w);
 	int ret;
@@ -177,7 +177,7 @@ int image_writer_create(
 	if (!w)
 		return err_nomem(err);
 	w->parentfd = w->dirfd = w->pages_fd = -1;
-	ret = writer_create(w, path, force, level, err);
+	ret = writer_create(w, path, force, level, nr_threads ? nr_threads : nr_cpus(), err);
 	if (ret < 0)
 		image_writer_destroy(w);
 	else

@@ -1,6 +1,7 @@
 #ifndef IMAGES_PAGES_H
 #define IMAGES_PAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -63,6 +64,18 @@ int pages_writer_commit(
  */
 int pages_writer_commit_all(
 	struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages, struct err *err);
+/*
+ * The same for an address space that was forked: a page that equals the one of memory object `of` at
+ * the same address, of which `theirs` are the nr_pages contents, is stored once; restore shares it by
+ * copy on write. The private pages of `of` are complete. `all` as in pages_writer_commit_all.
+ */
+struct pages_like {
+	uint32_t of;
+	const void *theirs;
+	bool all;
+};
+int pages_writer_commit_like(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages,
+	const struct pages_like *like, struct err *err);
 /* Flush, join the threads, hand out the index (in snap's arena), destroy nothing. */
 int pages_writer_finish(
 	struct pages_writer *w, struct snap *snap, struct page_index *out, struct err *err);

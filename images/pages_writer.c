@@ -19,6 +19,14 @@ struct pages_writer {
 	size_t reserved;       /* bytes promised behind frame->used */
 	struct page_run *runs; /* frame is its id, not yet its place in the file */
 	size_t nr_runs, cap_runs;
+	struct run_stretch *stretches;
+	size_t nr_stretches, cap_stretches;
+};
+
+/* Consecutive runs of one memory object. */
+struct run_stretch {
+	uint32_t mem;
+	size_t first, nr;
 };
 
 int pages_writer_create(
@@ -84,6 +92,27 @@ static bool run_continues(const struct page_run *run, const struct page_run *nex
 	       run->offset + run->nr_pages * PAGES_PAGE == next->offset;
 }
 
+static int writer_note_stretch(struct pages_writer *w, uint32_t mem, struct err *err)
+{
+	struct run_stretch *last = w->stretches + w->nr_stretches - 1;
+
+	if (w->nr_stretches && last->mem == mem) {
+		last->nr++;
+		return 0;
+	}
+	if (w->nr_stretches == w->cap_stretches) {
+		size_t cap = w->cap_stretches ? 2 * w->cap_stretches : 64;
+
+		last = realloc(w->stretches, cap * sizeof *w->stretches);
+		if (!last)
+			return err_nomem(err);
+		w->stretches = last;
+		w->cap_stretches = cap;
+	}
+	w->stretches[w->nr_stretches++] = (struct run_stretch){ mem, w->nr_runs - 1, 1 };
+	return 0;
+}
+
 static int writer_add_run(struct pages_writer *w, const struct page_run *run, struct err *err)
 {
 	if (w->nr_runs && run_continues(&w->runs[w->nr_runs - 1], run)) {
@@ -100,7 +129,7 @@ static int writer_add_run(struct pages_writer *w, const struct page_run *run, st
 		w->cap_runs = cap;
 	}
 	w->runs[w->nr_runs++] = *run;
-	return 0;
+	return writer_note_stretch(w, run->mem, err);
 }
 
 /* From nr pages on, how many are zero (or not, as asked for). */
@@ -168,6 +197,68 @@ int pages_writer_commit_all(
 
 	if (!ret && nr_pages)
 		ret = commit_run(w, mem, addr, nr_pages, w->frame->data + w->frame->used, err);
+	return ret;
+}
+
+/* ---- forked address spaces ---------------------------------------------------------------------
+ */
+
+/* The stored run that holds this page, NULL: none. Runs of a stretch come in the order of addresses.
+ */
+static const struct page_run *run_find(const struct pages_writer *w, uint32_t mem, uint64_t addr)
+{
+	for (size_t i = 0; i < w->nr_stretches; i++) {
+		const struct page_run *runs = w->runs + w->stretches[i].first;
+		size_t low = 0, high = w->stretches[i].nr;
+
+		while (w->stretches[i].mem == mem && low < high) {
+			size_t mid = (low + high) / 2;
+
+			if (runs[mid].addr + (uint64_t)runs[mid].nr_pages * PAGES_PAGE <= addr)
+				low = mid + 1;
+			else if (runs[mid].addr > addr)
+				high = mid;
+			else
+				return &runs[mid];
+		}
+	}
+	return NULL;
+}
+
+/* A page of mem at addr that is stored already, as that page of `of`; false: it is not. */
+static bool page_alias(const struct pages_writer *w, uint32_t mem, uint64_t addr,
+	const struct pages_like *like, struct page_run *alias)
+{
+	const struct page_run *run = run_find(w, like->of, addr);
+
+	if (!run)
+		return false;
+	*alias = (struct page_run){ .mem = mem,
+		.nr_pages = 1,
+		.addr = addr,
+		.frame = run->frame,
+		.offset = run->offset + (uint32_t)(addr - run->addr) };
+	return true;
+}
+
+int pages_writer_commit_like(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages,
+	const struct pages_like *like, struct err *err)
+{
+	const uint8_t *room, *theirs = like->theirs;
+	int ret = commit_check(w, addr, nr_pages, err);
+
+	room = w->frame ? w->frame->data + w->frame->used : NULL;
+	for (size_t i = 0; i < nr_pages && !ret; i++) {
+		const uint8_t *page = room + i * PAGES_PAGE;
+		uint64_t at = addr + i * PAGES_PAGE;
+		struct page_run alias;
+
+		if (!memcmp(page, theirs + i * PAGES_PAGE, PAGES_PAGE) &&
+			page_alias(w, mem, at, like, &alias))
+			ret = writer_add_run(w, &alias, err);
+		else if (like->all || !page_is_zero(page))
+			ret = commit_run(w, mem, at, 1, page, err);
+	}
 	return ret;
 }
 
@@ -284,5 +375,6 @@ void pages_writer_destroy(struct pages_writer *w)
 		free(w->frame);
 	}
 	free(w->runs);
+	free(w->stretches);
 	free(w);
 }

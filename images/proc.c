@@ -18,7 +18,7 @@ enum {
 	OOM_ADJ_MAX = 1000,
 	DUMPABLE_MAX = 2,
 	MDWE_MAX = 3,
-	TSC_MODE_MAX = 2,
+	MEMBARRIER_MAX = 0x3ff, /* all commands of linux/membarrier.h */
 };
 
 /* ---- packing --------------------------------------------------------------------------------- */
@@ -115,9 +115,11 @@ static void proc_pack_numbers(const struct snap_proc *proc, Pb__Proc *m)
 	PUT(m, stop_signal, proc->stop_signal);
 	PUT(m, session_inherited, proc->session_inherited);
 	PUT(m, group_inherited, proc->group_inherited);
-	PUT(m, tsc_mode, proc->tsc_mode);
 	PUT(m, mdwe, proc->mdwe);
 	PUT(m, memory_merge, proc->memory_merge);
+	PUT(m, exit_signal, proc->exit_signal);
+	PUT(m, membarrier, proc->membarrier);
+	PUT(m, autogroup_nice, proc->autogroup_nice);
 }
 
 void procs_pack(const struct snap *snap, Pb__State *m)
@@ -223,9 +225,11 @@ static void proc_unpack_numbers(const Pb__Proc *m, struct snap_proc *proc)
 	proc->stop_signal = m->stop_signal;
 	proc->session_inherited = m->session_inherited;
 	proc->group_inherited = m->group_inherited;
-	proc->tsc_mode = m->tsc_mode;
 	proc->mdwe = m->mdwe;
 	proc->memory_merge = m->memory_merge;
+	proc->exit_signal = m->exit_signal;
+	proc->membarrier = m->membarrier;
+	proc->autogroup_nice = m->autogroup_nice;
 }
 
 static int proc_unpack(
@@ -361,9 +365,11 @@ static int proc_check_signals(const struct snap_proc *proc, struct err *err)
 
 static int proc_check_numbers(const struct snap_proc *proc, struct err *err)
 {
-	if (proc->umask > UMASK_MAX || proc->dumpable > DUMPABLE_MAX || proc->mdwe > MDWE_MAX ||
-		proc->tsc_mode < 0 || proc->tsc_mode > TSC_MODE_MAX)
-		return BAD(err, "impossible umask, dumpable, mdwe or tsc_mode");
+	if (proc->umask > UMASK_MAX || proc->dumpable > DUMPABLE_MAX || proc->mdwe > MDWE_MAX)
+		return BAD(err, "impossible umask, dumpable or mdwe");
+	if (proc->membarrier > MEMBARRIER_MAX || proc->autogroup_nice < -20 ||
+		proc->autogroup_nice > 19)
+		return BAD(err, "impossible membarrier registrations or nice of its autogroup");
 	if (proc->oom_score_adj < -OOM_ADJ_MAX || proc->oom_score_adj > OOM_ADJ_MAX)
 		return BAD(err, "impossible oom_score_adj %d", proc->oom_score_adj);
 	for (size_t i = 0; i < SNAP_NR_RLIMITS; i++)
@@ -385,7 +391,9 @@ static int proc_check_ids(
 {
 	if (proc->pid <= 0 || proc->ppid < 0 || proc->pgid < 0 || proc->sid < 0)
 		return BAD(err, "impossible ids");
-	if (index == 0 ? proc->parent != ID_NONE : proc->parent >= index)
+	if (proc->exit_signal < 0 || proc->exit_signal > SNAP_NSIG)
+		return BAD(err, "impossible exit signal %d", proc->exit_signal);
+	if (proc->parent != ID_NONE && proc->parent >= index)
 		return BAD(err, "its parent does not come before it");
 	if (proc->mm >= snap->nr_mms)
 		return BAD(err, "address space %u does not exist", proc->mm);
@@ -421,10 +429,13 @@ static int tids_check(const struct snap *snap, struct err *err)
 
 	for (size_t i = 0; i < snap->nr_procs; i++)
 		nr += snap->procs[i].nr_tasks;
+	nr += snap->nr_zombies;
 	tids = arena_array(snap->arena, nr, sizeof *tids);
 	for (size_t i = 0; i < snap->nr_procs; i++)
 		for (size_t j = 0; j < snap->procs[i].nr_tasks; j++)
 			tids[n++] = snap->procs[i].tasks[j].tid;
+	for (size_t i = 0; i < snap->nr_zombies; i++)
+		tids[n++] = snap->zombies[i].pid;
 	twice = id_twice(tids, nr);
 	return twice < 0 ? 0 : BAD(err, "two threads with the id %d", twice);
 }

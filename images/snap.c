@@ -62,6 +62,14 @@ struct snap_proc *snap_add_proc(struct snap *s)
 	return proc;
 }
 
+struct snap_zombie *snap_add_zombie(struct snap *s)
+{
+	s->zombies = arena_grow(
+		s->arena, s->zombies, s->nr_zombies, &s->cap_zombies, sizeof *s->zombies);
+	s->zombies[s->nr_zombies].parent = ID_NONE;
+	return &s->zombies[s->nr_zombies++];
+}
+
 struct snap_ofd *snap_add_ofd(struct snap *s)
 {
 	struct snap_ofd *ofd;

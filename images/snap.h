@@ -181,6 +181,19 @@ struct snap_creds {
 	bool no_new_privs;
 };
 
+/* A seccomp filter and the one that was there before it; both are in force. */
+struct snap_seccomp {
+	uint32_t before; /* index of snap->seccomp plus 1, smaller than its own; 0: none */
+	uint32_t flags;  /* SECCOMP_FILTER_FLAG_LOG */
+	uint8_t *program; /* struct sock_filter */
+	size_t nr_program; /* bytes */
+};
+
+/* prctl(PR_SET_SYSCALL_USER_DISPATCH); mode 0: off. */
+struct snap_dispatch {
+	uint64_t mode, offset, len, selector;
+};
+
 /* One thread. */
 struct snap_task {
 	int32_t tid;           /* as the target sees it */
@@ -201,9 +214,16 @@ struct snap_task {
 	struct snap_creds creds;
 	uint64_t timerslack; /* ns */
 	int32_t pdeath_signal;
-	uint32_t thp_unused; /* kept 0 */
 	int64_t waiting_nr; /* system call it waited in, -1: was computing; for show and messages */
 	char *waiting_in;   /* "epoll_wait", "futex", "computing" */
+	uint32_t seccomp;   /* newest filter, an index of snap->seccomp plus 1; 0: none */
+	bool seccomp_strict;
+	struct snap_dispatch dispatch;
+	int32_t tsc_mode;  /* PR_GET_TSC */
+	uint32_t mce_kill; /* PR_MCE_KILL_GET plus 3 (its answers may be negative); 0: unknown */
+	uint32_t mempolicy; /* MPOL_... as get_mempolicy(2) gives it, with mode flags */
+	uint8_t *mempolicy_nodes;
+	size_t nr_mempolicy_nodes; /* bytes */
 };
 
 struct snap_sigaction {
@@ -244,7 +264,10 @@ struct snap_fd {
 
 struct snap_proc {
 	int32_t pid, ppid, pgid, sid; /* as the target sees them */
-	uint32_t parent; /* index of the parent's snap_proc, ID_NONE for the root of the tree */
+	/* Index of the parent's snap_proc; ID_NONE for the root of the tree and for orphans, which
+	 * somebody outside has adopted. */
+	uint32_t parent;
+	int32_t exit_signal; /* what the parent gets at its end: SIGCHLD, mostly */
 	uint32_t mm;
 	struct snap_task *tasks; /* tasks[0] is the leader */
 	size_t nr_tasks;
@@ -268,9 +291,19 @@ struct snap_proc {
 	/* Where the ids came from, for D10: the launcher's or its own. */
 	bool session_inherited; /* sid is the launcher's: take the caller's at restore */
 	bool group_inherited;   /* pgid likewise */
-	int32_t tsc_mode;       /* PR_GET_TSC */
 	uint32_t mdwe;          /* PR_GET_MDWE */
 	bool memory_merge;      /* PR_GET_MEMORY_MERGE: all of its memory may be merged (KSM) */
+	uint32_t membarrier;    /* MEMBARRIER_CMD_GET_REGISTRATIONS */
+	int32_t autogroup_nice; /* leader of a session: nice of its group of processes, sched(7) */
+};
+
+/* A process that has ended and was not waited for. */
+struct snap_zombie {
+	int32_t pid, pgid, sid;
+	uint32_t parent;     /* index of the snap_proc that may wait for it */
+	int32_t exit_signal; /* as in snap_proc */
+	int32_t wait_status; /* as wait(2) will give it */
+	char comm[16];
 };
 
 /* ---- open file descriptions ------------------------------------------------------------------ */
@@ -343,6 +376,8 @@ struct snap {
 	struct snap_vdso vdso;
 	struct snap_proc *procs; /* parents before children; [0] is the root */
 	size_t nr_procs, cap_procs;
+	struct snap_zombie *zombies;
+	size_t nr_zombies, cap_zombies;
 	struct snap_mm *mms;
 	size_t nr_mms, cap_mms;
 	struct snap_file *files;
@@ -351,6 +386,8 @@ struct snap {
 	size_t nr_mems, cap_mems;
 	struct snap_ofd *ofds;
 	size_t nr_ofds, cap_ofds;
+	struct snap_seccomp *seccomp;
+	size_t nr_seccomp, cap_seccomp;
 };
 
 struct snap *snap_create(void);
@@ -362,6 +399,7 @@ struct snap_file *snap_add_file(struct snap *s);
 struct snap_mem *snap_add_mem(struct snap *s, enum snap_mem_kind kind);
 struct snap_mm *snap_add_mm(struct snap *s);
 struct snap_proc *snap_add_proc(struct snap *s);
+struct snap_zombie *snap_add_zombie(struct snap *s);
 struct snap_ofd *snap_add_ofd(struct snap *s);
 
 #endif

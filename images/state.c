@@ -90,6 +90,8 @@ int image_pack_state(
 	mems_pack(snap, &m);
 	mms_pack(snap, &m);
 	procs_pack(snap, &m);
+	zombies_pack(snap, &m);
+	seccomp_pack(snap, &m);
 	ret = ofds_pack(snap, &m, err);
 	if (ret < 0)
 		return ret;
@@ -109,6 +111,8 @@ static int state_unpack(
 		mems_unpack,
 		mms_unpack,
 		procs_unpack,
+		zombies_unpack,
+		seccomp_unpack,
 		ofds_unpack,
 	};
 
@@ -129,6 +133,8 @@ int snap_check(const struct snap *snap, const struct page_index *index, struct e
 		mems_check,
 		mms_check,
 		procs_check,
+		zombies_check,
+		seccomp_check,
 		ofds_check,
 	};
 

@@ -48,9 +48,11 @@ void files_pack(const struct snap *snap, Pb__State *m);
 void mems_pack(const struct snap *snap, Pb__State *m);
 void mms_pack(const struct snap *snap, Pb__State *m);
 void procs_pack(const struct snap *snap, Pb__State *m);
+void zombies_pack(const struct snap *snap, Pb__State *m);
 void tasks_pack(const struct snap *snap, const struct snap_proc *proc, Pb__Proc *m);
 int ofds_pack(const struct snap *snap, Pb__State *m, struct err *err);
 void index_pack(const struct snap *snap, const struct page_index *index, Pb__State *m);
+void seccomp_pack(const struct snap *snap, Pb__State *m);
 /* A queue of pending signals, as array of blobs in arena. */
 ProtobufCBinaryData *siginfos_pack(
 	const struct snap *snap, const struct snap_siginfo *infos, size_t nr);
@@ -62,11 +64,13 @@ int files_unpack(struct snap *snap, const Pb__State *m, struct err *err);
 int mems_unpack(struct snap *snap, const Pb__State *m, struct err *err);
 int mms_unpack(struct snap *snap, const Pb__State *m, struct err *err);
 int procs_unpack(struct snap *snap, const Pb__State *m, struct err *err);
+int zombies_unpack(struct snap *snap, const Pb__State *m, struct err *err);
 int tasks_unpack(struct snap *snap, const Pb__Proc *m, struct snap_proc *proc, struct err *err);
 /* All but what the kinds know, and the kinds' part, for which the other tables must be complete. */
 int ofds_unpack(struct snap *snap, const Pb__State *m, struct err *err);
 int ofds_unpack_kinds(struct snap *snap, const Pb__State *m, struct err *err);
 int index_unpack(struct snap *snap, const Pb__State *m, struct page_index *index, struct err *err);
+int seccomp_unpack(struct snap *snap, const Pb__State *m, struct err *err);
 int siginfos_unpack(struct snap *snap, const ProtobufCBinaryData *in, size_t nr,
 	struct snap_siginfo **out, struct err *err);
 
@@ -86,9 +90,11 @@ int info_check(const struct snap *snap, struct err *err);
 int files_check(const struct snap *snap, struct err *err);
 int mems_check(const struct snap *snap, struct err *err);
 int mms_check(const struct snap *snap, struct err *err);
+int zombies_check(const struct snap *snap, struct err *err);
 int procs_check(const struct snap *snap, struct err *err);
 int task_check(const struct snap *snap, const struct snap_task *task, struct err *err);
 int ofds_check(const struct snap *snap, struct err *err);
+int seccomp_check(const struct snap *snap, struct err *err);
 int index_check(const struct snap *snap, const struct page_index *index, struct err *err);
 int siginfos_check(const struct snap_siginfo *infos, size_t nr, struct err *err);
 /* Is [start, end) mapped without a hole? *at is where to begin looking, and is moved on: 0 at

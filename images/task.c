@@ -22,6 +22,10 @@ enum {
 	SECUREBITS_MAX = 0xff,
 	RSEQ_MAX = 4096,
 	ROBUST_HEAD = 24,
+	DISPATCH_MAX = 2, /* PR_SYS_DISPATCH_INCLUSIVE_ON */
+	TSC_MODE_MAX = 2,
+	MCE_KILL_MAX = 5,
+	NODES_MAX = 128, /* MAX_NUMNODES bits */
 };
 
 /* Flags that user space may have: arithmetic, TF, IF, DF, NT, RF, AC, ID, and bit 1, which is set.
@@ -86,6 +90,25 @@ static Pb__Creds *creds_pack(struct arena *arena, const struct snap_creds *creds
 	return m;
 }
 
+/* What few threads have set. */
+static void task_modes_pack(struct arena *arena, const struct snap_task *task, Pb__Task *m)
+{
+	PUT(m, seccomp, task->seccomp);
+	PUT(m, seccomp_strict, task->seccomp_strict);
+	PUT(m, tsc_mode, task->tsc_mode);
+	PUT(m, mce_kill, task->mce_kill);
+	PUT(m, mempolicy, task->mempolicy);
+	PUT_BYTES(m, mempolicy_nodes, task->mempolicy_nodes, task->nr_mempolicy_nodes);
+	if (!task->dispatch.mode)
+		return;
+	m->dispatch = arena_alloc(arena, sizeof *m->dispatch);
+	pb__dispatch__init(m->dispatch);
+	PUT(m->dispatch, mode, task->dispatch.mode);
+	PUT(m->dispatch, offset, task->dispatch.offset);
+	PUT(m->dispatch, len, task->dispatch.len);
+	PUT(m->dispatch, selector, task->dispatch.selector);
+}
+
 static Pb__Task *task_pack(const struct snap *snap, const struct snap_task *task)
 {
 	Pb__Task *m = arena_alloc(snap->arena, sizeof *m);
@@ -115,6 +138,7 @@ static Pb__Task *task_pack(const struct snap *snap, const struct snap_task *task
 	PUT(m, pdeath_signal, task->pdeath_signal);
 	PUT(m, waiting_nr, task->waiting_nr);
 	PUT_TEXT(m, waiting_in, task->waiting_in);
+	task_modes_pack(snap->arena, task, m);
 	return m;
 }
 
@@ -197,12 +221,28 @@ static void task_unpack_numbers(const Pb__Task *m, struct snap_task *task)
 	task->waiting_nr = m->waiting_nr;
 }
 
+static void task_unpack_modes(struct snap *snap, const Pb__Task *m, struct snap_task *task)
+{
+	task->seccomp = m->seccomp;
+	task->seccomp_strict = m->seccomp_strict;
+	task->tsc_mode = m->tsc_mode;
+	task->mce_kill = m->mce_kill;
+	task->mempolicy = m->mempolicy;
+	task->mempolicy_nodes =
+		arena_copy(snap->arena, m->mempolicy_nodes.data, m->mempolicy_nodes.len);
+	task->nr_mempolicy_nodes = m->mempolicy_nodes.len;
+	if (m->dispatch)
+		task->dispatch = (struct snap_dispatch){ m->dispatch->mode, m->dispatch->offset,
+			m->dispatch->len, m->dispatch->selector };
+}
+
 static int task_unpack(
 	struct snap *snap, const Pb__Task *m, struct snap_task *task, struct err *err)
 {
 	int ret;
 
 	task_unpack_numbers(m, task);
+	task_unpack_modes(snap, m, task);
 	if (m->comm.len > COMM_MAX || m->n_regs != NR_REGS || !m->sched || !m->creds)
 		return BAD(
 			err, "name, registers, scheduling or credentials are missing or too long");
@@ -313,6 +353,19 @@ static int sched_check(const struct snap_sched *sched, struct err *err)
 	return 0;
 }
 
+static int modes_check(const struct snap *snap, const struct snap_task *task, struct err *err)
+{
+	if (task->seccomp > snap->nr_seccomp || (task->seccomp && task->seccomp_strict))
+		return BAD(err, "seccomp filter %u does not exist", task->seccomp);
+	if (task->dispatch.mode > DISPATCH_MAX || task->dispatch.selector >= USER_END)
+		return BAD(err, "impossible system call user dispatch");
+	if (task->tsc_mode < 0 || task->tsc_mode > TSC_MODE_MAX || task->mce_kill > MCE_KILL_MAX)
+		return BAD(err, "impossible tsc_mode or mce_kill");
+	if (task->nr_mempolicy_nodes > NODES_MAX || task->nr_mempolicy_nodes % 8)
+		return BAD(err, "impossible memory policy");
+	return 0;
+}
+
 int task_check(const struct snap *snap, const struct snap_task *task, struct err *err)
 {
 	int ret;
@@ -326,7 +379,8 @@ int task_check(const struct snap *snap, const struct snap_task *task, struct err
 	if (task->creds.nr_groups > GROUPS_MAX || task->creds.securebits > SECUREBITS_MAX)
 		return BAD(err, "impossible groups or securebits");
 	if ((ret = regs_check(&task->regs, err)) < 0 || (ret = xstate_check(snap, task, err)) < 0 ||
-		(ret = pointers_check(task, err)) < 0 || (ret = sched_check(&task->sched, err)) < 0)
+		(ret = pointers_check(task, err)) < 0 || (ret = sched_check(&task->sched, err)) < 0 ||
+		(ret = modes_check(snap, task, err)) < 0)
 		return ret;
 	return siginfos_check(task->pending, task->nr_pending, err);
 }

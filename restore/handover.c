@@ -20,6 +20,8 @@
 #include "restore/job.h"
 #include "restore/mems.h"
 #include "restore/mm.h"
+#include "restore/modes.h"
+#include "restore/seccomp.h"
 #include "restore/tasks.h"
 #include "restore/timers.h"
 #include "tracee/proc.h"
@@ -362,7 +364,7 @@ static int task_finish(const struct job *job, size_t i, struct err *err)
 	task_regs(&task->regs, &regs);
 	if (thread_set_xstate(tid, task->xstate, task->nr_xstate, err) < 0 ||
 		thread_set_sigmask(tid, task->sigmask, err) < 0 ||
-		thread_set_regs(tid, &regs, err) < 0)
+		thread_set_regs(tid, &regs, err) < 0 || modes_finish(task, tid, err) < 0)
 		return err_wrap(err, "thread %d", task->tid);
 	return 0;
 }
@@ -421,7 +423,8 @@ static int last_part(struct job *job, struct err *err)
 
 static int handover(struct job *job, struct err *err)
 {
-	const uintptr_t options = PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD;
+	const uintptr_t options = PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD |
+				  seccomp_ptrace_options(job->snap);
 	struct mm_fresh fresh;
 	size_t uffd_step = SIZE_MAX;
 

@@ -27,8 +27,6 @@ void process_plan(struct job *job)
 		plan_prctl(job, PR_SET_THP_DISABLE, job->mm->thp_disabled);
 	if (proc->child_subreaper)
 		plan_prctl(job, PR_SET_CHILD_SUBREAPER, 1);
-	if (proc->tsc_mode == PR_TSC_SIGSEGV)
-		plan_prctl(job, PR_SET_TSC, PR_TSC_SIGSEGV);
 	if (proc->memory_merge)
 		plan_prctl(job, SET_MEMORY_MERGE, 1);
 	if (proc->mdwe)

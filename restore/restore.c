@@ -23,6 +23,7 @@
 #include "restore/job.h"
 #include "restore/mems.h"
 #include "restore/ns.h"
+#include "restore/seccomp.h"
 #include "restore/spawn.h"
 #include "restore/supervise.h"
 #include "restore/tasks.h"
@@ -224,6 +225,8 @@ int restore_run(const struct restore_opts *opts, int *status, struct err *err)
 
 	if (!ret)
 		ret = cpu_check(job.snap, err);
+	if (!ret)
+		ret = seccomp_possible(job.snap, err);
 	if (!ret)
 		ret = ids_choose(&job, err);
 	if (!ret && !opts->detach)

@@ -14,8 +14,10 @@
 #include "restore/limits.h"
 #include "restore/mm.h"
 #include "restore/mm_shared.h"
+#include "restore/modes.h"
 #include "restore/process.h"
 #include "restore/sched.h"
+#include "restore/seccomp.h"
 #include "restore/signals.h"
 #include "restore/timers.h"
 
@@ -121,6 +123,8 @@ static int plan_task(struct job *job, size_t i, struct err *err)
 	plan_timerslack(job, i);
 	sched_plan(job, i);
 	signals_plan_pending(job, i);
+	modes_plan(job, i);
+	seccomp_plan(job, i);
 	if (creds_plan(job, i, err) < 0)
 		return -err->code;
 	/* After the credentials, whose change clears it; the leader has ours from child.c. */
@@ -154,6 +158,7 @@ int tasks_plan(struct job *job, struct err *err)
 	signals_plan_actions(job);
 	/* Before there are threads: they begin with the leader's name. */
 	plan_name(job, 0);
+	seccomp_plan_common(job);
 	plan_spawns(job);
 	for (size_t i = 0; i < job->proc->nr_tasks; i++)
 		if (plan_task(job, i, err) < 0)

@@ -73,7 +73,7 @@ $B/test/fuzz/fuzz_image.o: | $(PB_H)
 $B/test/fuzz/fuzz_image: $B/test/fuzz/fuzz_image.o $(PARTS)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 fuzz-replay: $B/test/fuzz/fuzz_image
-	$(Q)$< -n 3000 -p 20000
+	$(Q)$< -n 10000 -p 20000
 fuzz: $B/snapctl $B/test/server ## libFuzzer (clang) on the reader of images, for FUZZ_SECONDS (600)
 	$(Q).ci/deps clang libclang-rt-14-dev/libclang-rt-dev
 	$(Q)mkdir -p $B/fuzz/corpus
@@ -85,8 +85,9 @@ fuzz-search: $B/test/fuzz/fuzz_image.o $(PARTS)
 	$(Q)$B/fuzz_image -max_total_time=$(or $(FUZZ_SECONDS),600) -max_len=65536 -artifact_prefix=$B/ $B/corpus
 
 soak: $(RUNNABLE) ## hours: 200 round trips under load, kills, full disk, damaged images
-	$(MAKE_ASAN) $B/asan/snapctl
-	$(Q)$(TEST_ENV) SNAPCTL_ASAN=$(abspath $B)/asan/snapctl test/soak/soak.sh
+	$(MAKE_ASAN) $B/asan/snapctl $B/asan/test/fuzz/fuzz_image
+	$(Q)$(TEST_ENV) SNAPCTL_ASAN=$(abspath $B)/asan/snapctl \
+		FUZZ_IMAGE=$(abspath $B)/asan/test/fuzz/fuzz_image test/soak/soak.sh
 
 bench: $(RUNNABLE) $B/test/bench/stopwatch $B/test/bench/empty ## restore against start, and against the floor
 	$(Q)$(TEST_ENV) test/bench/bench.sh

@@ -268,7 +268,7 @@ static void thread_pass(struct tracee *t, struct tracee_thread *th)
 		ptrace_tid(PTRACE_INTERRUPT, th->tid, 0, 0);
 		th->interrupted = true;
 	}
-	ptrace_tid(PTRACE_CONT, th->tid, 0, 0);
+	ptrace_tid(tracee_request(t), th->tid, 0, 0);
 }
 
 static void thread_stopped(struct tracee *t, struct tracee_thread *th, enum stop_kind kind)
@@ -276,8 +276,10 @@ static void thread_stopped(struct tracee *t, struct tracee_thread *th, enum stop
 	th->state = kind == STOP_GROUP ? TRACEE_GROUP_STOPPED : TRACEE_STOPPED;
 	th->stop_signal = kind == STOP_GROUP ? WSTOPSIG(th->wait_status) : 0;
 	th->interrupted = false;
-	if (kind == STOP_SIGNAL)
+	if (kind == STOP_SIGNAL) {
 		thread_hold_signal(th);
+		tracee_tell(t, th, TRACEE_SIGNAL);
+	}
 	if (!t->frozen)
 		thread_resume(t, th);
 }
@@ -290,6 +292,8 @@ static void tracer_handle(struct tracer *tr, struct tracee *t, struct tracee_thr
 	th->wait_status = status;
 	switch (kind) {
 	case STOP_ENDED:
+		if (tid == t->pid)
+			tracee_tell(t, th, TRACEE_END);
 		tracee_note_exit(t, th, status);
 		break;
 	case STOP_TRAP:
@@ -299,6 +303,7 @@ static void tracer_handle(struct tracer *tr, struct tracee *t, struct tracee_thr
 		break;
 	case STOP_EXEC:
 		tracee_note_exec(t);
+		tracee_tell(t, th, TRACEE_EXEC);
 		thread_pass(t, th);
 		break;
 	case STOP_CHILD:
@@ -306,6 +311,7 @@ static void tracer_handle(struct tracer *tr, struct tracee *t, struct tracee_thr
 		thread_pass(t, tracee_thread_of(t, tid)); /* the array may have moved */
 		break;
 	case STOP_SYSCALL:
+		tracee_tell_call(t, th);
 		thread_pass(t, th);
 		break;
 	}

@@ -46,6 +46,16 @@ void tracee_note_exec(struct tracee *t);
 /* Drop what has ended. */
 void tracer_sweep(struct tracer *tr);
 
+/* ---- observe.c ---------------------------------------------------------- */
+
+/* How a thread goes on that nobody wants to stop: PTRACE_CONT, or PTRACE_SYSCALL. */
+int tracee_request(const struct tracee *t);
+/* Tell the observer. True: the thread is to stay, and all tracees are frozen as far as that goes.
+ */
+bool tracee_tell(struct tracee *t, struct tracee_thread *th, enum tracee_event event);
+/* A syscall-stop: tell of an entry, and step back from the call if the thread is to stay. */
+void tracee_tell_call(struct tracee *t, struct tracee_thread *th);
+
 /* ---- event.c ------------------------------------------------------------ */
 
 struct timespec clock_after_ms(int ms);          /* CLOCK_MONOTONIC */

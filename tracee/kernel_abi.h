@@ -55,6 +55,21 @@ struct abi_ptrace_rseq_configuration {
 	__u32 rseq_abi_size, signature, flags, pad;
 };
 
+/* include/uapi/linux/ptrace.h: Linux 4.4, 4.16, and 6.4 for the last two. */
+#define ABI_PTRACE_SECCOMP_GET_FILTER   0x420c
+#define ABI_PTRACE_SECCOMP_GET_METADATA 0x420d
+#define ABI_PTRACE_SET_SUD_CONFIG       0x4210
+#define ABI_PTRACE_GET_SUD_CONFIG       0x4211
+
+struct abi_seccomp_metadata {
+	__u64 filter_off; /* in: which */
+	__u64 flags;      /* out: SECCOMP_FILTER_FLAG_... */
+};
+
+struct abi_sud_config {
+	__u64 mode, selector, offset, len;
+};
+
 /* include/linux/errno.h: what an interrupted system call left in rax; never seen by user space. */
 enum abi_restart {
 	ABI_ERESTARTSYS = 512,

@@ -141,12 +141,28 @@ static int remote_run(struct tracee *t, struct tracee_thread *th, struct borrowe
 	return r;
 }
 
-/* Filters that we may suspend do not see our calls; others judge them as the target's own. */
-static void remote_suspend_seccomp(
-	const struct tracee *t, const struct tracee_thread *th, bool suspend)
+/*
+ * Filters that we may suspend do not see our calls; others judge them as the target's own. Syscall
+ * user dispatch would send a SIGSYS in place of the call.
+ */
+static int remote_unconfine(const struct tracee *t, const struct tracee_thread *th,
+	struct thread_dispatch *was, struct err *err)
 {
+	const struct thread_dispatch off = { 0 };
+	int ret = thread_get_dispatch(th->tid, was, err);
+
+	if (ret < 0)
+		return ret;
 	ptrace_tid(PTRACE_SETOPTIONS, th->tid, 0,
-		tracee_options(t) | (suspend ? ABI_PTRACE_O_SUSPEND_SECCOMP : 0));
+		tracee_options(t) | ABI_PTRACE_O_SUSPEND_SECCOMP);
+	return was->mode ? thread_set_dispatch(th->tid, &off, err) : 0;
+}
+
+static int remote_confine(const struct tracee *t, const struct tracee_thread *th,
+	const struct thread_dispatch *was, struct err *err)
+{
+	ptrace_tid(PTRACE_SETOPTIONS, th->tid, 0, tracee_options(t));
+	return was->mode ? thread_set_dispatch(th->tid, was, err) : 0;
 }
 
 int tracee_syscall(struct tracee *t, struct tracee_thread *th, long nr, const uint64_t args[6],
@@ -154,6 +170,7 @@ int tracee_syscall(struct tracee *t, struct tracee_thread *th, long nr, const ui
 {
 	struct user_regs_struct call;
 	struct borrowed b;
+	struct thread_dispatch rules = { 0 };
 	struct err end = { 0 };
 	int64_t answer = 0;
 	int r = 0;
@@ -166,16 +183,17 @@ int tracee_syscall(struct tracee *t, struct tracee_thread *th, long nr, const ui
 		return err_wrap(err, "remote %s", syscall_name(nr)), r;
 	call = b.regs;
 	regs_for_call(&call, t->syscall_insn, nr, args);
-	remote_suspend_seccomp(t, th, true);
-	r = remote_run(t, th, &b, &call, &answer, err);
+	r = remote_unconfine(t, th, &rules, err);
+	if (r == 0)
+		r = remote_run(t, th, &b, &call, &answer, err);
 	if (th->state == TRACEE_EXITED)
 		return err_wrap(err, "remote %s", syscall_name(nr)), r < 0 ? r : -ESRCH;
-	remote_suspend_seccomp(t, th, false);
-	if (borrow_end(t, th, &b, &end) < 0 && r == 0) {
-		if (err)
-			*err = end;
+	if (remote_confine(t, th, &rules, &end) < 0 && r == 0)
 		r = -end.code;
-	}
+	if (borrow_end(t, th, &b, &end) < 0 && r == 0)
+		r = -end.code;
+	if (end.code && err && r == -end.code)
+		*err = end;
 	if (r < 0)
 		return err_wrap(err, "remote %s", syscall_name(nr)), r;
 	*ret = answer;

@@ -215,7 +215,7 @@ void thread_resume(struct tracee *t, struct tracee_thread *th)
 	if (th->state == TRACEE_GROUP_STOPPED)
 		ptrace_tid(PTRACE_LISTEN, th->tid, 0, 0);
 	else
-		ptrace_tid(PTRACE_CONT, th->tid, 0, (uint64_t)sig);
+		ptrace_tid(tracee_request(t), th->tid, 0, (uint64_t)sig);
 	th->state = TRACEE_RUNNING;
 }
 

@@ -70,10 +70,42 @@ struct tracee {
 	uint64_t scratch;      /* address of the scratch page, 0: none */
 };
 
+/*
+ * What an observer is told while the tracees run. Only tell() looks at it; registers of the thread
+ * are final nowhere but in TRACEE_SIGNAL.
+ */
+enum tracee_event {
+	TRACEE_CALL,   /* it is about to execute a system call */
+	TRACEE_EXEC,   /* it has a new program */
+	TRACEE_SIGNAL, /* it is to get th->held_signal; tell() may clear that, and it gets none */
+	TRACEE_END,    /* its process has ended, and nobody has forgotten it yet */
+};
+
+struct tracee_note {
+	enum tracee_event event;
+	struct tracee *t;
+	struct tracee_thread *th;
+	/* TRACEE_CALL: */
+	int64_t nr; /* -1: not a call of x86-64 (int 0x80) */
+	uint64_t args[6], pc, sp;
+};
+
+struct tracer_observer {
+	/*
+	 * True: all is to stop, this thread where it is (in TRACEE_CALL: right before the call,
+	 * which it makes when it goes on), the others where they are met or when tracer_freeze,
+	 * which has to follow, asks them; none of them makes a call until then.
+	 */
+	bool (*tell)(void *arg, const struct tracee_note *note);
+	void *arg;
+	bool calls; /* tell of system calls: two stops for each */
+};
+
 struct tracer {
 	struct tracee **tracees;
 	size_t nr_tracees, cap_tracees;
 	/* Private to tracee/. */
+	struct tracer_observer observer;
 	pid_t tid;     /* the thread that all of this belongs to */
 	bool freezing; /* children that appear now are to stay stopped */
 	sigset_t old_mask;
@@ -133,6 +165,9 @@ struct tracee *tracer_find(struct tracer *tr, pid_t tid);
  */
 int tracer_poll(struct tracer *tr, int timeout_ms, int *exited, struct err *err);
 
+/* Have o told what happens from now on (o is copied); NULL: nobody. Before tracer_thaw. */
+void tracer_observe(struct tracer *tr, const struct tracer_observer *o);
+
 /*
  * Stop all threads of all tracees (PTRACE_INTERRUPT), down to the last one that is being created
  * (D7). After success every live thread is TRACEE_STOPPED or TRACEE_GROUP_STOPPED and stays so;
@@ -182,6 +217,24 @@ int thread_set_sigmask(pid_t tid, uint64_t mask, struct err *err);
 bool syscall_rewind(struct user_regs_struct *regs);
 /* Pending signals in queue order; shared: those of the process. malloc'ed array for the caller. */
 int thread_get_pending(pid_t tid, bool shared, siginfo_t **infos, size_t *nr, struct err *err);
+/*
+ * A seccomp filter of a thread, counted from the oldest; *there: false, and nothing is written,
+ * behind the newest. insns is malloc'ed. Needs CAP_SYS_ADMIN, and no seccomp of our own: EACCES.
+ */
+struct sock_filter;
+struct thread_filter {
+	struct sock_filter *insns;
+	size_t nr_insns;
+	uint32_t flags; /* SECCOMP_FILTER_FLAG_LOG */
+};
+int thread_get_seccomp(
+	pid_t tid, size_t index, struct thread_filter *out, bool *there, struct err *err);
+/* prctl(PR_SET_SYSCALL_USER_DISPATCH); mode 0: off, or unknown before Linux 6.4. */
+struct thread_dispatch {
+	uint64_t mode, selector, offset, len;
+};
+int thread_get_dispatch(pid_t tid, struct thread_dispatch *out, struct err *err);
+int thread_set_dispatch(pid_t tid, const struct thread_dispatch *dispatch, struct err *err);
 /* addr 0 where none is registered. */
 struct thread_rseq {
 	uint64_t addr;

@@ -48,10 +48,13 @@ static int unix_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct er
 {
 	struct arena *arena = seen->dump->snap->arena;
 	struct unix_sock *sock = arena_alloc(arena, sizeof *sock);
+	uint32_t id = ofd->id;
 	char *name;
 
 	if (unix_sock_save(seen, sock, err) < 0)
 		return -err->code;
+	/* Descriptors in its queue may have made the table grow. */
+	ofd = &seen->dump->snap->ofds[id];
 	ofd->priv = sock;
 	name = name_text(sock, arena);
 	if (name)
@@ -104,22 +107,6 @@ static Pb__UnixFile *file_pack(struct arena *arena, const struct unix_file *file
 	return m;
 }
 
-static void queue_pack(struct arena *arena, const struct unix_sock *sock, Pb__UnixSock *m)
-{
-	m->n_queue = sock->nr_queue;
-	m->queue = arena_array(arena, sock->nr_queue, sizeof *m->queue);
-	for (size_t i = 0; i < sock->nr_queue; i++) {
-		Pb__UnixMessage *msg = arena_alloc(arena, sizeof *msg);
-
-		pb__unix_message__init(msg);
-		msg->has_data = true;
-		msg->data.data = sock->queue[i].data;
-		msg->data.len = sock->queue[i].len;
-		name_pack(&sock->queue[i].from, &msg->has_from, &msg->from);
-		m->queue[i] = msg;
-	}
-}
-
 static int unix_pack(
 	const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
 {
@@ -139,28 +126,15 @@ static int unix_pack(
 	name_pack(&sock->name, &m->has_name, &m->name);
 	name_pack(&sock->peer_name, &m->has_peer_name, &m->peer_name);
 	m->file = file_pack(snap->arena, &sock->file);
-	queue_pack(snap->arena, sock, m);
+	unix_queue_pack(snap, sock, &m->queue, &m->n_queue);
+	m->pending = sock->pending;
+	m->n_pending = sock->nr_pending;
 	sockopt_pack(snap, &sock->options, &m->options, &m->n_options);
 	msg->unix = m;
 	return 0;
 }
 
 /* ---- message -> record ----------------------------------------------------------------------- */
-
-static int name_unpack(
-	bool has, const ProtobufCBinaryData *in, struct unix_name *out, struct err *err)
-{
-	memset(out, 0, sizeof *out);
-	if (!has)
-		return 0;
-	if (in->len == 0 || in->len > UNIX_NAME_MAX)
-		return err_set(err, EBADMSG, "unix socket name of %zu bytes", in->len);
-	if (in->data[0] && memchr(in->data, '\0', in->len))
-		return err_set(err, EBADMSG, "path of a unix socket contains NUL");
-	memcpy(out->bytes, in->data, in->len);
-	out->len = in->len;
-	return 0;
-}
 
 static int file_unpack(
 	struct snap *snap, const Pb__UnixFile *m, struct unix_sock *sock, struct err *err)
@@ -189,26 +163,6 @@ static int file_unpack(
 	return 0;
 }
 
-static int queue_unpack(
-	struct snap *snap, const Pb__UnixSock *m, struct unix_sock *sock, struct err *err)
-{
-	if (m->n_queue && sock->state == UNIX_LISTEN)
-		return err_set(err, EBADMSG, "listening unix socket with data");
-	sock->queue = arena_array(snap->arena, m->n_queue, sizeof *sock->queue);
-	sock->nr_queue = m->n_queue;
-	for (size_t i = 0; i < m->n_queue; i++) {
-		const Pb__UnixMessage *msg = m->queue[i];
-
-		if (msg->has_from && sock->type != SOCK_DGRAM)
-			return err_set(err, EBADMSG, "unix connection with a sender's name");
-		if (name_unpack(msg->has_from, &msg->from, &sock->queue[i].from, err) < 0)
-			return -err->code;
-		sock->queue[i].data = arena_copy(snap->arena, msg->data.data, msg->data.len);
-		sock->queue[i].len = msg->data.len;
-	}
-	return 0;
-}
-
 static bool state_fits(const Pb__UnixSock *m)
 {
 	bool dgram = m->type == SOCK_DGRAM;
@@ -223,6 +177,8 @@ static bool state_fits(const Pb__UnixSock *m)
 		return true;
 	case UNIX_OUTSIDE:
 		return dgram && m->has_peer_name;
+	case UNIX_PENDING:
+		return !dgram;
 	default:
 		return false;
 	}
@@ -247,6 +203,20 @@ static int peer_unpack(const struct snap *snap, const Pb__UnixSock *m, const str
 	return 0;
 }
 
+/* Whether those ofds say the same is seen when all are known: unix_pending.c. */
+static int pending_unpack(
+	struct snap *snap, const Pb__UnixSock *m, struct unix_sock *sock, struct err *err)
+{
+	if (m->n_pending && m->state != UNIX_LISTEN)
+		return err_set(err, EBADMSG, "unix socket: connections wait, but it does not listen");
+	for (size_t i = 0; i < m->n_pending; i++)
+		if (message_id_check(m->pending[i], snap->nr_ofds, "unix socket: waiting", err) < 0)
+			return -err->code;
+	sock->pending = arena_copy(snap->arena, m->pending, m->n_pending * sizeof *m->pending);
+	sock->nr_pending = m->n_pending;
+	return 0;
+}
+
 static int unix_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
 {
 	struct unix_sock *sock = arena_alloc(snap->arena, sizeof *sock);
@@ -264,10 +234,12 @@ static int unix_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 	sock->shutdown = m->shutdown;
 	sock->reset = m->reset;
 	ofd->priv = sock;
-	if (name_unpack(m->has_name, &m->name, &sock->name, err) < 0 ||
-		name_unpack(m->has_peer_name, &m->peer_name, &sock->peer_name, err) < 0 ||
+	if (unix_name_unpack(m->name.data, m->name.len, &sock->name, err) < 0 ||
+		unix_name_unpack(m->peer_name.data, m->peer_name.len, &sock->peer_name, err) < 0 ||
 		peer_unpack(snap, m, ofd, sock, err) < 0 ||
-		file_unpack(snap, m->file, sock, err) < 0 || queue_unpack(snap, m, sock, err) < 0)
+		file_unpack(snap, m->file, sock, err) < 0 ||
+		unix_queue_unpack(snap, m->queue, m->n_queue, sock, err) < 0 ||
+		pending_unpack(snap, m, sock, err) < 0)
 		return -err->code;
 	return sockopt_unpack(snap, m->options, m->n_options, &sock->options, err);
 }
@@ -285,13 +257,17 @@ static const char *state_text(const struct unix_sock *sock, struct arena *arena)
 
 	switch (sock->state) {
 	case UNIX_LISTEN:
-		return arena_printf(arena, ", listens, backlog %u", sock->backlog);
+		return arena_printf(arena, ", listens, backlog %u%s", sock->backlog,
+			sock->nr_pending ? arena_printf(arena, ", %zu to accept", sock->nr_pending)
+					 : "");
 	case UNIX_PEER:
 		return arena_printf(arena, ", connected to ofd %u", sock->peer);
 	case UNIX_ORPHAN:
 		return ", the other end is closed";
 	case UNIX_OUTSIDE:
 		return arena_printf(arena, ", sends to %s", unix_name_text(&sock->peer_name, name));
+	case UNIX_PENDING:
+		return ", connected, not accepted yet";
 	case UNIX_IDLE:
 		break;
 	}
@@ -309,13 +285,18 @@ static char *unix_describe(const struct snap *snap, const struct snap_ofd *ofd, 
 {
 	const struct unix_sock *sock = ofd->priv;
 	const char *queue = "", *name = name_text(sock, arena);
-	size_t bytes = 0;
+	size_t bytes = 0, fds = 0;
 
 	(void)snap;
-	for (size_t i = 0; i < sock->nr_queue; i++)
+	for (size_t i = 0; i < sock->nr_queue; i++) {
 		bytes += sock->queue[i].len;
+		fds += sock->queue[i].nr_fds;
+	}
 	if (sock->nr_queue)
 		queue = arena_printf(arena, ", %zu bytes queued", bytes);
+	if (fds)
+		queue = arena_printf(arena, "%s with %zu descriptor%s", queue, fds,
+			fds == 1 ? "" : "s");
 	return arena_printf(arena, "%s%s%s%s%s%s", name ? name : "", name ? ", " : "",
 		type_text(sock->type), file_text(&sock->file, arena), state_text(sock, arena),
 		queue);

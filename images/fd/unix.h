@@ -5,11 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include "images/fd/sockopt.h"
 
 /* What the files unix*.c share: the record of a unix socket. */
 
+struct Pb__UnixMessage;
 struct arena;
 struct diag_unix;
 struct err;
@@ -32,6 +34,7 @@ enum unix_state {
 	UNIX_PEER,    /* connected to a socket of the dump */
 	UNIX_ORPHAN,  /* connected to a socket that was closed since */
 	UNIX_OUTSIDE, /* datagrams only: connected by name to a socket of somebody else (syslog) */
+	UNIX_PENDING, /* connected to a listener of the dump, which has not accepted it yet */
 };
 
 enum unix_place {
@@ -48,10 +51,19 @@ struct unix_file {
 	uint32_t mode, uid, gid; /* permission bits and owner; not for UNIX_UNLINKED */
 };
 
+/* SCM_CREDENTIALS; pid 0: none came along. */
+struct unix_creds {
+	int32_t pid; /* as the target sees it */
+	uint32_t uid, gid;
+};
+
 struct unix_msg {
 	uint8_t *data;
 	size_t len;
 	struct unix_name from; /* datagrams: the sender's name */
+	uint32_t *fds;         /* SCM_RIGHTS: ofds */
+	size_t nr_fds;
+	struct unix_creds creds;
 };
 
 enum { UNIX_SHUT_RCV = 1, UNIX_SHUT_SEND = 2 }; /* RCV_SHUTDOWN, SEND_SHUTDOWN of the kernel */
@@ -67,8 +79,11 @@ struct unix_sock {
 	bool reset; /* UNIX_ORPHAN: ECONNRESET is pending */
 	struct unix_msg *queue;
 	size_t nr_queue;
+	uint32_t *pending; /* UNIX_LISTEN: ofds of UNIX_PENDING that wait, in order */
+	size_t nr_pending;
 	struct sock_options options;
-	uint32_t ino, peer_ino; /* while dumping: inodes of both ends; peer_ino 0: none */
+	/* While dumping: inodes of both ends; peer_ino 0: none; of those in pending, 0: closed. */
+	uint32_t ino, peer_ino, *pending_inos;
 };
 
 static inline bool unix_is_path(const struct unix_name *name)
@@ -100,17 +115,52 @@ int unix_sock_link(
 /* Where the file of a bound path is by now. */
 int unix_file_save(const struct fd_seen *seen, const struct unix_name *name,
 	const struct diag_unix *diag, struct unix_file *out, struct err *err);
-/* What waits to be read, without taking it. eof: nothing more will come. */
+/*
+ * What waits to be read, without taking it. eof: nothing more will come. Descriptors in it may be
+ * new ofds: pointers into the snap's table have to be taken anew afterwards.
+ */
 int unix_queue_save(const struct fd_seen *seen, bool eof, struct unix_sock *sock, struct err *err);
+
+/* ---- unix_peek.c ----------------------------------------------------------------------------- */
+
+enum { UNIX_MAX_FDS = 253 /* SCM_MAX_FD */ };
+
+/* One look at a queue, and what came along. */
+struct unix_look {
+	struct unix_name from;
+	struct unix_creds creds;
+	int fds[UNIX_MAX_FDS]; /* ours: unix_look_finish closes them */
+	size_t nr_fds;
+	const char *refused; /* something came along that cannot travel: what */
+};
+
+/* As recvmsg(2) with MSG_PEEK and flags; >= 0: bytes, or with MSG_TRUNC the whole length. */
+ssize_t unix_look(int fd, void *data, size_t len, int flags, struct unix_look *out);
+void unix_look_finish(struct unix_look *look);
+
+/* ---- unix_message.c -------------------------------------------------------------------------- */
+
+void unix_queue_pack(const struct snap *snap, const struct unix_sock *sock,
+	struct Pb__UnixMessage ***msgs, size_t *nr);
+int unix_queue_unpack(struct snap *snap, struct Pb__UnixMessage *const *msgs, size_t nr,
+	struct unix_sock *sock, struct err *err);
+/* len 0: absent. */
+int unix_name_unpack(const uint8_t *data, size_t len, struct unix_name *out, struct err *err);
 
 /* ---- while restoring: unix_make.c, unix_fill.c, unix_bind.c ---------------------------------- */
 
 /* Make all unix sockets of the snap that are not made yet, into m->made: they refer to each other.
  */
 int unix_make_all(const struct fd_make *m, struct err *err);
-/* Send sock's queue from `fd`, whose peer it is; or to address `to`, if that has a length. */
-int unix_queue_make(int fd, const struct unix_msg *msg, const struct sockaddr_storage *to,
-	socklen_t to_len, struct err *err);
+/*
+ * Send a message of sock's queue from `fd`, whose peer it is; or to address `to`, if that has a
+ * length. Descriptors that go with it are made now, if they are not yet.
+ */
+int unix_queue_make(const struct fd_make *m, int fd, const struct unix_msg *msg,
+	const struct sockaddr_storage *to, socklen_t to_len, struct err *err);
+/* unix_creds.c: the same sendmsg(2) with these credentials, as far as they can be had. */
+ssize_t unix_send_as(const struct fd_make *m, int fd, const struct msghdr *msg,
+	const struct unix_creds *creds);
 
 /*
  * Give a new socket its name, with the socket file where it was and as it was. A stale file of a

@@ -3,90 +3,48 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/err.h"
 #include "images/fd/kind.h"
 #include "images/fd/unix.h"
 
-enum { PEEK = MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC };
-
 /* ---- live -> record -------------------------------------------------------------------------- */
 
-struct peeked {
-	struct sockaddr_storage from;
-	socklen_t from_len;
-	_Alignas(struct cmsghdr) char control[1024]; /* SCM_MAX_FD descriptors and more do fit */
-	size_t control_len;
-	bool cut;
+struct peeking {
+	const struct fd_seen *seen;
+	struct arena *arena;
+	struct unix_sock *sock;
+	size_t cap;
+	bool eof; /* nothing more will come */
 };
 
-/* As recvmsg(2); >= 0: bytes, or the whole length of a datagram. */
-static ssize_t peek(int fd, void *data, size_t len, int flags, struct peeked *p)
+static void queue_add(struct peeking *k, const struct unix_msg *msg)
 {
-	struct iovec iov = { data, len };
-	struct msghdr msg = { &p->from, sizeof p->from, &iov, 1, p->control, sizeof p->control, 0 };
-	ssize_t n;
+	struct unix_sock *sock = k->sock;
 
-	do
-		n = recvmsg(fd, &msg, PEEK | flags);
-	while (n < 0 && errno == EINTR);
-	p->from_len = msg.msg_namelen;
-	p->control_len = n < 0 ? 0 : msg.msg_controllen;
-	p->cut = n >= 0 && msg.msg_flags & MSG_CTRUNC;
-	return n;
+	sock->queue =
+		arena_grow(k->arena, sock->queue, sock->nr_queue, &k->cap, sizeof *sock->queue);
+	sock->queue[sock->nr_queue++] = *msg;
 }
 
-/* Looking at a message with descriptors duplicates them into our table. */
-static void close_rights(const struct cmsghdr *c)
+/* What came along with a message, into its record. Closes the descriptors. */
+static int take_along(
+	struct peeking *k, struct unix_look *look, struct unix_msg *msg, struct err *err)
 {
-	size_t nr = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	struct fd_dump *d = k->seen->dump;
+	int ret = 0;
 
-	for (size_t i = 0; i < nr; i++) {
-		int fd;
-
-		memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-		close(fd);
+	if (look->refused) {
+		err_set(err, ENOTSUP, "a message with %s waits in a unix socket", look->refused);
+		ret = err_hint(err, "let the program read it before the dump");
 	}
-}
-
-/* Times of arrival (SO_TIMESTAMP) may pass: the restore is when the message arrives again. */
-static const char *ancillary_refused(struct peeked *p)
-{
-	struct msghdr msg = { .msg_control = p->control, .msg_controllen = p->control_len };
-	const char *what = p->cut ? "much ancillary data" : NULL;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET)
-			continue;
-		if (c->cmsg_type == SCM_RIGHTS) {
-			close_rights(c);
-			what = "descriptors (SCM_RIGHTS)";
-		} else if (c->cmsg_type == SCM_CREDENTIALS) {
-			what = "the sender's credentials (SO_PASSCRED)";
-		} else if (c->cmsg_type == 3 /* SCM_SECURITY */ ||
-			   c->cmsg_type == 4 /* SCM_PIDFD */) {
-			what = "the sender's identity (SO_PASSSEC, SO_PASSPIDFD)";
-		}
-	}
-	return what;
-}
-
-static int ancillary_check(struct peeked *p, struct err *err)
-{
-	const char *what = ancillary_refused(p);
-
-	if (!what)
-		return 0;
-	err_set(err, ENOTSUP, "a message with %s waits in a unix socket", what);
-	return err_hint(err, "let the program read it before the dump");
-}
-
-static struct unix_msg *queue_add(struct arena *arena, struct unix_sock *sock, size_t *cap)
-{
-	sock->queue = arena_grow(arena, sock->queue, sock->nr_queue, cap, sizeof *sock->queue);
-	return &sock->queue[sock->nr_queue++];
+	msg->creds = look->creds;
+	msg->fds = arena_array(k->arena, look->nr_fds, sizeof *msg->fds);
+	for (size_t i = 0; !ret && i < look->nr_fds; i++)
+		ret = d->ofd_of_fd(d, k->seen, look->fds[i], &msg->fds[msg->nr_fds++], err);
+	unix_look_finish(look);
+	return ret < 0 ? err_wrap(err, "descriptor in flight") : 0;
 }
 
 /* Reading stops at an urgent byte. */
@@ -100,81 +58,127 @@ static int urgent_check(int fd, struct err *err)
 	return err_hint(err, "let the program read it before the dump");
 }
 
-/* Reading on past the last byte would fetch a pending ECONNRESET away from the program. */
-static int peek_stream(int fd, size_t len, struct unix_msg *msg, struct err *err)
+static int look_from(int fd, size_t at, struct err *err)
 {
-	struct peeked p;
+	int offset = (int)at;
 
-	if (urgent_check(fd, err) < 0)
-		return -err->code;
-	while (msg->len < len) {
-		ssize_t n = peek(fd, msg->data + msg->len, len - msg->len, 0, &p);
+	return setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset) < 0
+		       ? err_sys(err, "SO_PEEK_OFF")
+		       : 0;
+}
 
-		if (n < 0)
-			return err_sys(err, "look at a unix socket's queue");
-		if (ancillary_check(&p, err) < 0)
+/*
+ * A read that reaches a piece with descriptors takes them, and what lies before, and ends behind
+ * it. But a smaller read would have stopped before: so where does that piece begin? *start is how
+ * many of the n bytes at `at` lie before it.
+ */
+static int rights_begin(int fd, size_t at, size_t n, void *data, size_t *start, struct err *err)
+{
+	size_t low = 0, high = n - 1;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		struct unix_look look;
+		bool has;
+
+		if (look_from(fd, at, err) < 0)
 			return -err->code;
-		if (n == 0)
-			return err_set(err, EIO,
-				"the queue of a unix socket ends %zu bytes too early",
-				len - msg->len);
-		msg->len += (size_t)n;
+		if (unix_look(fd, data, middle + 1, 0, &look) < 0)
+			return err_sys(err, "look at a unix socket's queue");
+		has = look.nr_fds > 0;
+		unix_look_finish(&look);
+		if (has)
+			high = middle;
+		else
+			low = middle + 1;
 	}
+	*start = low;
+	return 0;
+}
+
+/* The next piece of a stream that is read in one go; *at moves behind it. */
+static int peek_piece(struct peeking *k, uint8_t *data, size_t len, size_t *at, struct err *err)
+{
+	struct unix_msg msg = { .data = data + *at };
+	struct unix_look look;
+	size_t start = 0;
+	ssize_t n;
+
+	if (look_from(k->seen->fd, *at, err) < 0)
+		return -err->code;
+	n = unix_look(k->seen->fd, msg.data, len - *at, 0, &look);
+	if (n < 0)
+		return err_sys(err, "look at a unix socket's queue");
+	msg.len = (size_t)n;
+	if (look.nr_fds && rights_begin(k->seen->fd, *at, (size_t)n, msg.data, &start, err) < 0) {
+		unix_look_finish(&look);
+		return -err->code;
+	}
+	if (start) {
+		msg.len = start;
+		unix_look_finish(&look);
+	}
+	if (take_along(k, &look, &msg, err) < 0)
+		return -err->code;
+	if (n == 0)
+		return err_set(err, EIO, "the queue of a unix socket ends %zu bytes too early",
+			len - *at);
+	queue_add(k, &msg);
+	*at += msg.len;
+	return 0;
+}
+
+/* Reading on past the last byte would fetch a pending ECONNRESET away from the program. */
+static int peek_stream(struct peeking *k, size_t len, struct err *err)
+{
+	uint8_t *data = arena_alloc(k->arena, len);
+	size_t at = 0;
+
+	if (urgent_check(k->seen->fd, err) < 0)
+		return -err->code;
+	while (at < len)
+		if (peek_piece(k, data, len, &at, err) < 0)
+			return -err->code;
 	return 0;
 }
 
 /* One datagram: its length first, which also shows an empty one. 0: there are no more. */
-static int peek_message(
-	int fd, bool eof, struct arena *arena, struct unix_msg *msg, struct err *err)
+static int peek_message(struct peeking *k, struct unix_msg *msg, struct err *err)
 {
-	struct peeked p, rest;
+	struct unix_look look, again;
 	char none;
-	ssize_t n = peek(fd, &none, 0, MSG_TRUNC, &p);
+	ssize_t n = unix_look(k->seen->fd, &none, 0, MSG_TRUNC, &look);
 
 	if (n < 0)
 		return errno == EAGAIN ? 0 : err_sys(err, "look at a unix socket's queue");
-	if (n == 0 && eof)
+	if (n == 0 && k->eof && k->sock->type == SOCK_SEQPACKET && !look.nr_fds)
 		return 0;
-	if (ancillary_check(&p, err) < 0)
-		return -err->code;
-	unix_name_from(&p.from, p.from_len, &msg->from);
+	if (k->sock->type == SOCK_DGRAM) /* else the name of the other end, as always */
+		msg->from = look.from;
 	msg->len = (size_t)n;
-	msg->data = arena_alloc(arena, msg->len);
-	if (n > 0 && peek(fd, msg->data, msg->len, 0, &rest) != n)
+	msg->data = arena_alloc(k->arena, msg->len);
+	if (take_along(k, &look, msg, err) < 0)
+		return -err->code;
+	if (n > 0 && unix_look(k->seen->fd, msg->data, msg->len, 0, &again) != n)
 		return err_set(
 			err, EIO, "the queue of a unix socket changes: is somebody reading it?");
+	if (n > 0)
+		unix_look_finish(&again);
 	return 1;
 }
 
-static int peek_messages(
-	int fd, bool eof, struct arena *arena, struct unix_sock *sock, struct err *err)
+static int peek_messages(struct peeking *k, struct err *err)
 {
-	size_t cap = 0;
 	int more;
 
 	do {
 		struct unix_msg msg = { 0 };
 
-		more = peek_message(fd, eof && sock->type == SOCK_SEQPACKET, arena, &msg, err);
-		if (sock->type != SOCK_DGRAM)
-			msg.from.len = 0; /* the name of the other end, as always */
+		more = peek_message(k, &msg, err);
 		if (more > 0)
-			*queue_add(arena, sock, &cap) = msg;
+			queue_add(k, &msg);
 	} while (more > 0);
 	return more;
-}
-
-static int peek_all(
-	int fd, bool eof, size_t len, struct arena *arena, struct unix_sock *sock, struct err *err)
-{
-	size_t cap = 0;
-	struct unix_msg *msg;
-
-	if (sock->type != SOCK_STREAM)
-		return peek_messages(fd, eof, arena, sock, err);
-	msg = queue_add(arena, sock, &cap);
-	msg->data = arena_alloc(arena, len);
-	return peek_stream(fd, len, msg, err);
 }
 
 /*
@@ -199,38 +203,107 @@ static int queue_has(int fd, const struct unix_sock *sock, size_t *len, struct e
 	return err_hint(err, "let the program read it before the dump");
 }
 
+/* An option for as long as we look. The socket is the target's too, so it is put back. */
+struct borrowed_option {
+	int name, was;
+};
+
+static int option_borrow(
+	int fd, int name, int value, struct borrowed_option *option, struct err *err)
+{
+	socklen_t len = sizeof option->was;
+
+	option->name = name;
+	if (getsockopt(fd, SOL_SOCKET, name, &option->was, &len) < 0 ||
+		setsockopt(fd, SOL_SOCKET, name, &value, sizeof value) < 0)
+		return err_sys(err, "socket option %d", name);
+	return 0;
+}
+
+static int option_return(int fd, const struct borrowed_option *option, int ret, struct err *err)
+{
+	if (setsockopt(fd, SOL_SOCKET, option->name, &option->was, sizeof option->was) < 0 && !ret)
+		return err_sys(err, "put socket option %d back", option->name);
+	return ret;
+}
+
 int unix_queue_save(const struct fd_seen *seen, bool eof, struct unix_sock *sock, struct err *err)
 {
-	int was, start = 0, ret;
-	socklen_t was_len = sizeof was;
+	struct peeking k = { seen, seen->dump->snap->arena, sock, 0, eof };
+	struct borrowed_option offset, creds;
 	size_t len = 0;
+	int ret = queue_has(seen->fd, sock, &len, err);
 
-	ret = queue_has(seen->fd, sock, &len, err);
 	if (ret <= 0)
 		return ret;
-	/* With SO_PEEK_OFF each look goes on where the last one ended. The socket is the target's
-	 * too. */
-	if (getsockopt(seen->fd, SOL_SOCKET, SO_PEEK_OFF, &was, &was_len) < 0 ||
-		setsockopt(seen->fd, SOL_SOCKET, SO_PEEK_OFF, &start, sizeof start) < 0)
-		return err_sys(err, "SO_PEEK_OFF");
-	ret = peek_all(seen->fd, eof, len, seen->dump->snap->arena, sock, err);
-	if (setsockopt(seen->fd, SOL_SOCKET, SO_PEEK_OFF, &was, sizeof was) < 0 && ret == 0)
-		ret = err_sys(err, "put SO_PEEK_OFF back");
-	return ret;
+	/* With SO_PEEK_OFF each look goes on where the last one ended. */
+	if (option_borrow(seen->fd, SO_PEEK_OFF, 0, &offset, err) < 0)
+		return -err->code;
+	ret = option_borrow(seen->fd, SO_PASSCRED, 1, &creds, err);
+	if (!ret) {
+		ret = sock->type == SOCK_STREAM ? peek_stream(&k, len, err)
+						: peek_messages(&k, err);
+		ret = option_return(seen->fd, &creds, ret, err);
+	}
+	return option_return(seen->fd, &offset, ret, err);
 }
 
 /* ---- record -> live -------------------------------------------------------------------------- */
 
-int unix_queue_make(int fd, const struct unix_msg *msg, const struct sockaddr_storage *to,
-	socklen_t to_len, struct err *err)
+/* Whatever travels in a queue has to exist before it is sent; the caller sees to its common state.
+ */
+static int made_now(const struct fd_make *m, uint32_t id, struct err *err)
 {
-	size_t done = 0;
+	const struct snap_ofd *ofd = &m->snap->ofds[id];
 
+	if (m->made[id] >= 0)
+		return 0;
+	if (!ofd->kind || ofd->inherited >= 0)
+		return err_set(err, EBADMSG, "unix socket: ofd %u in flight does not exist", id);
+	if (ofd->kind->make(m, ofd, &m->made[id], err) < 0)
+		return err_wrap(err, "in flight: %s", ofd->label ? ofd->label : ofd->kind->name);
+	return 0;
+}
+
+/* SCM_RIGHTS of msg in control; gives its length. */
+static int rights_make(const struct fd_make *m, const struct unix_msg *msg, struct cmsghdr *control,
+	size_t *len, struct err *err)
+{
+	*len = 0;
+	if (!msg->nr_fds)
+		return 0;
+	for (size_t i = 0; i < msg->nr_fds; i++) {
+		if (made_now(m, msg->fds[i], err) < 0)
+			return -err->code;
+		memcpy(CMSG_DATA(control) + i * sizeof(int), &m->made[msg->fds[i]], sizeof(int));
+	}
+	control->cmsg_level = SOL_SOCKET;
+	control->cmsg_type = SCM_RIGHTS;
+	control->cmsg_len = CMSG_LEN(msg->nr_fds * sizeof(int));
+	*len = CMSG_SPACE(msg->nr_fds * sizeof(int));
+	return 0;
+}
+
+int unix_queue_make(const struct fd_make *m, int fd, const struct unix_msg *msg,
+	const struct sockaddr_storage *to, socklen_t to_len, struct err *err)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(UNIX_MAX_FDS * sizeof(int))] = { 0 };
+	struct msghdr head = { .msg_name = to_len ? (void *)(uintptr_t)to : NULL,
+		.msg_namelen = to_len,
+		.msg_iovlen = 1 };
+	size_t done = 0, along;
+
+	if (rights_make(m, msg, (void *)control, &along, err) < 0)
+		return -err->code;
 	do {
-		ssize_t n = sendto(fd, msg->data + done, msg->len - done,
-			MSG_DONTWAIT | MSG_NOSIGNAL, to_len ? (const struct sockaddr *)to : NULL,
-			to_len);
+		struct iovec iov = { msg->data + done, msg->len - done };
+		ssize_t n;
 
+		head.msg_iov = &iov;
+		head.msg_control = done || !along ? NULL : control;
+		head.msg_controllen = done ? 0 : along;
+		n = msg->creds.pid ? unix_send_as(m, fd, &head, &msg->creds)
+				   : sendmsg(fd, &head, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
-"""Every truncation of every file of an image, many random changes of single bytes, swapped and missing files.
+"""Damaged images through the command line: cuts, changed bytes, swapped, missing and longer files.
 
-    damage.py IMAGE SNAPCTL [SNAPCTL-BUILT-WITH-ASAN]
+    damage.py IMAGE SNAPCTL SNAPCTL-BUILT-WITH-ASAN
 
-Each must end with status 125 and say something: `verify` of all (by the ASan build, if there is one), `restore` of
-every 20th. SOAK_CHANGES (10000) is the number of changes.
+Each must end with status 125 and say something: `verify` by the ASan build, `restore` and `show` in turn. SOAK_SAMPLES
+(200) is the number of cuts and of changes; all cuts and many more changes are tried by test/fuzz in one process.
 """
 
+import itertools
 import os
 import random
 import shutil
@@ -15,33 +16,31 @@ import sys
 import tempfile
 
 FILES = ("inventory", "state", "pages")
-MOST_CUTS = 20000  # of one file; a larger one is cut at so many random places
 
 
-def cuts(size):
-    return range(size) if size <= MOST_CUTS else sorted(random.sample(range(size), MOST_CUTS))
-
-
-def damages(contents, changes):
-    """(what was done, contents of the damaged image)"""
+def misplaced(contents):
+    """(what was done, contents of the damaged image): files that are not there, or not where they belong."""
     for name, data in contents.items():
-        for at in cuts(len(data)):
-            yield f"{name} cut to {at} bytes", {**contents, name: data[:at]}
         yield f"{name} is missing", {n: d for n, d in contents.items() if n != name}
+        yield f"{name} is empty", {**contents, name: b""}
         yield f"{name} is longer", {**contents, name: data + b"\0"}
+        yield f"{name} lacks a byte", {**contents, name: data[:-1]}
         for other in contents:
             if other != name:
                 yield f"{name} is {other}", {**contents, name: contents[other]}
-    names, sizes = list(contents), [len(d) for d in contents.values()]
-    for number in range(changes):
-        # The files in turn: pages are large and would draw nearly all of the changes.
-        name = names[number % len(names)] if number % 2 else random.choices(names, sizes)[0]
-        data = bytearray(contents[name])
+
+
+def damaged_bytes(contents, samples):
+    """The files in turn: pages are large and would draw nearly all of it."""
+    for number in range(samples):
+        name = FILES[number % len(FILES)]
+        data = contents[name]
+        at = random.randrange(len(data))
+        yield f"{name} cut to {at} bytes", {**contents, name: data[:at]}
         at = random.randrange(len(data))
         new = random.choice([b for b in (0, 255, data[at] ^ 1, data[at] ^ 128, random.randrange(256)) if b != data[at]])
-        what = f"{name} byte {at}: {data[at]:#x} is {new:#x}"
-        data[at] = new
-        yield what, {**contents, name: bytes(data)}
+        changed = data[:at] + bytes([new]) + data[at + 1 :]
+        yield f"{name} byte {at}: {data[at]:#x} is {new:#x}", {**contents, name: changed}
 
 
 def write_image(directory, contents, before):
@@ -68,20 +67,22 @@ def refused(command):
 
 
 def main():
-    image, snapctl, checker = sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else ""
+    image, snapctl, checker = sys.argv[1:]
     seed = int(os.environ.get("SOAK_SEED", random.randrange(1 << 30)))
     random.seed(seed)
     print(f"# SOAK_SEED={seed}", flush=True)
     contents = {name: open(os.path.join(image, name), "rb").read() for name in FILES}
     bad, number, before = 0, 0, {}
     with tempfile.TemporaryDirectory(prefix="snapctl-damage.") as directory:
-        for what, damaged in damages(contents, int(os.environ.get("SOAK_CHANGES", 10000))):
-            number += 1
+        commands = ([snapctl, "restore", "-d", directory], [snapctl, "show", directory])
+        damages = itertools.chain(misplaced(contents), damaged_bytes(contents, int(os.environ.get("SOAK_SAMPLES", 200))))
+        for what, damaged in damages:
             write_image(directory, damaged, before)
             before = damaged
-            wrong = refused([checker or snapctl, "verify", directory])
-            if not wrong and number % 20 == 0:
-                wrong = refused([snapctl, "restore", "-d", directory])
+            # Nobody reads the contents of pages to show an image.
+            command = commands[0 if "pages" in what else number % 2]
+            wrong = refused([checker, "verify", directory]) or refused(command)
+            number += 1
             if wrong:
                 bad += 1
                 print(f"# {what}: {wrong}", flush=True)

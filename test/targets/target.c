@@ -35,6 +35,7 @@ static const struct target *const tables[] = {
 	targets_sock_inet,
 	targets_wait,
 	targets_refuse,
+	targets_confine,
 };
 
 /* The FIFO is opened before the state is prepared, so that its number is 3 in every target. */

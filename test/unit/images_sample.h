@@ -393,7 +393,6 @@ static inline void sample_proc(struct snap *s)
 		.stop_signal = SIGTSTP,
 		.session_inherited = true,
 		.group_inherited = true,
-		.tsc_mode = 1,
 		.mdwe = 1,
 		.memory_merge = true,
 	};

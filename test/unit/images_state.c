@@ -312,7 +312,6 @@ static void proc_equal(const struct snap_proc *a, const struct snap_proc *b)
 	EQ(stop_signal);
 	EQ(session_inherited);
 	EQ(group_inherited);
-	EQ(tsc_mode);
 	EQ(mdwe);
 	EQ(memory_merge);
 	proc_lists_equal(a, b);

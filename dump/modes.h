@@ -1,0 +1,16 @@
+#ifndef DUMP_MODES_H
+#define DUMP_MODES_H
+
+/* What a thread may have set for itself and few do: syscall user dispatch, the time stamp counter,
+ * memory failures, NUMA policy. */
+
+struct dumping_proc;
+struct err;
+struct snap_task;
+struct tracee_thread;
+
+/* Of a frozen thread. */
+int modes_collect(struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task,
+	struct err *err);
+
+#endif

@@ -1,0 +1,236 @@
+/* Who belongs to a dump; see tree.h. */
+#include "dump/tree.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "dump/dumping.h"
+#include "dump/process.h"
+
+/* ---- taking hold -------------------------------------------------------------------------- */
+
+static struct tracee *tracee_of(const struct dumping *d, pid_t pid)
+{
+	for (size_t i = 0; i < d->tracer->nr_tracees; i++)
+		if (d->tracer->tracees[i]->pid == pid && !d->tracer->tracees[i]->ended)
+			return d->tracer->tracees[i];
+	return NULL;
+}
+
+static bool is_zombie(pid_t pid, struct proc_stat *stat)
+{
+	OWNED_FD fd = -1;
+
+	return proc_open(pid, &fd, NULL) < 0 || proc_stat(fd, "stat", stat, NULL) < 0 ||
+	       ((stat->state == 'Z' || stat->state == 'X') && stat->num_threads <= 1);
+}
+
+static int children_seize(struct dumping *d, struct tracee *t, struct arena *a, struct err *err)
+{
+	int ret, seized = 0;
+	pid_t *pids;
+	size_t nr;
+
+	/* Unless it has ended meanwhile. */
+	if (proc_children(t->procfd, a, &pids, &nr, NULL) < 0)
+		return 0;
+	for (size_t i = 0; i < nr; i++) {
+		struct proc_stat stat;
+		struct tracee *child;
+
+		if (tracee_of(d, pids[i]) || is_zombie(pids[i], &stat))
+			continue;
+		ret = tracee_seize(d->tracer, pids[i], &child, err);
+		if (ret < 0 && ret != -ESRCH && !is_zombie(pids[i], &stat))
+			return err_wrap(err, "child process %d", pids[i]);
+		seized += ret == 0;
+	}
+	return seized;
+}
+
+int tree_seize(struct dumping *d, struct err *err)
+{
+	struct arena *a = arena_create();
+	int ret = 0, seized = 0, before;
+
+	/* The table grows while we walk it; and those that were not ours yet may fork meanwhile. */
+	do {
+		before = seized;
+		for (size_t i = 0; ret >= 0 && i < d->tracer->nr_tracees; i++) {
+			struct tracee *t = d->tracer->tracees[i];
+
+			ret = t->ended ? 0 : children_seize(d, t, a, err);
+			seized += ret > 0 ? ret : 0;
+		}
+	} while (ret >= 0 && seized > before);
+	arena_destroy(a);
+	return ret < 0 ? ret : seized;
+}
+
+/* ---- the order ---------------------------------------------------------------------------- */
+
+static uint32_t proc_of(const struct dumping *d, pid_t pid)
+{
+	for (uint32_t i = 0; i < d->nr_procs; i++)
+		if (d->procs[i].t->pid == pid)
+			return i;
+	return ID_NONE;
+}
+
+static int proc_add(struct dumping *d, struct tracee *t, uint32_t parent, struct err *err)
+{
+	struct dumping_proc *p = &d->procs[d->nr_procs];
+	int ret = process_begin(d, t, p, err);
+
+	if (ret < 0)
+		return err_wrap(err, "process %d", t->pid);
+	d->nr_procs++;
+	dumping_snap_proc(p)->parent = parent;
+	return 0;
+}
+
+/* Those whose parents are there already; gives how many that were. */
+static int procs_add_children(struct dumping *d, struct err *err)
+{
+	int added = 0;
+
+	for (size_t i = 0; i < d->tracer->nr_tracees; i++) {
+		struct tracee *t = d->tracer->tracees[i];
+		struct proc_stat stat;
+		uint32_t parent;
+
+		if (t->ended || proc_of(d, t->pid) != ID_NONE ||
+			proc_stat(t->procfd, "stat", &stat, NULL) < 0)
+			continue;
+		parent = proc_of(d, stat.ppid);
+		if (parent == ID_NONE)
+			continue;
+		if (proc_add(d, t, parent, err) < 0)
+			return -err->code;
+		added++;
+	}
+	return added;
+}
+
+/* Lost its parent, and was adopted by somebody outside. */
+static int procs_add_orphan(struct dumping *d, struct err *err)
+{
+	for (size_t i = 0; i < d->tracer->nr_tracees; i++) {
+		struct tracee *t = d->tracer->tracees[i];
+		struct proc_stat stat;
+
+		if (t->ended || proc_of(d, t->pid) != ID_NONE || is_zombie(t->pid, &stat))
+			continue;
+		return proc_add(d, t, ID_NONE, err) < 0 ? -err->code : 1;
+	}
+	return 0;
+}
+
+static int procs_add(struct dumping *d, struct err *err)
+{
+	int ret;
+
+	d->procs = arena_array(
+		d->snap->arena, d->tracer->nr_tracees + 1, sizeof(struct dumping_proc));
+	d->nr_procs = 0;
+	ret = proc_add(d, d->target, ID_NONE, err);
+	while (ret >= 0) {
+		ret = procs_add_children(d, err);
+		if (ret == 0)
+			ret = procs_add_orphan(d, err);
+		if (ret == 0)
+			break;
+	}
+	return ret;
+}
+
+/* ---- sessions and groups ------------------------------------------------------------------ */
+
+static bool has_pid(const struct snap *snap, int32_t pid)
+{
+	for (size_t i = 0; i < snap->nr_procs; i++)
+		if (snap->procs[i].pid == pid)
+			return true;
+	for (size_t i = 0; i < snap->nr_zombies; i++)
+		if (snap->zombies[i].pid == pid)
+			return true;
+	return false;
+}
+
+static bool exists(pid_t pid)
+{
+	return kill(pid, 0) == 0 || errno != ESRCH;
+}
+
+/*
+ * What came from the launcher is taken from the caller at restore (D10): with a program that we
+ * launched, what is ours; else what somebody outside leads. A session whose leader has ended (a
+ * daemon's) is the program's own.
+ */
+static void ids_mark(const struct dumping *d, const struct dumping_proc *p)
+{
+	struct snap_proc *proc = dumping_snap_proc(p);
+
+	if (d->opts->argv) {
+		proc->session_inherited = p->stat.session == getsid(0);
+		proc->group_inherited = p->stat.pgrp == getpgid(0);
+		return;
+	}
+	proc->session_inherited = !has_pid(d->snap, proc->sid) && exists(p->stat.session);
+	proc->group_inherited = proc->session_inherited && !has_pid(d->snap, proc->pgid);
+}
+
+/* ---- the ended ---------------------------------------------------------------------------- */
+
+static void zombie_add(struct dumping *d, uint32_t parent, const struct proc_stat *stat)
+{
+	struct snap_zombie *zombie = snap_add_zombie(d->snap);
+
+	zombie->pid = stat->pid;
+	zombie->pgid = stat->pgrp;
+	zombie->sid = stat->session;
+	zombie->parent = parent;
+	zombie->exit_signal = stat->exit_signal;
+	zombie->wait_status = stat->exit_code;
+	memcpy(zombie->comm, stat->comm,
+		strnlen(stat->comm, sizeof zombie->comm - 1));
+}
+
+static int zombies_add(struct dumping *d, struct err *err)
+{
+	struct arena *a = arena_create();
+	int ret = 0;
+
+	for (uint32_t i = 0; !ret && i < d->nr_procs; i++) {
+		pid_t *pids;
+		size_t nr;
+
+		ret = proc_children(d->procs[i].t->procfd, a, &pids, &nr, err);
+		for (size_t j = 0; !ret && j < nr; j++) {
+			struct proc_stat stat = { 0 };
+
+			if (proc_of(d, pids[j]) == ID_NONE && is_zombie(pids[j], &stat) && stat.pid)
+				zombie_add(d, i, &stat);
+		}
+	}
+	arena_destroy(a);
+	return ret;
+}
+
+int tree_begin(struct dumping *d, struct err *err)
+{
+	int ret = procs_add(d, err);
+
+	if (!ret)
+		ret = zombies_add(d, err);
+	for (size_t i = 0; !ret && i < d->nr_procs; i++)
+		ids_mark(d, &d->procs[i]);
+	if (!ret)
+		d->outside = d->procs[0].status.ppid;
+	return ret;
+}

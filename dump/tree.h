@@ -1,0 +1,18 @@
+#ifndef DUMP_TREE_H
+#define DUMP_TREE_H
+
+/* The processes of a dump: who belongs to it, in which order, and how they stand to each other. */
+
+struct dumping;
+struct err;
+
+/* Seize all descendants of what is traced; gives how many that were. Those that have ended cannot
+ * be. */
+int tree_seize(struct dumping *d, struct err *err);
+/*
+ * d->procs and snap->procs of all tracees, parents before children, with the ids of each; zombies,
+ * too. Nothing is asked of the processes themselves, which may run.
+ */
+int tree_begin(struct dumping *d, struct err *err);
+
+#endif
