@@ -131,11 +131,22 @@ static int set_inherit(void *field, const struct opt *opt, const char *value, st
 	return 0;
 }
 
+/* Kept as text: dump/ knows which conditions there are, and is asked at once. */
+static int set_until(void *field, const struct opt *opt, const char *value, struct err *err)
+{
+	const char **list = field;
+	size_t nr = words_count(list);
+
+	if (nr == OPTS_UNTIL)
+		return err_set(err, E2BIG, "--%s: given more than %d times", opt->name, OPTS_UNTIL);
+	list[nr] = value;
+	return dump_until_check(value, err);
+}
+
 /* ---- tables ---------------------------------------------------------------------------------- */
 
 #define FIELD(name) .field = offsetof(struct opts, name)
 
-static const char *const choices_until[] = { "quiescent", NULL };
 static const char *const choices_pids[] = {
 	[PIDS_AUTO] = "auto", [PIDS_KEEP] = "keep", [PIDS_NS] = "ns", [PIDS_NEW] = "new", NULL
 };
@@ -166,8 +177,15 @@ const struct opt opts_dump[] = {
 	{ "force", 'f', NULL, "replace an older image there", set_flag, FIELD(dump.force) },
 	{ "leave-running", 0, NULL, "let the program go on when the image is safe", set_flag,
 		FIELD(dump.leave_running) },
-	{ "until", 0, "WHAT", "what to wait for after the start: quiescent", set_choice,
-		FIELD(until), .choices = choices_until },
+	{ "until", 0, "WHAT",
+		"when to stop a program that was started: quiescent (default), ready,\n"
+		"listen[=PORT|PATH], output=REGEX, probe=CMD, syscall=NAME[:N],\n"
+		"exec[=N], signal=SIG, after=TIME; given several times: the first",
+		set_until, FIELD(until) },
+	{ "warmup", 0, "CMD", "run this when it has come so far, then wait until it is quiet",
+		set_text, FIELD(dump.warmup) },
+	{ "probe-interval", 0, "TIME", "how often probe=CMD is tried; default: 500ms", set_duration,
+		FIELD(dump.probe_interval_ms), .unit_ms = 1000 },
 	{ "settle", 0, "TIME", "how long it must be quiet; default: 250ms", set_duration,
 		FIELD(dump.settle_ms), .unit_ms = 1 },
 	{ "timeout", 0, "TIME", "how long to wait for that; default: 60s", set_duration,
@@ -225,7 +243,11 @@ const struct opt opts_check[] = {
 void opts_init(struct opts *o)
 {
 	*o = (struct opts){
-		.dump = { .image = "image", .settle_ms = 250, .timeout_ms = 60000, .level = 1 },
+		.dump = { .image = "image",
+			.settle_ms = 250,
+			.timeout_ms = 60000,
+			.probe_interval_ms = 500,
+			.level = 1 },
 		.restore = { .pids = PIDS_AUTO },
 	};
 }
@@ -307,6 +329,7 @@ int opts_parse(struct opts *o, const struct opt *table, bool anywhere, int argc,
 			return -err->code;
 	}
 	o->restore.inherit = o->inherit;
+	o->dump.until = o->until;
 	return optind;
 }
 
@@ -322,7 +345,10 @@ void opts_print(const struct opt *table, FILE *out)
 		letter[1] = table->letter;
 		snprintf(left, sizeof left, "%s--%s%s%s", table->letter ? letter : "    ",
 			table->name, table->arg ? " " : "", table->arg ? table->arg : "");
-		fprintf(out, "  %-24s %s\n", left, table->help);
+		fprintf(out, "  %-24s %.*s\n", left, (int)strcspn(table->help, "\n"), table->help);
+		for (const char *line = strchr(table->help, '\n'); line;
+			line = strchr(line + 1, '\n'))
+			fprintf(out, "  %-24s %.*s\n", "", (int)strcspn(line + 1, "\n"), line + 1);
 	}
 }
 

@@ -15,14 +15,14 @@
 
 struct err;
 
-enum { OPTS_INHERIT = 64 };
+enum { OPTS_INHERIT = 64, OPTS_UNTIL = 31 };
 
 struct opts {
 	struct dump_opts dump;
 	struct restore_opts restore;
 	bool json, quiet, help, version;
-	unsigned verbose; /* how many -v */
-	unsigned until;   /* what ends the start-up; 0 is "quiescent", the only one so far */
+	unsigned verbose;                      /* how many -v */
+	const char *until[OPTS_UNTIL + 1];     /* what dump.until points to */
 	const char *inherit[OPTS_INHERIT + 1]; /* what restore.inherit points to */
 };
 

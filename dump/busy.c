@@ -56,8 +56,7 @@ static void busy_thread_name(struct dumping *d, const struct watch *w, struct bu
 }
 
 /* One thread in words, nothing if it was quiet. */
-static bool busy_thread(
-	struct dumping *d, const struct watch *w, unsigned percent, struct buf *out)
+static bool busy_thread(struct dumping *d, const struct watch *w, unsigned percent, struct buf *out)
 {
 	const char *call = w->nr >= 0 ? syscall_name(w->nr) : "a page fault";
 	bool uses_cpu = percent >= BUSY_PERCENT;
@@ -129,8 +128,8 @@ static void busy_words(struct dumping *d, const struct watches *w, const uint64_
 		buf_printf(out, "nobody is there any more");
 }
 
-static int busy_measured(struct dumping *d, const struct watches *w, struct buf *out,
-	struct err *err)
+static int busy_measured(
+	struct dumping *d, const struct watches *w, struct buf *out, struct err *err)
 {
 	uint64_t *cpu = calloc(2 * w->nr + 1, sizeof *cpu);
 	int ret;

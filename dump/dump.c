@@ -23,6 +23,7 @@
 #include "dump/launch.h"
 #include "dump/process.h"
 #include "dump/shared.h"
+#include "dump/until/until.h"
 #include "dump/tree.h"
 #include "dump/worker.h"
 #include "images/image.h"
@@ -60,6 +61,7 @@ static void dumping_finish(struct dumping *d)
 {
 	slot_table_finish(d->slots);
 	tracer_destroy(d->tracer);
+	until_destroy(d->until);
 	image_writer_destroy(d->writer);
 	snap_destroy(d->snap);
 }
@@ -68,8 +70,8 @@ static void dumping_finish(struct dumping *d)
 
 static int image_begin(struct dumping *d, struct err *err)
 {
-	int ret = image_writer_create(d->opts->image, d->opts->force, d->opts->level,
-		d->opts->threads, &d->writer, err);
+	int ret = image_writer_create(
+		d->opts->image, d->opts->force, d->opts->level, d->opts->threads, &d->writer, err);
 
 	if (ret < 0)
 		return ret;
@@ -122,8 +124,8 @@ static int freeze(struct dumping *d, struct err *err)
 }
 
 /*
- * The tree is no longer needed: its contents are in the page store. All of it gets the signal before
- * any is waited for, so that none of it can see another one end.
+ * The tree is no longer needed: its contents are in the page store. All of it gets the signal
+ * before any is waited for, so that none of it can see another one end.
  */
 static void let_go(struct dumping *d)
 {

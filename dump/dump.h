@@ -10,13 +10,18 @@
 struct err;
 
 struct dump_opts {
-	char *const *argv;   /* program to launch, or NULL */
-	pid_t pid;           /* running process, or 0 */
-	const char *image;   /* where the image goes */
-	bool force;          /* replace an older image there */
-	bool leave_running;  /* go on after the dump; else it is killed once the image is safe */
+	char *const *argv;  /* program to launch, or NULL */
+	pid_t pid;          /* running process, or 0 */
+	const char *image;  /* where the image goes */
+	bool force;         /* replace an older image there */
+	bool leave_running; /* go on after the dump; else it is killed once the image is safe */
+	const char *const
+		*until;      /* when a launched program is stopped, ends with NULL; NULL: quiescent
+			      */
+	const char *warmup;  /* shell command that runs then, or NULL */
 	unsigned settle_ms;  /* how long it must be quiet (launch only) */
-	unsigned timeout_ms; /* how long to wait for that */
+	unsigned timeout_ms; /* how long to wait for that, and again for the warm-up */
+	unsigned probe_interval_ms;
 	bool tcp_close;
 	bool embed;       /* contents of mapped files travel too */
 	int level;        /* zstd */
@@ -34,6 +39,9 @@ struct dump_result {
 	bool not_launched; /* the program itself could not be run: err->code is ENOENT, EACCES ...
 			    */
 };
+
+/* Is it something for opts->until? -EINVAL says what is wrong with it. */
+int dump_until_check(const char *value, struct err *err);
 
 int dump_run(const struct dump_opts *opts, struct dump_result *result, struct err *err);
 

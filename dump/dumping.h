@@ -22,6 +22,7 @@ struct image_writer;
 struct mem_table;
 struct pages_writer;
 struct slot_table;
+struct until;
 
 struct dumping {
 	const struct dump_opts *opts;
@@ -29,7 +30,7 @@ struct dumping {
 	const struct stop_requests *stop; /* who asks us to give up; NULL: nobody can */
 	struct snap *snap;
 	struct tracer *tracer;
-	struct tracee *target; /* of the tracer; NULL before it was launched or seized */
+	struct tracee *target;      /* of the tracer; NULL before it was launched or seized */
 	struct dumping_proc *procs; /* by snap_proc, in snap's arena: parents before children */
 	size_t nr_procs;
 	pid_t outside; /* parent of the target: what it has, the launcher may have given */
@@ -42,7 +43,8 @@ struct dumping {
 	struct slot_table *slots; /* in snap's arena, fds.c */
 	int *own_fds;             /* descriptors of our own that a launched program inherits */
 	size_t nr_own_fds;
-	const char *reason; /* "quiescent", "asked for" */
+	struct until *until; /* of a launched program; NULL */
+	const char *reason;  /* "quiescent", "ready", "as found"; lives as long as until */
 };
 
 /* Everything of a snap that is being made for one process: its tables may still move, so ids. */

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "dump/dumping.h"
 #include "dump/files.h"
+#include "dump/in_flight.h"
 #include "dump/inherited.h"
 #include "dump/shared.h"
 #include "images/fd/common.h"
@@ -171,13 +172,30 @@ static int seen_read(struct dumping_proc *p, int num, struct fd_seen *seen, stru
 	return ret;
 }
 
+int fds_add(struct dumping *d, struct fd_seen *seen, uint32_t *ofd, struct err *err)
+{
+	OWNED_FD owned = seen->fd;
+	bool found;
+	size_t at;
+	int ret = order_find(d->slots, seen, &at, &found, err);
+
+	if (ret < 0)
+		return ret;
+	if (found) {
+		*ofd = d->slots->order[at];
+		return 0;
+	}
+	take_fd(&owned);
+	*ofd = ofd_add(d, seen, ID_NONE);
+	order_insert(d, at, *ofd);
+	return 0;
+}
+
 static int slot_look(struct dumping_proc *p, int num, uint32_t *ofd, bool *cloexec, struct err *err)
 {
 	OWNED_FD owned = -1;
 	struct fd_seen seen;
 	uint64_t flags = 0;
-	bool found;
-	size_t at;
 	int ret = seen_read(p, num, &seen, err);
 
 	if (ret < 0)
@@ -186,17 +204,8 @@ static int slot_look(struct dumping_proc *p, int num, uint32_t *ofd, bool *cloex
 	if (!text_field_oct(seen.fdinfo, "flags", &flags))
 		return err_set(err, EPROTO, "fdinfo without flags");
 	*cloexec = flags & O_CLOEXEC;
-	ret = order_find(p->d->slots, &seen, &at, &found, err);
-	if (ret < 0)
-		return ret;
-	if (found) {
-		*ofd = p->d->slots->order[at];
-		return 0;
-	}
 	take_fd(&owned);
-	*ofd = ofd_add(p->d, &seen, ID_NONE);
-	order_insert(p->d, at, *ofd);
-	return 0;
+	return fds_add(p->d, &seen, ofd, err);
 }
 
 /* We hold a duplicate of each open file of the target: as many as it has. */
@@ -382,6 +391,7 @@ void fds_hooks_init(struct dumping *d)
 		.ofd_of_inode = hook_ofd_of_inode,
 		.same_file = hook_same_file,
 		.fd_of = hook_fd_of,
+		.ofd_of_fd = in_flight_ofd,
 		.file_of = hook_file_of,
 		.mem_of = hook_mem_of,
 		.priv = d,

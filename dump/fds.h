@@ -38,6 +38,11 @@ void slot_table_finish(struct slot_table *table); /* closes our duplicates; NULL
 void fds_hooks_init(struct dumping *d);
 /* Slots of all processes into their snap_proc, ofds into the snap, those of the launcher marked. */
 int fds_look(struct dumping *d, struct err *err);
+/*
+ * The ofd of what was seen, a new one unless it is known already. Takes seen->fd in any case;
+ * tables may move.
+ */
+int fds_add(struct dumping *d, struct fd_seen *seen, uint32_t *ofd, struct err *err);
 /* A further ofd for the same file, as its own entry of snap and table. Gives its id. */
 uint32_t fds_split(struct dumping *d, uint32_t ofd);
 /* Whether two local descriptors are the same open file description; negative without kcmp(2). */

@@ -12,6 +12,9 @@
 #include "base/err.h"
 #include "dump/dumping.h"
 #include "dump/fds.h"
+#include "images/fd/common.h"
+#include "images/fd/kinds.h"
+#include "images/fd/pty.h"
 #include "images/fd/sock_diag.h"
 
 enum { NR_STANDARD = 3 };
@@ -84,13 +87,25 @@ static bool socket_leads_outside(const struct dumping *d, uint32_t ofd)
 	return true;
 }
 
-static bool leads_outside(const struct dumping *d, uint32_t ofd)
+/* One that is hung up was the launcher's if the whole session is. */
+static bool terminal_leads_outside(const struct dumping_proc *p, uint32_t ofd)
 {
-	const struct stat *st = &d->slots->seen[ofd].seen.st;
+	const struct fd_seen *seen = &p->d->slots->seen[ofd].seen;
+
+	if (!is_terminal(&seen->st))
+		return false;
+	return !fd_pty.is(seen) ||
+	       (pty_is_hung_up(seen->fd) && !snap_has_process(p->d->snap, p->status.nssid));
+}
+
+static bool leads_outside(const struct dumping_proc *p, uint32_t ofd)
+{
+	const struct stat *st = &p->d->slots->seen[ofd].seen.st;
 
 	if (S_ISFIFO(st->st_mode))
-		return pipe_leads_outside(d, ofd);
-	return S_ISSOCK(st->st_mode) ? socket_leads_outside(d, ofd) : is_terminal(st);
+		return pipe_leads_outside(p->d, ofd);
+	return S_ISSOCK(st->st_mode) ? socket_leads_outside(p->d, ofd)
+				     : terminal_leads_outside(p, ofd);
 }
 
 /* Slot `num` of the parent, or of ourselves, holds the same: whoever launched it has let it
@@ -115,7 +130,7 @@ static int outside_number(const struct dumping_proc *p, const struct snap_fd *sl
 {
 	const struct snap_proc *proc = dumping_snap_proc(p);
 
-	if (!leads_outside(p->d, slot->ofd))
+	if (!leads_outside(p, slot->ofd))
 		return -1;
 	if (is_launchers(p, slot))
 		return (int)slot->num;

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "dump/dumping.h"
 #include "dump/interrupt.h"
-#include "dump/quiescent.h"
+#include "dump/until/until.h"
 #include "dump/tree.h"
 #include "tracee/access.h"
 
@@ -60,20 +60,34 @@ static bool is_about_program(int ret)
 	return false;
 }
 
-int launch_start(struct dumping *d, struct err *err)
+static int launch_program(struct dumping *d, struct err *err)
 {
-	const struct tracee_launch what = { .argv = d->opts->argv };
-	int ret = tracee_launch(d->tracer, &what, &d->target, err);
+	struct tracee_launch what = { .argv = d->opts->argv };
+	int ret;
 
+	until_launch(d->until, &what);
+	ret = tracee_launch(d->tracer, &what, &d->target, err);
 	d->result->not_launched = is_about_program(ret);
 	if (ret < 0)
 		return ret;
 	log_info("launched %s as process %d", d->opts->argv[0], d->target->pid);
-	d->reason = "quiescent";
 	ret = launch_give_mask(d, err);
+	return ret < 0 ? ret : tracer_thaw(d->tracer, err);
+}
+
+int launch_start(struct dumping *d, struct err *err)
+{
+	int ret = until_create(d, &d->until, err);
+
 	if (!ret)
-		ret = tracer_thaw(d->tracer, err);
-	return ret < 0 ? ret : quiescent_wait(d, err);
+		ret = launch_program(d, err);
+	if (!ret)
+		ret = until_wait(d->until, err);
+	if (!ret)
+		ret = until_warm_up(d->until, err);
+	if (!ret)
+		ret = tracer_freeze(d->tracer, err);
+	return ret < 0 ? ret : until_undo(d->until, err);
 }
 
 int launch_attach(struct dumping *d, struct err *err)

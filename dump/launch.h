@@ -6,7 +6,7 @@
 struct dumping;
 struct err;
 
-/* d->opts->argv, until it is quiescent. It dies with us from here on. */
+/* d->opts->argv, until what d->opts->until says; frozen then. It dies with us from here on. */
 int launch_start(struct dumping *d, struct err *err);
 /* d->opts->pid, seized but running. */
 int launch_attach(struct dumping *d, struct err *err);

@@ -94,8 +94,8 @@ static int mempolicy_collect(
 	return 0;
 }
 
-int modes_collect(struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task,
-	struct err *err)
+int modes_collect(
+	struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task, struct err *err)
 {
 	int ret = dispatch_collect(th->tid, task, err);
 

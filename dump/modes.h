@@ -10,7 +10,7 @@ struct snap_task;
 struct tracee_thread;
 
 /* Of a frozen thread. */
-int modes_collect(struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task,
-	struct err *err);
+int modes_collect(
+	struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task, struct err *err);
 
 #endif

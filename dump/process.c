@@ -17,6 +17,8 @@ static void ids_collect(struct dumping_proc *p)
 	proc->pgid = p->status.nspgid;
 	proc->sid = p->status.nssid;
 	proc->exit_signal = p->stat.exit_signal;
+	proc->tty = (uint32_t)p->stat.tty_nr;
+	proc->foreground = p->stat.tpgid > 0 && p->stat.tpgid == p->stat.pgrp;
 	proc->umask = p->status.umask;
 }
 

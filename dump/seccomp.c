@@ -51,8 +51,8 @@ int seccomp_check_thread(const struct proc_status *status, struct err *err)
 	if (!ret && is_ours(status, &own))
 		ret = 0;
 	else if (!ret && own.seccomp)
-		ret = refused(status, "nobody may read who is under seccomp, as snapctl is here",
-			err);
+		ret = refused(
+			status, "nobody may read who is under seccomp, as snapctl is here", err);
 	else if (!ret && !(own.cap_eff >> CAP_SYS_ADMIN & 1))
 		ret = refused(status, "only CAP_SYS_ADMIN may read and suspend", err);
 	arena_destroy(a);
@@ -84,11 +84,11 @@ static uint32_t filter_add(struct snap *snap, const struct snap_seccomp *filter)
 	for (size_t i = 0; i < snap->nr_seccomp; i++)
 		if (is_same(&snap->seccomp[i], filter))
 			return (uint32_t)i + 1;
-	snap->seccomp = arena_grow(snap->arena, snap->seccomp, snap->nr_seccomp,
-		&snap->cap_seccomp, sizeof *snap->seccomp);
+	snap->seccomp = arena_grow(snap->arena, snap->seccomp, snap->nr_seccomp, &snap->cap_seccomp,
+		sizeof *snap->seccomp);
 	snap->seccomp[snap->nr_seccomp] = *filter;
-	snap->seccomp[snap->nr_seccomp].program =
-		arena_copy(snap->arena, filter->program, filter->nr_program);
+	snap->seccomp[snap->nr_seccomp].program = arena_copy(
+		snap->arena, filter->program, filter->nr_program);
 	return (uint32_t)++snap->nr_seccomp;
 }
 
@@ -101,13 +101,13 @@ static int filter_collect(struct snap *snap, const struct thread_filter *filter,
 			"(SECCOMP_RET_USER_NOTIF)");
 		return err_hint(err, "start the program without that supervisor");
 	}
-	task->seccomp = filter_add(snap, &(struct snap_seccomp){
-						 .before = task->seccomp,
-						 .flags = filter->flags,
-						 .program = (uint8_t *)filter->insns,
-						 .nr_program = filter->nr_insns *
-							       sizeof *filter->insns,
-					 });
+	task->seccomp = filter_add(
+		snap, &(struct snap_seccomp){
+			      .before = task->seccomp,
+			      .flags = filter->flags,
+			      .program = (uint8_t *)filter->insns,
+			      .nr_program = filter->nr_insns * sizeof *filter->insns,
+		      });
 	return 0;
 }
 

@@ -197,8 +197,7 @@ static void zombie_add(struct dumping *d, uint32_t parent, const struct proc_sta
 	zombie->parent = parent;
 	zombie->exit_signal = stat->exit_signal;
 	zombie->wait_status = stat->exit_code;
-	memcpy(zombie->comm, stat->comm,
-		strnlen(stat->comm, sizeof zombie->comm - 1));
+	memcpy(zombie->comm, stat->comm, strnlen(stat->comm, sizeof zombie->comm - 1));
 }
 
 static int zombies_add(struct dumping *d, struct err *err)

@@ -65,9 +65,9 @@ int pages_writer_commit(
 int pages_writer_commit_all(
 	struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages, struct err *err);
 /*
- * The same for an address space that was forked: a page that equals the one of memory object `of` at
- * the same address, of which `theirs` are the nr_pages contents, is stored once; restore shares it by
- * copy on write. The private pages of `of` are complete. `all` as in pages_writer_commit_all.
+ * The same for an address space that was forked: a page that equals the one of memory object `of`
+ * at the same address, of which `theirs` are the nr_pages contents, is stored once; restore shares
+ * it by copy on write. The private pages of `of` are complete. `all` as in pages_writer_commit_all.
  */
 struct pages_like {
 	uint32_t of;

@@ -203,7 +203,8 @@ int pages_writer_commit_all(
 /* ---- forked address spaces ---------------------------------------------------------------------
  */
 
-/* The stored run that holds this page, NULL: none. Runs of a stretch come in the order of addresses.
+/* The stored run that holds this page, NULL: none. Runs of a stretch come in the order of
+ * addresses.
  */
 static const struct page_run *run_find(const struct pages_writer *w, uint32_t mem, uint64_t addr)
 {

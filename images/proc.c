@@ -120,6 +120,8 @@ static void proc_pack_numbers(const struct snap_proc *proc, Pb__Proc *m)
 	PUT(m, exit_signal, proc->exit_signal);
 	PUT(m, membarrier, proc->membarrier);
 	PUT(m, autogroup_nice, proc->autogroup_nice);
+	PUT(m, tty, proc->tty);
+	PUT(m, foreground, proc->foreground);
 }
 
 void procs_pack(const struct snap *snap, Pb__State *m)
@@ -230,6 +232,8 @@ static void proc_unpack_numbers(const Pb__Proc *m, struct snap_proc *proc)
 	proc->exit_signal = m->exit_signal;
 	proc->membarrier = m->membarrier;
 	proc->autogroup_nice = m->autogroup_nice;
+	proc->tty = m->tty;
+	proc->foreground = m->foreground;
 }
 
 static int proc_unpack(

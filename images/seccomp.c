@@ -12,8 +12,7 @@ enum { PROGRAM_MAX = BPF_MAXINSNS * sizeof(struct sock_filter) };
 void seccomp_pack(const struct snap *snap, Pb__State *m)
 {
 	m->n_seccomp_filters = snap->nr_seccomp;
-	m->seccomp_filters =
-		arena_array(snap->arena, snap->nr_seccomp, sizeof *m->seccomp_filters);
+	m->seccomp_filters = arena_array(snap->arena, snap->nr_seccomp, sizeof *m->seccomp_filters);
 	for (size_t i = 0; i < snap->nr_seccomp; i++) {
 		const struct snap_seccomp *filter = &snap->seccomp[i];
 		Pb__SeccompFilter *out = arena_alloc(snap->arena, sizeof *out);
@@ -51,8 +50,8 @@ int seccomp_check(const struct snap *snap, struct err *err)
 
 		/* Smaller than its own number: so there are no circles. */
 		if (filter->before > i)
-			return BAD(err, "seccomp filter %zu comes before %u", i + 1,
-				filter->before);
+			return BAD(
+				err, "seccomp filter %zu comes before %u", i + 1, filter->before);
 		if (filter->flags & ~(uint32_t)SECCOMP_FILTER_FLAG_LOG || !filter->nr_program ||
 			filter->nr_program > PROGRAM_MAX ||
 			filter->nr_program % sizeof(struct sock_filter))

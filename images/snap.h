@@ -183,9 +183,9 @@ struct snap_creds {
 
 /* A seccomp filter and the one that was there before it; both are in force. */
 struct snap_seccomp {
-	uint32_t before; /* index of snap->seccomp plus 1, smaller than its own; 0: none */
-	uint32_t flags;  /* SECCOMP_FILTER_FLAG_LOG */
-	uint8_t *program; /* struct sock_filter */
+	uint32_t before;   /* index of snap->seccomp plus 1, smaller than its own; 0: none */
+	uint32_t flags;    /* SECCOMP_FILTER_FLAG_LOG */
+	uint8_t *program;  /* struct sock_filter */
 	size_t nr_program; /* bytes */
 };
 
@@ -219,8 +219,8 @@ struct snap_task {
 	uint32_t seccomp;   /* newest filter, an index of snap->seccomp plus 1; 0: none */
 	bool seccomp_strict;
 	struct snap_dispatch dispatch;
-	int32_t tsc_mode;  /* PR_GET_TSC */
-	uint32_t mce_kill; /* PR_MCE_KILL_GET plus 3 (its answers may be negative); 0: unknown */
+	int32_t tsc_mode;   /* PR_GET_TSC */
+	uint32_t mce_kill;  /* PR_MCE_KILL_GET plus 3 (its answers may be negative); 0: unknown */
 	uint32_t mempolicy; /* MPOL_... as get_mempolicy(2) gives it, with mode flags */
 	uint8_t *mempolicy_nodes;
 	size_t nr_mempolicy_nodes; /* bytes */
@@ -295,6 +295,8 @@ struct snap_proc {
 	bool memory_merge;      /* PR_GET_MEMORY_MERGE: all of its memory may be merged (KSM) */
 	uint32_t membarrier;    /* MEMBARRIER_CMD_GET_REGISTRATIONS */
 	int32_t autogroup_nice; /* leader of a session: nice of its group of processes, sched(7) */
+	uint32_t tty; /* controlling terminal, its device number as in stat; 0: none. pty_ctty.h */
+	bool foreground; /* its group is the foreground group of that terminal */
 };
 
 /* A process that has ended and was not waited for. */

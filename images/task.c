@@ -228,8 +228,8 @@ static void task_unpack_modes(struct snap *snap, const Pb__Task *m, struct snap_
 	task->tsc_mode = m->tsc_mode;
 	task->mce_kill = m->mce_kill;
 	task->mempolicy = m->mempolicy;
-	task->mempolicy_nodes =
-		arena_copy(snap->arena, m->mempolicy_nodes.data, m->mempolicy_nodes.len);
+	task->mempolicy_nodes = arena_copy(
+		snap->arena, m->mempolicy_nodes.data, m->mempolicy_nodes.len);
 	task->nr_mempolicy_nodes = m->mempolicy_nodes.len;
 	if (m->dispatch)
 		task->dispatch = (struct snap_dispatch){ m->dispatch->mode, m->dispatch->offset,
@@ -379,7 +379,8 @@ int task_check(const struct snap *snap, const struct snap_task *task, struct err
 	if (task->creds.nr_groups > GROUPS_MAX || task->creds.securebits > SECUREBITS_MAX)
 		return BAD(err, "impossible groups or securebits");
 	if ((ret = regs_check(&task->regs, err)) < 0 || (ret = xstate_check(snap, task, err)) < 0 ||
-		(ret = pointers_check(task, err)) < 0 || (ret = sched_check(&task->sched, err)) < 0 ||
+		(ret = pointers_check(task, err)) < 0 ||
+		(ret = sched_check(&task->sched, err)) < 0 ||
 		(ret = modes_check(snap, task, err)) < 0)
 		return ret;
 	return siginfos_check(task->pending, task->nr_pending, err);

@@ -19,6 +19,7 @@
 #include "restore/fds.h"
 #include "restore/files.h"
 #include "restore/job.h"
+#include "restore/tree.h"
 
 /* A session or group of its own is made again; what was the launcher's is the caller's (D10). */
 static int child_session(struct job *job, struct err *err)
@@ -31,17 +32,18 @@ static int child_session(struct job *job, struct err *err)
 	 */
 	bool orphan = job->opts->detach && proc->stop == PROC_STOPPED;
 
-	if (orphan || (!proc->session_inherited && proc->sid == proc->pid)) {
+	if (orphan || (tree_leads_session(proc) && !job->session_waits)) {
 		if (setsid() < 0)
 			return err_sys(err, "setsid");
-	} else if (!proc->group_inherited && proc->pgid == proc->pid && setpgid(0, 0) < 0) {
+	} else if (!tree_leads_session(proc) && !proc->group_inherited && proc->pgid == proc->pid &&
+		   setpgid(0, 0) < 0) {
 		return err_sys(err, "setpgid");
 	}
 	return 0;
 }
 
 /* A small number in a file of /proc/self, written only where it differs from what we inherited. */
-static int child_proc_number(const char *path, int base, long value, struct err *err)
+int child_proc_number(const char *path, int base, long value, struct err *err)
 {
 	OWNED_FD fd = open(path, O_RDWR | O_CLOEXEC);
 	char text[32] = "";
@@ -111,8 +113,8 @@ void child_run(void *arg)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	umask(0);
 	if (child_session(job, err) < 0 || fds_make(job, err) < 0 ||
-		files_open_mapped(job, err) < 0 || child_attributes(job, err) < 0 ||
-		child_exec(job, err) < 0)
+		files_open_mapped(job, err) < 0 || files_open_others(job, err) < 0 ||
+		child_attributes(job, err) < 0 || child_exec(job, err) < 0)
 		_exit(125);
 	_exit(125);
 }

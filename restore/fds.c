@@ -18,8 +18,10 @@
 /* Ours at one time: one for each ofd, file and memory object, and a few in passing. */
 static uint32_t park_need(const struct job *job)
 {
-	return (uint32_t)(job->snap->nr_ofds + 3 * job->snap->nr_files + 3 * job->snap->nr_mems +
-			  32);
+	const struct snap *snap = job->snap;
+
+	return (uint32_t)(2 * snap->nr_ofds + 3 * snap->nr_files + 3 * snap->nr_mems +
+			  2 * snap->nr_procs + 32);
 }
 
 /* Start of the widest gap below limit that has need numbers; 0: none. */
@@ -40,10 +42,24 @@ static uint32_t park_gap(const struct snap_proc *proc, uint32_t need, uint32_t l
 	return best;
 }
 
+/* One number above all slots of all processes. */
+static uint32_t slots_end(const struct snap *snap)
+{
+	uint32_t end = 0;
+
+	for (size_t i = 0; i < snap->nr_procs; i++) {
+		const struct snap_proc *proc = &snap->procs[i];
+
+		if (proc->nr_fds && proc->fds[proc->nr_fds - 1].num >= end)
+			end = proc->fds[proc->nr_fds - 1].num + 1;
+	}
+	return end;
+}
+
 int fds_park(struct job *job, struct err *err)
 {
 	const struct snap_proc *proc = job->proc;
-	uint32_t above = proc->nr_fds ? proc->fds[proc->nr_fds - 1].num + 1 : 0;
+	uint32_t above = slots_end(job->snap);
 	uint32_t need = park_need(job);
 	struct rlimit limit;
 
@@ -58,7 +74,9 @@ int fds_park(struct job *job, struct err *err)
 		return err_sys(err, "limit of open files");
 	if (limit.rlim_max >= above + need)
 		return 0;
-	job->park = (int)park_gap(proc, need, (uint32_t)limit.rlim_max);
+	/* A gap of the first process is none of the others. */
+	job->park = job->snap->nr_procs > 1 ? 0
+					    : (int)park_gap(proc, need, (uint32_t)limit.rlim_max);
 	if (!job->park || limit.rlim_max < above) {
 		err_set(err, EMFILE,
 			"the program had descriptor %u open, and the limit here is %llu", above - 1,
@@ -137,17 +155,40 @@ static int inherit_missing(struct job *job, uint32_t ofd, int from, struct err *
 static int inherit_one(struct job *job, uint32_t ofd, struct err *err)
 {
 	int from = inherit_from(job->opts, job->snap->ofds[ofd].inherited);
+	bool in_place = stays_in_place(job, from) &&
+			slot_find(job->proc, (uint32_t)from)->ofd == ofd;
 
 	if (fcntl(from, F_GETFD) < 0)
 		return inherit_missing(job, ofd, from, err);
-	job->make.made[ofd] = stays_in_place(job, from) ? from
-							: fcntl(from, F_DUPFD_CLOEXEC, job->park);
+	job->make.made[ofd] = in_place ? from : fcntl(from, F_DUPFD_CLOEXEC, job->park);
 	return job->make.made[ofd] < 0 ? err_sys(err, "inherit descriptor %d", from) : 0;
+}
+
+/* The N of an --inherit=N=M that the program did not have from its launcher is a slip. */
+static int inherit_check(const struct job *job, struct err *err)
+{
+	for (const char *const *i = job->opts->inherit; i && *i; i++) {
+		int n = atoi(*i);
+		uint32_t j = 0;
+
+		while (j < job->snap->nr_ofds && job->snap->ofds[j].inherited != n)
+			j++;
+		if (j < job->snap->nr_ofds)
+			continue;
+		err_set(err, EINVAL,
+			"--inherit=%s: descriptor %d of the program did not come from its launcher",
+			*i, n);
+		return err_hint(err, "`snapctl show` lists the descriptors and which of them are "
+				     "inherited");
+	}
+	return 0;
 }
 
 /* Take what comes from the caller out of the way, then close all else below the parked ones. */
 static int fds_inherit(struct job *job, struct err *err)
 {
+	if (inherit_check(job, err) < 0)
+		return -err->code;
 	for (uint32_t i = 0; i < job->snap->nr_ofds; i++)
 		if (job->snap->ofds[i].inherited >= 0 && inherit_one(job, i, err) < 0)
 			return -err->code;
@@ -276,10 +317,33 @@ static int fds_link(struct job *job, struct err *err)
 	return 0;
 }
 
+static bool is_used_by_others(const struct job *job, uint32_t ofd)
+{
+	for (size_t i = 1; i < job->snap->nr_procs; i++)
+		for (size_t f = 0; f < job->snap->procs[i].nr_fds; f++)
+			if (job->snap->procs[i].fds[f].ofd == ofd)
+				return true;
+	return false;
+}
+
+/* Other processes inherit all of them, over an exec too, and take what they need. */
+static int fds_leave(struct job *job, struct err *err)
+{
+	for (uint32_t i = 0; job->snap->nr_procs > 1 && i < job->snap->nr_ofds; i++) {
+		if (!is_used_by_others(job, i))
+			continue;
+		job->parked[i] = fcntl(job->make.made[i], F_DUPFD, job->park);
+		if (job->parked[i] < 0)
+			return err_sys(err, "park descriptor %d", job->make.made[i]);
+	}
+	return 0;
+}
+
 int fds_make(struct job *job, struct err *err)
 {
 	if (fds_inherit(job, err) < 0 || fds_make_all(job, err) < 0 ||
-		fds_clear_slots(job, err) < 0 || fds_place(job, err) < 0 || fds_link(job, err) < 0)
+		fds_clear_slots(job, err) < 0 || fds_place(job, err) < 0 ||
+		fds_link(job, err) < 0 || fds_leave(job, err) < 0)
 		return -err->code;
 	return 0;
 }
@@ -323,10 +387,26 @@ static void plan_posix_locks(struct job *job, const struct snap_fd *slot)
 			.l_start = (off_t)lock->start,
 			.l_len = (off_t)lock->len };
 
-		if (lock->kind == LOCK_POSIX)
+		if (lock->kind == LOCK_POSIX && lock->proc == job->proc - job->snap->procs)
 			plan_syscall(&job->plan, 0, SYS_fcntl,
 				(struct plan_args){ { slot->num, F_SETLK,
 					plan_data(&job->plan, &want, sizeof want) } });
+	}
+}
+
+/* All processes begin with the table of the first one. */
+static void plan_take(struct job *job)
+{
+	const struct snap_proc *first = &job->snap->procs[0];
+
+	for (size_t i = 0; job->proc != first && i < job->proc->nr_fds; i++) {
+		const struct snap_fd *slot = &job->proc->fds[i], *there;
+
+		there = slot_find(first, slot->num);
+		if (!there || there->ofd != slot->ofd)
+			plan_syscall(&job->plan, 0, SYS_dup2,
+				(struct plan_args){
+					{ (uint64_t)job->parked[slot->ofd], slot->num } });
 	}
 }
 
@@ -334,6 +414,8 @@ void fds_plan(struct job *job)
 {
 	const struct snap_proc *proc = job->proc;
 	uint32_t start = 0;
+
+	plan_take(job);
 
 	/* Descriptors of ours can only stand in the gaps between the slots. */
 	for (size_t i = 0; i < proc->nr_fds; i++) {

@@ -196,10 +196,10 @@ static int file_open_mapped(struct job *job, const struct snap_vma *vma, struct 
 	return 0;
 }
 
-int files_open_mapped(struct job *job, struct err *err)
+static int files_open_mapped_of(struct job *job, const struct snap_mm *mm, struct err *err)
 {
-	for (size_t i = 0; i < job->mm->nr_vmas; i++) {
-		const struct snap_vma *vma = &job->mm->vmas[i];
+	for (size_t i = 0; i < mm->nr_vmas; i++) {
+		const struct snap_vma *vma = &mm->vmas[i];
 		int ret = 0;
 
 		if (vma->kind == VMA_FILE)
@@ -208,6 +208,42 @@ int files_open_mapped(struct job *job, struct err *err)
 			ret = memfd_open_mapped(job, vma, err);
 		if (ret < 0)
 			return ret;
+	}
+	return 0;
+}
+
+int files_open_mapped(struct job *job, struct err *err)
+{
+	for (size_t i = 0; i < job->snap->nr_mms; i++)
+		if (files_open_mapped_of(job, &job->snap->mms[i], err) < 0)
+			return -err->code;
+	return 0;
+}
+
+/* Without O_CLOEXEC, out of all slots. */
+static int open_parked(struct job *job, uint32_t file, int flags, int *fd, struct err *err)
+{
+	OWNED_FD opened = -1;
+
+	if (files_open(&job->make, file, flags, &opened, err) < 0)
+		return -err->code;
+	*fd = fcntl(opened, F_DUPFD, job->park);
+	return *fd < 0 ? err_sys(err, "park %s", job->snap->files[file].path) : 0;
+}
+
+int files_open_others(struct job *job, struct err *err)
+{
+	const struct snap *snap = job->snap;
+
+	for (uint32_t i = 1; i < snap->nr_procs; i++) {
+		uint32_t mm = snap->procs[i].mm;
+
+		if (open_parked(job, snap->procs[i].cwd, O_RDONLY | O_DIRECTORY | O_PATH,
+			    &job->cwd_fds[i], err) < 0)
+			return err_wrap(err, "working directory of process %d", snap->procs[i].pid);
+		if (job->exe_fds[mm] < 0 &&
+			open_parked(job, snap->mms[mm].exe, O_RDONLY, &job->exe_fds[mm], err) < 0)
+			return err_wrap(err, "the program of process %d", snap->procs[i].pid);
 	}
 	return 0;
 }

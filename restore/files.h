@@ -23,7 +23,10 @@ int files_open(const struct fd_make *m, uint32_t id, int flags, int *fd, struct 
 /* Same size and time of change as at the dump? */
 bool files_unchanged(const struct snap_file *file, const struct stat *st);
 
-/* In the child: open what mappings need, without O_CLOEXEC, into job->map_fds. */
+/* In the first child: open what mappings of all processes need, without O_CLOEXEC, into
+ * job->map_fds. */
 int files_open_mapped(struct job *job, struct err *err);
+/* Likewise: programs and working directories of all other processes. */
+int files_open_others(struct job *job, struct err *err);
 
 #endif

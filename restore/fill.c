@@ -44,7 +44,8 @@ bool fill_wants_uffd(const struct job *job)
 {
 	uint64_t pages = 0;
 
-	for (size_t i = 0; i < job->img.index.nr_runs; i++)
+	/* The pages of a copy are there, and UFFDIO_COPY does not replace pages. */
+	for (size_t i = 0; !job->forked && i < job->img.index.nr_runs; i++)
 		pages += job->img.index.runs[i].nr_pages;
 	return pages >= UFFD_MIN_PAGES;
 }
@@ -65,26 +66,34 @@ bool fill_touches(const struct job *job, uint64_t start, uint64_t end)
 	return low < nr && runs[low].addr < end;
 }
 
+/* What may be to fill: a copy has most pages already. */
+static const struct page_run *fill_runs(const struct job *job, size_t *nr)
+{
+	*nr = job->forked ? job->nr_fork_runs : job->img.index.nr_runs;
+	return job->forked ? job->fork_runs : job->img.index.runs;
+}
+
 /* Runs grouped by frame: a frame is decoded once, by one thread. */
 static void fill_group(struct fill *f)
 {
 	const struct page_index *index = &f->job->img.index;
-	size_t *at;
+	size_t *at, nr_runs;
+	const struct page_run *runs = fill_runs(f->job, &nr_runs);
 
 	f->first = calloc(index->nr_frames + 2, sizeof *f->first);
-	f->by_frame = calloc(index->nr_runs + 1, sizeof *f->by_frame);
+	f->by_frame = calloc(nr_runs + 1, sizeof *f->by_frame);
 	at = calloc(index->nr_frames + 2, sizeof *at);
 	if (!f->first || !f->by_frame || !at)
 		abort();
-	for (size_t i = 0; i < index->nr_runs; i++)
-		if (run_addr(f->job, &index->runs[i]))
-			f->first[index->runs[i].frame + 1]++;
+	for (size_t i = 0; i < nr_runs; i++)
+		if (run_addr(f->job, &runs[i]))
+			f->first[runs[i].frame + 1]++;
 	for (size_t i = 0; i < index->nr_frames; i++)
 		f->first[i + 1] += f->first[i];
 	memcpy(at, f->first, (index->nr_frames + 1) * sizeof *at);
-	for (size_t i = 0; i < index->nr_runs; i++)
-		if (run_addr(f->job, &index->runs[i]))
-			f->by_frame[at[index->runs[i].frame]++] = &index->runs[i];
+	for (size_t i = 0; i < nr_runs; i++)
+		if (run_addr(f->job, &runs[i]))
+			f->by_frame[at[runs[i].frame]++] = &runs[i];
 	free(at);
 }
 
@@ -264,7 +273,7 @@ static int fill_vdso(struct fill *f, struct err *err)
 	const struct job *job = f->job;
 	ssize_t n;
 
-	if (!job->vdso_code)
+	if (!job->vdso_code || job->forked)
 		return 0;
 	n = pwrite(f->mem, job->vdso_code, job->vdso_len, (off_t)job->snap->vdso.start);
 	return n == (ssize_t)job->vdso_len ? 0 : err_sys(err, "write the recorded vdso");

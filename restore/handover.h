@@ -2,15 +2,26 @@
 #define RESTORE_HANDOVER_H
 
 /*
- * From the exec of the program to the moment it runs on as recorded: the blob goes in, does its
- * plan, pages are filled, threads get their registers, the blob goes out. Traced all along, with
- * EXITKILL, so that nothing half-made outlives a failure.
+ * One process from its birth to the moment it runs on as recorded: the blob goes in, maps memory,
+ * parks while pages are filled and children are made, does the rest of its plan, threads get their
+ * registers, the blob goes out. Traced all along, with EXITKILL, so that nothing half-made outlives
+ * a failure. tree.c calls these for each process.
  */
 
 struct err;
 struct job;
 
-/* job->pid has been spawned and is about to exec. On success it runs, untraced; else it is dead. */
-int handover_run(struct job *job, struct err *err);
+/* job->pid stops after an exec: its new address space gets the blob. Parked when its pages are in.
+ */
+int handover_executed(struct job *job, struct err *err);
+/* job->pid was forked from `base`, which is parked, and is stopped in the copy of its blob. The
+ * same for a copy of an address space: what differs is mapped and filled. */
+int handover_forked(struct job *job, const struct job *base, struct err *err);
+/* The rest of the plan: descriptors, protections, threads, credentials, timers. */
+int handover_second(struct job *job, struct err *err);
+/* The blob goes, threads get their registers. They stay stopped. */
+int handover_last(struct job *job, struct err *err);
+/* Detached: it runs. */
+int handover_release(struct job *job, struct err *err);
 
 #endif

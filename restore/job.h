@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/user.h>
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -17,23 +18,19 @@
 #define PLAN_ROOM (256ull << 20)
 
 /*
- * One restore in the making. Made by restore.c, handed down to every part of restore/. The child
- * that becomes the target shares our memory until its exec (spawn.h), so what it finds out stands
- * here too.
+ * One process in the making. restore.c makes the first one, whose child shares our memory until its
+ * exec (spawn.h), so what it finds out stands here too; tree.c derives one for each other process.
+ * What comes first is the same for all processes of a restore, in value or by pointer; what follows
+ * is each one's own.
  */
 struct job {
 	const struct restore_opts *opts;
 	struct fd_opts fd_opts;
 	struct image img;
 	struct snap *snap;      /* = img.snap */
-	struct snap_proc *proc; /* the one process */
-	struct snap_mm *mm;
 	enum restore_pids pids; /* never PIDS_AUTO */
 	bool privileged;        /* CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE where we are */
-
-	pid_t pid; /* of the new process; 0 while there is none */
-	int pidfd;
-	struct err child_err; /* why the child could not exec */
+	struct err child_err;   /* why the first child could not exec */
 
 	int park;        /* from this number on there are no slots of the target for a while */
 	int *ghosts;     /* by snap_file: descriptor of a file made anew, or -1 (ours) */
@@ -45,14 +42,31 @@ struct job {
 	int *mem_fds[2]; /* by snap_mem: of a mapped memfd, [1] for writing: in the child, or -1 */
 	struct fd_make make;
 	bool *settled; /* by snap_ofd: made, with its common state */
+	int *parked;  /* by snap_ofd: out of all slots, for other processes than the first; or -1 */
+	int *cwd_fds; /* by snap_proc: in the first child, or -1 */
+	int *exe_fds; /* by snap_mm: likewise */
+	bool *mem_made; /* by snap_mem: shared anonymous memory that a process has mapped */
 
+	/* ---- of this process ---- */
+	struct snap_proc *proc;
+	struct snap_mm *mm;
+	pid_t pid; /* of the new process; 0 while there is none */
+	int pidfd;
 	struct plan plan;
 	struct snap_creds creds_start; /* what every thread begins with; see creds.c */
-	bool own_userns;     /* --pids=ns without privilege: in a user namespace of our own */
+	bool own_userns;        /* --pids=ns without privilege: in a user namespace of our own */
+	int32_t session, group; /* where it is now; 0: the caller's. See tree_birth.h */
+	struct user_regs_struct
+		parked_at;   /* its registers while other calls are made in its name */
+	bool session_waits;  /* it makes its session only after children that are not in it */
 	uint64_t sigtrap_at; /* where in the target the action of an ignored SIGTRAP stands, or 0 */
 	uint64_t *timer_ids; /* by POSIX timer: where in the target its id stands */
 	uint64_t hole_next;  /* where the next hole for staging is looked for */
 	uint64_t *mem_at;    /* by snap_mem: where in the target its pages are filled in, 0: not */
+	/* Forked: the private pages that differ from those of the process it is a copy of. */
+	bool forked;
+	struct page_run *fork_runs;
+	size_t nr_fork_runs;
 	uint64_t *mem_staged; /* by snap_mem: where it is mapped whole for the time being, 0: not */
 
 	bool vdso_same;           /* the running kernel's vdso is the recorded one */

@@ -198,6 +198,18 @@ int mems_make(struct job *job, struct err *err)
 	return 0;
 }
 
+int mems_remove(struct job *job, struct err *err)
+{
+	for (uint32_t i = 0; i < job->snap->nr_mems; i++) {
+		const struct snap_mem *mem = &job->snap->mems[i];
+
+		if (mem->kind == MEM_SYSV && mem->mode & SYSV_REMOVED &&
+			shmctl(job->sysv[i], IPC_RMID, NULL) < 0)
+			return err_sys(err, "remove SysV segment %d", job->sysv[i]);
+	}
+	return 0;
+}
+
 void mems_undo(struct job *job)
 {
 	for (uint32_t i = 0; job->sysv && i < job->snap->nr_mems; i++)

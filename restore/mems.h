@@ -16,6 +16,8 @@ int mems_make(struct job *job, struct err *err);
 bool mems_seals_wait(const struct job *job, uint32_t mem);
 /* When those are mapped: the seals that waited. */
 int mems_seal(struct job *job, struct err *err);
+/* When all have attached them: segments that were removed are so again. */
+int mems_remove(struct job *job, struct err *err);
 /* After a failure: remove SysV segments that were made. */
 void mems_undo(struct job *job);
 /* fd_make.mem_fd: borrowed. */

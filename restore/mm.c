@@ -44,6 +44,18 @@ static uint64_t fresh_hit(const struct mm_fresh *fresh, uint64_t start, uint64_t
 	return 0;
 }
 
+/* Free in all processes: copies inherit what stands there. */
+static uint64_t tree_hit(const struct snap *snap, uint64_t start, uint64_t end)
+{
+	for (size_t i = 0; i < snap->nr_mms; i++) {
+		uint64_t hit = recorded_hit(&snap->mms[i], start, end);
+
+		if (hit)
+			return hit;
+	}
+	return 0;
+}
+
 uint64_t mm_hole(const struct job *job, const struct mm_fresh *fresh, uint64_t len, uint64_t above)
 {
 	/* Room around it: a stack that grows down keeps its distance (stack_guard_gap, 1 MiB). */
@@ -55,7 +67,7 @@ uint64_t mm_hole(const struct job *job, const struct mm_fresh *fresh, uint64_t l
 
 		if (at + len + margin > USER_END)
 			return 0;
-		hit = recorded_hit(job->mm, at - margin, at + len + margin);
+		hit = tree_hit(job->snap, at - margin, at + len + margin);
 		if (!hit)
 			hit = fresh_hit(fresh, at - margin, at + len + margin);
 		if (!hit)
@@ -252,21 +264,13 @@ static bool same_anon(const struct snap_vma *a, const struct snap_vma *b)
 	       mmap_flags(a) == mmap_flags(b) && maps_writable_first(a) == maps_writable_first(b);
 }
 
-static int plan_vma(struct job *job, const struct mm_fresh *fresh, size_t *i, struct err *err)
+int mm_plan_vma(
+	struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma, struct err *err)
 {
-	const struct snap_vma *vma = &job->mm->vmas[*i];
-
 	switch (vma->kind) {
-	case VMA_ANON: {
-		const struct snap_vma *last = vma;
-
-		while (*i + 1 < job->mm->nr_vmas && same_anon(last, last + 1)) {
-			last++;
-			(*i)++;
-		}
-		plan_mmap(job, vma, last->end, -1);
+	case VMA_ANON:
+		plan_mmap(job, vma, vma->end, -1);
 		return 0;
-	}
 	case VMA_FILE:
 		plan_mmap(job, vma, vma->end, job->map_fds[vma->file_writable][vma->file]);
 		return 0;
@@ -283,6 +287,21 @@ static int plan_vma(struct job *job, const struct mm_fresh *fresh, size_t *i, st
 	return 0;
 }
 
+/* Neighbours that mmap(2) makes one anyway are one call. */
+static int plan_vma(struct job *job, const struct mm_fresh *fresh, size_t *i, struct err *err)
+{
+	const struct snap_vma *vma = &job->mm->vmas[*i], *last = vma;
+
+	if (vma->kind != VMA_ANON)
+		return mm_plan_vma(job, fresh, vma, err);
+	while (*i + 1 < job->mm->nr_vmas && same_anon(last, last + 1)) {
+		last++;
+		(*i)++;
+	}
+	plan_mmap(job, vma, last->end, -1);
+	return 0;
+}
+
 int mm_plan_map(struct job *job, const struct mm_fresh *fresh, struct err *err)
 {
 	uint64_t blob_end = job->plan.base + PLAN_ROOM;
@@ -295,7 +314,7 @@ int mm_plan_map(struct job *job, const struct mm_fresh *fresh, struct err *err)
 	for (size_t i = 0; i < job->mm->nr_vmas; i++)
 		if (plan_vma(job, fresh, &i, err) < 0)
 			return -err->code;
-	return 0;
+	return shared_plan_stage(job, fresh, err);
 }
 
 /* ---- after the pages

@@ -9,6 +9,7 @@
 
 struct err;
 struct job;
+struct snap_vma;
 
 /*
  * What the new process has right after its exec, and what follows from it. Sources and destinations
@@ -25,6 +26,9 @@ uint64_t mm_hole(const struct job *job, const struct mm_fresh *fresh, uint64_t l
 
 /* Unmap what is there, move the vdso, map everything. job->plan has its base. */
 int mm_plan_map(struct job *job, const struct mm_fresh *fresh, struct err *err);
+/* One mapping, or a piece of one. */
+int mm_plan_vma(
+	struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma, struct err *err);
 /* After the pages are in: final protections, advice, locks, names, guard pages, mm fields. */
 int mm_plan_finish(struct job *job, struct err *err);
 

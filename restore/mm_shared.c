@@ -10,8 +10,7 @@
 #include "restore/job.h"
 #include "restore/mems.h"
 #include "restore/mm.h"
-
-enum { SYSV_REMOVED = 01000 }; /* SHM_DEST of linux/shm.h */
+#include "images/tree.h"
 
 /* A memfd may be mapped privately, too: then the private pages are those of the address space. */
 static void plan_mmap_shared(struct job *job, uint64_t addr, uint64_t len, uint64_t prot, int fd,
@@ -49,47 +48,71 @@ static int sysv_plan(struct job *job, const struct snap_vma *vma, struct err *er
 /* Is this the only mapping of its object, and of all of it? */
 static bool is_alone(const struct job *job, const struct snap_vma *vma)
 {
-	const struct snap_mm *mm = job->mm;
+	const struct snap *snap = job->snap;
 
 	if (vma->offset ||
-		vma->end - vma->start != (job->snap->mems[vma->mem].size + 4095) / 4096 * 4096)
+		vma->end - vma->start != (snap->mems[vma->mem].size + 4095) / 4096 * 4096)
 		return false;
-	for (size_t i = 0; i < mm->nr_vmas; i++)
-		if (mm->vmas[i].kind == VMA_SHARED && mm->vmas[i].mem == vma->mem &&
-			&mm->vmas[i] != vma)
-			return false;
+	for (size_t m = 0; m < snap->nr_mms; m++)
+		for (size_t i = 0; i < snap->mms[m].nr_vmas; i++) {
+			const struct snap_vma *other = &snap->mms[m].vmas[i];
+
+			if (other->kind == VMA_SHARED && other->mem == vma->mem && other != vma)
+				return false;
+		}
 	return true;
+}
+
+/* As the first mapping of the object says: commit charge is the object's. */
+static uint64_t anon_flags(const struct snap *snap, uint32_t mem)
+{
+	for (size_t m = 0; m < snap->nr_mms; m++)
+		for (size_t i = 0; i < snap->mms[m].nr_vmas; i++) {
+			const struct snap_vma *vma = &snap->mms[m].vmas[i];
+
+			if (vma->kind == VMA_SHARED && vma->mem == mem)
+				return vma->flags & MAP_NORESERVE;
+		}
+	return 0;
+}
+
+/* Those that other processes map, too, are staged by the first one from which they descend. */
+static int anon_stage(struct job *job, const struct mm_fresh *fresh, uint32_t mem, struct err *err)
+{
+	uint64_t size = (job->snap->mems[mem].size + 4095) / 4096 * 4096;
+	uint64_t at = mm_hole(job, fresh, size, job->hole_next);
+
+	if (!at)
+		return err_set(err, ENOMEM, "no hole of %llu bytes in the address space",
+			(unsigned long long)size);
+	if (job->mem_made[mem]) {
+		err_set(err, ENOTSUP,
+			"process %d shares anonymous memory with a process that it was not forked "
+			"from since",
+			job->proc->pid);
+		return err_hint(err, "use a memfd or a file in /dev/shm for such memory");
+	}
+	job->mem_made[mem] = true;
+	job->hole_next = at + size;
+	plan_syscall(&job->plan, 0, SYS_mmap,
+		(struct plan_args){ { at, size, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED | anon_flags(job->snap, mem),
+			(uint64_t)-1, 0 } });
+	job->mem_at[mem] = job->mem_staged[mem] = at;
+	return 0;
 }
 
 /* Filling writes through /proc/PID/mem, which cannot force its way into a shared mapping. */
 static int anon_plan(
 	struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma, struct err *err)
 {
-	uint64_t size = (job->snap->mems[vma->mem].size + 4095) / 4096 * 4096;
-	uint64_t at;
-
 	if (job->mem_staged[vma->mem])
 		return 0;
-	if (is_alone(job, vma)) {
-		plan_mmap_shared(
-			job, vma->start, vma->end - vma->start, PROT_READ | PROT_WRITE, -1, vma);
-		job->mem_at[vma->mem] = vma->start;
-		return 0;
-	}
-	at = mm_hole(job, fresh, size, job->hole_next);
-	if (!at)
-		return err_set(err, ENOMEM, "no hole of %llu bytes in the address space",
-			(unsigned long long)size);
-	job->hole_next = at + size;
-	plan_mmap_shared(job, at, size, PROT_READ | PROT_WRITE, -1, vma);
-	job->mem_at[vma->mem] = job->mem_staged[vma->mem] = at;
+	if (!is_alone(job, vma))
+		return anon_stage(job, fresh, vma->mem, err);
+	plan_mmap_shared(job, vma->start, vma->end - vma->start, PROT_READ | PROT_WRITE, -1, vma);
+	job->mem_at[vma->mem] = vma->start;
 	return 0;
-}
-
-static void memfd_plan(struct job *job, const struct snap_vma *vma)
-{
-	plan_mmap_shared(job, vma->start, vma->end - vma->start, vma->prot,
-		job->mem_fds[!!(vma->vmflags & VMF_SHARED)][vma->mem], vma);
 }
 
 /* Mapped for sharing after the object had been sealed against writing: VM_MAYWRITE is gone for
@@ -98,6 +121,52 @@ static bool is_mapped_sealed(const struct job *job, const struct snap_vma *vma)
 {
 	return vma->flags & MAP_SHARED && vma->vmflags & VMF_SHARED &&
 	       !(vma->vmflags & VMF_MAYWRITE) && mems_seals_wait(job, vma->mem);
+}
+
+bool shared_is_inherited(const struct job *job, const struct snap_vma *vma)
+{
+	enum snap_mem_kind kind = job->snap->mems[vma->mem].kind;
+
+	return kind == MEM_SYSV || (kind == MEM_MEMFD && !is_mapped_sealed(job, vma));
+}
+
+static bool mm_maps(const struct snap_mm *mm, uint32_t mem)
+{
+	for (size_t i = 0; i < mm->nr_vmas; i++)
+		if (mm->vmas[i].kind == VMA_SHARED && mm->vmas[i].mem == mem)
+			return true;
+	return false;
+}
+
+/* Will this process, or one that is forked from it, map the object? */
+static bool family_maps(const struct job *job, uint32_t mem, uint32_t me)
+{
+	const struct snap *snap = job->snap;
+
+	if (mm_maps(&snap->mms[snap->procs[me].mm], mem))
+		return true;
+	for (uint32_t i = me + 1; i < snap->nr_procs; i++)
+		if (snap_base_of(snap, i) == me && family_maps(job, mem, i))
+			return true;
+	return false;
+}
+
+int shared_plan_stage(struct job *job, const struct mm_fresh *fresh, struct err *err)
+{
+	uint32_t me = (uint32_t)(job->proc - job->snap->procs);
+
+	for (uint32_t i = 0; i < job->snap->nr_mems; i++)
+		if (job->snap->mems[i].kind == MEM_SHARED_ANON && !job->mem_staged[i] &&
+			!mm_maps(job->mm, i) && family_maps(job, i, me) &&
+			anon_stage(job, fresh, i, err) < 0)
+			return -err->code;
+	return 0;
+}
+
+static void memfd_plan(struct job *job, const struct snap_vma *vma)
+{
+	plan_mmap_shared(job, vma->start, vma->end - vma->start, vma->prot,
+		job->mem_fds[!!(vma->vmflags & VMF_SHARED)][vma->mem], vma);
 }
 
 void shared_plan_sealed(struct job *job)
@@ -159,9 +228,6 @@ int shared_plan_finish(struct job *job, struct err *err)
 			plan_syscall(&job->plan, 0, SYS_munmap,
 				(struct plan_args){
 					{ job->mem_staged[i], (mem->size + 4095) / 4096 * 4096 } });
-		if (mem->kind == MEM_SYSV && mem->mode & SYSV_REMOVED)
-			plan_syscall(&job->plan, 0, SYS_shmctl,
-				(struct plan_args){ { (uint64_t)job->sysv[i], IPC_RMID } });
 	}
 	(void)err;
 	return 0;

@@ -7,6 +7,8 @@
  * mapped once and whole, it is mapped in place; else whole in a staging hole, from which each piece
  * is duplicated by mremap(2) with an old size of 0.
  */
+#include <stdbool.h>
+
 struct err;
 struct job;
 struct mm_fresh;
@@ -14,6 +16,10 @@ struct snap_vma;
 
 int shared_plan_map(
 	struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma, struct err *err);
+/* Does a copy of the process have this mapping when it is forked (while the blob is parked)? */
+bool shared_is_inherited(const struct job *job, const struct snap_vma *vma);
+/* Objects that only descendants map, which can get them by inheritance alone. */
+int shared_plan_stage(struct job *job, const struct mm_fresh *fresh, struct err *err);
 /* Behind the filling, where seals are set: what was mapped when they were. Needs our descriptors.
  */
 void shared_plan_sealed(struct job *job);

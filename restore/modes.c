@@ -39,7 +39,7 @@ int modes_finish(const struct snap_task *task, pid_t tid, struct err *err)
 	if (!dispatch->mode)
 		return 0;
 	return thread_set_dispatch(tid,
-		&(struct thread_dispatch){ dispatch->mode, dispatch->selector, dispatch->offset,
-			dispatch->len },
+		&(struct thread_dispatch){
+			dispatch->mode, dispatch->selector, dispatch->offset, dispatch->len },
 		err);
 }

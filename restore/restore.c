@@ -11,22 +11,20 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "restore/child.h"
 #include "restore/clock.h"
 #include "restore/cpu.h"
 #include "restore/creds.h"
 #include "restore/fds.h"
 #include "restore/files.h"
 #include "restore/ghosts.h"
-#include "restore/handover.h"
 #include "restore/ids.h"
 #include "restore/job.h"
 #include "restore/mems.h"
 #include "restore/ns.h"
 #include "restore/seccomp.h"
-#include "restore/spawn.h"
 #include "restore/supervise.h"
 #include "restore/tasks.h"
+#include "restore/tree.h"
 #include "restore/vdso.h"
 
 static pid_t job_pid_of(const struct fd_make *m, int32_t recorded)
@@ -60,6 +58,10 @@ static void job_tables(struct job *job)
 	}
 	job->mem_at = arena_array(snap->arena, snap->nr_mems + 1, sizeof *job->mem_at);
 	job->mem_staged = arena_array(snap->arena, snap->nr_mems + 1, sizeof *job->mem_staged);
+	job->parked = ids_none(snap->arena, snap->nr_ofds);
+	job->cwd_fds = ids_none(snap->arena, snap->nr_procs);
+	job->exe_fds = ids_none(snap->arena, snap->nr_mms);
+	job->mem_made = arena_array(snap->arena, snap->nr_mems + 1, sizeof *job->mem_made);
 	job->settled = arena_array(snap->arena, snap->nr_ofds + 1, sizeof *job->settled);
 	job->make = (struct fd_make){
 		.snap = snap,
@@ -81,11 +83,6 @@ static int job_init(struct job *job, const struct restore_opts *opts, struct err
 	if (image_open(opts->image, &job->img, err) < 0)
 		return err_wrap(err, "%s", opts->image);
 	job->snap = job->img.snap;
-	if (job->snap->nr_procs != 1) {
-		err_set(err, ENOTSUP, "%s: an image of %zu processes", opts->image,
-			job->snap->nr_procs);
-		return err_hint(err, "this version restores single processes");
-	}
 	job->proc = &job->snap->procs[0];
 	job->mm = &job->snap->mms[job->proc->mm];
 	job->privileged = creds_privileged();
@@ -107,7 +104,6 @@ static void job_finish(struct job *job)
 /* From a checked image to a running process, here in this pid namespace. */
 static int job_make(struct job *job, struct err *err)
 {
-	pid_t want = job->pids == PIDS_NEW ? 0 : job->proc->pid;
 	int ret;
 
 	if (clock_prepare(job, err) < 0 || ghosts_make(job, err) < 0) {
@@ -117,16 +113,10 @@ static int job_make(struct job *job, struct err *err)
 	job->vdso_same = vdso_is_same(job);
 	ret = mems_make(job, err);
 	if (!ret)
-		ret = spawn(want, child_run, job, &job->pid, &job->pidfd, err);
-	if (!ret)
-		ret = handover_run(job, err);
+		ret = tree_make(job, err);
 	if (ret < 0) {
 		mems_undo(job);
 		ghosts_undo(job);
-		if (err->code == EEXIST && want)
-			err_hint(err,
-				"process id %d is in use: --pids=ns or --pids=new gets round that",
-				want);
 	}
 	return ret;
 }

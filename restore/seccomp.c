@@ -43,8 +43,9 @@ int seccomp_possible(const struct snap *snap, struct err *err)
 	if (!is_confined(snap))
 		return 0;
 	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != SECCOMP_MODE_DISABLED) {
-		err_set(err, EPERM, "the program is confined by seccomp, which cannot be made "
-				    "again by who is under seccomp itself");
+		err_set(err, EPERM,
+			"the program is confined by seccomp, which cannot be made "
+			"again by who is under seccomp itself");
 		return err_hint(err, "restore outside of the sandbox (container)");
 	}
 	if (may_suspend())
@@ -69,9 +70,9 @@ static void filter_plan(struct job *job, size_t thread, const struct snap_seccom
 
 	/* SPEC_ALLOW: speculation control is a setting of its own, not a by-product of this. */
 	plan_syscall(&job->plan, thread, SYS_seccomp,
-		(struct plan_args){ { SECCOMP_SET_MODE_FILTER,
-			filter->flags | SECCOMP_FILTER_FLAG_SPEC_ALLOW,
-			plan_data(&job->plan, &program, sizeof program) } });
+		(struct plan_args){
+			{ SECCOMP_SET_MODE_FILTER, filter->flags | SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+				plan_data(&job->plan, &program, sizeof program) } });
 }
 
 /* Those of a chain that ends with `newest` and come behind `base` (0: all), the oldest first. */

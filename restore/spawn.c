@@ -45,17 +45,17 @@ static void pause_shortly(void)
 	nanosleep(&(struct timespec){ .tv_nsec = 500 * 1000 }, NULL);
 }
 
-int spawn(
-	pid_t want_pid, void (*body)(void *arg), void *arg, pid_t *pid, int *pidfd, struct err *err)
+int spawn(pid_t want_pid, uint64_t flags, void (*body)(void *arg), void *arg, pid_t *pid,
+	int *pidfd, struct err *err)
 {
 	struct spawn_call call = { body, arg };
 	pid_t wanted[1] = { want_pid };
 	struct clone_args args = {
 		/* UNTRACED: we are going to trace it, so nobody who traces us (strace -f) may. */
 		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND |
-			 CLONE_UNTRACED,
+			 CLONE_UNTRACED | flags,
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
-		.exit_signal = SIGCHLD,
+		.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
 		.stack_size = SPAWN_STACK,
 		.set_tid = want_pid ? (uint64_t)(uintptr_t)wanted : 0,
 		.set_tid_size = want_pid ? 1 : 0,

@@ -7,13 +7,14 @@
 struct err;
 
 /*
+ * flags: CLONE_PARENT makes it a sibling of the caller.
  * Make a process that runs body(arg) in our memory while we (the calling thread) wait, until it
  * execs or exits: as vfork(2), but with its own stack, all signal dispositions default
  * (CLONE_CLEAR_SIGHAND), and with the pid want_pid unless that is 0 (clone3 set_tid). A pid is
  * freed only a moment after its process is gone, so EEXIST is tried again for a short while. body
  * must not return but exec or _exit.
  */
-int spawn(pid_t want_pid, void (*body)(void *arg), void *arg, pid_t *pid, int *pidfd,
-	struct err *err);
+int spawn(pid_t want_pid, uint64_t flags, void (*body)(void *arg), void *arg, pid_t *pid,
+	int *pidfd, struct err *err);
 
 #endif

@@ -147,8 +147,54 @@ static void plan_spawns(struct job *job)
 	}
 }
 
+/* What the first process got in child.c; umask(2) before all that may make files. */
+static void plan_place(struct job *job)
+{
+	const struct snap_proc *first = &job->snap->procs[0];
+	size_t i = (size_t)(job->proc - first);
+
+	if (i == 0)
+		return;
+	if (job->proc->cwd != first->cwd)
+		plan_syscall(&job->plan, 0, SYS_fchdir,
+			(struct plan_args){ { (uint64_t)job->cwd_fds[i] } });
+	if (job->proc->umask != first->umask)
+		plan_syscall(&job->plan, 0, SYS_umask, (struct plan_args){ { job->proc->umask } });
+}
+
+/*
+ * The ends of helpers and of zombies have told their parents, which have all signals blocked.
+ * Ignoring a signal drops it from the queue (do_sigaction in kernel/signal.c).
+ */
+static void plan_forget_signal(struct job *job, int signal)
+{
+	struct snap_sigaction ignore = { .handler = 1 /* SIG_IGN */ }, dfl = { 0 };
+	uint64_t at[2] = { plan_data(&job->plan, &ignore, sizeof ignore),
+		plan_data(&job->plan, &dfl, sizeof dfl) };
+
+	for (int i = 0; signal && i < 2; i++)
+		plan_syscall(&job->plan, 0, SYS_rt_sigaction,
+			(struct plan_args){ { (uint64_t)signal, at[i], 0, sizeof ignore.mask } });
+}
+
+static void plan_forget_children(struct job *job)
+{
+	const struct snap *snap = job->snap;
+	bool single = snap->nr_procs == 1 &&
+		      (job->proc->group_inherited || job->proc->pgid == job->proc->pid);
+
+	if (!single || snap->nr_zombies)
+		plan_forget_signal(job, SIGCHLD);
+	for (size_t i = 0; i < snap->nr_zombies; i++)
+		if (snap->zombies[i].exit_signal != SIGCHLD &&
+			&snap->procs[snap->zombies[i].parent] == job->proc)
+			plan_forget_signal(job, snap->zombies[i].exit_signal);
+}
+
 int tasks_plan(struct job *job, struct err *err)
 {
+	plan_place(job);
+	plan_forget_children(job);
 	shared_plan_sealed(job);
 	/* Descriptors first: closing the userfaultfd makes the filled ranges ordinary memory again.
 	 */

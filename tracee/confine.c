@@ -15,17 +15,17 @@ static long request(int number, pid_t tid, uint64_t addr, void *data)
 }
 
 /* Filters count from the oldest; ENOENT is behind the newest (kernel/seccomp.c, get_nth_filter). */
-int thread_get_seccomp(pid_t tid, size_t index, struct thread_filter *out, bool *there,
-	struct err *err)
+int thread_get_seccomp(
+	pid_t tid, size_t index, struct thread_filter *out, bool *there, struct err *err)
 {
 	struct abi_seccomp_metadata meta = { .filter_off = index };
 	long nr = request(ABI_PTRACE_SECCOMP_GET_FILTER, tid, index, NULL);
 
 	*there = nr >= 0;
 	if (nr < 0)
-		return errno == ENOENT ? 0
-				       : err_sys(err, "read seccomp filter %zu of thread %d", index,
-						 tid);
+		return errno == ENOENT
+			       ? 0
+			       : err_sys(err, "read seccomp filter %zu of thread %d", index, tid);
 	out->insns = calloc((size_t)nr + 1, sizeof *out->insns);
 	if (!out->insns)
 		return err_nomem(err);

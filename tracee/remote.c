@@ -153,8 +153,7 @@ static int remote_unconfine(const struct tracee *t, const struct tracee_thread *
 
 	if (ret < 0)
 		return ret;
-	ptrace_tid(PTRACE_SETOPTIONS, th->tid, 0,
-		tracee_options(t) | ABI_PTRACE_O_SUSPEND_SECCOMP);
+	ptrace_tid(PTRACE_SETOPTIONS, th->tid, 0, tracee_options(t) | ABI_PTRACE_O_SUSPEND_SECCOMP);
 	return was->mode ? thread_set_dispatch(th->tid, &off, err) : 0;
 }
 

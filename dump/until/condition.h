@@ -65,6 +65,9 @@ struct wait {
 uint64_t until_now_ms(void);
 /* Put NAME=VALUE into the environment of the program; before the launch. */
 void until_env(struct until *u, const char *name, const char *value);
+/* What else is waited for: the first of this kind, the one at this place; NULL: there is none. */
+struct wait *until_first(struct until *u, const struct condition *condition);
+struct wait *until_nth(struct until *u, size_t i);
 /* The time limit is at least this far away from now on. */
 void until_extend(struct until *u, uint64_t ms);
 /* Is this process part of the launched tree, or was it until a moment ago? */

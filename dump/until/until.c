@@ -1,7 +1,6 @@
 /* When to stop a launched program: the table of conditions and the loop that waits; see until.h. */
 #include "dump/until/until.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -16,7 +15,6 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "dump/busy.h"
 #include "dump/dumping.h"
 #include "dump/interrupt.h"
@@ -175,6 +173,19 @@ void until_env(struct until *u, const char *name, const char *value)
 	env_add(u, text);
 }
 
+struct wait *until_nth(struct until *u, size_t i)
+{
+	return i < u->nr ? &u->waits[i] : NULL;
+}
+
+struct wait *until_first(struct until *u, const struct condition *condition)
+{
+	for (size_t i = 0; i < u->nr; i++)
+		if (u->waits[i].condition == condition)
+			return &u->waits[i];
+	return NULL;
+}
+
 static int until_arm(struct until *u, struct err *err)
 {
 	int ret = 0;
@@ -287,6 +298,8 @@ static void waited_for(const struct until *u, struct buf *out)
 		buf_printf(out, i > u->nr_fixed ? ", or " : "");
 		u->waits[i].condition->words(&u->waits[i], out);
 	}
+	if (u->nr_fixed == u->nr)
+		buf_printf(out, "the warm-up `%s` had ended", u->d->opts->warmup);
 }
 
 static int until_over(struct until *u, struct err *err)
@@ -369,14 +382,22 @@ static void until_sleep(const struct until *u)
 		;
 }
 
-/* Those that had their turn are asked as well: output still wants to be passed on. */
+/* Those that have had their turn are asked as well where the program talks to them: its output
+ * still wants to be passed on. */
+static bool wait_is_awake(const struct until *u, const struct wait *w)
+{
+	bool talks = w->fds[0] >= 0 || w->fds[1] >= 0, over = w < u->waits + u->nr_fixed;
+
+	return w->condition->look && (talks || !(over || w->holds));
+}
+
 static int until_look(struct until *u, struct err *err)
 {
 	for (size_t i = 0; i < u->nr; i++) {
 		struct wait *w = &u->waits[i];
 		int ret;
 
-		if (!w->condition->look)
+		if (!wait_is_awake(u, w))
 			continue;
 		w->next_ms = UINT64_MAX;
 		ret = w->condition->look(w, until_now_ms(), err);
@@ -460,6 +481,8 @@ int until_warm_up(struct until *u, struct err *err)
 	u->nr_fixed = u->nr;
 	u->started_ms = until_now_ms();
 	u->deadline_ms = u->started_ms + u->d->opts->timeout_ms;
+	for (size_t i = 0; i < u->nr; i++)
+		u->waits[i].next_ms = UINT64_MAX;
 	ret = warmup_run(u->d->opts->warmup, u->d->target->pid, until_turn_warmup, u, err);
 	if (!ret)
 		ret = until_add(u, condition_quiescent.name, err);

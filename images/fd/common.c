@@ -173,3 +173,11 @@ bool snap_has_id(const struct snap *snap, int32_t id)
 	}
 	return false;
 }
+
+bool snap_has_process(const struct snap *snap, int32_t pid)
+{
+	for (size_t i = 0; i < snap->nr_procs; i++)
+		if (snap->procs[i].pid == pid)
+			return true;
+	return false;
+}

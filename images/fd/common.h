@@ -31,5 +31,7 @@ uint32_t ofd_like_inherited(const struct snap *snap, const char *link);
 int ofd_reopen(int fd, uint32_t flags, int *out, struct err *err);
 /* Is there a process, thread, group or session of this id in the dump? */
 bool snap_has_id(const struct snap *snap, int32_t id);
+/* Is there a process of this id in the dump? */
+bool snap_has_process(const struct snap *snap, int32_t pid);
 
 #endif

@@ -57,6 +57,12 @@ struct fd_dump {
 	/* Our duplicate of an ofd of the dump, borrowed; -1 if there is none. May be NULL: nobody
 	 * knows. */
 	int (*fd_of)(struct fd_dump *d, uint32_t ofd);
+	/*
+	 * Which ofd a descriptor of our own is, that was found in a queue of `via` (SCM_RIGHTS);
+	 * borrowed. One that nobody has in a slot becomes a new ofd, so tables may move.
+	 */
+	int (*ofd_of_fd)(struct fd_dump *d, const struct fd_seen *via, int fd, uint32_t *ofd,
+		struct err *err);
 	/* Register a file by what stat and readlink say; deleted ones travel. Gives its snap_file
 	 * id. */
 	int (*file_of)(struct fd_dump *d, int pid, int fd, const char *link, uint32_t *file,

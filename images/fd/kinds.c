@@ -11,6 +11,7 @@
 static const struct fd_kind *const kinds[] = {
 	&fd_memfd,
 	&fd_reg,
+	&fd_pty,
 	&fd_chardev,
 	&fd_pipe,
 	&fd_eventfd,

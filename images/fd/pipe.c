@@ -17,6 +17,7 @@
 #include "images/fd/kinds.h"
 #include "images/fd/message.h"
 #include "images/fd/pipe_contents.h"
+#include "images/fd/unix.h"
 
 enum { PIPE_LEAST = 4096, PIPE_MOST = 1 << 30 };
 
@@ -82,7 +83,8 @@ static int pipe_check(const struct fd_seen *seen, struct err *err)
 	/* Whether another end inside is the right one is found out by save_link. */
 	self = d->ofd_of_slot(d, seen->pid, seen->num);
 	if (self == ID_NONE ||
-		d->ofd_of_inode(d, seen->st.st_dev, seen->st.st_ino, self) != ID_NONE)
+		d->ofd_of_inode(d, seen->st.st_dev, seen->st.st_ino, self) != ID_NONE ||
+		unix_queues_hold(d))
 		return 0;
 	return has_partner(seen, flags) ? refuse_partner(seen, flags, err) : 0;
 }

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "images/fd/sock_diag_nl.h"
@@ -98,6 +99,12 @@ static void unix_attr(const struct rtattr *a, struct diag_unix *out)
 	}
 }
 
+struct unix_pending {
+	struct arena *arena;
+	uint32_t *inos;
+	size_t nr;
+};
+
 static void unix_answer(const struct nlmsghdr *h, void *arg)
 {
 	const struct unix_diag_msg *msg = NLMSG_DATA(h);
@@ -113,15 +120,52 @@ static void unix_answer(const struct nlmsghdr *h, void *arg)
 		unix_attr(a, out);
 }
 
-int sock_diag_unix(uint64_t ino, struct diag_unix *out, struct err *err)
+static struct unix_diag_req unix_request(uint64_t ino, uint32_t show)
 {
-	struct unix_diag_req req = {
+	return (struct unix_diag_req){
 		.sdiag_family = AF_UNIX,
 		.udiag_states = UINT32_MAX,
 		.udiag_ino = (uint32_t)ino,
-		.udiag_show = UDIAG_SHOW_VFS | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN,
+		.udiag_show = show,
 		.udiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE },
 	};
+}
+
+static void pending_answer(const struct nlmsghdr *h, void *arg)
+{
+	const struct unix_diag_msg *msg = NLMSG_DATA(h);
+	struct unix_pending *out = arg;
+	size_t left;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof *msg))
+		return;
+	left = h->nlmsg_len - NLMSG_SPACE(sizeof *msg);
+	for (const struct rtattr *a = (const void *)((const char *)h + NLMSG_SPACE(sizeof *msg));
+		RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+		if (a->rta_type != UNIX_DIAG_ICONS)
+			continue;
+		out->inos = arena_copy(out->arena, RTA_DATA(a), RTA_PAYLOAD(a));
+		out->nr = RTA_PAYLOAD(a) / sizeof *out->inos;
+	}
+}
+
+int sock_diag_unix_pending(
+	uint64_t ino, struct arena *arena, uint32_t **inos, size_t *nr, struct err *err)
+{
+	struct unix_diag_req req = unix_request(ino, UDIAG_SHOW_ICONS);
+	struct unix_pending found = { .arena = arena };
+
+	if (diag_ask(SOCK_DIAG_BY_FAMILY, 0, &req, sizeof req, pending_answer, &found, err) < 0)
+		return -err->code;
+	*inos = found.inos;
+	*nr = found.nr;
+	return 0;
+}
+
+int sock_diag_unix(uint64_t ino, struct diag_unix *out, struct err *err)
+{
+	struct unix_diag_req req = unix_request(
+		ino, UDIAG_SHOW_VFS | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN);
 	struct diag_unix found = { 0 };
 
 	if (diag_ask(SOCK_DIAG_BY_FAMILY, 0, &req, sizeof req, unix_answer, &found, err) < 0) {

@@ -12,6 +12,7 @@
  * used.
  */
 
+struct arena;
 struct err;
 
 struct diag_unix {
@@ -28,6 +29,30 @@ struct diag_unix {
 
 /* ENOTSUP: no such socket in our network namespace, or no unix_diag in the kernel. */
 int sock_diag_unix(uint64_t ino, struct diag_unix *out, struct err *err);
+/*
+ * Who waits in the accept queue of a listening unix socket: inodes of the sockets that connected,
+ * in order, 0 for those closed since. In arena. EMSGSIZE: more than the kernel tells, about 900.
+ */
+int sock_diag_unix_pending(
+	uint64_t ino, struct arena *arena, uint32_t **inos, size_t *nr, struct err *err);
+
+/* ---- who listens (sock_diag_listen.c) ---------------------------------------------------------
+ */
+
+struct diag_listener {
+	uint64_t ino;
+	int family;     /* AF_INET and AF_INET6 (TCP), AF_UNIX */
+	uint16_t port;  /* of TCP */
+	char name[109]; /* of AF_UNIX: "/path" as it was bound, "@abstract", "" */
+	bool has_file;  /* it was bound to a path: */
+	dev_t file_dev; /* device and low 32 bits of the inode of the socket file */
+	uint32_t file_ino;
+};
+
+/* Every listening socket of our network namespace. Kinds that the kernel cannot list are left out.
+ */
+int sock_diag_listeners(
+	void (*each)(const struct diag_listener *l, void *arg), void *arg, struct err *err);
 
 /* ---- who stands in the way of a bind; only asked when one has failed ------------------------- */
 

@@ -208,7 +208,8 @@ static int pending_unpack(
 	struct snap *snap, const Pb__UnixSock *m, struct unix_sock *sock, struct err *err)
 {
 	if (m->n_pending && m->state != UNIX_LISTEN)
-		return err_set(err, EBADMSG, "unix socket: connections wait, but it does not listen");
+		return err_set(
+			err, EBADMSG, "unix socket: connections wait, but it does not listen");
 	for (size_t i = 0; i < m->n_pending; i++)
 		if (message_id_check(m->pending[i], snap->nr_ofds, "unix socket: waiting", err) < 0)
 			return -err->code;
@@ -234,8 +235,9 @@ static int unix_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 	sock->shutdown = m->shutdown;
 	sock->reset = m->reset;
 	ofd->priv = sock;
-	if (unix_name_unpack(m->name.data, m->name.len, &sock->name, err) < 0 ||
-		unix_name_unpack(m->peer_name.data, m->peer_name.len, &sock->peer_name, err) < 0 ||
+	if (unix_name_unpack(m->has_name, m->name.data, m->name.len, &sock->name, err) < 0 ||
+		unix_name_unpack(m->has_peer_name, m->peer_name.data, m->peer_name.len,
+			&sock->peer_name, err) < 0 ||
 		peer_unpack(snap, m, ofd, sock, err) < 0 ||
 		file_unpack(snap, m->file, sock, err) < 0 ||
 		unix_queue_unpack(snap, m->queue, m->n_queue, sock, err) < 0 ||
@@ -295,8 +297,8 @@ static char *unix_describe(const struct snap *snap, const struct snap_ofd *ofd, 
 	if (sock->nr_queue)
 		queue = arena_printf(arena, ", %zu bytes queued", bytes);
 	if (fds)
-		queue = arena_printf(arena, "%s with %zu descriptor%s", queue, fds,
-			fds == 1 ? "" : "s");
+		queue = arena_printf(
+			arena, "%s with %zu descriptor%s", queue, fds, fds == 1 ? "" : "s");
 	return arena_printf(arena, "%s%s%s%s%s%s", name ? name : "", name ? ", " : "",
 		type_text(sock->type), file_text(&sock->file, arena), state_text(sock, arena),
 		queue);

@@ -121,7 +121,29 @@ int unix_file_save(const struct fd_seen *seen, const struct unix_name *name,
  */
 int unix_queue_save(const struct fd_seen *seen, bool eof, struct unix_sock *sock, struct err *err);
 
+/* ---- unix_pending.c: connections that wait to be accepted -------------------------------------
+ */
+
+/* Inodes of those that wait at this listener. */
+int unix_pending_save(const struct fd_seen *seen, struct unix_sock *sock, struct err *err);
+/* Can the one that connected be made again? What it has sent nobody can look at. */
+int unix_pending_check(const struct fd_seen *seen, const struct unix_sock *sock, struct err *err);
+/* Inodes of the waiting -> ofds; refused if one is outside or closed again. */
+int unix_pending_link(const struct fd_seen *seen, struct unix_sock *listener, struct err *err);
+/*
+ * Does this one wait at a listener of the dump? One that was shut down looks like the rest of a
+ * closed connection until then.
+ */
+int unix_pending_find(const struct fd_seen *seen, struct unix_sock *sock, struct err *err);
+
 /* ---- unix_peek.c ----------------------------------------------------------------------------- */
+
+struct fd_dump;
+/*
+ * Is anything queued in a unix socket of the dump? Then descriptors may be in flight that nobody
+ * knows of before the queues are saved, and what is missing so far may still turn up.
+ */
+bool unix_queues_hold(struct fd_dump *d);
 
 enum { UNIX_MAX_FDS = 253 /* SCM_MAX_FD */ };
 
@@ -144,8 +166,9 @@ void unix_queue_pack(const struct snap *snap, const struct unix_sock *sock,
 	struct Pb__UnixMessage ***msgs, size_t *nr);
 int unix_queue_unpack(struct snap *snap, struct Pb__UnixMessage *const *msgs, size_t nr,
 	struct unix_sock *sock, struct err *err);
-/* len 0: absent. */
-int unix_name_unpack(const uint8_t *data, size_t len, struct unix_name *out, struct err *err);
+/* has: the message has this field. */
+int unix_name_unpack(
+	bool has, const uint8_t *data, size_t len, struct unix_name *out, struct err *err);
 
 /* ---- while restoring: unix_make.c, unix_fill.c, unix_bind.c ---------------------------------- */
 
@@ -159,8 +182,8 @@ int unix_make_all(const struct fd_make *m, struct err *err);
 int unix_queue_make(const struct fd_make *m, int fd, const struct unix_msg *msg,
 	const struct sockaddr_storage *to, socklen_t to_len, struct err *err);
 /* unix_creds.c: the same sendmsg(2) with these credentials, as far as they can be had. */
-ssize_t unix_send_as(const struct fd_make *m, int fd, const struct msghdr *msg,
-	const struct unix_creds *creds);
+ssize_t unix_send_as(
+	const struct fd_make *m, int fd, const struct msghdr *msg, const struct unix_creds *creds);
 
 /*
  * Give a new socket its name, with the socket file where it was and as it was. A stale file of a

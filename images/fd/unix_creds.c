@@ -65,8 +65,8 @@ static ssize_t send_with(
 	return sendmsg(fd, &with, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-ssize_t unix_send_as(const struct fd_make *m, int fd, const struct msghdr *msg,
-	const struct unix_creds *creds)
+ssize_t unix_send_as(
+	const struct fd_make *m, int fd, const struct msghdr *msg, const struct unix_creds *creds)
 {
 	pid_t pid = creds_pid(m, creds->pid), child;
 	ssize_t n = send_with(fd, msg, creds, pid);

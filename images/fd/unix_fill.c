@@ -65,7 +65,8 @@ static int send_by_name(
 		return -err->code;
 	if (unix_address(k->arena, to, &sa, &len, &held, err) < 0)
 		return -err->code;
-	return unix_queue_make(nameless >= 0 ? nameless : k->m->made[sender], msg, &sa, len, err);
+	return unix_queue_make(
+		k->m, nameless >= 0 ? nameless : k->m->made[sender], msg, &sa, len, err);
 }
 
 static int fill_one(struct making *k, uint32_t i, const struct unix_sock *sock, struct err *err)
@@ -77,7 +78,7 @@ static int fill_one(struct making *k, uint32_t i, const struct unix_sock *sock, 
 	if (from < 0 && making_mutual_peer(k->m->snap, i))
 		from = k->m->made[sock->peer];
 	for (size_t q = 0; q < sock->nr_queue; q++) {
-		int ret = from >= 0 ? unix_queue_make(from, &sock->queue[q], NULL, 0, err)
+		int ret = from >= 0 ? unix_queue_make(k->m, from, &sock->queue[q], NULL, 0, err)
 				    : send_by_name(k, sock, &sock->queue[q], err);
 
 		if (ret < 0)

@@ -19,6 +19,8 @@ const struct unix_sock *making_done(const struct making *k, uint32_t ofd);
 const struct unix_sock *making_mutual_peer(const struct snap *snap, uint32_t ofd);
 int making_socket(int type, int *fd, struct err *err);
 
+/* Connections that nobody accepts (unix_pending.c), when all that are accepted have been. */
+int making_pending(struct making *k, struct err *err);
 /* Buffer sizes decide how much fits into a queue, so the early options come before it. */
 int making_options(struct making *k, bool late, struct err *err);
 int making_fill(struct making *k, struct err *err);

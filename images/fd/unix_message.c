@@ -29,8 +29,8 @@ static Pb__UnixMessage *message_pack(struct arena *arena, const struct unix_msg 
 	return m;
 }
 
-void unix_queue_pack(const struct snap *snap, const struct unix_sock *sock, Pb__UnixMessage ***msgs,
-	size_t *nr)
+void unix_queue_pack(
+	const struct snap *snap, const struct unix_sock *sock, Pb__UnixMessage ***msgs, size_t *nr)
 {
 	*nr = sock->nr_queue;
 	*msgs = arena_array(snap->arena, sock->nr_queue, sizeof **msgs);
@@ -38,12 +38,13 @@ void unix_queue_pack(const struct snap *snap, const struct unix_sock *sock, Pb__
 		(*msgs)[i] = message_pack(snap->arena, &sock->queue[i]);
 }
 
-int unix_name_unpack(const uint8_t *data, size_t len, struct unix_name *out, struct err *err)
+int unix_name_unpack(
+	bool has, const uint8_t *data, size_t len, struct unix_name *out, struct err *err)
 {
 	memset(out, 0, sizeof *out);
-	if (len == 0)
+	if (!has)
 		return 0;
-	if (len > UNIX_NAME_MAX)
+	if (len == 0 || len > UNIX_NAME_MAX)
 		return err_set(err, EBADMSG, "unix socket name of %zu bytes", len);
 	if (data[0] && memchr(data, '\0', len))
 		return err_set(err, EBADMSG, "path of a unix socket contains NUL");
@@ -69,8 +70,6 @@ static int fds_unpack(
 static int message_unpack(struct snap *snap, const Pb__UnixMessage *m, const struct unix_sock *sock,
 	struct unix_msg *out, struct err *err)
 {
-	if (m->has_from && m->from.len == 0)
-		return err_set(err, EBADMSG, "unix socket: message from an empty name");
 	if (m->has_from && sock->type != SOCK_DGRAM)
 		return err_set(err, EBADMSG, "unix connection with a sender's name");
 	if (m->has_pid && m->pid <= 0)
@@ -78,7 +77,7 @@ static int message_unpack(struct snap *snap, const Pb__UnixMessage *m, const str
 	out->data = arena_copy(snap->arena, m->data.data, m->data.len);
 	out->len = m->data.len;
 	out->creds = (struct unix_creds){ m->pid, m->uid, m->gid };
-	if (unix_name_unpack(m->from.data, m->from.len, &out->from, err) < 0)
+	if (unix_name_unpack(m->has_from, m->from.data, m->from.len, &out->from, err) < 0)
 		return -err->code;
 	return fds_unpack(snap, m, out, err);
 }

@@ -1,8 +1,10 @@
 /* One look at what waits in a unix socket, and at what comes along with it; see unix.h. */
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "images/fd/kind.h"
 #include "images/fd/unix.h"
 
 /* include/linux/socket.h; not in all headers */
@@ -83,4 +85,17 @@ void unix_look_finish(struct unix_look *look)
 	for (size_t i = 0; i < look->nr_fds; i++)
 		close(look->fds[i]);
 	look->nr_fds = 0;
+}
+
+bool unix_queues_hold(struct fd_dump *d)
+{
+	for (uint32_t i = 0; d->fd_of && i < d->snap->nr_ofds; i++) {
+		int fd = d->fd_of(d, i), domain, bytes = 0;
+		socklen_t len = sizeof domain;
+
+		if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+			domain == AF_UNIX && ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0)
+			return true;
+	}
+	return false;
 }

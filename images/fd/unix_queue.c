@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -23,8 +25,8 @@ static void queue_add(struct peeking *k, const struct unix_msg *msg)
 {
 	struct unix_sock *sock = k->sock;
 
-	sock->queue =
-		arena_grow(k->arena, sock->queue, sock->nr_queue, &k->cap, sizeof *sock->queue);
+	sock->queue = arena_grow(
+		k->arena, sock->queue, sock->nr_queue, &k->cap, sizeof *sock->queue);
 	sock->queue[sock->nr_queue++] = *msg;
 }
 
@@ -68,32 +70,32 @@ static int look_from(int fd, size_t at, struct err *err)
 }
 
 /*
- * A read that reaches a piece with descriptors takes them, and what lies before, and ends behind
- * it. But a smaller read would have stopped before: so where does that piece begin? *start is how
- * many of the n bytes at `at` lie before it.
+ * A look that reaches a piece with descriptors takes them, and all bytes before them, and ends
+ * behind it; and even a look that asks for less shows them. But the kernel copies whole pieces or
+ * none: where memory ends one byte too early, the piece with the descriptors is left out. *start
+ * is how many of the n bytes at `at` lie before it.
  */
-static int rights_begin(int fd, size_t at, size_t n, void *data, size_t *start, struct err *err)
+static int rights_begin(int fd, size_t at, size_t n, size_t *start, struct err *err)
 {
-	size_t low = 0, high = n - 1;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (n + page - 1) / page * page;
+	struct unix_look look = { 0 };
+	ssize_t before;
+	char *memory;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		struct unix_look look;
-		bool has;
-
-		if (look_from(fd, at, err) < 0)
-			return -err->code;
-		if (unix_look(fd, data, middle + 1, 0, &look) < 0)
-			return err_sys(err, "look at a unix socket's queue");
-		has = look.nr_fds > 0;
-		unix_look_finish(&look);
-		if (has)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	*start = low;
-	return 0;
+	memory = mmap(NULL, room + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED || mprotect(memory, room, PROT_READ | PROT_WRITE) < 0)
+		return err_sys(err, "memory to look at a unix socket's queue");
+	before = look_from(fd, at, err) < 0 ? -1
+					    : unix_look(fd, memory + room - (n - 1), n, 0, &look);
+	if (before >= 0)
+		*start = (size_t)before;
+	else if (errno != EFAULT)
+		err_sys(err, "look at a unix socket's queue");
+	else
+		*start = before = 0;
+	unix_look_finish(&look);
+	munmap(memory, room + page);
+	return before < 0 ? -err->code : 0;
 }
 
 /* The next piece of a stream that is read in one go; *at moves behind it. */
@@ -110,7 +112,7 @@ static int peek_piece(struct peeking *k, uint8_t *data, size_t len, size_t *at, 
 	if (n < 0)
 		return err_sys(err, "look at a unix socket's queue");
 	msg.len = (size_t)n;
-	if (look.nr_fds && rights_begin(k->seen->fd, *at, (size_t)n, msg.data, &start, err) < 0) {
+	if (look.nr_fds && n > 1 && rights_begin(k->seen->fd, *at, (size_t)n, &start, err) < 0) {
 		unix_look_finish(&look);
 		return -err->code;
 	}
@@ -121,8 +123,8 @@ static int peek_piece(struct peeking *k, uint8_t *data, size_t len, size_t *at, 
 	if (take_along(k, &look, &msg, err) < 0)
 		return -err->code;
 	if (n == 0)
-		return err_set(err, EIO, "the queue of a unix socket ends %zu bytes too early",
-			len - *at);
+		return err_set(
+			err, EIO, "the queue of a unix socket ends %zu bytes too early", len - *at);
 	queue_add(k, &msg);
 	*at += msg.len;
 	return 0;

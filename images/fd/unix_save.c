@@ -27,22 +27,16 @@ static int save_names(int fd, struct unix_sock *sock, bool *connected, struct er
 	return 0;
 }
 
-static int save_listening(const struct diag_unix *diag, struct unix_sock *sock, struct err *err)
+static int save_listening(const struct fd_seen *seen, const struct diag_unix *diag,
+	struct unix_sock *sock, struct err *err)
 {
-	char text[UNIX_NAME_TEXT];
-
 	sock->state = UNIX_LISTEN;
 	sock->backlog = diag->wqueue;
 	if (!sock->name.len) {
 		err_set(err, ENOTSUP, "a unix socket listens without a name");
 		return err_hint(err, "close it before the dump");
 	}
-	if (diag->rqueue) {
-		err_set(err, ENOTSUP, "%u connection%s to %s wait to be accepted", diag->rqueue,
-			diag->rqueue == 1 ? "" : "s", unix_name_text(&sock->name, text));
-		return err_hint(err, "let the program accept them before the dump");
-	}
-	return 0;
+	return diag->rqueue ? unix_pending_save(seen, sock, err) : 0;
 }
 
 /*
@@ -53,7 +47,6 @@ static int save_connected(const struct fd_seen *seen, const struct diag_unix *di
 	struct unix_sock *sock, struct err *err)
 {
 	struct pollfd p = { .fd = seen->fd };
-	char text[UNIX_NAME_TEXT];
 
 	sock->state = diag->peer ? UNIX_PEER : UNIX_ORPHAN; /* whose peer: unix_sock_link */
 	sock->peer_ino = diag->peer;
@@ -65,9 +58,8 @@ static int save_connected(const struct fd_seen *seen, const struct diag_unix *di
 		return 0;
 	}
 	if (diag->shutdown != (UNIX_SHUT_RCV | UNIX_SHUT_SEND)) {
-		err_set(err, ENOTSUP, "the connection to %s is not accepted yet",
-			unix_name_text(&sock->peer_name, text));
-		return err_hint(err, "wait until it is");
+		sock->state = UNIX_PENDING;
+		return unix_pending_check(seen, sock, err);
 	}
 	if (poll(&p, 1, 0) < 0)
 		return err_sys(err, "poll a unix socket");
@@ -87,7 +79,7 @@ static int save_state(
 	sock->shutdown = diag.shutdown;
 	*eof = diag.shutdown & UNIX_SHUT_RCV;
 	if (diag.state == TCP_LISTEN) {
-		if (save_listening(&diag, sock, err) < 0)
+		if (save_listening(seen, &diag, sock, err) < 0)
 			return -err->code;
 	} else if (connected && save_connected(seen, &diag, sock, err) < 0) {
 		return -err->code;
@@ -111,7 +103,9 @@ int unix_sock_save(const struct fd_seen *seen, struct unix_sock *out, struct err
 	if (save_state(seen, out, &eof, err) < 0 ||
 		sockopt_save(seen->dump, seen->fd, &who, &out->options, err) < 0)
 		return -err->code;
-	return out->state == UNIX_LISTEN ? 0 : unix_queue_save(seen, eof, out, err);
+	if (out->state == UNIX_LISTEN || out->state == UNIX_PENDING)
+		return 0;
+	return unix_queue_save(seen, eof, out, err);
 }
 
 /* ---- when all sockets are saved -------------------------------------------------------------- */
@@ -143,15 +137,19 @@ int unix_sock_check(const struct fd_seen *seen, struct err *err)
 		sock_diag_unix(seen->st.st_ino, &diag, err) < 0)
 		return -err->code;
 	sock.type = who.type;
-	if (diag.state == TCP_LISTEN)
-		return save_listening(&diag, &sock, err);
+	if (diag.state == TCP_LISTEN) {
+		if (save_listening(seen, &diag, &sock, err) < 0)
+			return -err->code;
+		return unix_pending_link(seen, &sock, err);
+	}
 	if (!connected)
 		return 0;
 	if (save_connected(seen, &diag, &sock, err) < 0)
 		return -err->code;
 	if (diag.peer && sock.type != SOCK_DGRAM &&
 		seen->dump->ofd_of_inode(seen->dump, seen->st.st_dev, diag.peer, ID_NONE) ==
-			ID_NONE)
+			ID_NONE &&
+		!unix_queues_hold(seen->dump))
 		return peer_outside(&sock, err);
 	return 0;
 }
@@ -221,5 +219,9 @@ int unix_sock_link(
 {
 	if (sock->state == UNIX_PEER && link_peer(seen, own, sock, err) < 0)
 		return -err->code;
+	if (sock->state == UNIX_LISTEN)
+		return unix_pending_link(seen, sock, err);
+	if (sock->state == UNIX_PENDING || sock->state == UNIX_ORPHAN)
+		return unix_pending_find(seen, sock, err);
 	return link_queue(seen, sock, err);
 }

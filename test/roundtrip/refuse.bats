@@ -18,7 +18,39 @@ load ../helpers/snap
 @test "refuse_pidfd_outside: a pidfd of a process elsewhere" { refusal refuse_pidfd_outside 'pidfd of process [0-9]+, which is not part of the dump'; }
 @test "refuse_child: a child process" { refusal refuse_child '2 processes: process trees are not supported'; }
 @test "refuse_zombie: a child that has ended" { refusal refuse_zombie 'process trees are not supported.*ended'; }
-@test "refuse_seccomp: a seccomp filter" { refusal refuse_seccomp 'seccomp'; }
+@test "refuse_seccomp: a seccomp filter, to an ordinary user" {
+    as_user
+    refusal refuse_seccomp 'seccomp \(a filter\), which only CAP_SYS_ADMIN may read'
+}
 @test "refuse_chroot: another root directory" { refusal refuse_chroot 'another root directory'; }
 @test "refuse_traced: traced by another process" { refusal refuse_traced 'already traced by [0-9]+'; }
 @test "refuse_namespace: another mount namespace" { refusal refuse_namespace 'another mount namespace'; }
+@test "refuse_sysv_outside: a SysV segment that others have, too" { refusal refuse_sysv_outside 'SysV segment [0-9]+ .*attached by another process'; }
+@test "refuse_hugetlb: huge pages of hugetlb" { refusal refuse_hugetlb 'huge pages \(hugetlb\)'; }
+@test "refuse_secretmem: secret memory" { refusal refuse_secretmem 'secret memory'; }
+@test "refuse_dir_removed: a directory that was removed" { refusal refuse_dir_removed 'is a directory that has been removed'; }
+@test "refuse_namespace_fd: a namespace" { refusal refuse_namespace_fd 'is a namespace, which cannot be dumped'; }
+@test "refuse_tcp_waiting: a TCP connection that nobody accepted yet" { refusal refuse_tcp_waiting '1 connections? to .* waits? to be accepted'; }
+@test "refuse_unix_waiting: a unix connection that nobody accepted yet" { refusal refuse_unix_waiting '1 connection to waiting waits? to be accepted'; }
+@test "refuse_udp_unread: a datagram that was not read yet" { refusal refuse_udp_unread 'has datagrams that were not read yet'; }
+@test "refuse_pid_for_children: a PID namespace for children" { refusal refuse_pid_for_children 'has made a namespace for its future children'; }
+@test "refuse_time_for_children: a time namespace for children" { refusal refuse_time_for_children 'has made a namespace for its future children'; }
+@test "refuse_timer_outside: a timer on another process' CPU clock" { refusal refuse_timer_outside 'timer [0-9]+ runs on the CPU clock of another process'; }
+@test "refuse_speculation: speculation control" { refusal refuse_speculation 'PR_SET_SPECULATION_CTRL'; }
+
+@test "a 32-bit program" {
+    cat >"$scratch/pause.s" <<'END'
+.globl _start
+_start: movl $29, %eax # pause(2)
+    int $0x80
+    jmp _start
+END
+    as --32 -o "$scratch/pause.o" "$scratch/pause.s"
+    ld -m elf_i386 -o "$scratch/pause" "$scratch/pause.o"
+    start pause.log "$scratch/pause"
+    until_true grep -q '^29 ' "/proc/$pid/syscall" || skip "this kernel runs no 32-bit programs"
+    run snapctl dump --pid "$pid" -o "$(image)"
+    [ "$status" = 125 ]
+    [[ $output == *"is a 32-bit program"*hint:* ]]
+    kill -0 "$pid"
+}

@@ -6,10 +6,12 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Relative paths: sun_path is short, scratch directories are not. '@' in front: abstract. */
@@ -378,6 +380,151 @@ static void unix_in_flight(void)
 	says(pipes[1], pipes[0], "through it");
 }
 
+/* One byte with a descriptor. */
+static void send_fd(int to, int fd)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof fd)] = { 0 };
+	struct iovec iov = { "x", 1 };
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control };
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof fd);
+	must(sendmsg(to, &msg, 0));
+}
+
+/* One byte, and the descriptor that has to come with it. */
+static int receive_fd(int from)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	char byte;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control };
+	struct cmsghdr *cmsg;
+	int fd;
+
+	must(recvmsg(from, &msg, 0));
+	cmsg = CMSG_FIRSTHDR(&msg);
+	expect(cmsg && cmsg->cmsg_type == SCM_RIGHTS, "a descriptor is lost");
+	memcpy(&fd, CMSG_DATA(cmsg), sizeof fd);
+	return fd;
+}
+
+/* A file with its position, an eventfd, and a socket with data and a descriptor in its own queue.
+ */
+static void send_three(int to)
+{
+	int file = file_make("in flight", 100, 7, O_RDWR), event = (int)must(eventfd(42, 0)),
+	    inner[2];
+
+	must(lseek(file, 50, SEEK_SET));
+	must(socketpair(AF_UNIX, SOCK_DGRAM, 0, inner));
+	must(write(inner[0], "deep", 4));
+	send_fd(inner[0], event);
+	send_fd(to, file);
+	send_fd(to, event);
+	send_fd(to, inner[1]);
+	close(file);
+	close(event);
+	close(inner[0]);
+	close(inner[1]);
+}
+
+static void expect_three(int from)
+{
+	int file = receive_fd(from), event = receive_fd(from), inner = receive_fd(from), same;
+	uint64_t count;
+	char data[8];
+
+	expect(lseek(file, 0, SEEK_CUR) == 50, "position of the file");
+	expect(read(inner, data, 8) == 4 && !memcmp(data, "deep", 4), "data of the inner socket");
+	same = receive_fd(inner);
+	must(write(same, &(uint64_t){ 8 }, 8));
+	expect(read(event, &count, 8) == 8 && count == 50, "the eventfds are not one");
+}
+
+static void unix_rights(void)
+{
+	static const int types[] = { SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET };
+	int pair[3][2];
+
+	for (int i = 0; i < 3; i++) {
+		must(socketpair(AF_UNIX, types[i], 0, pair[i]));
+		send_three(pair[i][0]);
+	}
+	target_wait();
+	for (int i = 0; i < 3; i++)
+		expect_three(pair[i][1]);
+}
+
+static void expect_ucred(int fd, pid_t pid, uid_t uid)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct ucred))] = { 0 };
+	char data[8];
+	struct iovec iov = { data, sizeof data };
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control };
+	struct ucred cred;
+
+	expect(recvmsg(fd, &msg, 0) == 2, "bytes of a message");
+	expect(CMSG_FIRSTHDR(&msg) != NULL, "no credentials");
+	memcpy(&cred, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof cred);
+	expect(cred.pid == pid && cred.uid == uid, "message of process %d, uid %u, not %d, %u",
+		cred.pid, cred.uid, pid, uid);
+}
+
+/* Messages of this process and of a child that is gone. */
+static void unix_creds(void)
+{
+	static const int types[] = { SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET };
+	int pair[3][2], on = 1;
+	pid_t child[3];
+
+	for (int i = 0; i < 3; i++) {
+		must(socketpair(AF_UNIX, types[i], 0, pair[i]));
+		must(setsockopt(pair[i][1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on));
+		must(write(pair[i][0], "me", 2));
+		child[i] = (pid_t)must(fork());
+		if (child[i] == 0)
+			_exit(write(pair[i][0], "it", 2) != 2);
+		must(waitpid(child[i], NULL, 0));
+	}
+	target_wait();
+	for (int i = 0; i < 3; i++) {
+		expect_ucred(pair[i][1], getpid(), getuid());
+		expect_ucred(pair[i][1], child[i], getuid());
+	}
+}
+
+/* Connections that nobody has accepted yet: one plain, one shut down, one with a name. */
+static void unix_pending(void)
+{
+	int fd = listener(SOCK_STREAM, "pending", 5), client[3], server[3];
+	char data[4];
+
+	client[0] = connected(SOCK_STREAM, "pending");
+	client[1] = connected(SOCK_STREAM, "pending");
+	must(shutdown(client[1], SHUT_WR));
+	client[2] = connected(SOCK_STREAM, "pending");
+	target_wait();
+	for (int i = 0; i < 3; i++)
+		server[i] = (int)must(accept(fd, NULL, NULL));
+	says(client[0], server[0], "first");
+	expect(read(server[1], data, 4) == 0, "the second was shut down");
+	says(server[1], client[1], "back");
+	says(client[2], server[2], "third");
+}
+
 const struct target targets_sock_unix[] = {
 	{ "unix_pair", unix_pair, "socket pairs of three types", 0 },
 	{ "unix_pair_queued", unix_pair_queued, "queued bytes", 0 },
@@ -390,9 +537,13 @@ const struct target targets_sock_unix[] = {
 	{ "unix_replaced", unix_replaced, "a path taken over by another listener", TARGET_EITHER },
 	{ "unix_other_cwd", unix_other_cwd, "bound in another working directory", 0 },
 	{ "unix_connected", unix_connected, "connection inside the process", 0 },
-	{ "unix_not_accepted", unix_not_accepted, "connection not yet accepted", TARGET_EITHER },
+	{ "unix_not_accepted", unix_not_accepted, "connection not yet accepted, data in it",
+		TARGET_REFUSED },
 	{ "unix_dgram", unix_dgram, "datagram sockets with names", 0 },
 	{ "unix_fresh", unix_fresh, "neither connected nor listening", 0 },
-	{ "unix_in_flight", unix_in_flight, "a descriptor in flight (SCM_RIGHTS)", TARGET_EITHER },
+	{ "unix_in_flight", unix_in_flight, "a descriptor in flight (SCM_RIGHTS)", 0 },
+	{ "unix_rights", unix_rights, "descriptors in flight, also in each other", 0 },
+	{ "unix_creds", unix_creds, "senders' credentials in queues", 0 },
+	{ "unix_pending", unix_pending, "connections waiting to be accepted", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -35,6 +35,7 @@ static const struct target *const tables[] = {
 	targets_sock_inet,
 	targets_wait,
 	targets_refuse,
+	targets_refuse_state,
 	targets_confine,
 };
 

@@ -7,6 +7,7 @@
 #define TEST_UNIT_FD_FAKE_H
 
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -145,6 +147,37 @@ static inline void fake_add_self(struct snap *snap)
 	proc->sid = getsid(0);
 }
 
+static inline struct fd_seen fake_see(struct fake *f, int fd, int dup);
+
+/* In flight: a new ofd is in no slot, and is saved by fake_save_rest(). */
+static inline uint32_t fake_add_dup(struct fake *f, int slot, int dup)
+{
+	struct snap_ofd *ofd = snap_add_ofd(f->snap);
+	uint32_t id = (uint32_t)f->snap->nr_ofds - 1;
+
+	assert_true(dup >= 0);
+	ofd->id = id;
+	ofd->inherited = -1;
+	f->slots[id] = slot;
+	f->dups[id] = dup;
+	f->seen[id] = fake_see(f, slot >= 0 ? slot : dup, dup);
+	return id;
+}
+
+static inline int fake_ofd_of_fd(
+	struct fd_dump *d, const struct fd_seen *via, int fd, uint32_t *ofd, struct err *err)
+{
+	struct fake *f = FAKE_OF(d);
+
+	(void)via;
+	(void)err;
+	for (*ofd = 0; *ofd < d->snap->nr_ofds; ++*ofd)
+		if (syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, fd, f->dups[*ofd]) == 0)
+			return 0;
+	*ofd = fake_add_dup(f, -1, fcntl(fd, F_DUPFD_CLOEXEC, FAKE_ABOVE));
+	return 0;
+}
+
 static inline struct fake *fake_create(void)
 {
 	struct fake *f = calloc(1, sizeof *f);
@@ -158,6 +191,7 @@ static inline struct fake *fake_create(void)
 		.ofd_of_slot = fake_ofd_of_slot,
 		.ofd_of_inode = fake_ofd_of_inode,
 		.fd_of = fake_fd_of,
+		.ofd_of_fd = fake_ofd_of_fd,
 		.file_of = fake_file_of,
 		.mem_of = fake_mem_of,
 		.priv = f,
@@ -244,30 +278,15 @@ static inline struct fd_seen fake_see(struct fake *f, int fd, int dup)
  */
 static inline uint32_t fake_add(struct fake *f, int fd)
 {
-	struct snap_ofd *ofd = snap_add_ofd(f->snap);
-	uint32_t id = (uint32_t)f->snap->nr_ofds - 1;
-
 	assert_true(fd >= 0);
-	ofd->id = id;
-	ofd->inherited = -1;
-	f->slots[id] = fd;
-	f->dups[id] = fcntl(fd, F_DUPFD_CLOEXEC, FAKE_ABOVE);
-	assert_true(f->dups[id] >= 0);
-	f->seen[id] = fake_see(f, fd, f->dups[id]);
-	return id;
+	return fake_add_dup(f, fd, fcntl(fd, F_DUPFD_CLOEXEC, FAKE_ABOVE));
 }
 
-/* Returns the id, or a negative errno with f->err. */
-static inline int fake_try_save(struct fake *f, int fd)
+static inline int fake_try_save_id(struct fake *f, uint32_t id)
 {
-	uint32_t id = fake_ofd_of_slot(&f->dump, 0, fd);
-	struct snap_ofd *ofd;
-	struct fd_seen *seen;
+	struct snap_ofd *ofd = &f->snap->ofds[id];
+	struct fd_seen *seen = &f->seen[id];
 
-	if (id == ID_NONE)
-		id = fake_add(f, fd);
-	ofd = &f->snap->ofds[id];
-	seen = &f->seen[id];
 	ofd->kind = fd_kind_of(seen, &f->err);
 	if (!ofd->kind)
 		return -f->err.code;
@@ -276,6 +295,14 @@ static inline int fake_try_save(struct fake *f, int fd)
 		ofd_save_common(seen, ofd, &f->err) < 0 || ofd->kind->save(seen, ofd, &f->err) < 0)
 		return -f->err.code;
 	return (int)id;
+}
+
+/* Returns the id, or a negative errno with f->err. */
+static inline int fake_try_save(struct fake *f, int fd)
+{
+	uint32_t id = fake_ofd_of_slot(&f->dump, 0, fd);
+
+	return fake_try_save_id(f, id == ID_NONE ? fake_add(f, fd) : id);
 }
 
 static inline uint32_t fake_save(struct fake *f, int fd, const struct fd_kind *kind)
@@ -290,6 +317,10 @@ static inline uint32_t fake_save(struct fake *f, int fd, const struct fd_kind *k
 
 static inline int fake_try_save_links(struct fake *f)
 {
+	/* Those that only turned up in flight. */
+	for (uint32_t i = 0; i < f->snap->nr_ofds; i++)
+		if (f->slots[i] < 0 && !f->snap->ofds[i].kind && fake_try_save_id(f, i) < 0)
+			return -f->err.code;
 	for (size_t i = 0; i < f->snap->nr_ofds; i++) {
 		struct snap_ofd *ofd = &f->snap->ofds[i];
 

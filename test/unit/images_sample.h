@@ -343,6 +343,13 @@ static inline void sample_task(struct snap *s, struct snap_task *task, unsigned 
 			0x11, 0x1ffffffffff, 0x22, 0x1fffffffffe, 0x33, 0x2f, true },
 		.timerslack = 50001,
 		.pdeath_signal = 9,
+		.seccomp = 2 - n,
+		.dispatch = { 1, 0x1000, 0x2000, 0x555555556000 },
+		.tsc_mode = 2,
+		.mce_kill = 4 + n,
+		.mempolicy = 0x8002,
+		.mempolicy_nodes = sample_fill(s, 16, 6),
+		.nr_mempolicy_nodes = 16,
 		.waiting_nr = n ? -1 : 232,
 		.waiting_in = sample_text(s, n ? "computing" : "epoll_wait"),
 	};
@@ -395,6 +402,8 @@ static inline void sample_proc(struct snap *s)
 		.group_inherited = true,
 		.mdwe = 1,
 		.memory_merge = true,
+		.membarrier = 0x54,
+		.autogroup_nice = -3,
 	};
 	proc->actions[SIGUSR1 - 1] = (struct snap_sigaction){ 0x555555555100, 0x14000004,
 		0x555555555200, 0xff };
@@ -439,6 +448,16 @@ static inline void sample_ofds(struct snap *s)
 	}
 }
 
+static inline void sample_seccomp(struct snap *s)
+{
+	for (uint32_t i = 0; i < 2; i++) {
+		s->seccomp = arena_grow(
+			s->arena, s->seccomp, s->nr_seccomp, &s->cap_seccomp, sizeof *s->seccomp);
+		s->seccomp[s->nr_seccomp++] = (struct snap_seccomp){ i, 2 * i,
+			sample_fill(s, 24, 9 + i), 24 };
+	}
+}
+
 static inline struct snap *sample_create(void)
 {
 	struct snap *s = snap_create();
@@ -448,6 +467,7 @@ static inline struct snap *sample_create(void)
 	sample_mems(s);
 	sample_mm(s);
 	sample_proc(s);
+	sample_seccomp(s);
 	sample_ofds(s);
 	return s;
 }

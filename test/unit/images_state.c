@@ -254,6 +254,14 @@ static void task_equal(const struct snap_task *a, const struct snap_task *b)
 	creds_equal(&a->creds, &b->creds);
 	EQ(timerslack);
 	EQ(pdeath_signal);
+	EQ(seccomp);
+	EQ(seccomp_strict);
+	assert_memory_equal(&a->dispatch, &b->dispatch, sizeof a->dispatch);
+	EQ(tsc_mode);
+	EQ(mce_kill);
+	EQ(mempolicy);
+	EQ(nr_mempolicy_nodes);
+	EQ_BYTES(mempolicy_nodes, a->nr_mempolicy_nodes);
 	EQ(waiting_nr);
 	EQ_TEXT(waiting_in);
 }
@@ -314,6 +322,8 @@ static void proc_equal(const struct snap_proc *a, const struct snap_proc *b)
 	EQ(group_inherited);
 	EQ(mdwe);
 	EQ(memory_merge);
+	EQ(membarrier);
+	EQ(autogroup_nice);
 	proc_lists_equal(a, b);
 }
 
@@ -383,6 +393,13 @@ static void snap_equal(const struct snap *a, const struct snap *b)
 	EQ(nr_ofds);
 	for (size_t i = 0; i < a->nr_ofds; i++)
 		ofd_equal(a, b, &a->ofds[i], &b->ofds[i]);
+	EQ(nr_seccomp);
+	for (size_t i = 0; i < a->nr_seccomp; i++) {
+		EQ(seccomp[i].before);
+		EQ(seccomp[i].flags);
+		EQ(seccomp[i].nr_program);
+		EQ_BYTES(seccomp[i].program, a->seccomp[i].nr_program);
+	}
 }
 
 static void everything_survives(void **state)
@@ -553,6 +570,19 @@ BREAK(policy, s->procs[0].tasks[0].sched.policy = 8)
 BREAK(nice, s->procs[0].tasks[0].sched.nice = 20)
 BREAK(ioprio, s->procs[0].tasks[0].sched.ioprio = 0x10000)
 BREAK(pdeath, s->procs[0].tasks[0].pdeath_signal = 65)
+BREAK(seccomp_none, s->procs[0].tasks[0].seccomp = 3)
+BREAK(seccomp_both, s->procs[0].tasks[0].seccomp_strict = true)
+BREAK(seccomp_circle, s->seccomp[0].before = 1)
+BREAK(seccomp_flags, s->seccomp[0].flags = 1)
+BREAK(seccomp_odd, s->seccomp[0].nr_program = 23)
+BREAK(seccomp_empty, s->seccomp[0].nr_program = 0)
+BREAK(dispatch_mode, s->procs[0].tasks[0].dispatch.mode = 3)
+BREAK(dispatch_selector, s->procs[0].tasks[0].dispatch.selector = UINT64_MAX)
+BREAK(tsc, s->procs[0].tasks[0].tsc_mode = 3)
+BREAK(mce, s->procs[0].tasks[0].mce_kill = 6)
+BREAK(mempolicy, s->procs[0].tasks[0].nr_mempolicy_nodes = 9)
+BREAK(membarrier, s->procs[0].membarrier = 0x400)
+BREAK(autogroup, s->procs[0].autogroup_nice = 20)
 BREAK(securebits, s->procs[0].tasks[0].creds.securebits = 0x100)
 BREAK(ofd_id, s->ofds[1].id = 0)
 BREAK(ofd_offset, s->ofds[1].offset = UINT64_MAX)
@@ -683,6 +713,19 @@ static const struct {
 	{ "nice 20", break_nice },
 	{ "ioprio", break_ioprio },
 	{ "death signal", break_pdeath },
+	{ "seccomp filter 3 does not exist", break_seccomp_none },
+	{ "seccomp filter 2 does not exist", break_seccomp_both },
+	{ "comes before 1", break_seccomp_circle },
+	{ "flags 1", break_seccomp_flags },
+	{ "23 bytes", break_seccomp_odd },
+	{ "0 bytes", break_seccomp_empty },
+	{ "user dispatch", break_dispatch_mode },
+	{ "user dispatch", break_dispatch_selector },
+	{ "tsc_mode", break_tsc },
+	{ "tsc_mode", break_mce },
+	{ "memory policy", break_mempolicy },
+	{ "membarrier registrations", break_membarrier },
+	{ "autogroup", break_autogroup },
 	{ "securebits", break_securebits },
 	{ "its id is 0", break_ofd_id },
 	{ "position", break_ofd_offset },

@@ -142,6 +142,12 @@ static void assert_get(int fd, const char *text)
 	assert_string_equal(buf, text);
 }
 
+static void says(int from, int to, const char *text)
+{
+	put(from, text);
+	assert_get(to, text);
+}
+
 static void assert_empty(int fd)
 {
 	char byte;
@@ -930,10 +936,46 @@ static void test_refused_waiting(void **state)
 	int listener = listening(SOCK_STREAM, "w", 5), client = connected(SOCK_STREAM, "w");
 
 	(void)state;
-	refuse(client, "is not accepted yet");
+	refuse(client, "who listens there is not part of the dump");
 	client = connected(SOCK_STREAM, "w");
 	refuse(listener, "connections to");
-	close(client);
+	listener = listening(SOCK_STREAM, "w2", 5);
+	put(client = connected(SOCK_STREAM, "w2"), "early");
+	refuse(client, "something was sent over it already");
+	close(listener);
+}
+
+/* Three wait, one of them half closed, the last one named. */
+static void test_waiting(void **state)
+{
+	static const int types[] = { SOCK_STREAM, SOCK_SEQPACKET };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		int listener = listening(types[i], i ? "@wait" : "wait", 2), client[3], server[3];
+		const char *name = i ? "@wait" : "wait";
+		struct fake *f = fake_create();
+
+		client[0] = connected(types[i], name);
+		client[1] = connected(types[i], name);
+		client[2] = bound(types[i], i ? "@me" : "me");
+		assert_int_equal(try_connect(client[2], name), 0);
+		assert_int_equal(shutdown(client[1], SHUT_RDWR), 0);
+		for (int c = 2; c >= 0; c--)
+			fake_save(f, client[c], &fd_unix);
+		fake_save(f, listener, &fd_unix);
+		fake_carry(f);
+		fake_make(f);
+		for (int c = 0; c < 3; c++)
+			server[c] = accepted(listener);
+		says(client[0], server[0], "first");
+		assert_int_equal(read(server[1], (char[1]){ 0 }, 1), 0);
+		assert_name(peer_name(server[2]), named(i ? "@me" : "me"));
+		says(server[2], client[2], "third");
+		for (int c = 0; c < 3; c++)
+			close(server[c]);
+		fake_destroy(f);
+	}
 }
 
 static void send_fd(int to, int what)
@@ -964,21 +1006,143 @@ static size_t open_descriptors(void)
 	return nr;
 }
 
-static void test_refused_rights(void **state)
+/* A byte from `from`, and the descriptor that came with it; -1: none did. */
+static int receive_fd(int from)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec iov = { (char[1]){ 0 }, 1 };
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control };
+	int fd = -1;
+
+	assert_int_equal(recvmsg(from, &msg, MSG_CMSG_CLOEXEC), 1);
+	if (CMSG_FIRSTHDR(&msg) && CMSG_FIRSTHDR(&msg)->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof fd);
+	return fd;
+}
+
+/* One that nobody has any more, one that is in a slot too, and the socket itself. */
+static void test_rights(void **state)
 {
 	static const int types[] = { SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET };
 	size_t before = open_descriptors();
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {
-		int fd[2];
+		int fd[2], pipes[2], got;
+		struct fake *f = fake_create();
 
 		assert_int_equal(socketpair(AF_UNIX, types[i] | SOCK_CLOEXEC, 0, fd), 0);
-		send_fd(fd[0], 0);
-		refuse(fd[1], "descriptors (SCM_RIGHTS)");
-		close(fd[0]);
+		assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+		send_fd(fd[0], pipes[1]);
+		put(fd[0], "y");
+		send_fd(fd[0], fd[1]);
+		close(pipes[1]);
+		fake_save(f, fd[1], &fd_unix);
+		fake_save(f, pipes[0], &fd_pipe);
+		fake_save(f, fd[0], &fd_unix);
+		fake_carry(f);
+		fake_make(f);
+		got = receive_fd(fd[1]);
+		assert_int_equal(write(got, "through", 7), 7);
+		assert_int_equal(read(pipes[0], (char[8]){ 0 }, 8), 7);
+		close(got);
+		assert_int_equal(receive_fd(fd[1]), -1);
+		got = receive_fd(fd[1]);
+		says(fd[0], got, "to itself");
+		close(got);
+		fake_destroy(f);
 	}
 	assert_int_equal(open_descriptors(), before);
+}
+
+/* In a stream, bytes before and after a descriptor stay apart from it. */
+static void test_rights_in_a_stream(void **state)
+{
+	struct fake *f = fake_create();
+	char data[16];
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+	put(fd[0], "before");
+	send_fd(fd[0], fd[0]);
+	send_fd(fd[0], fd[1]);
+	put(fd[0], "after");
+	fake_save(f, fd[0], &fd_unix);
+	fake_save(f, fd[1], &fd_unix);
+	fake_carry(f);
+	fake_make(f);
+	assert_int_equal(read(fd[1], data, 6), 6);
+	assert_memory_equal(data, "before", 6);
+	for (int i = 0; i < 2; i++) {
+		int got = receive_fd(fd[1]);
+
+		assert_true(got >= 0);
+		close(got);
+	}
+	assert_int_equal(read(fd[1], data, sizeof data), 5);
+	assert_memory_equal(data, "after", 5);
+	fake_destroy(f);
+}
+
+static void expect_creds(int fd, size_t len, struct ucred be)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof be)] = { 0 };
+	struct iovec iov = { (char[64]){ 0 }, 64 };
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control };
+	struct ucred is;
+
+	assert_int_equal(recvmsg(fd, &msg, 0), len);
+	assert_non_null(CMSG_FIRSTHDR(&msg));
+	memcpy(&is, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof is);
+	assert_int_equal(is.pid, be.pid);
+	assert_int_equal(is.uid, be.uid);
+	assert_int_equal(is.gid, be.gid);
+}
+
+/* From us, and from a process that is gone and had another user. Needs root for the second. */
+static void test_credentials(void **state)
+{
+	static const int types[] = { SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET };
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct ucred ours = { getpid(), geteuid(), getegid() }, theirs = { 0, 1234, 4321 };
+		struct fake *f = fake_create();
+		int fd[2], status;
+
+		assert_int_equal(socketpair(AF_UNIX, types[i] | SOCK_CLOEXEC, 0, fd), 0);
+		set_int(fd[1], SO_PASSCRED, 1);
+		put(fd[0], "mine");
+		theirs.pid = geteuid() ? 0 : fork();
+		if (theirs.pid == 0 && geteuid() == 0) {
+			if (setresgid(4321, 4321, 4321) || setresuid(1234, 1234, 1234))
+				_exit(1);
+			_exit(write(fd[0], "theirs", 6) != 6);
+		}
+		if (theirs.pid) {
+			assert_int_equal(waitpid(theirs.pid, &status, 0), theirs.pid);
+			assert_int_equal(status, 0);
+		}
+		put(fd[0], "again");
+		fake_save(f, fd[0], &fd_unix);
+		fake_save(f, fd[1], &fd_unix);
+		fake_carry(f);
+		fake_make(f);
+		assert_int_equal(get_int(fd[1], SO_PASSCRED), 1);
+		expect_creds(fd[1], theirs.pid || types[i] != SOCK_STREAM ? 4 : 9, ours);
+		if (theirs.pid)
+			expect_creds(fd[1], 6, theirs);
+		if (theirs.pid || types[i] != SOCK_STREAM)
+			expect_creds(fd[1], 5, ours);
+		fake_destroy(f);
+	}
 }
 
 static void test_refused_others(void **state)
@@ -986,11 +1150,6 @@ static void test_refused_others(void **state)
 	int fd[2], stranger;
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
-	set_int(fd[1], SO_PASSCRED, 1);
-	put(fd[0], "x");
-	refuse(fd[1], "credentials");
-	close(fd[0]);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
 	assert_int_equal(send(fd[0], "!", 1, MSG_OOB), 1);
 	refuse(fd[1], "urgent byte");
@@ -1158,7 +1317,10 @@ int main(void)
 		cmocka_unit_test(test_datagram_loops),
 		cmocka_unit_test(test_refused_peer),
 		cmocka_unit_test(test_refused_waiting),
-		cmocka_unit_test(test_refused_rights),
+		cmocka_unit_test(test_waiting),
+		cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_rights_in_a_stream),
+		cmocka_unit_test(test_credentials),
 		cmocka_unit_test(test_refused_others),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_malformed),

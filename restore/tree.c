@@ -1,0 +1,228 @@
+/* The processes of an image, from the first birth to the moment all run; see tree.h. */
+#include "restore/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "images/tree.h"
+#include "restore/child.h"
+#include "restore/handover.h"
+#include "restore/job.h"
+#include "restore/mems.h"
+#include "restore/stops.h"
+#include "restore/tree_birth.h"
+
+/* ---- one process -------------------------------------------------------------------------------
+ */
+
+/* Its own part of the job is empty, but for what a copy of `maker` inherits. */
+static struct job *job_derive(const struct job *first, uint32_t i)
+{
+	struct snap *snap = first->snap;
+	struct job *job = arena_alloc(snap->arena, sizeof *job);
+
+	*job = *first;
+	job->proc = &snap->procs[i];
+	job->mm = &snap->mms[job->proc->mm];
+	job->pid = 0;
+	job->pidfd = -1;
+	job->plan = (struct plan){ 0 };
+	job->sigtrap_at = 0;
+	job->timer_ids = NULL;
+	job->session_waits = false;
+	job->mem_at = arena_array(snap->arena, snap->nr_mems + 1, sizeof *job->mem_at);
+	job->mem_staged = arena_array(snap->arena, snap->nr_mems + 1, sizeof *job->mem_staged);
+	return job;
+}
+
+static void job_inherit(struct job *job, const struct job *maker)
+{
+	job->forked = true;
+	job->hole_next = maker->hole_next;
+	job->vdso_code = maker->vdso_code;
+	job->vdso_len = maker->vdso_len;
+	memcpy(job->mem_staged, maker->mem_staged, job->snap->nr_mems * sizeof *job->mem_staged);
+}
+
+/* The program of another process, executed by a copy of its parent. */
+static int execute(struct job *job, const struct job *maker, struct err *err)
+{
+	/* An empty text, arguments of that alone, and an empty environment. */
+	uint64_t at = birth_scratch(maker), room[4] = { at + 16, 0, 0 };
+	struct remote call = { SYS_execveat,
+		{ (uint64_t)job->exe_fds[job->proc->mm], at + 16, at, at + 8, AT_EMPTY_PATH } };
+	uint64_t insn = maker->plan.base + BLOB_SYSCALL_INSN;
+
+	if (stops_write(job, at, room, sizeof room, err) < 0 ||
+		stops_exec(job, insn, &call, err) < 0)
+		return err_wrap(err, "execute %s", job->snap->files[job->mm->exe].path);
+	return 0;
+}
+
+static int proc_number(
+	const struct job *job, const char *name, int base, long value, struct err *err)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/%s", job->pid, name);
+	return child_proc_number(path, base, value, err);
+}
+
+/* What a child inherits, where it is not the same. */
+static int attributes(struct job *job, const struct job *maker, struct err *err)
+{
+	if (job->proc->oom_score_adj != maker->proc->oom_score_adj &&
+		proc_number(job, "oom_score_adj", 10, job->proc->oom_score_adj, err) < 0)
+		return -err->code;
+	if (job->mm->coredump_filter != maker->mm->coredump_filter &&
+		proc_number(job, "coredump_filter", 16, (long)job->mm->coredump_filter, err) < 0)
+		return -err->code;
+	return 0;
+}
+
+static int other_make(struct tree *tree, uint32_t i, struct err *err)
+{
+	struct job *job = tree->jobs[i] = job_derive(tree->jobs[0], i), *maker;
+	int ret = birth_other(tree, i, &maker, err);
+
+	/* jobs[i] is a maker only from here on. */
+	if (ret < 0)
+		return ret;
+	job->pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
+	if (job->pidfd < 0)
+		return err_sys(err, "pidfd_open");
+	if (attributes(job, maker, err) < 0)
+		return -err->code;
+	if (snap_mm_is_fork(job->mm, maker->mm)) {
+		job_inherit(job, maker);
+		ret = handover_forked(job, maker, err);
+	} else {
+		ret = execute(job, maker, err);
+		if (!ret)
+			ret = handover_executed(job, err);
+	}
+	return ret < 0 ? err_wrap(err, "process %d", job->proc->pid) : 0;
+}
+
+/* ---- families ----------------------------------------------------------------------------------
+ */
+
+static int family_make(struct tree *tree, uint32_t i, struct err *err);
+
+static int children_make(struct tree *tree, uint32_t parent, bool early, struct err *err)
+{
+	const struct snap *snap = tree->snap;
+
+	for (uint32_t i = parent + 1; i < snap->nr_procs; i++)
+		if (snap->procs[i].parent == parent && birth_is_early(snap, i) == early &&
+			family_make(tree, i, err) < 0)
+			return -err->code;
+	return 0;
+}
+
+static int family_make(struct tree *tree, uint32_t i, struct err *err)
+{
+	struct remote setsid = { SYS_setsid, { 0 } };
+	int ret = i ? other_make(tree, i, err) : handover_executed(tree->jobs[0], err);
+	struct job *job = tree->jobs[i];
+
+	if (ret < 0 || children_make(tree, i, true, err) < 0)
+		return -err->code;
+	if (job->session_waits) {
+		if (stops_blob_syscall(job, &setsid, "setsid", NULL, err) < 0)
+			return -err->code;
+		job->session = job->group = job->proc->pid;
+	}
+	return children_make(tree, i, false, err);
+}
+
+static int zombies_make(struct tree *tree, bool leaders, struct err *err)
+{
+	for (size_t i = 0; i < tree->snap->nr_zombies; i++) {
+		const struct snap_zombie *zombie = &tree->snap->zombies[i];
+
+		if ((zombie->pgid == zombie->pid) == leaders && birth_zombie(tree, zombie, err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+/* Everybody parked, with memory, in its place. */
+static int all_make(struct tree *tree, struct err *err)
+{
+	if (birth_first(tree, err) < 0 || family_make(tree, 0, err) < 0)
+		return -err->code;
+	for (uint32_t i = 1; i < tree->snap->nr_procs; i++)
+		if (tree->snap->procs[i].parent == ID_NONE && family_make(tree, i, err) < 0)
+			return -err->code;
+	if (zombies_make(tree, true, err) < 0 || zombies_make(tree, false, err) < 0 ||
+		birth_groups(tree, err) < 0)
+		return -err->code;
+	return birth_reap(tree, err);
+}
+
+static int all_do(struct tree *tree, int (*part)(struct job *job, struct err *err), struct err *err)
+{
+	for (size_t i = 0; i < tree->snap->nr_procs; i++)
+		if (part(tree->jobs[i], err) < 0)
+			return tree->snap->nr_procs == 1
+				       ? -err->code
+				       : err_wrap(err, "process %d", tree->jobs[i]->proc->pid);
+	return 0;
+}
+
+static int tree_run(struct tree *tree, struct err *err)
+{
+	if (all_make(tree, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
+		all_do(tree, handover_second, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
+		all_do(tree, handover_last, err) < 0)
+		return -err->code;
+	return all_do(tree, handover_release, err);
+}
+
+/* A leader can be reaped only when its traced threads have been; so everything is, until the first
+ * process is gone, and then the others. */
+static void tree_kill(const struct tree *tree)
+{
+	pid_t tid;
+
+	for (size_t i = 0; i < tree->nr_pids; i++)
+		kill(tree->pids[i], SIGKILL);
+	do
+		tid = waitpid(-1, NULL, __WALL);
+	while (tid > 0 || (tid < 0 && errno == EINTR));
+}
+
+int tree_make(struct job *job, struct err *err)
+{
+	struct tree tree = { .snap = job->snap };
+	int ret;
+
+	tree.jobs = arena_array(job->snap->arena, job->snap->nr_procs, sizeof(struct job *));
+	tree.jobs[0] = job;
+	if (job->pids == PIDS_NEW && job->snap->nr_procs + job->snap->nr_zombies > 1) {
+		err_set(err, ENOTSUP,
+			"%zu processes that know each other by their ids can not get "
+			"new ones",
+			job->snap->nr_procs + job->snap->nr_zombies);
+		return err_hint(err, "use --pids=ns");
+	}
+	ret = tree_run(&tree, err);
+	if (ret < 0)
+		tree_kill(&tree);
+	for (size_t i = 1; i < job->snap->nr_procs; i++)
+		if (tree.jobs[i]) {
+			fd_close(&tree.jobs[i]->pidfd);
+			plan_finish(&tree.jobs[i]->plan);
+		}
+	return ret;
+}

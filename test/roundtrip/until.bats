@@ -1,0 +1,388 @@
+#!/usr/bin/env bats
+# dump --until=...: each condition with a program that reaches it, one that does not, and whoever would like to fake it.
+load ../helpers/snap
+
+# A program in Python below the scratch directory; told stops it, said is what it has printed since the restore.
+program() { cat >"$scratch/work/program.py"; }
+
+# dump_until CONDITION [OPTION...]: of that program
+dump_until() {
+    local until=$1
+    shift
+    snapctl dump -o "$(image)" --until="$until" --timeout 20s "$@" python3 program.py
+}
+
+reason() { snapctl show --json "$(image)" | jq -r .reason; }
+
+# The program goes on from where it stood, and prints to a file.
+go_on() {
+    (
+        cd "$scratch/work" || exit 1
+        exec timeout -k 5 30 "$SNAPCTL" restore "$@" "$(image)" </dev/null >"$scratch/out" 2>&1
+    )
+}
+
+hash=PYTHONHASHSEED=0
+
+# ---- the moment ------------------------------------------------------------------------------------------
+
+@test "until: what is wrong with a condition is said before anything runs" {
+    local bad
+    for bad in nonsense quiescent=1 output 'output=(' listen=0 listen=70000 listen=x syscall syscall=nosuchcall \
+        syscall=read:0 syscall=read:x exec=0 signal=NOPE signal=KILL after after=x probe probe=; do
+        run snapctl dump -o "$(image)" --until="$bad" touch ran
+        [ "$status" = 125 ] || fail "--until=$bad: status $status"
+        [[ $output == *--until* ]] || fail "--until=$bad: $output"
+        [ ! -e "$scratch/work/ran" ] || fail "--until=$bad: the program ran"
+    done
+}
+
+@test "until: several, and the first that holds wins" {
+    snapctl dump -o "$(image)" --until=listen=1 --until=after=200ms --until=ready sleep 100
+    [[ $(reason) == after=200ms:* ]]
+}
+
+@test "until: too late, and what it was doing meanwhile" {
+    run snapctl dump -o "$(image)" --until=ready --until=listen=80 --timeout 1s sh -c 'while :; do :; done'
+    [ "$status" = 125 ]
+    [[ $output == *"before it said READY=1, or it listened on port 80: "*"(sh) used "*"% of a CPU"*hint:* ]]
+    run snapctl dump -o "$(image)" --until=output=x --timeout 1s sleep 100
+    [[ $output == *"before a line of its output matched /x/: thread "*"(sleep) waits in clock_nanosleep"* ]]
+    [ ! -e "$(image)" ]
+}
+
+@test "until: a program that ends before" {
+    run snapctl dump -o "$(image)" --until=listen sh -c 'exit 3'
+    [ "$status" = 125 ]
+    [[ $output == *"ended with status 3 before it listened"* ]]
+    [ ! -e "$(image)" ]
+}
+
+@test "until: Ctrl-C ends the wait at once" {
+    start log "$SNAPCTL" dump -o "$(image)" --until=ready sleep 1000
+    until_true pgrep -P "$(pgrep -P "$pid" | head -n 1)" -x sleep
+    kill -TERM "$pid"
+    "$TARGET" --wait-exit "$pid" 10
+    [ ! -e "$(image)" ]
+}
+
+@test "until=after: so long after the start" {
+    snapctl dump -o "$(image)" --until=after=300ms sh -c 'while :; do :; done'
+    [[ $(reason) == after=300ms:* ]]
+    restore
+    kill -KILL "$pid"
+}
+
+# ---- ready -------------------------------------------------------------------------------------------------
+
+# sd_notify in a few lines: say(TEXT, [FD...])
+notify='
+import array, os, socket, sys
+def say(text, fds=()):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    a = os.environ["NOTIFY_SOCKET"]
+    s.connect("\0" + a[1:] if a[0] == "@" else a)
+    anc = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    s.sendmsg([text.encode()], anc)
+    s.close()
+'
+
+@test "until=ready: READY=1, and the variable is gone from the image" {
+    program <<<"$notify
+say('STATUS=nearly there')
+say('READY=1\nSTATUS=open for business')
+print(len([v for v in open('/proc/self/environ').read().split('\0') if v.startswith('NOTIFY_SOCKET')]), flush=True)"
+    # Ended right behind its word: on restore it looks at its environment.
+    dump_until ready
+    [[ $(reason) == "ready (open for business): "* ]]
+    go_on
+    [ "$(cat "$scratch/out")" = 0 ]
+}
+
+@test "until=ready: said by a child that ends at once" {
+    program <<<"$notify
+r, w = os.pipe()
+if os.fork() == 0:
+    say('READY=1')
+    os._exit(0)
+os.wait()
+os.close(r), os.close(w)
+print('went on', flush=True)
+import time; time.sleep(100)"
+    dump_until ready
+    [[ $(reason) == ready:* ]]
+}
+
+@test "until=ready: a barrier is answered, stored descriptors are closed" {
+    program <<<"$notify
+import select
+r, w = os.pipe()
+say('BARRIER=1', [w])
+os.close(w)
+assert select.select([r], [], [], 15)[0], 'the barrier stands'
+assert os.read(r, 1) == b''
+os.close(r)
+r, w = os.pipe()
+say('FDSTORE=1\nFDNAME=x', [w])
+os.close(w)
+assert select.select([r], [], [], 15)[0], 'the descriptor is still held'
+os.close(r)
+say('READY=1')
+print('all is well', flush=True)"
+    dump_until ready
+    go_on
+    [ "$(cat "$scratch/out")" = 'all is well' ]
+}
+
+@test "until=ready: EXTEND_TIMEOUT_USEC" {
+    program <<<"$notify
+import time
+say('EXTEND_TIMEOUT_USEC=15000000')
+time.sleep(1.5)
+say('READY=1')
+time.sleep(100)"
+    dump_until ready --timeout 700ms
+}
+
+@test "until=ready: nobody outside the tree is heard, nor what is no message" {
+    mkfifo "$scratch/work/fifo"
+    program <<<"$notify
+open('socket', 'w').write(os.environ['NOTIFY_SOCKET'])
+for bad in ('READY=0', 'READY=1x', 'XREADY=1', 'READY=1\0', 'STATUS=READY=1', 'READY=1' + 'x' * 5000, ''):
+    say(bad)
+say('READY=1\0READY=1')
+open('fifo').read()
+say('READY=1\nSTATUS=the real one')"
+    cat >"$scratch/work/outsider.py" <<<"$notify
+os.environ['NOTIFY_SOCKET'] = open('socket').read()
+for i in range(300):
+    say('READY=1\nSTATUS=a false one')"
+    start log "$SNAPCTL" dump -o "$(image)" --until=ready --timeout 30s python3 program.py
+    until_true test -s "$scratch/work/socket"
+    (cd "$scratch/work" && timeout 20 python3 outsider.py)
+    (cd "$scratch/work" && setpriv --reuid 65534 --clear-groups timeout 20 python3 outsider.py)
+    [ ! -e "$(image)" ]
+    timeout 10 bash -c "echo >'$scratch/work/fifo'"
+    "$TARGET" --wait-exit "$pid" 30
+    [[ $(reason) == "ready (the real one):"* ]]
+}
+
+# ---- listen ------------------------------------------------------------------------------------------------
+
+@test "until=listen: a port; another one before it does not count" {
+    local one two
+    one=$(free_port) two=$(free_port)
+    program <<<"
+import socket, time
+a = socket.create_server(('127.0.0.1', $one))
+time.sleep(0.2)
+b = socket.create_server(('127.0.0.1', $two))
+time.sleep(100)"
+    dump_until listen="$two"
+    [[ $(reason) == "listen $two:"* ]]
+    dump_until listen --force
+    [[ $(reason) == "listen $one:"* ]]
+    restore
+    listens "$one"
+}
+
+@test "until=listen: a socket file, an abstract name" {
+    program <<<"
+import socket, time
+a = socket.socket(socket.AF_UNIX); a.bind('./here.sock'); a.listen()
+b = socket.socket(socket.AF_UNIX); b.bind('\0until-$$'); b.listen()
+time.sleep(100)"
+    dump_until listen="$scratch/work/here.sock"
+    [[ $(reason) == "listen ./here.sock:"* ]]
+    rm "$scratch/work/here.sock"
+    dump_until listen=@until-$$ --force
+    [[ $(reason) == "listen @until-$$:"* ]]
+}
+
+@test "until=listen: somebody else who listens there does not count" {
+    local port
+    port=$(free_port)
+    start log "$SERVER" "$port"
+    wait_port "$port"
+    run snapctl dump -o "$(image)" --until=listen="$port" --timeout 500ms sleep 100
+    [ "$status" = 125 ]
+    run snapctl dump -o "$(image)" --until=listen --timeout 500ms sleep 100
+    [ "$status" = 125 ]
+}
+
+# ---- output ------------------------------------------------------------------------------------------------
+
+@test "until=output: a line on either output; both reach the user, nothing stays in between" {
+    program <<<"
+import os, sys
+print('one', flush=True)
+os.write(2, b'started in 7 ms, ')
+os.write(2, b'ready\n')
+print('two', flush=True)
+print(*(os.path.basename(os.readlink('/proc/self/fd/%d' % n)) for n in (1, 2)), flush=True)"
+    dump_until 'output=^started in [0-9]+ ms, ready$'
+    grep -qx one "$scratch/said"
+    grep -qx 'started in 7 ms, ready' "$scratch/said"
+    [[ $(reason) == 'output "started in 7 ms, ready":'* ]]
+    snapctl show --json "$(image)" | jq -r '.descriptors[]?, .processes[].descriptors[]?' >"$scratch/fds" || true
+    ! grep -q pipe "$scratch/fds"
+    go_on
+    [ "$(tail -n 1 "$scratch/out")" = 'out out' ]
+}
+
+@test "until=output: a line in parts does not count, nor half a match" {
+    run snapctl dump -o "$(image)" --until='output=^ready$' --timeout 1s sh -c \
+        'printf "ready to go\nnot ready\nready"; sleep 100'
+    [ "$status" = 125 ]
+    [[ $output == *'not ready'* ]]
+}
+
+@test "until=output: copies of the descriptor are found, whoever has them" {
+    program <<<"
+import os, fcntl
+fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 77)
+os.dup2(2, 78)
+print('ready', flush=True)
+for n in (1, 2, 77, 78):
+    print(n, os.path.basename(os.readlink('/proc/self/fd/%d' % n)), fcntl.fcntl(n, fcntl.F_GETFD), flush=True)"
+    dump_until 'output=^ready'
+    go_on
+    [ "$(sed -n '/^1 /,$p' "$scratch/out" | tr '\n' ';')" = '1 out 0;2 out 0;77 out 1;78 out 1;' ] ||
+        fail "$(cat "$scratch/out")"
+}
+
+@test "until=output: much of it, and whoever reads it is slow" {
+    program <<<"
+for i in range(100000):
+    print('line', i)
+print('ready', flush=True)
+import time; time.sleep(100)"
+    cd "$scratch/work"
+    timeout 60 "$SNAPCTL" dump -o "$(image)" --until='output=^ready' --timeout 30s python3 program.py </dev/null |
+        (sleep 0.3; cat >"$scratch/lines")
+    [ "$(grep -c '^line' "$scratch/lines")" = 100000 ]
+    [ -e "$(image)" ]
+}
+
+@test "until=output: a terminal stays one" {
+    program <<<"
+import os, sys
+print('a terminal' if os.isatty(1) else 'none', flush=True)
+print('ready', flush=True)
+print('a terminal' if os.isatty(1) else 'none', os.ttyname(1) == os.ttyname(0), flush=True)
+import time; time.sleep(100)"
+    cd "$scratch/work"
+    timeout 60 script -qec "$SNAPCTL dump -o $(image) --leave-running --until='output=^ready' --timeout 20s \
+        python3 program.py" "$scratch/typescript" </dev/null >/dev/null || true
+    grep -q '^a terminal' "$scratch/typescript"
+    ! grep -q $'\r\r' "$scratch/typescript"
+    [ -e "$(image)" ]
+}
+
+# ---- probe -------------------------------------------------------------------------------------------------
+
+@test "until=probe: a command that succeeds in the end" {
+    program <<<"
+import os, time
+time.sleep(0.3)
+open('there', 'w').close()
+time.sleep(100)"
+    dump_until 'probe=test -e there && kill -0 $SNAPCTL_PID' --probe-interval 50ms
+    [[ $(reason) == probe*test*"try "* ]]
+}
+
+@test "until=probe: one that hangs is killed with the wait" {
+    run snapctl dump -o "$(image)" --until='probe=sleep 1234.5' --timeout 500ms sleep 100
+    [ "$status" = 125 ]
+    [[ $output == *"try 1 was under way"* ]]
+    if pgrep -fx 'sleep 1234.5'; then fail "the probe lives on"; fi
+}
+
+# ---- warm-up -----------------------------------------------------------------------------------------------
+
+@test "warm-up: runs when the condition holds, and has to succeed" {
+    local port
+    port=$(free_port)
+    program <<<"
+import http.server
+class H(http.server.BaseHTTPRequestHandler):
+    seen = 0
+    def do_GET(self):
+        H.seen += 1
+        self.send_response(200); self.end_headers(); self.wfile.write(b'%d' % H.seen)
+http.server.HTTPServer(('127.0.0.1', $port), H).serve_forever()"
+    dump_until listen="$port" --warmup "for i in 1 2 3; do curl -sS localhost:$port; done"
+    restore
+    [ "$(get "$port")" = 4 ]
+    kill -KILL "$pid"
+    "$TARGET" --wait-exit "$pid" 10
+    run dump_until listen="$port" --force --warmup 'exit 9'
+    [ "$status" = 125 ]
+    [[ $output == *"warm-up"*"ended with status 9"*hint:* ]]
+    run dump_until syscall=getpid --force --warmup true
+    [[ $output == *"--warmup does not go with --until=syscall"* ]]
+}
+
+# ---- stops at one instruction --------------------------------------------------------------------------------
+
+@test "until=syscall: before it acts, in the image and in the original" {
+    program <<<"
+import os
+os.mkdir('one')
+os.mkdir('two')
+os.mkdir('three')
+print(sorted(d for d in os.listdir('.') if d in ('one', 'two', 'three')), flush=True)"
+    dump_until syscall=mkdir:2
+    [[ $(reason) == "syscall mkdir, the 2nd, at mkdir+"*"libc.so.6"* ]]
+    [ -d "$scratch/work/one" ]
+    [ ! -e "$scratch/work/two" ]
+    go_on
+    [ "$(cat "$scratch/out")" = "['one', 'three', 'two']" ]
+    rm -r "$scratch"/work/{one,two,three}
+    dump_until syscall=mkdir:3 --force --leave-running
+    [ ! -e "$scratch/work/three" ] || [ -e "$(image)" ]
+}
+
+@test "until=syscall: not within reach" {
+    run snapctl dump -o "$(image)" --until=syscall=sync:2 --timeout 1s sh -c 'sync; sleep 100'
+    [ "$status" = 125 ]
+    [[ $output == *"2nd call of sync"* ]]
+}
+
+@test "until=exec: before the first instruction of the new program" {
+    # shellcheck disable=SC2016
+    snapctl dump -o "$(image)" --until=exec=2 sh -c 'exec env A=1 sh -c "echo ran; cat /proc/self/cmdline"'
+    [[ $(reason) == "exec /usr/bin/dash, the 2nd:"* ]]
+    ! grep -q ran "$scratch/said"
+    go_on
+    grep -q ran "$scratch/out"
+}
+
+@test "until=signal: raised by the program, and taken away" {
+    program <<<"
+import os, signal
+got = []
+signal.signal(signal.SIGUSR1, lambda *a: got.append(1))
+os.kill(os.getpid(), signal.SIGUSR2 if 0 else signal.SIGSTOP)
+print('on', got, flush=True)"
+    dump_until signal=STOP
+    [[ $(reason) == "signal SIGSTOP:"* ]]
+    go_on
+    [ "$(cat "$scratch/out")" = 'on []' ]
+}
+
+@test "until=signal: from outside it does not count and arrives" {
+    program <<<"
+import os, signal, time
+signal.signal(signal.SIGUSR1, lambda *a: open('got', 'w').close())
+open('pid', 'w').write(str(os.getpid()))
+while not os.path.exists('got'): time.sleep(0.01)
+os.kill(os.getpid(), signal.SIGUSR1)
+time.sleep(100)"
+    start log "$SNAPCTL" dump -o "$(image)" --until=signal=USR1 --timeout 20s python3 program.py
+    until_true test -s "$scratch/work/pid"
+    kill -USR1 "$(cat "$scratch/work/pid")"
+    "$TARGET" --wait-exit "$pid" 30
+    [ -e "$scratch/work/got" ]
+    [[ $(reason) == "signal SIGUSR1:"* ]]
+}

@@ -1,0 +1,254 @@
+/*
+ * More states that cannot be dumped (see refuse.c): memory that others share, things on their way,
+ * namespaces for children, clocks of others. What is on its way is still there afterwards.
+ */
+#include "target.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80 /* linux/sched.h, 5.6 */
+#endif
+
+/* A process that is no child of ours does something, and lives until we end. */
+static void outside(void (*act)(void *), void *arg)
+{
+	pid_t self = getpid(), child;
+	int said[2];
+	char byte;
+
+	must(pipe2(said, O_CLOEXEC));
+	child = (pid_t)must(fork());
+	if (child == 0) {
+		struct pollfd ended = { .fd = (int)syscall(SYS_pidfd_open, self, 0),
+			.events = POLLIN };
+
+		if (fork() != 0)
+			_exit(0);
+		act(arg);
+		if (ended.fd < 0 || write(said[1], "y", 1) != 1)
+			_exit(1);
+		close(said[1]);
+		_exit(poll(&ended, 1, -1) != 1);
+	}
+	close(said[1]);
+	must(waitpid(child, NULL, 0));
+	expect(read(said[0], &byte, 1) == 1, "the process outside has failed");
+	close(said[0]);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static void sysv_attach(void *arg)
+{
+	if (shmat(*(int *)arg, NULL, 0) == (void *)-1)
+		_exit(1);
+}
+
+static void refuse_sysv_outside(void)
+{
+	int id = (int)must(shmget(IPC_PRIVATE, 2 * PAGE, 0600));
+	char *mine = shmat(id, NULL, 0);
+
+	outside(sysv_attach, &id);
+	must(shmctl(id, IPC_RMID, NULL)); /* gone with the last who has it */
+	mine[PAGE] = 7;
+	target_wait();
+	expect(mine[PAGE] == 7, "contents");
+}
+
+static void refuse_hugetlb(void)
+{
+	/* NORESERVE: there need not be any huge page. */
+	void *huge = mmap(NULL, 4 << 20, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1, 0);
+
+	if (huge == MAP_FAILED)
+		target_skip("MAP_HUGETLB");
+	target_wait();
+	must(munmap(huge, 4 << 20));
+}
+
+static void refuse_secretmem(void)
+{
+	int fd = (int)syscall(447 /* memfd_secret */, O_CLOEXEC);
+	char *secret;
+
+	if (fd < 0)
+		target_skip("memfd_secret");
+	must(ftruncate(fd, PAGE));
+	secret = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	secret[0] = 's';
+	target_wait();
+	expect(secret[0] == 's', "contents");
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+static void refuse_dir_removed(void)
+{
+	int fd;
+
+	must(mkdir("removed", 0700));
+	fd = (int)must(open("removed", O_RDONLY | O_DIRECTORY));
+	must(rmdir("removed"));
+	target_wait();
+	must(fcntl(fd, F_GETFD));
+}
+
+static void refuse_namespace_fd(void)
+{
+	int fd = (int)must(open("/proc/self/ns/net", O_RDONLY));
+
+	target_wait();
+	must(fcntl(fd, F_GETFD));
+}
+
+/* ---- on their way ---------------------------------------------------------------------------- */
+
+static int tcp_listener(struct sockaddr_in *addr)
+{
+	int fd = (int)must(socket(AF_INET, SOCK_STREAM, 0));
+	socklen_t len = sizeof *addr;
+
+	*addr = (struct sockaddr_in){ .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	must(bind(fd, (struct sockaddr *)addr, len));
+	must(listen(fd, 4));
+	must(getsockname(fd, (struct sockaddr *)addr, &len));
+	return fd;
+}
+
+static void tcp_connect(void *arg)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (fd < 0 || connect(fd, arg, sizeof(struct sockaddr_in)) < 0)
+		_exit(1);
+}
+
+static void refuse_tcp_waiting(void)
+{
+	struct sockaddr_in addr;
+	int fd = tcp_listener(&addr);
+
+	outside(tcp_connect, &addr);
+	target_wait();
+	must(accept(fd, NULL, NULL));
+}
+
+static void unix_connect(void *arg)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	if (fd < 0 || connect(fd, arg, sizeof(struct sockaddr_un)) < 0)
+		_exit(1);
+}
+
+static void refuse_unix_waiting(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX, .sun_path = "waiting" };
+	int fd = (int)must(socket(AF_UNIX, SOCK_STREAM, 0));
+
+	must(bind(fd, (struct sockaddr *)&addr, sizeof addr));
+	must(listen(fd, 4));
+	outside(unix_connect, &addr);
+	target_wait();
+	must(accept(fd, NULL, NULL));
+}
+
+static void refuse_udp_unread(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = (int)must(socket(AF_INET, SOCK_DGRAM, 0));
+	socklen_t len = sizeof addr;
+	char text[4] = "";
+
+	must(bind(fd, (struct sockaddr *)&addr, len));
+	must(getsockname(fd, (struct sockaddr *)&addr, &len));
+	must(sendto(fd, "abc", 3, 0, (struct sockaddr *)&addr, len));
+	target_wait();
+	must(recv(fd, text, 3, 0));
+	expect(!strcmp(text, "abc"), "datagram: %s", text);
+}
+
+/* ---- processes ------------------------------------------------------------------------------- */
+
+static void refuse_pid_for_children(void)
+{
+	if (unshare(CLONE_NEWPID) != 0)
+		target_skip("unshare(CLONE_NEWPID)");
+	target_wait();
+}
+
+static void refuse_time_for_children(void)
+{
+	if (unshare(CLONE_NEWTIME) != 0)
+		target_skip("unshare(CLONE_NEWTIME)");
+	target_wait();
+}
+
+static void refuse_timer_outside(void)
+{
+	struct sigevent quiet = { .sigev_notify = SIGEV_NONE };
+	struct itimerspec left;
+	timer_t timer;
+	clockid_t clock;
+
+	must(clock_getcpuclockid(getppid(), &clock));
+	must(timer_create(clock, &quiet, &timer));
+	target_wait();
+	must(timer_gettime(timer, &left));
+}
+
+static void refuse_speculation(void)
+{
+	enum { STORE_BYPASS = 0, DISABLE = 4 }; /* linux/prctl.h */
+
+	if (prctl(PR_SET_SPECULATION_CTRL, STORE_BYPASS, DISABLE, 0, 0) != 0)
+		target_skip("PR_SET_SPECULATION_CTRL");
+	target_wait();
+	expect(prctl(PR_GET_SPECULATION_CTRL, STORE_BYPASS, 0, 0, 0) & DISABLE,
+		"no longer in force");
+}
+
+const struct target targets_refuse_state[] = {
+	{ "refuse_sysv_outside", refuse_sysv_outside, "a SysV segment that others have, too",
+		TARGET_REFUSED },
+	{ "refuse_hugetlb", refuse_hugetlb, "huge pages of hugetlb", TARGET_REFUSED },
+	{ "refuse_secretmem", refuse_secretmem, "secret memory", TARGET_REFUSED },
+	{ "refuse_dir_removed", refuse_dir_removed, "a directory that was removed",
+		TARGET_REFUSED },
+	{ "refuse_namespace_fd", refuse_namespace_fd, "a namespace", TARGET_REFUSED },
+	{ "refuse_tcp_waiting", refuse_tcp_waiting, "a TCP connection that nobody accepted yet",
+		TARGET_REFUSED },
+	{ "refuse_unix_waiting", refuse_unix_waiting, "a unix connection that nobody accepted yet",
+		TARGET_REFUSED },
+	{ "refuse_udp_unread", refuse_udp_unread, "a datagram that was not read yet",
+		TARGET_REFUSED },
+	{ "refuse_pid_for_children", refuse_pid_for_children, "a PID namespace for children",
+		TARGET_REFUSED },
+	{ "refuse_time_for_children", refuse_time_for_children, "a time namespace for children",
+		TARGET_REFUSED },
+	{ "refuse_timer_outside", refuse_timer_outside, "a timer on another process' CPU clock",
+		TARGET_REFUSED },
+	{ "refuse_speculation", refuse_speculation, "speculation control", TARGET_REFUSED },
+	{ 0 },
+};
