@@ -47,7 +47,7 @@ static void check_maps(struct dumping_proc *p, struct objections *o)
 		const struct proc_vma *vma = &p->vmas[i];
 		struct err err = { 0 };
 
-		if (vma_check(p->d, vma, &err) < 0 ||
+		if (vma_check(p->d, vma, &err) < 0 || shared_check(p, vma, &err) < 0 ||
 			(has_file(p, vma) && files_check_mapped(p, vma, &err) < 0))
 			object(o, p, &err);
 	}

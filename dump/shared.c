@@ -164,16 +164,34 @@ static int sysv_check_shared(const struct dumping_proc *p, const struct proc_vma
 		"user");
 }
 
+static int sysv_stat(const struct dumping_proc *p, const struct proc_vma *vma, struct shmid_ds *ds,
+	struct err *err)
+{
+	/* The inode number of a segment is its id: newseg() in ipc/shm.c. */
+	if (shmctl((int)vma->ino, IPC_STAT, ds) < 0)
+		return err_sys(err, "shmctl of segment %d", (int)vma->ino);
+	return sysv_check_shared(p, vma, ds, err);
+}
+
+int shared_check(const struct dumping_proc *p, const struct proc_vma *vma, struct err *err)
+{
+	struct shmid_ds ds;
+
+	if (!shared_is_object(p->d, vma) || kind_of(vma) != MEM_SYSV)
+		return 0;
+	/* One objection for each object. */
+	for (const struct proc_vma *before = p->vmas; before < vma; before++)
+		if (before->dev == vma->dev && before->ino == vma->ino)
+			return 0;
+	return sysv_stat(p, vma, &ds, err);
+}
+
 static int mem_fill_sysv(
 	struct dumping_proc *p, const struct proc_vma *vma, struct snap_mem *mem, struct err *err)
 {
 	struct shmid_ds ds;
-	int ret;
+	int ret = sysv_stat(p, vma, &ds, err);
 
-	/* The inode number of a segment is its id: newseg() in ipc/shm.c. */
-	if (shmctl((int)vma->ino, IPC_STAT, &ds) < 0)
-		return err_sys(err, "shmctl of segment %d", (int)vma->ino);
-	ret = sysv_check_shared(p, vma, &ds, err);
 	if (ret < 0)
 		return ret;
 	mem->sysv_id = (int32_t)vma->ino;

@@ -16,8 +16,7 @@ struct command {
 };
 
 /* /bin/sh -c text, without standard input; `silent` without standard output and error. */
-int command_start(
-	struct command *c, const char *text, pid_t program, bool silent, struct err *err);
+int command_start(struct command *c, const char *text, pid_t program, bool silent, struct err *err);
 /* 1 and its wait status when it has ended, 0 while it runs. */
 int command_poll(struct command *c, int *status, struct err *err);
 /* Kill what is left of it. */

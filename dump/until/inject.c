@@ -119,10 +119,11 @@ struct letter {
 	} control;
 };
 
-static int receive_remote(struct tracee *t, uint64_t scratch, int channel, int *num,
-	struct err *err)
+static int receive_remote(
+	struct tracee *t, uint64_t scratch, int channel, int *num, struct err *err)
 {
-	struct letter letter = { .msg = { .msg_iovlen = 1, .msg_controllen = sizeof letter.control },
+	struct letter letter = { .msg = { .msg_iovlen = 1,
+					 .msg_controllen = sizeof letter.control },
 		.iov.iov_len = 1 };
 	struct cmsghdr head;
 	int ret;

@@ -20,8 +20,7 @@ struct slot {
 int inject_find(struct tracee *t, const struct stat *st, struct arena *a, struct slot **slots,
 	size_t *nr, struct err *err);
 /* Put our descriptor fd into these slots: the same open file description. */
-int inject_replace(
-	struct tracee *t, int fd, const struct slot *slots, size_t nr, struct err *err);
+int inject_replace(struct tracee *t, int fd, const struct slot *slots, size_t nr, struct err *err);
 int inject_close(struct tracee *t, const struct slot *slots, size_t nr, struct err *err);
 
 #endif

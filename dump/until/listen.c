@@ -67,8 +67,8 @@ static void listen_note_before(const struct diag_listener *found, void *arg)
 	struct wait *w = ((struct search *)arg)->w;
 	struct listening *l = w->own;
 
-	l->before = arena_grow(w->arena, l->before, l->nr_before, &l->cap_before,
-		sizeof *l->before);
+	l->before = arena_grow(
+		w->arena, l->before, l->nr_before, &l->cap_before, sizeof *l->before);
 	l->before[l->nr_before++] = found->ino;
 }
 

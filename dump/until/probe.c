@@ -38,8 +38,7 @@ static int probe_start(struct wait *w, struct probe *p, uint64_t now, struct err
 	}
 	p->next_ms = now + w->d->opts->probe_interval_ms;
 	p->tries++;
-	return command_start(
-		&p->command, p->text, w->d->target->pid, !log_enabled(LOG_INFO), err);
+	return command_start(&p->command, p->text, w->d->target->pid, !log_enabled(LOG_INFO), err);
 }
 
 /* The end of a command is a SIGCHLD, which ends the sleep of the loop. */

@@ -30,8 +30,8 @@
 #include "dump/until/scrub.h"
 
 enum {
-	MESSAGE_MAX = 4096,  /* as systemd: PIPE_BUF */
-	FDS_MAX = 253,       /* SCM_MAX_FD */
+	MESSAGE_MAX = 4096,    /* as systemd: PIPE_BUF */
+	FDS_MAX = 253,         /* SCM_MAX_FD */
 	MESSAGES_AT_ONCE = 64, /* then the tree has its turn again */
 	STATUS_MAX = 200,
 };

@@ -15,9 +15,9 @@ struct err;
 struct tracer;
 
 struct relay {
-	int to;    /* ours, borrowed: 1 or 2 */
-	int from;  /* what we read; -1 when the program has closed it */
-	int inner; /* what the program gets; closed after the launch */
+	int to;         /* ours, borrowed: 1 or 2 */
+	int from;       /* what we read; -1 when the program has closed it */
+	int inner;      /* what the program gets; closed after the launch */
 	struct stat st; /* of inner */
 	bool tty;
 	char line[8192]; /* what there is of it; longer ones are shown in pieces */

@@ -73,8 +73,8 @@ static bool signal_tell(struct wait *w, const struct tracee_note *note)
 		return false;
 	if (!by_kernel)
 		note->th->held_signal = 0;
-	w->found = arena_printf(w->arena, "signal %s%s", awaited->name,
-		by_kernel ? " of the kernel" : "");
+	w->found = arena_printf(
+		w->arena, "signal %s%s", awaited->name, by_kernel ? " of the kernel" : "");
 	return true;
 }
 

@@ -94,8 +94,8 @@ static int wait_parse(struct wait *w, const char *text, struct err *err)
 	if (arg && c->arg == ARG_NONE)
 		return err_set(err, EINVAL, "--until: %s takes no argument", c->name);
 	if (!arg && c->arg == ARG_MUST)
-		return err_set(err, EINVAL, "--until: %s needs an argument: %s=...", c->name,
-			c->name);
+		return err_set(
+			err, EINVAL, "--until: %s needs an argument: %s=...", c->name, c->name);
 	w->condition = c;
 	w->fds[0] = w->fds[1] = -1;
 	w->next_ms = UINT64_MAX;

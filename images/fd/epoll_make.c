@@ -81,6 +81,18 @@ static int item_add_moved(const struct snap *snap, int epfd, const struct epoll_
 	return ret;
 }
 
+/* All sets are made in the first process: another one's slot, or a slot that was closed or reused
+ * since, does not hold the file here. */
+static bool stands_in_slot(const struct snap *snap, const struct epoll_item *item)
+{
+	const struct snap_proc *first = &snap->procs[0];
+
+	for (size_t i = 0; i < first->nr_fds; i++)
+		if (first->fds[i].num == (uint32_t)item->num)
+			return first->fds[i].ofd == item->ofd;
+	return false;
+}
+
 static int item_add(const struct fd_make *m, int epfd, const struct epoll_item *item,
 	uint32_t events, struct err *err)
 {
@@ -89,7 +101,7 @@ static int item_add(const struct fd_make *m, int epfd, const struct epoll_item *
 	if (file < 0)
 		return err_set(err, EBADF, "epoll: what descriptor %d was is not open", item->num);
 	/* The file may stand in that very slot, if it was opened there again. */
-	if (item->moved && file != item->num)
+	if (!stands_in_slot(m->snap, item) && file != item->num)
 		return item_add_moved(m->snap, epfd, item, events, file, err);
 	return item_add_here(m->snap, epfd, item, events, err);
 }
@@ -168,13 +180,18 @@ static int item_add_spent(
 int epoll_make_link(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)
 {
 	const struct epoll_priv *priv = ofd->priv;
+	/* Above all items, one of which may be put where the set itself stands. */
+	int above = priv->nr_items ? priv->items[priv->nr_items - 1].num + 1 : 0;
+	OWNED_FD set = priv->nr_items ? fcntl(fd, F_DUPFD_CLOEXEC, above) : -1;
 
+	if (priv->nr_items && set < 0)
+		return err_sys(err, "epoll: duplicate descriptor %d", fd);
 	for (size_t i = 0; i < priv->nr_items; i++)
-		if (is_spent(&priv->items[i]) && item_add_spent(m, fd, &priv->items[i], err) < 0)
+		if (is_spent(&priv->items[i]) && item_add_spent(m, set, &priv->items[i], err) < 0)
 			return -err->code;
 	for (size_t i = 0; i < priv->nr_items; i++)
 		if (!is_spent(&priv->items[i]) &&
-			item_add(m, fd, &priv->items[i], priv->items[i].events, err) < 0)
+			item_add(m, set, &priv->items[i], priv->items[i].events, err) < 0)
 			return -err->code;
 	return 0;
 }

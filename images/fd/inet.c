@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "images/fd/kinds.h"
 #include "images/fd/message.h"
+#include "images/fd/tcp.h"
 #include "proto/fd.pb-c.h"
 
 const char *inet_protocol_name(int protocol)
@@ -132,6 +133,9 @@ static bool inet_state_fits(const Pb__InetSock *m)
 		return m->type == SOCK_DGRAM && m->remote;
 	case INET_RESET:
 		return m->type == SOCK_STREAM;
+	case INET_CONNECTING:
+	case INET_ESTABLISHED:
+		return m->protocol == IPPROTO_TCP && m->local && m->remote;
 	default:
 		return false;
 	}
@@ -161,6 +165,11 @@ static int inet_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 		inet_addr_unpack(sock->family, m->remote, &sock->remote, err) < 0 ||
 		sockopt_unpack(snap, m->options, m->n_options, &sock->options, err) < 0)
 		return -err->code;
+	if (sock->state == INET_ESTABLISHED) {
+		sock->conn = arena_alloc(snap->arena, sizeof *sock->conn);
+		if (tcp_conn_unpack(snap->arena, m->conn, sock->conn, err) < 0)
+			return -err->code;
+	}
 	return inet_groups_unpack(snap->arena, m->groups, m->n_groups, sock, err);
 }
 
@@ -178,6 +187,12 @@ static char *inet_describe(const struct snap *snap, const struct snap_ofd *ofd, 
 		return arena_printf(arena, "%s, connected", text);
 	case INET_RESET:
 		return arena_printf(arena, "%s, connection that was reset", text);
+	case INET_CONNECTING:
+		return arena_printf(arena, "%s, connecting", text);
+	case INET_ESTABLISHED:
+		return arena_printf(arena, "%s, %s, %zu bytes to read, %zu to send", text,
+			tcp_state_text(sock->conn->state), sock->conn->nr_recv,
+			sock->conn->nr_send);
 	case INET_IDLE:
 		break;
 	}

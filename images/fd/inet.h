@@ -16,6 +16,7 @@ struct Pb__InetGroup;
 struct arena;
 struct err;
 struct fd_seen;
+struct tcp_conn;
 
 enum { INET_ADDR_TEXT = 96, INET_SOCK_TEXT = 256 };
 
@@ -24,6 +25,8 @@ enum inet_state {
 	INET_LISTEN,
 	INET_CONNECTED, /* datagram sockets only */
 	INET_RESET,     /* a connection that the other side reset */
+	INET_CONNECTING,  /* TCP in SYN_SENT: connect(2) under way */
+	INET_ESTABLISHED, /* TCP that is carried over, also half closed: conn */
 };
 
 struct inet_addr {
@@ -53,7 +56,11 @@ struct inet_sock {
 	struct sock_options options;
 	struct inet_group *groups;
 	size_t nr_groups;
+	struct tcp_conn *conn; /* INET_ESTABLISHED; else NULL */
 };
+
+/* An IPv6 socket that talks IPv4 (::ffff:1.2.3.4). */
+bool inet_is_mapped(const struct inet_sock *sock);
 
 /* "tcp", "udp", ...; NULL: none of ours. */
 const char *inet_protocol_name(int protocol);

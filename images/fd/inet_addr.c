@@ -15,6 +15,13 @@ static size_t addr_len(int family)
 	return family == AF_INET ? 4 : 16;
 }
 
+bool inet_is_mapped(const struct inet_sock *sock)
+{
+	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
+
+	return sock->family == AF_INET6 && !memcmp(sock->local.addr, prefix, sizeof prefix);
+}
+
 void inet_addr_from(const struct sockaddr_storage *sa, struct inet_addr *out)
 {
 	static const uint8_t zero[16];

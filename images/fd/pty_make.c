@@ -84,8 +84,7 @@ static int ptmx_of_index(
 
 static int open_flags(const struct snap_ofd *ofd)
 {
-	return (int)(ofd->flags & ~(uint32_t)(O_ASYNC | O_CREAT | O_EXCL | O_TRUNC)) | O_NOCTTY |
-	       O_CLOEXEC;
+	return (int)(ofd->flags & ~(uint32_t)(O_ASYNC | O_CREAT | O_EXCL | O_TRUNC)) | O_NOCTTY;
 }
 
 /* In a process of its own, whose descriptors are ours: only async-signal-safe calls. */
@@ -128,67 +127,88 @@ static int tty_open(int slave, int flags, int *out, struct err *err)
 	return 0;
 }
 
-static int slave_make(int master, const struct snap_ofd *ofd, int *fd, struct err *err)
+static bool is_dev_tty(const struct pty_priv *priv)
 {
-	const struct pty_priv *priv = ofd->priv;
-	OWNED_FD slave = -1;
-
-	if (!strcmp(priv->path, "/dev/tty")) {
-		if (pty_slave_open(master, &slave, err) < 0)
-			return -err->code;
-		return tty_open(slave, open_flags(ofd), fd, err);
-	}
-	*fd = ioctl(master, TIOCGPTPEER, open_flags(ofd));
-	return *fd < 0 ? err_sys(err, "pty: open /dev/pts/%u (TIOCGPTPEER)", priv->index) : 0;
+	return !strcmp(priv->path, "/dev/tty");
 }
 
-/* ---- masters -------------------------------------------------------------------------------- */
-
-/* Those of its slaves that were hung up (vhangup) come first: that hangs up all there are. */
-static int hung_up_make(const struct fd_make *m, uint32_t master, struct err *err)
+/* TIOCGPTPEER, other than open(2), leaves O_CLOEXEC among the flags that F_GETFL shows. */
+static int peer_open(int master, const struct snap_ofd *ofd, int *out, struct err *err)
 {
-	int last = -1;
+	OWNED_FD fd = ioctl(master, TIOCGPTPEER, open_flags(ofd));
 
+	if (fd < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return err_sys(err, "pty: open the slave (TIOCGPTPEER)");
+	*out = take_fd(&fd);
+	return 0;
+}
+
+static int slave_make(int master, const struct snap_ofd *ofd, int *fd, struct err *err)
+{
+	OWNED_FD slave = -1;
+
+	if (!is_dev_tty(ofd->priv))
+		return peer_open(master, ofd, fd, err);
+	if (pty_slave_open(master, &slave, err) < 0)
+		return -err->code;
+	return tty_open(slave, open_flags(ofd) | O_CLOEXEC, fd, err);
+}
+
+/* All hung up slaves of one terminal: those of an ofd, or of a number whose master is closed. */
+static int hung_up_slaves_make(const struct fd_make *m, uint32_t pair, uint32_t index, int master,
+	int *last, struct err *err)
+{
 	for (uint32_t i = 0; i < m->snap->nr_ofds; i++) {
 		const struct snap_ofd *ofd = &m->snap->ofds[i];
 		const struct pty_priv *priv = ofd->priv;
 
 		if (ofd->kind != &fd_pty || ofd->inherited >= 0 || !priv->hung_up ||
-			priv->pair != master)
+			priv->pair != pair || priv->index != index || is_dev_tty(priv))
 			continue;
-		if (slave_make(m->made[master], ofd, &m->made[i], err) < 0)
+		if (slave_make(master, ofd, &m->made[i], err) < 0)
 			return -err->code;
-		last = m->made[i];
+		*last = m->made[i];
 	}
-	if (last < 0 || ioctl(last, TIOCVHANGUP) == 0)
+	return 0;
+}
+
+/* ---- masters -------------------------------------------------------------------------------- */
+
+/* Those of its slaves that were hung up (vhangup) come first: that hangs up all there are. */
+static int master_make(const struct fd_make *m, const struct snap_ofd *ofd, struct err *err)
+{
+	const struct pty_priv *priv = ofd->priv;
+	int *master = &m->made[ofd->id], hung_up = -1;
+
+	if (ptmx_of_index(m->snap, priv->path, priv->index, master, err) < 0 ||
+		hung_up_slaves_make(m, ofd->id, priv->index, *master, &hung_up, err) < 0)
+		return -err->code;
+	if (hung_up < 0 || ioctl(hung_up, TIOCVHANGUP) == 0)
 		return 0;
 	err_sys(err, "pty: hang up the terminal (TIOCVHANGUP)");
 	return err_hint(err, "the program had a terminal that was hung up: restore it as root");
 }
 
-static int master_make(const struct fd_make *m, const struct snap_ofd *ofd, struct err *err)
-{
-	const struct pty_priv *priv = ofd->priv;
-
-	if (ptmx_of_index(m->snap, priv->path, priv->index, &m->made[ofd->id], err) < 0)
-		return -err->code;
-	return hung_up_make(m, ofd->id, err);
-}
-
-/* Its master was closed, which hung it up; so one is made for that purpose. */
+/* Their master was closed, which hung them up; so one is made for that purpose. */
 static int orphan_make(
 	const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
 	const struct pty_priv *priv = ofd->priv;
-	bool numbered = strcmp(priv->path, "/dev/tty") != 0;
 	OWNED_FD master = -1;
 	uint32_t any;
-	int ret = numbered ? ptmx_of_index(m->snap, "/dev/ptmx", priv->index, &master, err)
-			   : ptmx_open("/dev/ptmx", &any, &master, err);
+	int last;
 
-	if (ret < 0)
-		return ret;
-	return slave_make(master, ofd, fd, err);
+	/* Which terminal a hung up /dev/tty was cannot be seen any more. */
+	if (is_dev_tty(priv)) {
+		if (ptmx_open("/dev/ptmx", &any, &master, err) < 0)
+			return -err->code;
+		return slave_make(master, ofd, fd, err);
+	}
+	if (ptmx_of_index(m->snap, "/dev/ptmx", priv->index, &master, err) < 0 ||
+		hung_up_slaves_make(m, ID_NONE, priv->index, master, &last, err) < 0)
+		return -err->code;
+	*fd = m->made[ofd->id];
+	return 0;
 }
 
 int pty_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)

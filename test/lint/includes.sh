@@ -8,7 +8,7 @@ allowed() {
     base) echo 'base/' ;;
     images | images/fd) echo 'base/|images/|proto/' ;;
     tracee) echo 'base/|tracee/' ;;
-    dump) echo 'base/|images/|tracee/|dump/' ;;
+    dump | dump/until) echo 'base/|images/|tracee/|dump/' ;;
     restore) echo 'base/|images/|tracee/|restore/|restorer-blob/plan\.h$' ;;
     restorer-blob) echo 'restorer-blob/' ;;
     .) echo 'base/|opts\.h$|(dump/dump|restore/restore|images/image)\.h$' ;;
@@ -29,7 +29,7 @@ complain() { # reads "file:line: included"
     done
 }
 
-for folder in . base images images/fd tracee dump restore restorer-blob; do
+for folder in . base images images/fd tracee dump dump/until restore restorer-blob; do
     complain "not for $folder" < <(includes $folder '"' | grep -vE ": ($(allowed $folder))")
     case $folder in
     images | images/fd) ;;

@@ -10,3 +10,8 @@ load ../helpers/snap
 @test "wait_open: open of a FIFO" { roundtrip wait_open; }
 @test "wait_pause: pause" { roundtrip wait_pause; }
 @test "wait_eintr: signals still interrupt" { roundtrip wait_eintr; }
+@test "wait_more_forever: 22 more system calls without a timeout" { roundtrip wait_more_forever; }
+@test "wait_more_long: 7 more with a long timeout" { roundtrip wait_more_long; }
+@test "wait_more_timed: 17 more with short timeouts" { roundtrip wait_more_timed waiting; }
+@test "wait_connect: connect to a full queue" { roundtrip_or_refusal wait_connect; }
+@test "wait_ppoll_mask: ppoll with a signal mask" { roundtrip wait_ppoll_mask; }

@@ -31,12 +31,14 @@ static const struct target *const tables[] = {
 	targets_fd_event,
 	targets_fd_epoll,
 	targets_fd_misc,
+	targets_fd_pty,
 	targets_sock_unix,
 	targets_sock_inet,
 	targets_wait,
 	targets_refuse,
 	targets_refuse_state,
 	targets_confine,
+	targets_wait_more,
 };
 
 /* The FIFO is opened before the state is prepared, so that its number is 3 in every target. */

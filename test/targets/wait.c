@@ -3,7 +3,7 @@
  * D8): no EINTR that no signal explains, no end before its time, and it wakes when what it waits
  * for happens.
  */
-#include "target.h"
+#include "wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,39 +26,21 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NO_TIMEOUT = 1 }; /* in .lapsed: this call knows no timeout */
-
-struct call {
-	const char *name;
-	long nr;
-	void (*prepare)(struct call *c);
-	long (*block)(
-		struct call *c, int ms); /* for ms, or for ever if negative; result or -errno */
-	void (*wake)(struct call *c);
-	long woken, lapsed; /* results when woken and when time is over */
-	int fds[2], epoll;
-	atomic_uint word;
-	atomic_int tid, stop;
-	int64_t nr_lapsed;
-	int timeout;
-	pthread_t thread;
-};
-
-static long result_of(long result)
+long wait_result(long result)
 {
 	return result == -1 ? -errno : result;
 }
 
-static struct timespec span(int ms)
+struct timespec wait_span(int ms)
 {
 	return (struct timespec){ ms / 1000, ms % 1000 * 1000000l };
 }
 
-static struct timespec moment(int ms)
+struct timespec wait_moment(clockid_t clock, int ms)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	ts.tv_sec += ms / 1000;
 	ts.tv_nsec += ms % 1000 * 1000000l;
 	ts.tv_sec += ts.tv_nsec / 1000000000;
@@ -163,24 +145,24 @@ static long block_read(struct call *c, int ms)
 	char data[8];
 
 	(void)ms;
-	return result_of(read(c->fds[0], data, 8));
+	return wait_result(read(c->fds[0], data, 8));
 }
 
 static long block_poll(struct call *c, int ms)
 {
 	struct pollfd poll_fd = { .fd = c->fds[0], .events = POLLIN };
 
-	return result_of(poll(&poll_fd, 1, ms));
+	return wait_result(poll(&poll_fd, 1, ms));
 }
 
 static long block_ppoll(struct call *c, int ms)
 {
 	struct pollfd poll_fd = { .fd = c->fds[0], .events = POLLIN };
-	struct timespec ts = span(ms < 0 ? 0 : ms);
+	struct timespec ts = wait_span(ms < 0 ? 0 : ms);
 	sigset_t mask;
 
 	sigemptyset(&mask);
-	return result_of(ppoll(&poll_fd, 1, ms < 0 ? NULL : &ts, &mask));
+	return wait_result(ppoll(&poll_fd, 1, ms < 0 ? NULL : &ts, &mask));
 }
 
 static long block_select(struct call *c, int ms)
@@ -191,24 +173,25 @@ static long block_select(struct call *c, int ms)
 	FD_ZERO(&set);
 	FD_SET(c->fds[0], &set);
 	/* glibc's select is pselect6 underneath */
-	return result_of(syscall(SYS_select, c->fds[0] + 1, &set, NULL, NULL, ms < 0 ? NULL : &tv));
+	return wait_result(
+		syscall(SYS_select, c->fds[0] + 1, &set, NULL, NULL, ms < 0 ? NULL : &tv));
 }
 
 static long block_pselect(struct call *c, int ms)
 {
-	struct timespec ts = span(ms < 0 ? 0 : ms);
+	struct timespec ts = wait_span(ms < 0 ? 0 : ms);
 	fd_set set;
 
 	FD_ZERO(&set);
 	FD_SET(c->fds[0], &set);
-	return result_of(pselect(c->fds[0] + 1, &set, NULL, NULL, ms < 0 ? NULL : &ts, NULL));
+	return wait_result(pselect(c->fds[0] + 1, &set, NULL, NULL, ms < 0 ? NULL : &ts, NULL));
 }
 
 static long block_epoll_wait(struct call *c, int ms)
 {
 	struct epoll_event event;
 
-	return result_of(epoll_wait(c->epoll, &event, 1, ms));
+	return wait_result(epoll_wait(c->epoll, &event, 1, ms));
 }
 
 static long block_epoll_pwait(struct call *c, int ms)
@@ -217,51 +200,52 @@ static long block_epoll_pwait(struct call *c, int ms)
 	sigset_t mask;
 
 	sigemptyset(&mask);
-	return result_of(epoll_pwait(c->epoll, &event, 1, ms, &mask));
+	return wait_result(epoll_pwait(c->epoll, &event, 1, ms, &mask));
 }
 
 static long block_epoll_pwait2(struct call *c, int ms)
 {
 	struct epoll_event event;
-	struct timespec ts = span(ms < 0 ? 0 : ms);
+	struct timespec ts = wait_span(ms < 0 ? 0 : ms);
 
-	return result_of(
+	return wait_result(
 		syscall(SYS_epoll_pwait2, c->epoll, &event, 1, ms < 0 ? NULL : &ts, NULL, 8));
 }
 
 static long block_futex(struct call *c, int ms)
 {
-	struct timespec ts = span(ms < 0 ? 0 : ms);
+	struct timespec ts = wait_span(ms < 0 ? 0 : ms);
 
-	return result_of(syscall(SYS_futex, &c->word, FUTEX_WAIT, 0, ms < 0 ? NULL : &ts, NULL, 0));
+	return wait_result(
+		syscall(SYS_futex, &c->word, FUTEX_WAIT, 0, ms < 0 ? NULL : &ts, NULL, 0));
 }
 
 static long block_futex_bitset(struct call *c, int ms)
 {
-	struct timespec ts = moment(ms < 0 ? 0 : ms);
+	struct timespec ts = wait_moment(CLOCK_MONOTONIC, ms < 0 ? 0 : ms);
 
-	return result_of(
+	return wait_result(
 		syscall(SYS_futex, &c->word, FUTEX_WAIT_BITSET, 0, ms < 0 ? NULL : &ts, NULL, ~0u));
 }
 
 static long block_futex_waitv(struct call *c, int ms)
 {
 	struct futex_waitv wait = { .uaddr = (uintptr_t)&c->word, .flags = FUTEX_32 };
-	struct timespec ts = moment(ms < 0 ? 0 : ms);
+	struct timespec ts = wait_moment(CLOCK_MONOTONIC, ms < 0 ? 0 : ms);
 
-	return result_of(
+	return wait_result(
 		syscall(SYS_futex_waitv, &wait, 1, 0, ms < 0 ? NULL : &ts, CLOCK_MONOTONIC));
 }
 
 static long block_sigtimedwait(struct call *c, int ms)
 {
-	struct timespec ts = span(ms < 0 ? 0 : ms);
+	struct timespec ts = wait_span(ms < 0 ? 0 : ms);
 	sigset_t set;
 
 	(void)c;
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
-	return result_of(sigtimedwait(&set, NULL, ms < 0 ? NULL : &ts));
+	return wait_result(sigtimedwait(&set, NULL, ms < 0 ? NULL : &ts));
 }
 
 static long block_recvfrom(struct call *c, int ms)
@@ -271,7 +255,7 @@ static long block_recvfrom(struct call *c, int ms)
 	if (ms >= 0)
 		must(setsockopt(c->fds[0], SOL_SOCKET, SO_RCVTIMEO,
 			&(struct timeval){ ms / 1000, ms % 1000 * 1000 }, sizeof(struct timeval)));
-	return result_of(recvfrom(c->fds[0], data, 8, 0, NULL, NULL));
+	return wait_result(recvfrom(c->fds[0], data, 8, 0, NULL, NULL));
 }
 
 static long block_recvmsg(struct call *c, int ms)
@@ -281,13 +265,13 @@ static long block_recvmsg(struct call *c, int ms)
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 
 	(void)ms;
-	return result_of(recvmsg(c->fds[0], &msg, 0));
+	return wait_result(recvmsg(c->fds[0], &msg, 0));
 }
 
 static long block_sendto(struct call *c, int ms)
 {
 	(void)ms;
-	return result_of(sendto(c->fds[1], "x", 1, 0, NULL, 0));
+	return wait_result(sendto(c->fds[1], "x", 1, 0, NULL, 0));
 }
 
 static long block_accept(struct call *c, int ms)
@@ -295,38 +279,38 @@ static long block_accept(struct call *c, int ms)
 	long fd;
 
 	(void)ms;
-	fd = result_of(accept4(c->fds[0], NULL, NULL, SOCK_CLOEXEC));
+	fd = wait_result(accept4(c->fds[0], NULL, NULL, SOCK_CLOEXEC));
 	return fd < 0 ? fd : 0;
 }
 
 static long block_flock(struct call *c, int ms)
 {
 	(void)ms;
-	return result_of(flock(c->fds[0], LOCK_EX));
+	return wait_result(flock(c->fds[0], LOCK_EX));
 }
 
 static long block_nanosleep(struct call *c, int ms)
 {
-	struct timespec ts = span(ms);
+	struct timespec ts = wait_span(ms);
 
 	(void)c;
-	return result_of(syscall(SYS_nanosleep, &ts, NULL));
+	return wait_result(syscall(SYS_nanosleep, &ts, NULL));
 }
 
 static long block_clock_nanosleep(struct call *c, int ms)
 {
-	struct timespec ts = span(ms);
+	struct timespec ts = wait_span(ms);
 
 	(void)c;
-	return result_of(syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL));
+	return wait_result(syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL));
 }
 
 static long block_clock_absolute(struct call *c, int ms)
 {
-	struct timespec ts = moment(ms);
+	struct timespec ts = wait_moment(CLOCK_MONOTONIC, ms);
 
 	(void)c;
-	return result_of(syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL));
+	return wait_result(syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL));
 }
 
 static struct call calls[] = {
@@ -396,10 +380,10 @@ static void block_signals(void)
 	must(sigprocmask(SIG_BLOCK, &set, NULL));
 }
 
-static void wait_all_once(int timeout)
+void wait_all_once(struct call *all, size_t nr, int timeout)
 {
 	block_signals();
-	for (struct call *c = calls; c < calls + NR_CALLS; c++) {
+	for (struct call *c = all; c < all + nr; c++) {
 		if (!c->wake || (timeout >= 0 && c->lapsed == NO_TIMEOUT))
 			continue;
 		if (c->prepare)
@@ -409,7 +393,7 @@ static void wait_all_once(int timeout)
 		thread_waits_in(c->tid, c->nr);
 	}
 	target_wait();
-	for (struct call *c = calls; c < calls + NR_CALLS; c++) {
+	for (struct call *c = all; c < all + nr; c++) {
 		if (!c->wake || (timeout >= 0 && c->lapsed == NO_TIMEOUT))
 			continue;
 		c->wake(c);
@@ -419,12 +403,12 @@ static void wait_all_once(int timeout)
 
 static void wait_forever(void)
 {
-	wait_all_once(-1);
+	wait_all_once(calls, NR_CALLS, -1);
 }
 
 static void wait_long(void)
 {
-	wait_all_once(3600 * 1000);
+	wait_all_once(calls, NR_CALLS, 3600 * 1000);
 }
 
 /* ---- waiting again and again for a short time
@@ -452,10 +436,10 @@ static void *wait_short(void *arg)
 	return NULL;
 }
 
-static void wait_timed(void)
+void wait_all_short(struct call *all, size_t nr)
 {
 	block_signals();
-	for (struct call *c = calls; c < calls + NR_CALLS; c++) {
+	for (struct call *c = all; c < all + nr; c++) {
 		if (c->lapsed == NO_TIMEOUT)
 			continue;
 		if (c->prepare)
@@ -463,11 +447,16 @@ static void wait_timed(void)
 		c->thread = thread_start(wait_short, c);
 	}
 	target_wait();
-	for (struct call *c = calls; c < calls + NR_CALLS; c++)
+	for (struct call *c = all; c < all + nr; c++)
 		c->stop = 1;
-	for (struct call *c = calls; c < calls + NR_CALLS; c++)
+	for (struct call *c = all; c < all + nr; c++)
 		if (c->lapsed != NO_TIMEOUT)
 			thread_join(c->thread);
+}
+
+static void wait_timed(void)
+{
+	wait_all_short(calls, NR_CALLS);
 }
 
 /* ---- a sleep that was interrupted before: the thread is in restart_syscall

@@ -5,6 +5,7 @@ import fcntl
 import functools
 import os
 import re
+import select
 import socket
 import stat
 import struct
@@ -146,6 +147,26 @@ def identity(link, st, names):
     return f"inode {names.inode('unlinked', st.st_dev, st.st_ino)}"
 
 
+TERMINAL = (                             # asm-generic/ioctls.h, where termios does not have them
+    ("attributes", 0x802C542A, 44),      # TCGETS2
+    ("window", 0x5413, 8), ("discipline", 0x5424, 4), ("exclusive", 0x80045440, 4),
+    ("packet", 0x80045438, 4), ("lock", 0x80045439, 4), ("number", 0x80045430, 4),
+    ("device", 0x80045432, 4), ("input", 0x541B, 4))
+
+
+def terminal_lines(fd):
+    """What a terminal is set to; EIO is the answer of one that was hung up."""
+    out = []
+    for name, request, size in TERMINAL:
+        try:
+            out.append(f"terminal {name} {fcntl.ioctl(fd, request, bytes(size)).hex()}")
+        except OSError as error:
+            out.append(f"terminal {name} {error.strerror}")
+    waits = select.poll()
+    waits.register(fd, select.POLLIN | select.POLLOUT | select.POLLPRI)
+    return out + [f"terminal events {sum(event for _, event in waits.poll(0)):x}"]
+
+
 def socket_lines(fd, st, names):
     with socket.socket(fileno=os.dup(fd)) as sock:
         return sockets.lines(sock, st.st_ino, names)
@@ -162,6 +183,8 @@ def duplicate_lines(pid, number, st, names):
             import termios
             queued = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))[0]
             out += [f"queued {queued}"] + numbers(fd, [("pipe-size", F_GETPIPE_SZ)])
+        if stat.S_ISCHR(st.st_mode) and os.major(st.st_rdev) in (5, *range(136, 144)):
+            out += terminal_lines(fd)
         return out + numbers(fd, [("seals", F_GET_SEALS)])
 
 

@@ -78,7 +78,8 @@ def namespaces(pid):
     """Is each namespace that of the observer? Their numbers would be new each time."""
     out = []
     for name in sorted(os.listdir(f"/proc/{pid}/ns")):
-        same = os.readlink(f"/proc/{pid}/ns/{name}") == os.readlink(f"/proc/self/ns/{name}")
+        # A namespace for children has no link before the first of them is there.
+        same = link(f"/proc/{pid}/ns/{name}") == os.readlink(f"/proc/self/ns/{name}")
         out.append(f"ns {name} {'observers' if same else 'own'}")
     return out
 
