@@ -186,9 +186,12 @@ static bool same_ns(const struct dumping_proc *p, const char *theirs, const char
 	char path[64];
 	struct stat a, b;
 
+	/* A kernel without this namespace; or, where we see ours, one that waits for its first child. */
 	snprintf(path, sizeof path, "ns/%s", theirs);
-	if (fstatat(p->t->procfd, path, &a, 0) < 0)
-		return true; /* a kernel without this namespace */
+	if (fstatat(p->t->procfd, path, &a, 0) < 0) {
+		snprintf(path, sizeof path, "/proc/self/ns/%s", theirs);
+		return stat(path, &a) < 0;
+	}
 	snprintf(path, sizeof path, "/proc/self/ns/%s", ours);
 	return stat(path, &b) < 0 || (a.st_ino == b.st_ino && a.st_dev == b.st_dev);
 }

@@ -1,18 +1,21 @@
 /*
- * Character devices without a state of their own, and terminals. A terminal belongs to somebody
- * outside: what came from the launcher never gets here (D10), what was opened once more through
- * /dev/stdout leads to the caller's again, any other is refused. Other devices are in refused.c.
+ * Character devices without a state of their own, and terminals whose other end is outside the dump
+ * (pty.c has the rest). What came from the launcher never gets here (D10); what was opened once
+ * more through /dev/stdout or /dev/tty leads to the caller's again, any other terminal is refused.
+ * Other devices are in refused.c.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "images/fd/common.h"
 #include "images/fd/kinds.h"
@@ -24,7 +27,7 @@ enum { MEM_MAJOR = 1, TTY_MAJOR = 4, TTYAUX_MAJOR = 5, PTS_FIRST = 136, PTS_LAST
 struct chardev_priv {
 	char *path;
 	uint64_t rdev;
-	uint32_t like; /* terminal: inherited ofd to open again, else ID_NONE */
+	uint32_t like; /* terminal: inherited ofd to open again; ID_NONE: there is none */
 };
 
 static bool is_plain(uint64_t rdev)
@@ -46,27 +49,74 @@ static bool chardev_is(const struct fd_seen *seen)
 	       (is_plain(seen->st.st_rdev) || is_terminal(seen->st.st_rdev));
 }
 
+/* The controlling terminal, under whatever name that has. */
+static bool is_dev_tty(uint64_t rdev)
+{
+	return major(rdev) == TTYAUX_MAJOR && minor(rdev) == 0;
+}
+
 /* ---- alive -> record ------------------------------------------------------------------------ */
+
+/* An inherited descriptor of the same terminal; its name may be another one (/dev/tty). */
+static uint32_t terminal_like_inherited(const struct fd_seen *seen)
+{
+	uint32_t found = ofd_like_inherited(seen->dump->snap, seen->link);
+	struct fd_dump *d = seen->dump;
+	unsigned mine, other;
+
+	if (found != ID_NONE || !d->fd_of || ioctl(seen->fd, TIOCGDEV, &mine) < 0)
+		return found;
+	for (uint32_t i = 0; i < d->snap->nr_ofds; i++)
+		if (d->snap->ofds[i].inherited >= 0 &&
+			ioctl(d->fd_of(d, i), TIOCGDEV, &other) == 0 && mine == other)
+			return i;
+	return ID_NONE;
+}
+
+/* The session, and with it the terminal, is the launcher's if its leader is not in the dump. */
+static bool session_is_launchers(const struct fd_seen *seen)
+{
+	const struct snap *snap = seen->dump->snap;
+
+	for (size_t i = 0; i < snap->nr_procs; i++)
+		if (snap->procs[i].pid == seen->pid)
+			return !snap_has_process(snap, snap->procs[i].sid);
+	return false;
+}
+
+static const char *terminal_name(uint64_t rdev)
+{
+	if (major(rdev) == TTY_MAJOR)
+		return minor(rdev) < 64 ? "a virtual console" : "a serial line";
+	if (major(rdev) == TTYAUX_MAJOR)
+		return is_dev_tty(rdev) ? "a controlling terminal" : "the system console";
+	return "a terminal whose other end is outside the dump";
+}
+
+static int terminal_check(const struct fd_seen *seen, const char *name, struct err *err)
+{
+	if (terminal_like_inherited(seen) != ID_NONE ||
+		(is_dev_tty(seen->st.st_rdev) && session_is_launchers(seen)))
+		return 0;
+	err_set(err, ENOTSUP,
+		"%s is %s; it is a terminal that did not come from whoever launched the program",
+		name, terminal_name(seen->st.st_rdev));
+	return err_hint(err,
+		"start the program with setsid and </dev/null, or with the terminal as its "
+		"standard input and output only");
+}
 
 static int chardev_check(const struct fd_seen *seen, struct err *err)
 {
 	char name[256];
 
 	fd_seen_name(seen, name, sizeof name);
-	if (is_plain(seen->st.st_rdev)) {
-		if (!text_ends(seen->link, " (deleted)"))
-			return 0;
-		err_set(err, ENOTSUP, "%s is a device whose name was removed", name);
-		return err_hint(
-			err, "give the device its name back (mknod) and let the program open that");
-	}
-	if (ofd_like_inherited(seen->dump->snap, seen->link) != ID_NONE)
+	if (is_terminal(seen->st.st_rdev))
+		return terminal_check(seen, name, err);
+	if (!text_ends(seen->link, " (deleted)"))
 		return 0;
-	err_set(err, ENOTSUP,
-		"%s is a terminal that did not come from whoever launched the program", name);
-	return err_hint(err,
-		"start the program with setsid and </dev/null, or with the terminal as its "
-		"standard input and output only");
+	err_set(err, ENOTSUP, "%s is a device whose name was removed", name);
+	return err_hint(err, "give the device its name back (mknod) and let the program open that");
 }
 
 static int chardev_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
@@ -78,9 +128,7 @@ static int chardev_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct
 		return -err->code;
 	priv->path = arena_strdup(arena, seen->link);
 	priv->rdev = seen->st.st_rdev;
-	priv->like = is_terminal(seen->st.st_rdev)
-			     ? ofd_like_inherited(seen->dump->snap, seen->link)
-			     : ID_NONE;
+	priv->like = is_terminal(seen->st.st_rdev) ? terminal_like_inherited(seen) : ID_NONE;
 	ofd->priv = priv;
 	return 0;
 }
@@ -109,9 +157,10 @@ static int like_unpack(
 {
 	priv->like = m->has_like ? m->like : ID_NONE;
 	if (!m->has_like)
-		return is_plain(priv->rdev) ? 0
-					    : err_set(err, EBADMSG, "chardev: device %u:%u",
-						      major(priv->rdev), minor(priv->rdev));
+		return is_plain(priv->rdev) || is_dev_tty(priv->rdev)
+			       ? 0
+			       : err_set(err, EBADMSG, "chardev: device %u:%u", major(priv->rdev),
+					 minor(priv->rdev));
 	if (message_id_check(m->like, snap->nr_ofds, "chardev: descriptor", err) < 0)
 		return -err->code;
 	if (snap->ofds[m->like].inherited < 0)
@@ -154,12 +203,34 @@ static int device_open(const struct chardev_priv *priv, uint32_t flags, int *fd,
 	return 0;
 }
 
+/* The caller's, if there is one: else whatever the caller has instead of a terminal. */
+static int tty_open(const struct fd_make *m, const struct chardev_priv *priv, uint32_t flags,
+	int *fd, struct err *err)
+{
+	int like = priv->like == ID_NONE ? -1 : m->made[priv->like];
+
+	*fd = open(priv->path, (int)flags | O_CLOEXEC | O_NOCTTY);
+	if (*fd >= 0)
+		return 0;
+	if (errno == ENXIO && like >= 0) {
+		log_info("there is no controlling terminal here: the program's /dev/tty is what it "
+			 "has as descriptor %d",
+			m->snap->ofds[priv->like].inherited);
+		return ofd_reopen(like, flags, fd, err);
+	}
+	err_sys(err, "open %s", priv->path);
+	return err_hint(
+		err, "the program uses its controlling terminal: restore it from a terminal");
+}
+
 static int chardev_make(
 	const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
 	const struct chardev_priv *priv = ofd->priv;
 	uint32_t flags = ofd->flags & ~(uint32_t)(O_ASYNC | O_CREAT | O_EXCL | O_TRUNC);
 
+	if (is_dev_tty(priv->rdev))
+		return tty_open(m, priv, flags, fd, err);
 	if (priv->like == ID_NONE)
 		return device_open(priv, flags, fd, err);
 	return ofd_reopen(m->made[priv->like], flags, fd, err);
@@ -170,6 +241,8 @@ static char *chardev_describe(
 {
 	const struct chardev_priv *priv = ofd->priv;
 
+	if (is_dev_tty(priv->rdev))
+		return arena_strdup(arena, "the caller's");
 	if (priv->like == ID_NONE)
 		return NULL;
 	return arena_printf(

@@ -73,14 +73,43 @@ static int inet_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct er
 	return 0;
 }
 
+/* With --tcp-close, or as it was with --tcp-established; the user has to say which. */
+static int established_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd,
+	struct err *err)
+{
+	const struct inet_sock *sock = ofd->priv;
+	struct inet_sock reset = *sock;
+	char text[INET_SOCK_TEXT];
+
+	if (m->opts && m->opts->tcp_established)
+		return tcp_conn_make(sock, ofd->flags & SOCK_NONBLOCK, fd, err);
+	reset.pending_error = true;
+	if (m->opts && m->opts->tcp_close)
+		return inet_reset_make(&reset, fd, err);
+	err_set(err, ENOTSUP, "the image holds an established connection (%s)",
+		inet_sock_text(sock, text));
+	return err_hint(err, "say --tcp-established to take it up again, or --tcp-close: it comes "
+			     "back as a connection that was reset");
+}
+
 static int inet_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
 	const struct inet_sock *sock = ofd->priv;
+	int flags = ofd->flags & SOCK_NONBLOCK;
 
-	(void)m;
-	if (sock->state == INET_RESET)
+	switch (sock->state) {
+	case INET_RESET:
 		return inet_reset_make(sock, fd, err);
-	return inet_sock_make(sock, ofd->flags & SOCK_NONBLOCK, fd, err);
+	case INET_ESTABLISHED:
+		return established_make(m, ofd, fd, err);
+	case INET_CONNECTING:
+		return tcp_connecting_make(sock, flags, fd, err);
+	case INET_IDLE:
+	case INET_LISTEN:
+	case INET_CONNECTED:
+		break;
+	}
+	return inet_sock_make(sock, flags, fd, err);
 }
 
 /* ---- record <-> message ---------------------------------------------------------------------- */
@@ -104,6 +133,8 @@ static int inet_pack(
 	m->remote = inet_addr_pack(snap->arena, sock->family, &sock->remote);
 	sockopt_pack(snap, &sock->options, &m->options, &m->n_options);
 	inet_groups_pack(snap->arena, sock, &m->groups, &m->n_groups);
+	if (sock->conn)
+		m->conn = tcp_conn_pack(snap->arena, sock->conn);
 	msg->inet = m;
 	return 0;
 }

@@ -10,14 +10,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "images/fd/inet.h"
 #include "images/fd/kind.h"
+#include "images/fd/sock_diag.h"
 #include "images/fd/sockopt.h"
-
-/* include/net/tcp_states.h; netinet/tcp.h has them too, but clashes with linux/tcp.h. */
-enum { STATE_ESTABLISHED = 1, STATE_CLOSE = 7, STATE_LISTEN = 10 };
+#include "images/fd/tcp.h"
 
 /* ---- refusals by name ------------------------------------------------------------------------ */
 
@@ -117,7 +117,7 @@ static int live_state(int fd, struct inet_live *live, struct err *err)
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
 		return err_sys(err, "TCP_INFO");
 	live->state = info.tcpi_state;
-	if (info.tcpi_state == STATE_LISTEN) {
+	if (info.tcpi_state == TCP_STATE_LISTEN) {
 		/* Of a listening socket these hold the accept queue and its limit. */
 		live->waiting = info.tcpi_unacked;
 		live->sock->backlog = info.tcpi_sacked;
@@ -149,19 +149,38 @@ static int refuse_or_drop(const struct fd_seen *seen, struct err *err)
 	return 0;
 }
 
+/* TCP that is neither closed nor listens, so there is another end to it. */
+static bool is_connection(const struct inet_live *live)
+{
+	return live->sock->type == SOCK_STREAM && live->state != TCP_STATE_LISTEN &&
+	       live->state != TCP_STATE_CLOSE;
+}
+
+static bool is_wanted(const struct fd_seen *seen, const struct inet_live *live)
+{
+	return seen->dump->opts && seen->dump->opts->tcp_established &&
+	       live->sock->protocol == IPPROTO_TCP;
+}
+
 static int connection_check(
 	const struct fd_seen *seen, const struct inet_live *live, struct err *err)
 {
 	char text[INET_SOCK_TEXT];
 
-	if (live->sock->type != SOCK_STREAM || live->state == STATE_LISTEN ||
-		live->state == STATE_CLOSE || (seen->dump->opts && seen->dump->opts->tcp_close))
+	if (!is_connection(live))
+		return 0;
+	if (is_wanted(seen, live))
+		return tcp_conn_check(seen->fd, live->state, err);
+	if (seen->dump->opts && seen->dump->opts->tcp_close)
 		return 0;
 	err_set(err, ENOTSUP, "connection %s %s, and its other end is not part of the dump",
 		inet_sock_text(live->sock, text),
-		live->state == STATE_ESTABLISHED ? "is established" : "is not closed yet");
-	return err_hint(err, "close it before the dump, or use --tcp-close: it comes back as a "
-			     "connection that was reset");
+		live->state == TCP_STATE_ESTABLISHED ? "is established" : "is not closed yet");
+	if (live->sock->protocol != IPPROTO_TCP)
+		return err_hint(err, "close it before the dump, or use --tcp-close: it comes back "
+				     "as a connection that was reset");
+	return err_hint(err, "use --tcp-established to carry it over, or --tcp-close: it comes "
+			     "back as a connection that was reset");
 }
 
 static int stream_queue_check(
@@ -177,7 +196,7 @@ static int stream_queue_check(
 		err_hint(err, "let the program accept them, or drop them with --tcp-close");
 		return refuse_or_drop(seen, err);
 	}
-	if (live->state == STATE_CLOSE && ioctl(seen->fd, FIONREAD, &bytes) == 0 && bytes > 0) {
+	if (live->state == TCP_STATE_CLOSE && ioctl(seen->fd, FIONREAD, &bytes) == 0 && bytes > 0) {
 		err_set(err, ENOTSUP, "%s was reset and still has %d bytes to read", text, bytes);
 		err_hint(err, "let the program read them, or drop them with --tcp-close");
 		return refuse_or_drop(seen, err);
@@ -238,20 +257,49 @@ int inet_check(const struct fd_seen *seen, struct err *err)
  * directions shut down (MPTCP: at least an error that was not fetched yet). Such an error comes
  * back as ECONNRESET, whatever it was.
  */
-static void inet_set_state(struct inet_sock *sock, const struct inet_live *live)
+static void inet_set_state(
+	const struct fd_seen *seen, struct inet_sock *sock, const struct inet_live *live)
 {
 	if (sock->type == SOCK_DGRAM) {
 		sock->state = sock->remote.set ? INET_CONNECTED : INET_IDLE;
 		return;
 	}
-	if (live->state == STATE_LISTEN)
+	if (live->state == TCP_STATE_LISTEN)
 		sock->state = INET_LISTEN;
-	else if (live->state == STATE_CLOSE)
+	else if (is_connection(live) && is_wanted(seen, live))
+		sock->state = live->state == TCP_STATE_SYN_SENT ? INET_CONNECTING
+								: INET_ESTABLISHED;
+	else if (live->state == TCP_STATE_CLOSE)
 		sock->state = live->events & (POLLRDHUP | POLLERR) ? INET_RESET : INET_IDLE;
 	else
 		sock->state = INET_RESET;
 	sock->pending_error = sock->state == INET_RESET &&
-			      (live->state != STATE_CLOSE || live->events & POLLERR);
+			      (live->state != TCP_STATE_CLOSE || live->events & POLLERR);
+}
+
+/* Packets are held back first: those that come later would be acknowledged, and lost. */
+static int established_save(const struct fd_seen *seen, struct inet_sock *sock, struct err *err)
+{
+	struct fd_dump *d = seen->dump;
+	char text[INET_SOCK_TEXT];
+
+	if (d->hold && tcp_hold_add(d->hold, sock, err) < 0)
+		return -err->code;
+	sock->conn = arena_alloc(d->snap->arena, sizeof *sock->conn);
+	if (tcp_conn_save(d->snap->arena, seen->fd, sock->conn, err) < 0)
+		return err_wrap(err, "connection %s", inet_sock_text(sock, text));
+	return 0;
+}
+
+/* getpeername(2) does not tell whom a connect(2) under way is for; sock_diag(7) does. */
+static int connecting_save(const struct fd_seen *seen, struct inet_sock *sock, struct err *err)
+{
+	struct sockaddr_storage sa;
+
+	if (sock_diag_connecting(sock->family, seen->st.st_ino, &sa, err) < 0)
+		return -err->code;
+	inet_addr_from(&sa, &sock->remote);
+	return 0;
 }
 
 int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err *err)
@@ -262,11 +310,15 @@ int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err
 	memset(out, 0, sizeof *out);
 	if (inet_live(seen->fd, &live, err) < 0 || connection_check(seen, &live, err) < 0)
 		return err_wrap(err, "descriptor %d", seen->num);
-	inet_set_state(out, &live);
+	inet_set_state(seen, out, &live);
 	who = (struct sockopt_who){ out->family, out->type, out->protocol,
-		.connected = out->state == INET_CONNECTED || out->state == INET_RESET };
+		.connected = out->state != INET_IDLE && out->state != INET_LISTEN };
 	if (sockopt_save(seen->dump, seen->fd, &who, &out->options, err) < 0)
 		return -err->code;
+	if (out->state == INET_ESTABLISHED)
+		return established_save(seen, out, err);
+	if (out->state == INET_CONNECTING)
+		return connecting_save(seen, out, err);
 	if (out->type == SOCK_STREAM)
 		return stream_queue_check(seen, &live, err);
 	if (dgram_queue_check(seen, &live, err) < 0)

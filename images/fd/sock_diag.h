@@ -54,6 +54,11 @@ struct diag_listener {
 int sock_diag_listeners(
 	void (*each)(const struct diag_listener *l, void *arg), void *arg, struct err *err);
 
+/* Whom the TCP socket with this inode number is connecting to (SYN_SENT). */
+struct sockaddr_storage;
+int sock_diag_connecting(
+	int family, uint64_t ino, struct sockaddr_storage *remote, struct err *err);
+
 /* ---- who stands in the way of a bind; only asked when one has failed ------------------------- */
 
 /* A process that holds the socket with this inode number, in words: "process 42 (nginx)". */

@@ -2,6 +2,7 @@
  */
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
@@ -16,7 +17,7 @@
 #include "images/fd/sock_diag.h"
 #include "images/fd/sock_diag_nl.h"
 
-enum { TCP_FIN_WAIT2_STATE = 5, TCP_TIME_WAIT_STATE = 6 }; /* include/net/tcp_states.h */
+enum { TCP_SYN_SENT_STATE = 2, TCP_FIN_WAIT2_STATE = 5, TCP_TIME_WAIT_STATE = 6 }; /* include/net/tcp_states.h */
 
 /* ---- ports ----------------------------------------------------------------------------------- */
 
@@ -111,6 +112,55 @@ unsigned sock_diag_end_waiting(int protocol, uint16_t port)
 			    ignore_answer, NULL, &err) == 0)
 			ended++;
 	return ended;
+}
+
+/* ---- connections under way ------------------------------------------------------------------- */
+
+struct connecting {
+	uint64_t ino;
+	bool found;
+	struct inet_diag_msg msg;
+};
+
+static void connecting_answer(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *msg = NLMSG_DATA(h);
+	struct connecting *c = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof *msg) || msg->idiag_inode != c->ino)
+		return;
+	c->found = true;
+	c->msg = *msg;
+}
+
+int sock_diag_connecting(
+	int family, uint64_t ino, struct sockaddr_storage *remote, struct err *err)
+{
+	struct inet_diag_req_v2 req = {
+		.sdiag_family = (uint8_t)family,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_states = 1u << TCP_SYN_SENT_STATE,
+	};
+	struct connecting c = { .ino = ino };
+	struct sockaddr_in *v4 = (void *)remote;
+	struct sockaddr_in6 *v6 = (void *)remote;
+
+	if (diag_ask(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &req, sizeof req, connecting_answer, &c,
+		    err) < 0)
+		return -err->code;
+	if (!c.found)
+		return err_set(err, EAGAIN, "a connection was established while it was looked at");
+	memset(remote, 0, sizeof *remote);
+	remote->ss_family = (sa_family_t)family;
+	if (family == AF_INET) {
+		v4->sin_port = c.msg.id.idiag_dport;
+		memcpy(&v4->sin_addr, c.msg.id.idiag_dst, 4);
+		return 0;
+	}
+	v6->sin6_port = c.msg.id.idiag_dport;
+	memcpy(&v6->sin6_addr, c.msg.id.idiag_dst, 16);
+	v6->sin6_scope_id = c.msg.id.idiag_if;
+	return 0;
 }
 
 /* ---- processes ------------------------------------------------------------------------------- */

@@ -163,7 +163,21 @@ static int window(int fd, const struct tcp_conn *conn, bool got_fin, struct err 
 	return set(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &w, sizeof w, err);
 }
 
-/* Our own FIN counts as sent; what the other end has sent since comes from tcp_inject(). */
+/* Our own FIN counts as sent, like all before it; but not if something before it was not sent. */
+static int close_own(int fd, const struct tcp_conn *conn, struct err *err)
+{
+	if (conn->nr_unsent && set_tcp(fd, TCP_REPAIR, (uint32_t)TCP_REPAIR_OFF_NO_WP, err) < 0)
+		return -err->code;
+	if (shutdown(fd, SHUT_WR) < 0)
+		return err_sys(err, "shut down a TCP connection");
+	if (!conn->nr_unsent)
+		return 0;
+	if (set_tcp(fd, TCP_REPAIR, TCP_REPAIR_ON, err) < 0)
+		return -err->code;
+	return set_tcp(fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE, err);
+}
+
+/* What the other end has closed or acknowledged comes from tcp_inject(). */
 static int half_close(int fd, const struct inet_sock *sock, struct err *err)
 {
 	const struct tcp_conn *conn = sock->conn;
@@ -171,8 +185,8 @@ static int half_close(int fd, const struct inet_sock *sock, struct err *err)
 		.ack = conn->snd_seq - (uint32_t)conn->nr_send };
 
 	if (tcp_sent_fin(conn->state) && conn->state != TCP_STATE_LAST_ACK &&
-		shutdown(fd, SHUT_WR) < 0)
-		return err_sys(err, "shut down a TCP connection");
+		close_own(fd, conn, err) < 0)
+		return -err->code;
 	if (conn->state == TCP_STATE_FIN_WAIT2)
 		segment.ack = conn->snd_seq + 1;
 	segment.fin = tcp_got_fin(conn->state);
@@ -183,8 +197,8 @@ static int half_close(int fd, const struct inet_sock *sock, struct err *err)
 		set_tcp(fd, TCP_REPAIR, TCP_REPAIR_ON, err) < 0 ||
 		set_tcp(fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE, err) < 0)
 		return -err->code;
-	if (conn->state == TCP_STATE_LAST_ACK && shutdown(fd, SHUT_WR) < 0)
-		return err_sys(err, "shut down a TCP connection");
+	if (conn->state == TCP_STATE_LAST_ACK && close_own(fd, conn, err) < 0)
+		return -err->code;
 	return window(fd, conn, segment.fin, err);
 }
 

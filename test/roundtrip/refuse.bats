@@ -16,8 +16,6 @@ load ../helpers/snap
 @test "refuse_unix_outside: a unix socket whose peer is elsewhere" { refusal refuse_unix_outside 'outside|not part of the dump'; }
 @test "refuse_pipe_outside: a pipe whose reader is elsewhere" { refusal refuse_pipe_outside 'other end is in a process outside the dump'; }
 @test "refuse_pidfd_outside: a pidfd of a process elsewhere" { refusal refuse_pidfd_outside 'pidfd of process [0-9]+, which is not part of the dump'; }
-@test "refuse_child: a child process" { refusal refuse_child '2 processes: process trees are not supported'; }
-@test "refuse_zombie: a child that has ended" { refusal refuse_zombie 'process trees are not supported.*ended'; }
 @test "refuse_seccomp: a seccomp filter, to an ordinary user" {
     as_user
     refusal refuse_seccomp 'seccomp \(a filter\), which only CAP_SYS_ADMIN may read'

@@ -223,42 +223,6 @@ static void refuse_pidfd_outside(void)
 	must(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0));
 }
 
-/* ---- more than one process
- * ------------------------------------------------------------------------------------------ */
-
-static void refuse_child(void)
-{
-	int gate[2], status;
-	pid_t child;
-	char byte;
-
-	must(pipe(gate));
-	child = (pid_t)must(fork());
-	if (child == 0) {
-		close(gate[1]);
-		_exit(read(gate[0], &byte, 1) == 1 ? 7 : 8);
-	}
-	close(gate[0]);
-	target_wait();
-	must(write(gate[1], "x", 1));
-	must(waitpid(child, &status, 0));
-	expect(WIFEXITED(status) && WEXITSTATUS(status) == 7, "child ended with %x", status);
-}
-
-static void refuse_zombie(void)
-{
-	pid_t child = (pid_t)must(fork());
-	siginfo_t info;
-	int status;
-
-	if (child == 0)
-		_exit(5);
-	must(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT));
-	target_wait();
-	must(waitpid(child, &status, 0));
-	expect(WEXITSTATUS(status) == 5, "status %x", status);
-}
-
 /* ---- rules and traces
  * -------------------------------------------------------------------------------------------------
  */
@@ -341,8 +305,6 @@ const struct target targets_refuse[] = {
 		TARGET_REFUSED },
 	{ "refuse_pidfd_outside", refuse_pidfd_outside, "a pidfd of a process elsewhere",
 		TARGET_REFUSED },
-	{ "refuse_child", refuse_child, "a child process", TARGET_REFUSED },
-	{ "refuse_zombie", refuse_zombie, "a child that has ended", TARGET_REFUSED },
 	{ "refuse_seccomp", refuse_seccomp, "a seccomp filter", TARGET_REFUSED },
 	{ "refuse_chroot", refuse_chroot, "another root directory", TARGET_REFUSED },
 	{ "refuse_traced", refuse_traced, "traced by another process", TARGET_REFUSED },
