@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -131,6 +133,10 @@ static void let_go(struct dumping *d)
 {
 	struct tracer *tr = d->tracer;
 
+	/* Children of what we launched become ours when their parents go, so their ids are free at
+	 * once; elsewhere that is up to init. */
+	if (!d->opts->leave_running && d->opts->argv)
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
 	for (size_t i = 0; !d->opts->leave_running && i < tr->nr_tracees; i++)
 		if (!tr->tracees[i]->ended)
 			kill(tr->tracees[i]->pid, SIGKILL);
@@ -142,6 +148,8 @@ static void let_go(struct dumping *d)
 		else
 			tracee_kill(t);
 	}
+	while (d->opts->argv && waitpid(-1, NULL, WNOHANG | __WALL) > 0)
+		;
 	d->target = NULL;
 }
 
