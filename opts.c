@@ -180,7 +180,7 @@ const struct opt opts_dump[] = {
 	{ "until", 0, "WHAT",
 		"when to stop a program that was started: quiescent (default), ready,\n"
 		"listen[=PORT|PATH], output=REGEX, probe=CMD, syscall=NAME[:N],\n"
-		"exec[=N], signal=SIG, after=TIME; given several times: the first",
+		"exec[=N], effect[=-KIND,...], signal=SIG, after=TIME; the first of several",
 		set_until, FIELD(until) },
 	{ "warmup", 0, "CMD", "run this when it has come so far, then wait until it is quiet",
 		set_text, FIELD(dump.warmup) },
@@ -190,6 +190,8 @@ const struct opt opts_dump[] = {
 		FIELD(dump.settle_ms), .unit_ms = 1 },
 	{ "timeout", 0, "TIME", "how long to wait for that; default: 60s", set_duration,
 		FIELD(dump.timeout_ms), .unit_ms = 1000 },
+	{ "tcp-established", 0, NULL, "carry over TCP connections to outside (root)", set_flag,
+		FIELD(dump.tcp_established) },
 	{ "tcp-close", 0, NULL, "connections to outside come back as reset ones", set_flag,
 		FIELD(dump.tcp_close) },
 	{ "embed", 0, NULL, "take the contents of mapped files into the image", set_flag,
@@ -210,6 +212,8 @@ const struct opt opts_restore[] = {
 		set_choice, FIELD(restore.pids), .choices = choices_pids },
 	{ "inherit", 0, "N=M", "descriptor N of the program is descriptor M of snapctl",
 		set_inherit, FIELD(inherit) },
+	{ "tcp-established", 0, NULL, "take up TCP connections again (root)", set_flag,
+		FIELD(restore.tcp_established) },
 	{ "tcp-close", 0, NULL, "connections to outside come back as reset ones", set_flag,
 		FIELD(restore.tcp_close) },
 	{ "files", 0, "WHAT",
@@ -235,6 +239,8 @@ const struct opt opts_verify[] = {
 const struct opt opts_check[] = {
 	{ "pid", 'p', "PID", "the process to look at", set_number, FIELD(dump.pid), .min = 1,
 		.max = INT_MAX },
+	{ "tcp-established", 0, NULL, "as if --tcp-established were given to dump", set_flag,
+		FIELD(dump.tcp_established) },
 	{ "tcp-close", 0, NULL, "as if --tcp-close were given to dump", set_flag,
 		FIELD(dump.tcp_close) },
 	{ 0 },

@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "dump/check.h"
+#include "dump/connections.h"
 #include "dump/dumping.h"
 #include "dump/fds.h"
 #include "dump/files.h"
@@ -49,6 +50,8 @@ static int dumping_init(struct dumping *d, const struct dump_opts *opts,
 	d->files = file_table_create(d);
 	d->slots = slot_table_create(d);
 	fds_hooks_init(d);
+	if (connections_begin(d, err) < 0)
+		return -err->code;
 	if (launch_note_fds(d, err) < 0)
 		return err_wrap(err, "own descriptors");
 	d->mems = mem_table_create(d, err);
@@ -61,6 +64,7 @@ static int dumping_init(struct dumping *d, const struct dump_opts *opts,
 /* Lets go of the target, whatever has happened: attached ones run on, launched ones are killed. */
 static void dumping_finish(struct dumping *d)
 {
+	connections_finish(d);
 	slot_table_finish(d->slots);
 	tracer_destroy(d->tracer);
 	until_destroy(d->until);
@@ -155,10 +159,20 @@ static void let_go(struct dumping *d)
 
 static int image_commit(struct dumping *d, struct err *err)
 {
+	int ret = 0;
+
 	/* A program that goes on need not wait for the disk. */
-	if (d->opts->leave_running)
+	if (d->opts->leave_running) {
+		connections_finish(d);
 		let_go(d);
-	return image_writer_commit(d->writer, d->snap, err);
+		return image_writer_commit(d->writer, d->snap, err);
+	}
+	ret = connections_keep(d, err);
+	if (!ret)
+		ret = image_writer_commit(d->writer, d->snap, err);
+	if (ret < 0)
+		connections_forget(d);
+	return ret < 0 ? ret : connections_silence(d, err);
 }
 
 static int dump_phases(struct dumping *d, struct err *err)

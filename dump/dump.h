@@ -22,7 +22,7 @@ struct dump_opts {
 	unsigned settle_ms;  /* how long it must be quiet (launch only) */
 	unsigned timeout_ms; /* how long to wait for that, and again for the warm-up */
 	unsigned probe_interval_ms;
-	bool tcp_close;
+	bool tcp_close, tcp_established;
 	bool embed;       /* contents of mapped files travel too */
 	int level;        /* zstd */
 	unsigned threads; /* compressors; 0: as many as CPUs */

@@ -382,7 +382,8 @@ static int hook_mem_of(struct fd_dump *hooks, int fd, const struct stat *st, con
 
 void fds_hooks_init(struct dumping *d)
 {
-	d->fd_opts = (struct fd_opts){ .tcp_close = d->opts->tcp_close };
+	d->fd_opts = (struct fd_opts){ .tcp_close = d->opts->tcp_close,
+		.tcp_established = d->opts->tcp_established };
 	d->fd_dump = (struct fd_dump){
 		.snap = d->snap,
 		.opts = &d->fd_opts,

@@ -9,40 +9,65 @@
 #include "dump/dumping.h"
 #include "images/fd/listens.h"
 
-/* "epoll_wait, 4 futex", in the order of first appearance. */
-static void waits_describe(const struct snap_proc *proc, struct buf *out)
+/* What threads wait in, and how many of them do, in the order of first appearance. */
+struct waits {
+	struct wait {
+		const char *what;
+		size_t nr;
+	} * all;
+	size_t nr, cap, nr_threads;
+};
+
+static void waits_add(struct waits *waits, struct arena *arena, const char *what)
 {
-	for (size_t i = 0; i < proc->nr_tasks; i++) {
-		const char *what = proc->tasks[i].waiting_in;
-		size_t same = 0;
-		bool before = false;
+	struct wait *w = waits->all, *end = waits->all + waits->nr;
 
-		for (size_t j = 0; j < proc->nr_tasks; j++) {
-			bool equal = !strcmp(proc->tasks[j].waiting_in, what);
+	waits->nr_threads++;
+	while (w < end && strcmp(w->what, what))
+		w++;
+	if (w == end) {
+		waits->all = arena_grow(
+			arena, waits->all, &waits->cap, waits->nr + 1, sizeof *waits->all);
+		w = &waits->all[waits->nr++];
+		*w = (struct wait){ .what = what };
+	}
+	w->nr++;
+}
 
-			before |= equal && j < i;
-			same += equal;
-		}
-		if (before)
-			continue;
+static struct waits waits_count(const struct snap *snap)
+{
+	struct waits waits = { 0 };
+
+	for (size_t i = 0; i < snap->nr_procs; i++)
+		for (size_t j = 0; j < snap->procs[i].nr_tasks; j++)
+			waits_add(&waits, snap->arena, snap->procs[i].tasks[j].waiting_in);
+	return waits;
+}
+
+/* "5 threads: epoll_wait, 4 futex"; "2 processes, 5 threads: ..." */
+static void waits_describe(const struct waits *waits, size_t nr_procs, struct buf *out)
+{
+	if (nr_procs > 1)
+		buf_printf(out, "%zu processes, ", nr_procs);
+	buf_printf(out, "%zu thread%s: ", waits->nr_threads, waits->nr_threads == 1 ? "" : "s");
+	for (size_t i = 0; i < waits->nr; i++) {
 		buf_printf(out, i ? ", " : "");
-		if (same > 1)
-			buf_printf(out, "%zu ", same);
-		buf_printf(out, "%s", what);
+		if (waits->all[i].nr > 1)
+			buf_printf(out, "%zu ", waits->all[i].nr);
+		buf_printf(out, "%s", waits->all[i].what);
 	}
 }
 
 void found_describe(struct dumping *d)
 {
-	const struct snap_proc *proc = &d->snap->procs[0];
 	struct snap_info *info = &d->snap->info;
-	struct buf waits = BUF_EMPTY;
+	struct waits waits = waits_count(d->snap);
+	struct buf text = BUF_EMPTY;
 
-	waits_describe(proc, &waits);
-	info->reason = arena_printf(d->snap->arena, "%s: %zu thread%s: %s", d->reason,
-		proc->nr_tasks, proc->nr_tasks == 1 ? "" : "s", waits.data ? waits.data : "");
+	waits_describe(&waits, d->snap->nr_procs, &text);
+	info->reason = arena_printf(d->snap->arena, "%s: %s", d->reason, text.data);
 	info->listens = sock_listens(d->snap);
 	snprintf(d->result->found, sizeof d->result->found, "%s%s%s", info->reason,
 		info->listens ? "; listens on " : "", info->listens ? info->listens : "");
-	buf_finish(&waits);
+	buf_finish(&text);
 }

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "restore/clock.h"
+#include "restore/connections.h"
 #include "restore/cpu.h"
 #include "restore/creds.h"
 #include "restore/fds.h"
@@ -79,6 +80,7 @@ static int job_init(struct job *job, const struct restore_opts *opts, struct err
 {
 	job->opts = opts;
 	job->fd_opts.tcp_close = opts->tcp_close;
+	job->fd_opts.tcp_established = opts->tcp_established;
 	job->pidfd = -1;
 	if (image_open(opts->image, &job->img, err) < 0)
 		return err_wrap(err, "%s", opts->image);
@@ -92,6 +94,7 @@ static int job_init(struct job *job, const struct restore_opts *opts, struct err
 
 static void job_finish(struct job *job)
 {
+	connections_release(job);
 	fd_close(&job->pidfd);
 	for (size_t i = 0; job->ghosts && i < job->snap->nr_files; i++)
 		fd_close(&job->ghosts[i]);
@@ -112,6 +115,8 @@ static int job_make(struct job *job, struct err *err)
 	}
 	job->vdso_same = vdso_is_same(job);
 	ret = mems_make(job, err);
+	if (!ret)
+		ret = connections_hold(job, err);
 	if (!ret)
 		ret = tree_make(job, err);
 	if (ret < 0) {

@@ -22,7 +22,7 @@ struct restore_opts {
 	enum restore_pids pids;
 	bool detach;
 	const char *pidfile; /* or NULL */
-	bool tcp_close;
+	bool tcp_close, tcp_established;
 	const char *const
 		*inherit; /* "N=M": recorded descriptor N is our M; NULL-terminated, or NULL */
 	enum restore_files files;

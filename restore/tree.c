@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "images/tree.h"
 #include "restore/child.h"
+#include "restore/connections.h"
 #include "restore/handover.h"
 #include "restore/job.h"
 #include "restore/mems.h"
@@ -184,7 +185,8 @@ static int tree_run(struct tree *tree, struct err *err)
 {
 	if (all_make(tree, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
 		all_do(tree, handover_second, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
-		all_do(tree, handover_last, err) < 0)
+		all_do(tree, handover_last, err) < 0 ||
+		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
 	return all_do(tree, handover_release, err);
 }

@@ -31,6 +31,7 @@ static const struct condition *const conditions[] = {
 	&condition_exec,
 	&condition_signal,
 	&condition_after,
+	&condition_effect,
 };
 
 enum { NR_CONDITIONS = sizeof conditions / sizeof *conditions, MAX_WAITS = 32, SLEEP_MS = 1000 };

@@ -20,6 +20,7 @@ static const struct fd_kind *const kinds[] = {
 	&fd_epoll,
 	&fd_pidfd,
 	&fd_inotify,
+	&fd_mqueue,
 	&fd_unix,
 	&fd_inet,
 	&fd_netlink,

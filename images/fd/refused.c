@@ -83,8 +83,8 @@ static const struct refusal refusals[] = {
 		"run the program without reading the kernel's log" },
 	{ NULL, NSFS_MAGIC, "a namespace",
 		"namespaces other than the target's own are not recorded", ASK_TO_CLOSE },
-	{ NULL, MQUEUE_MAGIC, "a POSIX message queue",
-		"its messages cannot be read without taking them", ASK_TO_CLOSE },
+	{ NULL, MQUEUE_MAGIC, "the directory of POSIX message queues",
+		"it belongs to the IPC namespace", ASK_TO_CLOSE },
 };
 
 static const struct refusal *refusal_of(const struct fd_seen *seen)

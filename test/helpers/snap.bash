@@ -103,13 +103,26 @@ gone() { [ ! -e "/proc/$1" ]; }
 # image: where the image of the test is made.
 image() { echo "$scratch/work/image"; }
 
-# dump_pid PID [OPTION...]: the process ends once the image is safe.
+# The children of pid and theirs.
+descendants() {
+    local child
+    # shellcheck disable=SC2013 # words, not lines
+    for child in $(cat "/proc/$1"/task/*/children 2>/dev/null); do
+        echo "$child"
+        descendants "$child"
+    done
+}
+
+# dump_pid PID [OPTION...]: the process and its children end once the image is safe.
 dump_pid() {
-    local pid=$1
+    local pid=$1 family member
     shift
+    family=$(descendants "$pid")
     snapctl dump --pid "$pid" -o "$(image)" "$@" || fail "dump of $pid failed"
     "$TARGET" --wait-exit "$pid" 10 || fail "process $pid lives on after the dump"
-    until_true gone "$pid" || fail "process $pid is not reaped" # only then its id is free
+    for member in $pid $family; do
+        until_true gone "$member" || fail "process $member is not reaped" # only then its id is free
+    done
 }
 
 # restore [OPTION...]: detached; sets pid.

@@ -4,6 +4,7 @@ load ../helpers/real
 
 is_small() { # NAME
     local stored pages
+    # shellcheck disable=SC2034 # for command_NAME
     port=$(free_port)
     "command_$1"
     snapctl dump -o "$(image)" -- "${command[@]}" || fail "dump failed"

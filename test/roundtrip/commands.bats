@@ -32,7 +32,7 @@ counts() { [ "$(get "$port")" = "$1" ]; }
     check_target "$pid"
 }
 
-@test "second generation equals the first" {
+@test "later generations equal the first" {
     start_target thread_sched
     see before "$pid"
     for _ in 1 2 3; do
@@ -57,15 +57,33 @@ counts() { [ "$(get "$port")" = "$1" ]; }
     done
 }
 
-@test "eight copies at the same time" {
-    local i
-    start_target proc_umask
+# A copy in a network namespace of its own: ask it there.
+get_in() { # PID
+    nsenter --net="/proc/$1/ns/net" bash -c 'ip link set lo up && timeout 10 curl -sS "http://127.0.0.1:$1/"' - "$port"
+}
+
+@test "eight copies at the same time, with their own ids and networks" {
+    local i inits=()
+    server
+    counts 1
+    until_true snapctl check --pid "$pid"
     dump_pid "$pid"
     for i in 1 2 3 4 5 6 7 8; do
-        restore --pids=ns
-        copies[i]=$pid
+        start "restore$i.log" unshare --net "$SNAPCTL" restore --pids=ns --pidfile "pid$i" "$(image)"
+        inits+=("$pid")
     done
-    for i in 1 2 3 4 5 6 7 8; do kill -0 "${copies[i]}"; done
+    for i in 1 2 3 4 5 6 7 8; do
+        until_true [ -s "$scratch/work/pid$i" ] || fail "$(cat "$scratch/restore$i.log")"
+        note_pid "$(cat "$scratch/work/pid$i")"
+    done
+    for i in 1 2 3 4 5 6 7 8; do
+        [ "$(get_in "$(cat "$scratch/work/pid$i")")" = 2 ] || fail "copy $i does not count"
+    done
+    [ "$(get_in "$(cat "$scratch/work/pid8")")" = 3 ]
+    for i in "${inits[@]}"; do
+        kill -TERM "$i"
+        "$TARGET" --wait-exit "$i" 10
+    done
 }
 
 @test "the vdso of another kernel" { roundtrip cpu_vdso maps -- --debug-vdso-differs; }
@@ -113,6 +131,69 @@ counts() { [ "$(get "$port")" = "$1" ]; }
     done
     restore
     check_target "$pid"
+}
+
+@test "missing, swapped and foreign files are refused" {
+    local file other
+    start_target proc_umask
+    dump_pid "$pid"
+    cp -r "$(image)" "$scratch/whole"
+    for file in inventory state pages; do
+        rm "$(image)/$file"
+        not_an_image
+        for other in inventory state pages; do
+            [ "$file" != "$other" ] || continue
+            cp "$scratch/whole/$other" "$(image)/$file"
+            not_an_image
+        done
+        cp "$scratch/whole/$file" "$(image)/$file"
+    done
+    restore
+    check_target "$pid"
+}
+
+# Neither command takes it, and no process is left.
+not_an_image() {
+    run snapctl verify "$(image)"
+    [ "$status" = 125 ] && [[ $output == *hint:* ]]
+    run snapctl restore --detach "$(image)"
+    [ "$status" = 125 ] && [[ $output == *hint:* ]]
+    gone "$pid" || fail "there is a process"
+}
+
+# shellcheck disable=SC2059 # they are the format
+bytes() { printf "$(sed 's/../\\x&/g' <<<"$1")"; } # HEX
+
+# set_version MAJOR MINOR: with digests that are right; see proto/inventory.proto.
+set_version() {
+    local inventory
+    inventory=$(image)/inventory
+    [ "$(head -c 12 "$inventory" | od -An -tx1)" = " 53 4e 41 50 43 54 4c 01 08 01 10 00" ] || fail "version 1.0?"
+    {
+        head -c 8 "$inventory"
+        bytes "$(printf '08%02x10%02x' "$1" "$2")"
+        tail -c +13 "$inventory" | head -c -16
+    } >"$scratch/inventory"
+    bytes "$(xxh128sum <"$scratch/inventory" | head -c 32)" >>"$scratch/inventory"
+    cp "$scratch/inventory" "$inventory"
+}
+
+@test "an image of a later version is refused, not misread" {
+    start_target proc_umask
+    dump_pid "$pid"
+    set_version 1 0
+    snapctl verify "$(image)"
+    set_version 1 99
+    not_an_image
+    [[ $output == *"an image of format 1.99 "* ]]
+}
+
+@test "an image of another major version is refused" {
+    start_target proc_umask
+    dump_pid "$pid"
+    set_version 2 0
+    not_an_image
+    [[ $output == *"an image of format 2.0 "* ]]
 }
 
 @test "an image that others may write is refused" {

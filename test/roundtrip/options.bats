@@ -13,7 +13,7 @@ reader() {
     start reader.log sh -c 'exec 5<data 6<>go; read -r first <&5; echo "$first"; read -r _ <&6; read -r second <&5; echo "$second"'
     until_true grep -qs one "$scratch/reader.log"
     until_true snapctl check --pid "$pid" >/dev/null
-    dump_pid "$pid" "$@"
+    dump_pid "$pid"
 }
 
 # The last line of LOG once the program has ended; what is a regular file stays one.
@@ -204,7 +204,8 @@ own_server() { # a copy of the static server runs, has counted to 1, and is dump
 # A shell that was launched with descriptors 5 and 6, and says which is which when it is told to.
 two_outputs() {
     mkfifo "$scratch/work/go"
-    : >"$scratch/work/old5" >"$scratch/work/old6"
+    : >"$scratch/work/old5"
+    : >"$scratch/work/old6"
     (
         close_others
         cd "$scratch/work" || exit 1

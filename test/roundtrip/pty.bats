@@ -10,6 +10,13 @@ load ../helpers/snap
 @test "pty_masters: masters whose slave is closed, or was never opened" { roundtrip pty_masters; }
 @test "pty_hung_up: slaves whose master is closed" { roundtrip pty_hung_up; }
 @test "pty_vhangup: a slave hung up by vhangup, another one alive" { roundtrip pty_vhangup; }
+@test "pty_master_outside: a slave whose master is elsewhere" {
+    refusal pty_master_outside 'other end is outside the dump'
+}
+@test "pty_slave_outside: a master whose slave is elsewhere" {
+    refusal pty_slave_outside 'open in process [0-9]+ outside the dump'
+}
+@test "pty_console: a virtual console" { refusal pty_console 'is a virtual console'; }
 
 @test "a dump that leaves the program running leaves its terminals as they are" {
     start_target pty_lines

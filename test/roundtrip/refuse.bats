@@ -8,7 +8,7 @@ load ../helpers/snap
 @test "refuse_perf: a perf event" { refusal refuse_perf 'perf_event_open'; }
 @test "refuse_fanotify: fanotify" { refusal refuse_fanotify 'fanotify'; }
 @test "refuse_device: a device file" { refusal refuse_device '/dev/kmsg|/dev/fuse'; }
-@test "refuse_mqueue: a POSIX message queue" { refusal refuse_mqueue 'POSIX message queue'; }
+@test "refuse_mqueue: a message queue with a notification" { refusal refuse_mqueue 'mq_notify'; }
 @test "refuse_aio: an io_setup context" { refusal refuse_aio 'asynchronous I/O \(io_setup\)'; }
 @test "refuse_packet: a packet socket" { refusal refuse_packet 'packet socket'; }
 @test "refuse_alg: a socket of the crypto interface" { refusal refuse_alg 'crypto'; }

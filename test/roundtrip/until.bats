@@ -396,3 +396,51 @@ time.sleep(100)"
     [ -e "$scratch/work/got" ]
     [[ $(reason) == "signal SIGUSR1:"* ]]
 }
+
+# ---- effect ------------------------------------------------------------------------------------------------
+
+# effect WORDS SCRIPT: Python stops there; what belongs to its own start does not count.
+effect() {
+    rm -rf "$(image)"
+    program <<<"$2"
+    dump_until effect=-random,-identity,-clock
+    [[ $(reason) == "effect ($1"*", after "*" other calls, at "*"libc.so.6"* ]] || fail "$(reason)"
+}
+
+@test "until=effect: before anything is to be seen outside" {
+    effect 'files): mkdir "here"' 'import os, json; [json.dumps(list(range(100))) for i in range(100)]; os.mkdir("here")'
+    [ ! -e "$scratch/work/here" ]
+    go_on
+    [ -d "$scratch/work/here" ]
+    effect 'files): openat "made"' 'open("/etc/passwd").read(); open("made", "w")'
+    [ ! -e "$scratch/work/made" ]
+    effect 'files): unlink "program.py"' 'import os; os.unlink("program.py")'
+    [ -e "$scratch/work/program.py" ]
+    effect 'net): bind' 'import socket; a, b = socket.socketpair(); a.send(b"x"); b.recv(1); socket.create_server(("", 0))'
+    effect 'process): clone' 'import os, threading; t = threading.Thread(target=print); os.fork()'
+    effect 'process): kill' 'import os; os.kill(os.getpid(), 0); os.kill(os.getppid(), 0)'
+    effect 'process): exit_group' 'import os; r, w = os.pipe(); os.write(w, b"x"); os.read(r, 1); os._exit(0)'
+}
+
+@test "until=effect: the answers that differ from instance to instance" {
+    program <<<'import os; os.getpid()'
+    dump_until effect=-clock,-files
+    [[ $(reason) == "effect ("@(random|identity)"): get"@(random|tid|pid)* ]]
+    run dump_until effect=-nonsense --force
+    [ "$status" = 125 ]
+    [[ $output == *"there is no '-nonsense'"*"files, output, input"* ]]
+}
+
+@test "until=effect: one image, and every instance does its own first step" {
+    local i
+    program <<<'
+import os, sys
+x = sum(i * i for i in range(100000))
+os.write(1, b"%d %s\n" % (x, os.urandom(4).hex().encode()))'
+    dump_until effect=-random,-identity,-clock,-files
+    for i in 1 2 3; do
+        go_on
+        cat "$scratch/out"
+    done
+    [ "$(cut -d' ' -f1 "$scratch/out")" = 333328333350000 ]
+}

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -241,6 +242,56 @@ static void pty_vhangup(void)
 	reads(master, "x", 1);
 }
 
+/* ---- refused --------------------------------------------------------------------------------- */
+
+/* A process that is nobody's child holds fd alone, as long as this one lives. */
+static void orphan_holds(int fd)
+{
+	pid_t child = (pid_t)must(fork());
+	char path[64];
+
+	if (child == 0) {
+		snprintf(path, sizeof path, "/proc/%d", getppid());
+		if (fork() == 0) {
+			close_range(3, (unsigned)fd - 1, 0);
+			close_range((unsigned)fd + 1, ~0u, 0);
+			while (access(path, F_OK) == 0)
+				usleep(50000);
+		}
+		_exit(0);
+	}
+	must(waitpid(child, NULL, 0));
+	close(fd);
+}
+
+static void pty_master_outside(void)
+{
+	int master = master_open("/dev/ptmx"), slave = slave_open(master);
+
+	orphan_holds(master);
+	target_wait();
+	expect(isatty(slave), "it is hung up");
+}
+
+static void pty_slave_outside(void)
+{
+	int master = master_open("/dev/ptmx"), slave = slave_open(master);
+
+	orphan_holds(slave);
+	target_wait();
+	expect(!(events(master) & POLLHUP), "it is hung up");
+}
+
+static void pty_console(void)
+{
+	int fd = open("/dev/tty1", O_RDWR | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0)
+		target_skip("/dev/tty1");
+	target_wait();
+	expect(isatty(fd), "it is closed");
+}
+
 const struct target targets_fd_pty[] = {
 	{ "pty_pair", pty_pair, "a pseudo-terminal: attributes, window, several slaves", 0 },
 	{ "pty_many", pty_many, "several pseudo-terminals and their numbers", 0 },
@@ -250,5 +301,10 @@ const struct target targets_fd_pty[] = {
 	{ "pty_masters", pty_masters, "masters whose slave is closed, or was never opened", 0 },
 	{ "pty_hung_up", pty_hung_up, "slaves whose master is closed", 0 },
 	{ "pty_vhangup", pty_vhangup, "a slave hung up by vhangup, another one alive", 0 },
+	{ "pty_master_outside", pty_master_outside, "a slave whose master is elsewhere",
+		TARGET_REFUSED },
+	{ "pty_slave_outside", pty_slave_outside, "a master whose slave is elsewhere",
+		TARGET_REFUSED },
+	{ "pty_console", pty_console, "a virtual console", TARGET_REFUSED },
 	{ 0 },
 };

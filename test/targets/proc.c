@@ -291,6 +291,41 @@ static void proc_memory_merge(void)
 	expect(!set || prctl(MY_PR_GET_MEMORY_MERGE, 0, 0, 0, 0) == 1, "PR_GET_MEMORY_MERGE");
 }
 
+/* ---- children -------------------------------------------------------------------------------- */
+
+static void proc_child(void)
+{
+	int gate[2], status;
+	pid_t child;
+	char byte;
+
+	must(pipe(gate));
+	child = (pid_t)must(fork());
+	if (child == 0) {
+		close(gate[1]);
+		_exit(read(gate[0], &byte, 1) == 1 ? 7 : 8);
+	}
+	close(gate[0]);
+	target_wait();
+	must(write(gate[1], "x", 1));
+	must(waitpid(child, &status, 0));
+	expect(WIFEXITED(status) && WEXITSTATUS(status) == 7, "child ended with %x", status);
+}
+
+static void proc_zombie(void)
+{
+	pid_t child = (pid_t)must(fork());
+	siginfo_t info;
+	int status;
+
+	if (child == 0)
+		_exit(5);
+	must(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT));
+	target_wait();
+	must(waitpid(child, &status, 0));
+	expect(WEXITSTATUS(status) == 5, "status %x", status);
+}
+
 const struct target targets_proc[] = {
 	{ "proc_rlimits", proc_rlimits, "limits, soft and hard", 0 },
 	{ "proc_rlimit_exceeded", proc_rlimit_exceeded, "a descriptor above the limit", 0 },
@@ -315,5 +350,7 @@ const struct target targets_proc[] = {
 	{ "proc_mdwe", proc_mdwe, "PR_SET_MDWE", TARGET_EITHER },
 	{ "proc_tsc", proc_tsc, "PR_GET_TSC", 0 },
 	{ "proc_memory_merge", proc_memory_merge, "PR_SET_MEMORY_MERGE", TARGET_EITHER },
+	{ "proc_child", proc_child, "a child process", 0 },
+	{ "proc_zombie", proc_zombie, "a child that has ended", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

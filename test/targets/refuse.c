@@ -112,6 +112,7 @@ static void refuse_mqueue(void)
 	if (queue < 0)
 		target_skip("mq_open");
 	mq_unlink("/snapctl-test");
+	must(mq_notify(queue, &(struct sigevent){ .sigev_notify = SIGEV_NONE }));
 	target_wait();
 	must(mq_send(queue, "x", 1, 0));
 }
@@ -294,7 +295,7 @@ const struct target targets_refuse[] = {
 	{ "refuse_perf", refuse_perf, "a perf event", TARGET_REFUSED },
 	{ "refuse_fanotify", refuse_fanotify, "fanotify", TARGET_REFUSED },
 	{ "refuse_device", refuse_device, "a device file", TARGET_REFUSED },
-	{ "refuse_mqueue", refuse_mqueue, "a POSIX message queue", TARGET_REFUSED },
+	{ "refuse_mqueue", refuse_mqueue, "a message queue with a notification", TARGET_REFUSED },
 	{ "refuse_aio", refuse_aio, "an io_setup context", TARGET_REFUSED },
 	{ "refuse_packet", refuse_packet, "a packet socket", TARGET_REFUSED },
 	{ "refuse_alg", refuse_alg, "a socket of the crypto interface", TARGET_REFUSED },

@@ -1,0 +1,125 @@
+#!/usr/bin/env bats
+# TCP connections that are carried over (--tcp-established). Needs root: TCP_REPAIR, nftables.
+load ../helpers/snap
+eval "$(declare -f teardown | sed '1s/teardown/teardown_processes/')"
+
+# carried NAME: as roundtrip, with the option on both sides.
+carried() {
+    start_target "$1"
+    see before "$pid"
+    dump_pid "$pid" --tcp-established
+    held || fail "nothing is held back"
+    restore --tcp-established
+    ! held || fail "packets are held back still"
+    see after "$pid"
+    same before after
+    check_target "$pid"
+}
+
+# Is there a table of this image? It is named after the image.
+held() { nft_tables | grep -q "^$(table)\$"; }
+table() { "$SNAPCTL" show --json "$(image)" | jq -r '"snapctl-" + .id'; }
+nft_tables() { /usr/bin/python3 "$BATS_TEST_DIRNAME/../helpers/nft_tables.py" "$@"; }
+
+# A test that fails must not leave its table.
+teardown() {
+    [ ! -e "$(image)/state" ] || ! held || nft_tables --delete "$(table)"
+    teardown_processes
+}
+
+# A target that echoes to a peer outside: this shell, on descriptor 7.
+start_outside() {
+    prepare_target
+    # shellcheck disable=SC2046 # three words
+    start target.log env $(target_env) "$TARGET" tcp_carried_outside
+    until_true test -s "$scratch/work/port" || fail "no port"
+    exec 7<>"/dev/tcp/127.0.0.1/$(cat "$scratch/work/port")"
+    printf 'readqueued' >&7
+    [ "$(head -c 4 <&7)" = read ]
+    "$TARGET" --wait-line "$scratch/out" READY 20 >/dev/null || fail "not ready"
+}
+
+echoes() { # TEXT: comes back
+    printf '%s' "$1" >&7
+    expect_echo "$1"
+}
+
+expect_echo() { [ "$(timeout 20 head -c ${#1} <&7)" = "$1" ] || fail "$1 does not come back"; }
+
+@test "tcp_carried: established connections" { carried tcp_carried; }
+@test "tcp_carried_queued: bytes in both queues" { carried tcp_carried_queued; }
+@test "tcp_carried_full: queues full, window closed" { carried tcp_carried_full; }
+@test "tcp_carried_half: one direction closed" { carried tcp_carried_half; }
+@test "tcp_carried_options: options" { carried tcp_carried_options; }
+@test "tcp_carried_mapped: IPv4 over an IPv6 socket" { carried tcp_carried_mapped; }
+
+@test "tcp_carried_outside: what the peer sends meanwhile arrives" {
+    start_outside
+    dump_pid "$pid" --tcp-established
+    printf 'meanwhile' >&7
+    restore --tcp-established
+    timeout 10 bash -c "echo check >'$scratch/ctl'"
+    expect_echo queuedmeanwhile
+    echoes again
+    exec 7>&-
+    "$TARGET" --wait-exit "$pid" 30
+    [ "$(tail -n 1 "$scratch/out")" = OK ]
+}
+
+@test "the peer that goes on after --leave-running" {
+    start_outside
+    snapctl dump --pid "$pid" -o "$(image)" --tcp-established --leave-running
+    ! held
+    timeout 10 bash -c "echo check >'$scratch/ctl'"
+    expect_echo queued
+    echoes again
+    exec 7>&-
+    "$TARGET" --wait-exit "$pid" 30
+    [ "$(tail -n 1 "$scratch/out")" = OK ]
+}
+
+@test "a dump that fails leaves the connection as it was" {
+    start_outside
+    mkdir "$(image)" # in the way
+    ! snapctl dump --pid "$pid" -o "$(image)" --tcp-established || fail "went well"
+    timeout 10 bash -c "echo check >'$scratch/ctl'"
+    expect_echo queued
+    echoes again
+    exec 7>&-
+    "$TARGET" --wait-exit "$pid" 30
+    [ "$(tail -n 1 "$scratch/out")" = OK ]
+}
+
+@test "restore without saying what to do with connections fails, and can be tried again" {
+    start_outside
+    dump_pid "$pid" --tcp-established
+    ! snapctl restore --detach "$(image)" || fail "went well"
+    grep -q 'the image holds an established connection' "$scratch/said"
+    grep -q 'hint: say --tcp-established' "$scratch/said"
+    held
+    restore --tcp-established
+    timeout 10 bash -c "echo check >'$scratch/ctl'"
+    expect_echo queued
+    exec 7>&-
+    "$TARGET" --wait-exit "$pid" 30
+    [ "$(tail -n 1 "$scratch/out")" = OK ]
+}
+
+@test "restore --tcp-close of a carried connection: reset, and nothing is held back" {
+    start_outside
+    dump_pid "$pid" --tcp-established
+    restore --tcp-close
+    ! held
+    timeout 10 bash -c "echo check >'$scratch/ctl'"
+    "$TARGET" --wait-exit "$pid" 30
+    grep -q 'FAIL.*Connection reset' "$scratch/out"
+    ! timeout 20 head -c 1 <&7 | grep -q . # the peer gets no byte; a reset or nothing
+    exec 7>&-
+}
+
+@test "without --tcp-established an established connection is refused" {
+    start_outside
+    ! snapctl dump --pid "$pid" -o "$(image)" || fail "went well"
+    grep -q 'use --tcp-established to carry it over' "$scratch/said"
+    exec 7>&-
+}
