@@ -71,6 +71,7 @@ int check_tree(struct dumping_proc *p, struct objections *o, struct err *err)
 
 /* ---- threads ---------------------------------------------------------------------------- */
 
+/* Its own is held; one that some threads share, but not with the leader, is not. */
 static void check_thread_tables(
 	struct dumping_proc *p, pid_t tid, const char *name, struct objections *o)
 {
@@ -78,15 +79,25 @@ static void check_thread_tables(
 		int type;
 		const char *what;
 	} tables[] = {
-		{ KCMP_FILES, "a descriptor table (unshare CLONE_FILES)" },
-		{ KCMP_FS, "a working directory and umask (unshare CLONE_FS)" },
+		{ KCMP_FILES, "a descriptor table" },
+		{ KCMP_FS, "a working directory and umask" },
 	};
+	pid_t *tids;
+	size_t nr;
 
-	for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
-		if (tid != p->t->pid && syscall(SYS_kcmp, p->t->pid, tid, tables[i].type, 0, 0) > 0)
-			object(o, "dump a program whose threads share these",
-				"%s has %s of its own, which is not supported yet", name,
-				tables[i].what);
+	if (tid == p->t->pid || proc_tasks(p->t->procfd, o->arena, &tids, &nr, NULL) < 0)
+		return;
+	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++) {
+		bool own = syscall(SYS_kcmp, p->t->pid, tid, tables[t].type, 0, 0) > 0;
+
+		for (size_t i = 0; own && i < nr; i++)
+			if (tids[i] > tid &&
+				syscall(SYS_kcmp, tids[i], tid, tables[t].type, 0, 0) == 0)
+				object(o, "let each thread unshare by itself",
+					"%s shares %s with thread %d but not with the first "
+					"thread, which is not supported yet",
+					name, tables[t].what, tids[i]);
+	}
 }
 
 /* prctl(PR_SET_SPECULATION_CTRL), as status shows it. */
@@ -186,7 +197,8 @@ static bool same_ns(const struct dumping_proc *p, const char *theirs, const char
 	char path[64];
 	struct stat a, b;
 
-	/* A kernel without this namespace; or, where we see ours, one that waits for its first child. */
+	/* A kernel without this namespace; or, where we see ours, one that waits for its first
+	 * child. */
 	snprintf(path, sizeof path, "ns/%s", theirs);
 	if (fstatat(p->t->procfd, path, &a, 0) < 0) {
 		snprintf(path, sizeof path, "/proc/self/ns/%s", theirs);
@@ -194,6 +206,16 @@ static bool same_ns(const struct dumping_proc *p, const char *theirs, const char
 	}
 	snprintf(path, sizeof path, "/proc/self/ns/%s", ours);
 	return stat(path, &b) < 0 || (a.st_ino == b.st_ino && a.st_dev == b.st_dev);
+}
+
+/* A pid namespace without its init yet cannot be looked at (pidns_for_children_get() in
+ * kernel/pid_namespace.c). */
+static bool awaits_first_child(const struct dumping_proc *p)
+{
+	struct stat st;
+
+	return fstatat(p->t->procfd, "ns/pid", &st, 0) == 0 &&
+	       fstatat(p->t->procfd, "ns/pid_for_children", &st, 0) < 0 && errno == ENOENT;
 }
 
 static void check_namespaces(struct dumping_proc *p, struct objections *o)
@@ -223,7 +245,8 @@ static void check_namespaces(struct dumping_proc *p, struct objections *o)
 		object(o, enter,
 			"%s is in another PID namespace than snapctl, which is not supported yet",
 			name);
-	else if (!same_ns(p, "pid_for_children", "pid") || !same_ns(p, "time_for_children", "time"))
+	else if (awaits_first_child(p) || !same_ns(p, "pid_for_children", "pid") ||
+		 !same_ns(p, "time_for_children", "time"))
 		object(o, "start it without unshare",
 			"%s has made a namespace for its future children (unshare), which is not "
 			"supported yet",

@@ -140,29 +140,37 @@ uint32_t fds_split(struct dumping *d, uint32_t ofd)
 
 /* ---- looking ---------------------------------------------------------------------------- */
 
-static int seen_read(struct dumping_proc *p, int num, struct fd_seen *seen, struct err *err)
+/* A descriptor table: that of the process, or one that a thread has for itself. */
+struct table_look {
+	struct dumping_proc *p;
+	int procfd; /* /proc/PID, or the directory of the thread */
+	pid_t tid;  /* 0: of the process */
+};
+
+static int seen_read(const struct table_look *look, int num, struct fd_seen *seen, struct err *err)
 {
-	struct arena *a = p->d->snap->arena;
+	struct arena *a = look->p->d->snap->arena;
 	char name[32], *link, *fdinfo;
 	size_t len;
 	int ret;
 
 	snprintf(name, sizeof name, "fd/%d", num);
-	ret = proc_link(p->t->procfd, name, a, &link, err);
+	ret = proc_link(look->procfd, name, a, &link, err);
 	if (ret < 0)
 		return ret;
 	snprintf(name, sizeof name, "fdinfo/%d", num);
-	ret = proc_text(p->t->procfd, name, a, &fdinfo, &len, err);
+	ret = proc_text(look->procfd, name, a, &fdinfo, &len, err);
 	if (ret < 0)
 		return ret;
 	*seen = (struct fd_seen){
 		.link = link,
 		.fdinfo = fdinfo,
-		.pid = p->status.nspid,
+		.pid = look->p->status.nspid,
 		.num = num,
-		.dump = &p->d->fd_dump,
+		.dump = &look->p->d->fd_dump,
 	};
-	ret = tracee_getfd(p->t, num, &seen->fd, err);
+	ret = look->tid ? thread_getfd(look->tid, num, &seen->fd, err)
+			: tracee_getfd(look->p->t, num, &seen->fd, err);
 	if (ret < 0)
 		return ret;
 	if (fstat(seen->fd, &seen->st) < 0) {
@@ -191,12 +199,13 @@ int fds_add(struct dumping *d, struct fd_seen *seen, uint32_t *ofd, struct err *
 	return 0;
 }
 
-static int slot_look(struct dumping_proc *p, int num, uint32_t *ofd, bool *cloexec, struct err *err)
+static int slot_look(
+	const struct table_look *look, int num, uint32_t *ofd, bool *cloexec, struct err *err)
 {
 	OWNED_FD owned = -1;
 	struct fd_seen seen;
 	uint64_t flags = 0;
-	int ret = seen_read(p, num, &seen, err);
+	int ret = seen_read(look, num, &seen, err);
 
 	if (ret < 0)
 		return ret;
@@ -205,7 +214,7 @@ static int slot_look(struct dumping_proc *p, int num, uint32_t *ofd, bool *cloex
 		return err_set(err, EPROTO, "fdinfo without flags");
 	*cloexec = flags & O_CLOEXEC;
 	take_fd(&owned);
-	return fds_add(p->d, &seen, ofd, err);
+	return fds_add(look->p->d, &seen, ofd, err);
 }
 
 /* We hold a duplicate of each open file of the target: as many as it has. */
@@ -219,30 +228,112 @@ static void raise_nofile(void)
 	}
 }
 
-static int slots_look(struct dumping_proc *p, struct err *err)
+static int slots_look(
+	const struct table_look *look, struct snap_fd **fds, size_t *nr_fds, struct err *err)
 {
-	struct arena *a = p->d->snap->arena;
-	struct snap_proc *proc = dumping_snap_proc(p);
+	struct arena *a = look->p->d->snap->arena;
 	size_t nr;
-	int *nums, ret;
+	int *nums, ret = proc_fds(look->procfd, a, &nums, &nr, err);
 
-	ret = proc_fds(p->t->procfd, a, &nums, &nr, err);
 	if (ret < 0)
 		return ret;
-	proc->fds = arena_array(a, nr, sizeof *proc->fds);
+	*fds = arena_array(a, nr, sizeof **fds);
 	for (size_t i = 0; i < nr; i++) {
-		struct snap_fd *slot = &proc->fds[proc->nr_fds];
+		struct snap_fd *slot = &(*fds)[*nr_fds];
 
 		slot->num = (uint32_t)nums[i];
-		ret = slot_look(p, nums[i], &slot->ofd, &slot->cloexec, err);
+		ret = slot_look(look, nums[i], &slot->ofd, &slot->cloexec, err);
 		/* While the target runs, it may close one between two looks. */
 		if (ret == -ENOENT || ret == -EBADF)
 			continue;
 		if (ret < 0)
 			return err_wrap(err, "descriptor %d", nums[i]);
-		proc->nr_fds++;
+		(*nr_fds)++;
 	}
 	return 0;
+}
+
+/* ---- what a thread has for itself ------------------------------------------------------------ */
+
+static bool has_own(const struct dumping_proc *p, pid_t tid, int type)
+{
+	return tid != p->t->pid && syscall(SYS_kcmp, p->t->pid, tid, type, 0, 0) > 0;
+}
+
+static int thread_fs_look(struct dumping_proc *p, int dir, pid_t tid, size_t *cap, struct err *err)
+{
+	struct snap_proc *proc;
+	struct proc_status status;
+	uint32_t cwd;
+	int ret = files_add_link_at(p->d, dir, "cwd", &cwd, err);
+
+	if (!ret)
+		ret = proc_status(dir, "status", p->d->snap->arena, &status, err);
+	if (ret < 0)
+		return ret;
+	proc = dumping_snap_proc(p);
+	proc->thread_fs = arena_grow(p->d->snap->arena, proc->thread_fs, proc->nr_thread_fs, cap,
+		sizeof *proc->thread_fs);
+	proc->thread_fs[proc->nr_thread_fs++] = (struct snap_thread_fs){ tid, cwd, status.umask };
+	return 0;
+}
+
+static int thread_files_look(
+	struct dumping_proc *p, int dir, pid_t tid, size_t *cap, struct err *err)
+{
+	struct table_look look = { p, dir, tid };
+	struct snap_thread_files files = { .tid = tid };
+	struct snap_proc *proc;
+	int ret = slots_look(&look, &files.fds, &files.nr_fds, err);
+
+	if (ret < 0)
+		return ret;
+	proc = dumping_snap_proc(p);
+	proc->thread_files = arena_grow(p->d->snap->arena, proc->thread_files,
+		proc->nr_thread_files, cap, sizeof *proc->thread_files);
+	proc->thread_files[proc->nr_thread_files++] = files;
+	return 0;
+}
+
+static int threads_look(struct dumping_proc *p, struct err *err)
+{
+	size_t nr, cap_files = 0, cap_fs = 0;
+	pid_t *tids;
+	int ret = proc_tasks(p->t->procfd, p->d->snap->arena, &tids, &nr, err);
+
+	for (size_t i = 0; !ret && i < nr; i++) {
+		bool files = has_own(p, tids[i], KCMP_FILES), fs = has_own(p, tids[i], KCMP_FS);
+		OWNED_FD dir = -1;
+		char name[32];
+
+		if (!files && !fs)
+			continue;
+		snprintf(name, sizeof name, "task/%d", tids[i]);
+		dir = openat(p->t->procfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dir < 0)
+			continue; /* ended meanwhile */
+		if (files)
+			ret = thread_files_look(p, dir, tids[i], &cap_files, err);
+		if (!ret && fs)
+			ret = thread_fs_look(p, dir, tids[i], &cap_fs, err);
+		if (ret < 0)
+			err_wrap(err, "thread %d", tids[i]);
+	}
+	return ret;
+}
+
+static int process_look(struct dumping_proc *p, struct err *err)
+{
+	struct table_look look = { p, p->t->procfd, 0 };
+	struct snap_fd *fds = NULL;
+	size_t nr = 0;
+	int ret = slots_look(&look, &fds, &nr, err);
+
+	if (ret < 0)
+		return ret;
+	dumping_snap_proc(p)->fds = fds;
+	dumping_snap_proc(p)->nr_fds = nr;
+	return threads_look(p, err);
 }
 
 /* What leads outside can be told only when all have been looked at. */
@@ -252,7 +343,7 @@ int fds_look(struct dumping *d, struct err *err)
 
 	raise_nofile();
 	for (size_t i = 0; !ret && i < d->nr_procs; i++)
-		if ((ret = slots_look(&d->procs[i], err)) < 0)
+		if ((ret = process_look(&d->procs[i], err)) < 0)
 			err_wrap(err, "process %d", d->procs[i].t->pid);
 	for (size_t i = 0; !ret && i < d->nr_procs; i++)
 		if ((ret = inherited_mark(&d->procs[i], err)) < 0)

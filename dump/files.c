@@ -178,17 +178,22 @@ int files_add(struct dumping *d, int fd, const char *link, uint32_t *id, struct 
 	return ret < 0 ? err_wrap(err, "%s", link) : 0;
 }
 
-int files_add_link(struct dumping_proc *p, const char *name, uint32_t *id, struct err *err)
+int files_add_link_at(
+	struct dumping *d, int procfd, const char *name, uint32_t *id, struct err *err)
 {
-	OWNED_FD fd = openat(p->t->procfd, name, O_PATH | O_CLOEXEC);
-	struct arena *a = p->d->snap->arena;
+	OWNED_FD fd = openat(procfd, name, O_PATH | O_CLOEXEC);
 	char *link;
 	int ret;
 
 	if (fd < 0)
-		return err_sys(err, "open /proc/%d/%s", p->t->pid, name);
-	ret = proc_link(p->t->procfd, name, a, &link, err);
-	return ret < 0 ? ret : files_add(p->d, fd, link, id, err);
+		return err_sys(err, "open %s below /proc", name);
+	ret = proc_link(procfd, name, d->snap->arena, &link, err);
+	return ret < 0 ? ret : files_add(d, fd, link, id, err);
+}
+
+int files_add_link(struct dumping_proc *p, const char *name, uint32_t *id, struct err *err)
+{
+	return files_add_link_at(p->d, p->t->procfd, name, id, err);
 }
 
 /* ---- files of mappings ------------------------------------------------------------------ */

@@ -26,6 +26,9 @@ struct file_table *file_table_create(struct dumping *d);
 int files_add(struct dumping *d, int fd, const char *link, uint32_t *id, struct err *err);
 /* The same for a link below /proc/PID that can be followed: "exe", "cwd". */
 int files_add_link(struct dumping_proc *p, const char *name, uint32_t *id, struct err *err);
+/* Likewise below any directory of /proc, as that of a thread. */
+int files_add_link_at(
+	struct dumping *d, int procfd, const char *name, uint32_t *id, struct err *err);
 /*
  * The file of a mapping. Read through /proc/PID/map_files by root, else by its name, or through a
  * descriptor of the target for the same file.

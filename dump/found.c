@@ -27,7 +27,7 @@ static void waits_add(struct waits *waits, struct arena *arena, const char *what
 		w++;
 	if (w == end) {
 		waits->all = arena_grow(
-			arena, waits->all, &waits->cap, waits->nr + 1, sizeof *waits->all);
+			arena, waits->all, waits->nr, &waits->cap, sizeof *waits->all);
 		w = &waits->all[waits->nr++];
 		*w = (struct wait){ .what = what };
 	}

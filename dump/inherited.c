@@ -160,12 +160,10 @@ static uint32_t entry_for(struct dumping *d, uint32_t ofd, int number)
 	return ofd;
 }
 
-int inherited_mark(struct dumping_proc *p, struct err *err)
+static int table_mark(struct dumping_proc *p, struct snap_fd *fds, size_t nr, struct err *err)
 {
-	struct snap_proc *proc = dumping_snap_proc(p);
-
-	for (size_t i = 0; i < proc->nr_fds; i++) {
-		struct snap_fd *slot = &proc->fds[i];
+	for (size_t i = 0; i < nr; i++) {
+		struct snap_fd *slot = &fds[i];
 		int number, ret = 0;
 
 		if (p->t->launched)
@@ -179,4 +177,14 @@ int inherited_mark(struct dumping_proc *p, struct err *err)
 			slot->ofd = entry_for(p->d, slot->ofd, number);
 	}
 	return 0;
+}
+
+int inherited_mark(struct dumping_proc *p, struct err *err)
+{
+	struct snap_proc *proc = dumping_snap_proc(p);
+	int ret = table_mark(p, proc->fds, proc->nr_fds, err);
+
+	for (size_t i = 0; !ret && i < proc->nr_thread_files; i++)
+		ret = table_mark(p, proc->thread_files[i].fds, proc->thread_files[i].nr_fds, err);
+	return ret;
 }

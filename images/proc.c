@@ -23,17 +23,41 @@ enum {
 
 /* ---- packing --------------------------------------------------------------------------------- */
 
-static void fds_pack(struct arena *arena, const struct snap_proc *proc, Pb__Proc *m)
+static Pb__Fd **fds_pack(struct arena *arena, const struct snap_fd *fds, size_t nr)
 {
-	m->n_fds = proc->nr_fds;
-	m->fds = arena_array(arena, proc->nr_fds, sizeof *m->fds);
-	for (size_t i = 0; i < proc->nr_fds; i++) {
-		Pb__Fd *fd = m->fds[i] = arena_alloc(arena, sizeof *fd);
+	Pb__Fd **m = arena_array(arena, nr, sizeof *m);
 
-		pb__fd__init(fd);
-		PUT(fd, num, proc->fds[i].num);
-		PUT_ID(fd, ofd, proc->fds[i].ofd);
-		PUT(fd, cloexec, proc->fds[i].cloexec);
+	for (size_t i = 0; i < nr; i++) {
+		m[i] = arena_alloc(arena, sizeof **m);
+		pb__fd__init(m[i]);
+		PUT(m[i], num, fds[i].num);
+		PUT_ID(m[i], ofd, fds[i].ofd);
+		PUT(m[i], cloexec, fds[i].cloexec);
+	}
+	return m;
+}
+
+static void unshared_pack(struct arena *arena, const struct snap_proc *proc, Pb__Proc *m)
+{
+	m->n_thread_files = proc->nr_thread_files;
+	m->thread_files = arena_array(arena, proc->nr_thread_files, sizeof *m->thread_files);
+	for (size_t i = 0; i < proc->nr_thread_files; i++) {
+		Pb__ThreadFiles *out = m->thread_files[i] = arena_alloc(arena, sizeof *out);
+
+		pb__thread_files__init(out);
+		PUT(out, tid, proc->thread_files[i].tid);
+		out->n_fds = proc->thread_files[i].nr_fds;
+		out->fds = fds_pack(arena, proc->thread_files[i].fds, out->n_fds);
+	}
+	m->n_thread_fs = proc->nr_thread_fs;
+	m->thread_fs = arena_array(arena, proc->nr_thread_fs, sizeof *m->thread_fs);
+	for (size_t i = 0; i < proc->nr_thread_fs; i++) {
+		Pb__ThreadFs *out = m->thread_fs[i] = arena_alloc(arena, sizeof *out);
+
+		pb__thread_fs__init(out);
+		PUT(out, tid, proc->thread_fs[i].tid);
+		PUT_ID(out, cwd, proc->thread_fs[i].cwd);
+		PUT(out, umask, proc->thread_fs[i].umask);
 	}
 }
 
@@ -135,7 +159,9 @@ void procs_pack(const struct snap *snap, Pb__State *m)
 		pb__proc__init(out);
 		proc_pack_numbers(proc, out);
 		tasks_pack(snap, proc, out);
-		fds_pack(snap->arena, proc, out);
+		out->n_fds = proc->nr_fds;
+		out->fds = fds_pack(snap->arena, proc->fds, proc->nr_fds);
+		unshared_pack(snap->arena, proc, out);
 		actions_pack(snap->arena, proc, out);
 		out->n_pending = proc->nr_pending;
 		out->pending = siginfos_pack(snap, proc->pending, proc->nr_pending);
@@ -146,14 +172,32 @@ void procs_pack(const struct snap *snap, Pb__State *m)
 
 /* ---- unpacking ------------------------------------------------------------------------------- */
 
-static void fds_unpack(struct snap *snap, const Pb__Proc *m, struct snap_proc *proc)
+static struct snap_fd *fds_unpack(struct snap *snap, Pb__Fd *const *m, size_t nr)
 {
-	proc->nr_fds = m->n_fds;
-	proc->fds = arena_array(snap->arena, m->n_fds, sizeof *proc->fds);
-	for (size_t i = 0; i < m->n_fds; i++) {
-		const Pb__Fd *fd = m->fds[i];
+	struct snap_fd *fds = arena_array(snap->arena, nr, sizeof *fds);
 
-		proc->fds[i] = (struct snap_fd){ fd->num, GET_ID(fd, ofd), fd->cloexec };
+	for (size_t i = 0; i < nr; i++)
+		fds[i] = (struct snap_fd){ m[i]->num, GET_ID(m[i], ofd), m[i]->cloexec };
+	return fds;
+}
+
+static void unshared_unpack(struct snap *snap, const Pb__Proc *m, struct snap_proc *proc)
+{
+	proc->nr_thread_files = m->n_thread_files;
+	proc->thread_files = arena_array(
+		snap->arena, m->n_thread_files, sizeof *proc->thread_files);
+	for (size_t i = 0; i < m->n_thread_files; i++) {
+		const Pb__ThreadFiles *in = m->thread_files[i];
+
+		proc->thread_files[i] = (struct snap_thread_files){ in->tid,
+			fds_unpack(snap, in->fds, in->n_fds), in->n_fds };
+	}
+	proc->nr_thread_fs = m->n_thread_fs;
+	proc->thread_fs = arena_array(snap->arena, m->n_thread_fs, sizeof *proc->thread_fs);
+	for (size_t i = 0; i < m->n_thread_fs; i++) {
+		const Pb__ThreadFs *in = m->thread_fs[i];
+
+		proc->thread_fs[i] = (struct snap_thread_fs){ in->tid, GET_ID(in, cwd), in->umask };
 	}
 }
 
@@ -243,7 +287,9 @@ static int proc_unpack(
 
 	proc_unpack_numbers(m, proc);
 	limits_unpack(m, proc);
-	fds_unpack(snap, m, proc);
+	proc->nr_fds = m->n_fds;
+	proc->fds = fds_unpack(snap, m->fds, m->n_fds);
+	unshared_unpack(snap, m, proc);
 	timers_unpack(snap, m, proc);
 	ret = actions_unpack(m, proc, err);
 	if (ret < 0)
@@ -289,16 +335,42 @@ static bool proc_has_thread(const struct snap_proc *proc, int32_t tid)
 	return false;
 }
 
-static int fds_check(const struct snap *snap, const struct snap_proc *proc, struct err *err)
+static int fds_check(const struct snap *snap, const struct snap_fd *fds, size_t nr, struct err *err)
 {
-	for (size_t i = 0; i < proc->nr_fds; i++) {
-		const struct snap_fd *fd = &proc->fds[i];
+	for (size_t i = 0; i < nr; i++) {
+		if (fds[i].num > FD_NUM_MAX || (i && fds[i].num <= fds[i - 1].num))
+			return BAD(
+				err, "descriptor %u: too large, twice or out of order", fds[i].num);
+		if (fds[i].ofd >= snap->nr_ofds)
+			return BAD(err, "descriptor %u: open file %u does not exist", fds[i].num,
+				fds[i].ofd);
+	}
+	return 0;
+}
 
-		if (fd->num > FD_NUM_MAX || (i && fd->num <= fd[-1].num))
-			return BAD(err, "descriptor %u: too large, twice or out of order", fd->num);
-		if (fd->ofd >= snap->nr_ofds)
-			return BAD(err, "descriptor %u: open file %u does not exist", fd->num,
-				fd->ofd);
+static bool is_directory(const struct snap *snap, uint32_t file)
+{
+	return file < snap->nr_files && S_ISDIR(snap->files[file].mode);
+}
+
+static int unshared_check(const struct snap *snap, const struct snap_proc *proc, struct err *err)
+{
+	for (size_t i = 0; i < proc->nr_thread_files; i++) {
+		const struct snap_thread_files *files = &proc->thread_files[i];
+
+		if (files->tid == proc->pid || !proc_has_thread(proc, files->tid) ||
+			(i && files->tid <= files[-1].tid))
+			return BAD(err, "descriptor table of thread %d, which is none", files->tid);
+		if (fds_check(snap, files->fds, files->nr_fds, err) < 0)
+			return err_wrap(err, "thread %d", files->tid);
+	}
+	for (size_t i = 0; i < proc->nr_thread_fs; i++) {
+		const struct snap_thread_fs *fs = &proc->thread_fs[i];
+
+		if (fs->tid == proc->pid || !proc_has_thread(proc, fs->tid) ||
+			(i && fs->tid <= fs[-1].tid) || fs->umask > UMASK_MAX ||
+			!is_directory(snap, fs->cwd))
+			return BAD(err, "impossible working directory of thread %d", fs->tid);
 	}
 	return 0;
 }
@@ -385,11 +457,6 @@ static int proc_check_numbers(const struct snap_proc *proc, struct err *err)
 	return 0;
 }
 
-static bool is_directory(const struct snap *snap, uint32_t file)
-{
-	return file < snap->nr_files && S_ISDIR(snap->files[file].mode);
-}
-
 static int proc_check_ids(
 	const struct snap *snap, const struct snap_proc *proc, size_t index, struct err *err)
 {
@@ -418,7 +485,9 @@ static int proc_check(const struct snap *snap, size_t index, struct err *err)
 	if ((ret = proc_check_ids(snap, proc, index, err)) < 0 ||
 		(ret = proc_check_numbers(proc, err)) < 0 ||
 		(ret = proc_check_signals(proc, err)) < 0 ||
-		(ret = timers_check(snap, proc, err)) < 0 || (ret = fds_check(snap, proc, err)) < 0)
+		(ret = timers_check(snap, proc, err)) < 0 ||
+		(ret = fds_check(snap, proc->fds, proc->nr_fds, err)) < 0 ||
+		(ret = unshared_check(snap, proc, err)) < 0)
 		return ret;
 	for (size_t i = 0; i < proc->nr_tasks; i++)
 		if (task_check(snap, &proc->tasks[i], err) < 0)

@@ -262,6 +262,19 @@ struct snap_fd {
 	bool cloexec;
 };
 
+/* What a thread has unshared (unshare(2)): a descriptor table, or working directory and umask. */
+struct snap_thread_files {
+	int32_t tid;         /* never the leader's */
+	struct snap_fd *fds; /* sorted by num */
+	size_t nr_fds;
+};
+
+struct snap_thread_fs {
+	int32_t tid;
+	uint32_t cwd; /* snap_file */
+	uint32_t umask;
+};
+
 struct snap_proc {
 	int32_t pid, ppid, pgid, sid; /* as the target sees them */
 	/* Index of the parent's snap_proc; ID_NONE for the root of the tree and for orphans, which
@@ -273,6 +286,10 @@ struct snap_proc {
 	size_t nr_tasks;
 	struct snap_fd *fds; /* sorted by num */
 	size_t nr_fds;
+	struct snap_thread_files *thread_files;
+	size_t nr_thread_files;
+	struct snap_thread_fs *thread_fs;
+	size_t nr_thread_fs;
 	struct snap_sigaction actions[SNAP_NSIG]; /* [N-1] is signal N */
 	struct snap_siginfo *pending;             /* shared queue */
 	size_t nr_pending;

@@ -43,6 +43,11 @@ static uint32_t park_gap(const struct snap_proc *proc, uint32_t need, uint32_t l
 }
 
 /* One number above all slots of all processes. */
+static uint32_t table_end(const struct snap_fd *fds, size_t nr, uint32_t end)
+{
+	return nr && fds[nr - 1].num >= end ? fds[nr - 1].num + 1 : end;
+}
+
 static uint32_t slots_end(const struct snap *snap)
 {
 	uint32_t end = 0;
@@ -50,8 +55,10 @@ static uint32_t slots_end(const struct snap *snap)
 	for (size_t i = 0; i < snap->nr_procs; i++) {
 		const struct snap_proc *proc = &snap->procs[i];
 
-		if (proc->nr_fds && proc->fds[proc->nr_fds - 1].num >= end)
-			end = proc->fds[proc->nr_fds - 1].num + 1;
+		end = table_end(proc->fds, proc->nr_fds, end);
+		for (size_t t = 0; t < proc->nr_thread_files; t++)
+			end = table_end(
+				proc->thread_files[t].fds, proc->thread_files[t].nr_fds, end);
 	}
 	return end;
 }
@@ -317,20 +324,38 @@ static int fds_link(struct job *job, struct err *err)
 	return 0;
 }
 
-static bool is_used_by_others(const struct job *job, uint32_t ofd)
+static bool has_ofd(const struct snap_fd *fds, size_t nr, uint32_t ofd)
 {
-	for (size_t i = 1; i < job->snap->nr_procs; i++)
-		for (size_t f = 0; f < job->snap->procs[i].nr_fds; f++)
-			if (job->snap->procs[i].fds[f].ofd == ofd)
-				return true;
+	for (size_t i = 0; i < nr; i++)
+		if (fds[i].ofd == ofd)
+			return true;
+	return false;
+}
+
+static bool threads_have(const struct snap_proc *proc, uint32_t ofd)
+{
+	for (size_t i = 0; i < proc->nr_thread_files; i++)
+		if (has_ofd(proc->thread_files[i].fds, proc->thread_files[i].nr_fds, ofd))
+			return true;
+	return false;
+}
+
+static bool is_used_by_others(const struct snap *snap, uint32_t ofd)
+{
+	for (size_t i = 0; i < snap->nr_procs; i++) {
+		const struct snap_proc *proc = &snap->procs[i];
+
+		if ((i && has_ofd(proc->fds, proc->nr_fds, ofd)) || threads_have(proc, ofd))
+			return true;
+	}
 	return false;
 }
 
 /* Other processes inherit all of them, over an exec too, and take what they need. */
 static int fds_leave(struct job *job, struct err *err)
 {
-	for (uint32_t i = 0; job->snap->nr_procs > 1 && i < job->snap->nr_ofds; i++) {
-		if (!is_used_by_others(job, i))
+	for (uint32_t i = 0; i < job->snap->nr_ofds; i++) {
+		if (!is_used_by_others(job->snap, i))
 			continue;
 		job->parked[i] = fcntl(job->make.made[i], F_DUPFD, job->park);
 		if (job->parked[i] < 0)
@@ -351,25 +376,69 @@ int fds_make(struct job *job, struct err *err)
 /* ---- after the exec
  * ------------------------------------------------------------------------------------------- */
 
-static void plan_close_range(struct job *job, uint32_t first, uint32_t last, uint32_t flags)
+/* A table as steps of the thread that has it. */
+struct table {
+	struct job *job;
+	size_t thread;
+	const struct snap_fd *fds;
+	size_t nr;
+};
+
+static void plan_close_range(const struct table *t, uint32_t first, uint32_t last, uint32_t flags)
 {
-	plan_syscall(&job->plan, 0, SYS_close_range, (struct plan_args){ { first, last, flags } });
+	plan_syscall(&t->job->plan, t->thread, SYS_close_range,
+		(struct plan_args){ { first, last, flags } });
 }
 
-static void plan_cloexec(struct job *job)
+static void plan_cloexec(const struct table *t)
 {
-	const struct snap_proc *proc = job->proc;
-
-	for (size_t i = 0, end; i < proc->nr_fds; i = end) {
+	for (size_t i = 0, end; i < t->nr; i = end) {
 		end = i + 1;
-		if (!proc->fds[i].cloexec)
+		if (!t->fds[i].cloexec)
 			continue;
-		while (end < proc->nr_fds && proc->fds[end].cloexec &&
-			proc->fds[end].num == proc->fds[end - 1].num + 1)
+		while (end < t->nr && t->fds[end].cloexec &&
+			t->fds[end].num == t->fds[end - 1].num + 1)
 			end++;
-		plan_close_range(
-			job, proc->fds[i].num, proc->fds[end - 1].num, CLOSE_RANGE_CLOEXEC);
+		plan_close_range(t, t->fds[i].num, t->fds[end - 1].num, CLOSE_RANGE_CLOEXEC);
 	}
+}
+
+/* What the table it begins with does not have in the right slots. */
+static void plan_take(const struct table *t, const struct snap_proc *from)
+{
+	for (size_t i = 0; i < t->nr; i++) {
+		const struct snap_fd *slot = &t->fds[i], *there = slot_find(from, slot->num);
+
+		if (!there || there->ofd != slot->ofd)
+			plan_syscall(&t->job->plan, t->thread, SYS_dup2,
+				(struct plan_args){
+					{ (uint64_t)t->job->parked[slot->ofd], slot->num } });
+		else if (t->thread && there->cloexec && !slot->cloexec)
+			plan_syscall(&t->job->plan, t->thread, SYS_fcntl,
+				(struct plan_args){ { slot->num, F_SETFD, 0 } });
+	}
+}
+
+/* Our own stand in the gaps between the slots, and above them; some have to stay for threads. */
+static void plan_close_others(const struct table *t, bool keep_for_threads)
+{
+	const struct snap *snap = t->job->snap;
+	uint32_t start = 0;
+
+	for (size_t i = 0; i < t->nr; i++) {
+		if (t->fds[i].num > start)
+			plan_close_range(t, start, t->fds[i].num - 1, 0);
+		start = t->fds[i].num + 1;
+	}
+	/* They were parked in the order of their ids, upwards. */
+	for (uint32_t i = 0; keep_for_threads && i < snap->nr_ofds; i++) {
+		if (!threads_have(t->job->proc, i))
+			continue;
+		if ((uint32_t)t->job->parked[i] > start)
+			plan_close_range(t, start, (uint32_t)t->job->parked[i] - 1, 0);
+		start = (uint32_t)t->job->parked[i] + 1;
+	}
+	plan_close_range(t, start, UINT32_MAX, 0);
 }
 
 /*
@@ -394,38 +463,34 @@ static void plan_posix_locks(struct job *job, const struct snap_fd *slot)
 	}
 }
 
-/* All processes begin with the table of the first one. */
-static void plan_take(struct job *job)
-{
-	const struct snap_proc *first = &job->snap->procs[0];
-
-	for (size_t i = 0; job->proc != first && i < job->proc->nr_fds; i++) {
-		const struct snap_fd *slot = &job->proc->fds[i], *there;
-
-		there = slot_find(first, slot->num);
-		if (!there || there->ofd != slot->ofd)
-			plan_syscall(&job->plan, 0, SYS_dup2,
-				(struct plan_args){
-					{ (uint64_t)job->parked[slot->ofd], slot->num } });
-	}
-}
-
 void fds_plan(struct job *job)
 {
 	const struct snap_proc *proc = job->proc;
-	uint32_t start = 0;
+	struct table t = { job, 0, proc->fds, proc->nr_fds };
 
-	plan_take(job);
-
-	/* Descriptors of ours can only stand in the gaps between the slots. */
-	for (size_t i = 0; i < proc->nr_fds; i++) {
-		if (proc->fds[i].num > start)
-			plan_close_range(job, start, proc->fds[i].num - 1, 0);
-		start = proc->fds[i].num + 1;
-	}
-	plan_close_range(job, start, UINT32_MAX, 0);
-	plan_cloexec(job);
+	/* All processes begin with the table of the first one. */
+	if (proc != job->snap->procs)
+		plan_take(&t, job->snap->procs);
+	plan_close_others(&t, true);
+	plan_cloexec(&t);
 	for (size_t i = 0; i < proc->nr_fds; i++)
 		if (job->snap->ofds[proc->fds[i].ofd].nr_locks)
 			plan_posix_locks(job, &proc->fds[i]);
+}
+
+void fds_plan_thread(struct job *job, size_t thread, const struct snap_thread_files *files)
+{
+	struct table t = { job, thread, files->fds, files->nr_fds };
+
+	plan_take(&t, job->proc);
+	plan_close_others(&t, false);
+	plan_cloexec(&t);
+}
+
+void fds_plan_end(struct job *job)
+{
+	struct table t = { job, 0, job->proc->fds, job->proc->nr_fds };
+
+	if (job->proc->nr_thread_files)
+		plan_close_range(&t, table_end(t.fds, t.nr, 0), UINT32_MAX, 0);
 }

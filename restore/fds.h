@@ -1,6 +1,8 @@
 #ifndef RESTORE_FDS_H
 #define RESTORE_FDS_H
 
+#include <stddef.h>
+
 /* The descriptor table of the target, built in the child before its exec. */
 
 struct err;
@@ -17,5 +19,10 @@ int fds_make(struct job *job, struct err *err);
 /* Close-on-exec flags, and the descriptors of ours that came through the exec: steps of the leader.
  */
 void fds_plan(struct job *job);
+/* The table that a thread has for itself; it begins with a copy of the leader's. */
+struct snap_thread_files;
+void fds_plan_thread(struct job *job, size_t thread, const struct snap_thread_files *files);
+/* When those threads have been made: what stood ready for them goes. */
+void fds_plan_end(struct job *job);
 
 #endif

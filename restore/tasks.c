@@ -2,6 +2,7 @@
 #include "restore/tasks.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -112,10 +113,44 @@ static void plan_timerslack(struct job *job, size_t i)
 			(struct plan_args){ { PR_SET_TIMERSLACK, slack } });
 }
 
+static const struct snap_thread_files *tasks_own_files(const struct snap_proc *proc, size_t i)
+{
+	for (size_t f = 0; f < proc->nr_thread_files; f++)
+		if (proc->thread_files[f].tid == proc->tasks[i].tid)
+			return &proc->thread_files[f];
+	return NULL;
+}
+
+static const struct snap_thread_fs *tasks_own_fs(const struct snap_proc *proc, size_t i)
+{
+	for (size_t f = 0; f < proc->nr_thread_fs; f++)
+		if (proc->thread_fs[f].tid == proc->tasks[i].tid)
+			return &proc->thread_fs[f];
+	return NULL;
+}
+
+/* Steps of a thread that has unshared something, before all its others. */
+static void plan_unshared(struct job *job, size_t i)
+{
+	const struct snap_thread_files *files = tasks_own_files(job->proc, i);
+	const struct snap_thread_fs *fs = tasks_own_fs(job->proc, i);
+
+	if (files)
+		fds_plan_thread(job, i, files);
+	if (!fs)
+		return;
+	/* By its name: there is no descriptor of ours any more. */
+	plan_syscall(&job->plan, i, SYS_chdir,
+		(struct plan_args){ { plan_data(&job->plan, job->snap->files[fs->cwd].path,
+			strlen(job->snap->files[fs->cwd].path) + 1) } });
+	plan_syscall(&job->plan, i, SYS_umask, (struct plan_args){ { fs->umask } });
+}
+
 static int plan_task(struct job *job, size_t i, struct err *err)
 {
 	const struct snap_task *task = &job->proc->tasks[i];
 
+	plan_unshared(job, i);
 	if (i > 0)
 		plan_name(job, i);
 	plan_task_memory(job, i);
@@ -134,6 +169,15 @@ static int plan_task(struct job *job, size_t i, struct err *err)
 	return 0;
 }
 
+static void plan_spawn(struct job *job, size_t i)
+{
+	struct blob_step *step = plan_step(&job->plan, 0, BLOB_SPAWN);
+
+	step->args[0] = i;
+	step->args[1] = (tasks_own_files(job->proc, i) ? CLONE_FILES : 0) |
+			(tasks_own_fs(job->proc, i) ? CLONE_FS : 0);
+}
+
 static void plan_spawns(struct job *job)
 {
 	for (size_t i = 0; i < job->proc->nr_tasks; i++) {
@@ -143,8 +187,9 @@ static void plan_spawns(struct job *job)
 		t->want_tid = job->pids == PIDS_NEW ? 0 : job->proc->tasks[i].tid;
 		t->tid = i ? 0 : job->pid;
 		if (i)
-			plan_step(&job->plan, 0, BLOB_SPAWN)->args[0] = i;
+			plan_spawn(job, i);
 	}
+	fds_plan_end(job);
 }
 
 /* What the first process got in child.c; umask(2) before all that may make files. */

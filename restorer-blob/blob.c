@@ -49,7 +49,7 @@ static long step_syscall(struct blob_plan *plan, struct blob_step *step)
 	return 0;
 }
 
-static long step_spawn(struct blob_plan *plan, uint64_t index)
+static long step_spawn(struct blob_plan *plan, uint64_t index, uint64_t unshare)
 {
 	struct blob_thread *t = plan_thread(plan, index);
 	struct clone_args args;
@@ -58,8 +58,9 @@ static long step_spawn(struct blob_plan *plan, uint64_t index)
 
 	for (size_t i = 0; i < sizeof args / 8; i++)
 		((volatile uint64_t *)&args)[i] = 0;
-	args.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-		     CLONE_SYSVSEM | CLONE_PARENT_SETTID;
+	args.flags = (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+			     CLONE_SYSVSEM | CLONE_PARENT_SETTID) &
+		     ~unshare;
 	/* Written before the thread runs, so that it finds its own tid there. */
 	args.parent_tid = (uint64_t)&t->tid;
 	if (t->clear_tid) {
@@ -100,7 +101,7 @@ static long step_run(struct blob_plan *plan, struct blob_step *step)
 		store_if(a[0], a[1], a[2]);
 		return 0;
 	case BLOB_SPAWN:
-		return step_spawn(plan, a[0]);
+		return step_spawn(plan, a[0], a[1]);
 	case BLOB_STORE_TID:
 		store_if(a[0], (uint64_t)sys_call6(NR_GETTID, 0, 0, 0, 0, 0, 0), a[1]);
 		return 0;

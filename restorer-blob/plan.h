@@ -33,7 +33,8 @@ enum blob_op {
 	BLOB_SYSCALL,    /* system call nr with args; below 0 it fails, unless it is -tolerate */
 	BLOB_SYSCALL_IS, /* as BLOB_SYSCALL, and the result must be `expect`, else EBADE */
 	BLOB_STORE32,    /* *(uint32_t *)args[0] = args[1], if the word was args[2] */
-	BLOB_SPAWN,      /* make thread args[0] (index into the thread table) */
+	BLOB_SPAWN,      /* make thread args[0] (index into the thread table); args[1]: CLONE_FILES,
+			    CLONE_FS or both where it gets its own */
 	BLOB_STORE_TID,  /* *(uint32_t *)args[0] = own tid, if the word was args[1] (libc's cached
 			    tid) */
 	BLOB_LOAD_TID,   /* *(uint32_t *)args[0] = tid of thread args[1] of the table, now */

@@ -93,6 +93,25 @@ static int tracee_pidfd(struct tracee *t, struct err *err)
 	return 0;
 }
 
+/* Linux 6.9, pidfd_open(2): of the one thread; its own descriptor table is looked at then. */
+enum { PIDFD_OF_THREAD = O_EXCL };
+
+int thread_getfd(pid_t tid, int num, int *fd, struct err *err)
+{
+	OWNED_FD pidfd = (int)syscall(SYS_pidfd_open, tid, PIDFD_OF_THREAD);
+	int got;
+
+	if (pidfd < 0) {
+		err_sys(err, "pidfd_open of thread %d", tid);
+		return err->code == EINVAL ? err_hint(err, "this needs Linux 6.9") : -err->code;
+	}
+	got = (int)syscall(SYS_pidfd_getfd, pidfd, num, 0);
+	if (got < 0)
+		return err_sys(err, "duplicate descriptor %d of thread %d", num, tid);
+	*fd = got;
+	return 0;
+}
+
 int tracee_getfd(struct tracee *t, int num, int *fd, struct err *err)
 {
 	int got, ret = tracee_pidfd(t, err);

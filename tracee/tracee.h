@@ -277,6 +277,7 @@ int tracee_scratch(struct tracee *t, uint64_t *addr, size_t *len, struct err *er
 int tracee_scratch_end(struct tracee *t, struct err *err);
 
 /* A duplicate of the target's descriptor in our own table, O_CLOEXEC (pidfd_getfd(2)). */
+int thread_getfd(pid_t tid, int num, int *fd, struct err *err); /* from the thread's own table */
 int tracee_getfd(struct tracee *t, int num, int *fd, struct err *err);
 
 #endif

@@ -74,8 +74,8 @@ static int inet_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct er
 }
 
 /* With --tcp-close, or as it was with --tcp-established; the user has to say which. */
-static int established_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd,
-	struct err *err)
+static int established_make(
+	const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
 	const struct inet_sock *sock = ofd->priv;
 	struct inet_sock reset = *sock;

@@ -23,8 +23,8 @@ enum { INET_ADDR_TEXT = 96, INET_SOCK_TEXT = 256 };
 enum inet_state {
 	INET_IDLE, /* neither listens nor is connected; may be bound */
 	INET_LISTEN,
-	INET_CONNECTED, /* datagram sockets only */
-	INET_RESET,     /* a connection that the other side reset */
+	INET_CONNECTED,   /* datagram sockets only */
+	INET_RESET,       /* a connection that the other side reset */
 	INET_CONNECTING,  /* TCP in SYN_SENT: connect(2) under way */
 	INET_ESTABLISHED, /* TCP that is carried over, also half closed: conn */
 };

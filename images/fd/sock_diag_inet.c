@@ -17,7 +17,11 @@
 #include "images/fd/sock_diag.h"
 #include "images/fd/sock_diag_nl.h"
 
-enum { TCP_SYN_SENT_STATE = 2, TCP_FIN_WAIT2_STATE = 5, TCP_TIME_WAIT_STATE = 6 }; /* include/net/tcp_states.h */
+enum {
+	TCP_SYN_SENT_STATE = 2,
+	TCP_FIN_WAIT2_STATE = 5,
+	TCP_TIME_WAIT_STATE = 6
+}; /* include/net/tcp_states.h */
 
 /* ---- ports ----------------------------------------------------------------------------------- */
 
@@ -133,8 +137,7 @@ static void connecting_answer(const struct nlmsghdr *h, void *arg)
 	c->msg = *msg;
 }
 
-int sock_diag_connecting(
-	int family, uint64_t ino, struct sockaddr_storage *remote, struct err *err)
+int sock_diag_connecting(int family, uint64_t ino, struct sockaddr_storage *remote, struct err *err)
 {
 	struct inet_diag_req_v2 req = {
 		.sdiag_family = (uint8_t)family,

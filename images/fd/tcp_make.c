@@ -30,7 +30,8 @@ static int set_tcp(int fd, int name, uint32_t value, struct err *err)
 	return set(fd, IPPROTO_TCP, name, &value, sizeof value, err);
 }
 
-/* ---- before it is connected ---------------------------------------------------------------------- */
+/* ---- before it is connected
+ * ---------------------------------------------------------------------- */
 
 /* Everything that was queued has to fit, whatever the size is in the end. */
 static int buffers_widen(int fd, const struct tcp_conn *conn, struct err *err)
@@ -91,7 +92,8 @@ static int connect_silently(int fd, const struct inet_sock *sock, struct err *er
 	return 0;
 }
 
-/* ---- when it is ---------------------------------------------------------------------------------- */
+/* ---- when it is
+ * ---------------------------------------------------------------------------------- */
 
 /* What both ends have agreed upon in their first segments. */
 static int negotiated(int fd, const struct tcp_conn *conn, struct err *err)
@@ -258,7 +260,8 @@ int tcp_conn_wake(int fd, const struct inet_sock *sock, struct err *err)
 	return set(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse, err);
 }
 
-/* ---- SYN_SENT ------------------------------------------------------------------------------------ */
+/* ---- SYN_SENT
+ * ------------------------------------------------------------------------------------ */
 
 int tcp_connecting_make(const struct inet_sock *sock, int flags, int *out, struct err *err)
 {

@@ -9,8 +9,7 @@
 
 enum { MAX_WSCALE = 14, MAX_MSS = 65535, ALL_OPTIONS = 7, MAX_QUEUE = 1 << 30 };
 
-static void bytes_pack(
-	uint8_t *data, size_t len, protobuf_c_boolean *has, ProtobufCBinaryData *out)
+static void bytes_pack(uint8_t *data, size_t len, protobuf_c_boolean *has, ProtobufCBinaryData *out)
 {
 	*has = len > 0;
 	out->data = data;

@@ -13,7 +13,8 @@
 
 enum { X_SO_BUF_LOCK = 72, X_TCP_ULP = 31 };
 
-/* ---- states ------------------------------------------------------------------------------------ */
+/* ---- states ------------------------------------------------------------------------------------
+ */
 
 static const char *const state_names[] = { "?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1",
 	"FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING" };
@@ -65,7 +66,8 @@ int tcp_conn_check(int fd, enum tcp_state state, struct err *err)
 	return urgent_check(fd, err);
 }
 
-/* ---- repair mode --------------------------------------------------------------------------------- */
+/* ---- repair mode
+ * --------------------------------------------------------------------------------- */
 
 /* Repair mode forgets SO_REUSEADDR. */
 static int repair_begin(int fd, int *reuse, struct err *err)
@@ -101,7 +103,8 @@ int tcp_conn_silence(int fd, struct err *err)
 	return repair_begin(fd, &reuse, err);
 }
 
-/* ---- what getsockopt(2) tells -------------------------------------------------------------------- */
+/* ---- what getsockopt(2) tells
+ * -------------------------------------------------------------------- */
 
 static int get(int fd, int level, int name, void *value, socklen_t size, struct err *err)
 {
@@ -140,15 +143,16 @@ static int save_window(int fd, struct tcp_conn *out, struct err *err)
 
 	if (get(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &w, sizeof w, err) < 0)
 		return -err->code;
-	out->window =
-		(struct tcp_window){ w.snd_wl1, w.snd_wnd, w.max_window, w.rcv_wnd, w.rcv_wup };
+	out->window = (struct tcp_window){ w.snd_wl1, w.snd_wnd, w.max_window, w.rcv_wnd,
+		w.rcv_wup };
 	return 0;
 }
 
-/* ---- queues -------------------------------------------------------------------------------------- */
+/* ---- queues
+ * -------------------------------------------------------------------------------------- */
 
-static int queue_peek(struct arena *arena, int fd, int queue, size_t len, uint8_t **data,
-	struct err *err)
+static int queue_peek(
+	struct arena *arena, int fd, int queue, size_t len, uint8_t **data, struct err *err)
 {
 	size_t done = 0;
 

@@ -9,7 +9,7 @@ program() { cat >"$scratch/work/program.py"; }
 dump_until() {
     local until=$1
     shift
-    snapctl dump -o "$(image)" --until="$until" --timeout 20s "$@" python3 program.py
+    snapctl dump -o "$(image)" --until="$until" --timeout 20s "$@" /usr/bin/python3 program.py
 }
 
 reason() { snapctl show --json "$(image)" | jq -r .reason; }
@@ -167,10 +167,10 @@ stay()"
 os.environ['NOTIFY_SOCKET'] = open('socket').read()
 for i in range(300):
     say('READY=1\nSTATUS=a false one')"
-    start log "$SNAPCTL" dump -o "$(image)" --until=ready --timeout 30s python3 program.py
+    start log "$SNAPCTL" dump -o "$(image)" --until=ready --timeout 30s /usr/bin/python3 program.py
     until_true test -s "$scratch/work/socket"
-    (cd "$scratch/work" && timeout 20 python3 outsider.py)
-    (cd "$scratch/work" && setpriv --reuid 65534 --clear-groups timeout 20 python3 outsider.py)
+    (cd "$scratch/work" && timeout 20 /usr/bin/python3 outsider.py)
+    (cd "$scratch/work" && setpriv --reuid 65534 --clear-groups timeout 20 /usr/bin/python3 outsider.py)
     [ ! -e "$(image)" ]
     timeout 10 bash -c "echo >'$scratch/work/fifo'"
     "$TARGET" --wait-exit "$pid" 30
@@ -268,7 +268,7 @@ for i in range(100000):
 print('ready', flush=True)
 import time; time.sleep(100)"
     cd "$scratch/work"
-    timeout 60 "$SNAPCTL" dump -o "$(image)" --until='output=^ready' --timeout 30s python3 program.py </dev/null |
+    timeout 60 "$SNAPCTL" dump -o "$(image)" --until='output=^ready' --timeout 30s /usr/bin/python3 program.py </dev/null |
         (sleep 0.3; cat >"$scratch/lines")
     [ "$(grep -c '^line' "$scratch/lines")" = 100000 ]
     [ -e "$(image)" ]
@@ -283,7 +283,7 @@ print('a terminal' if os.isatty(1) else 'none', os.ttyname(1) == os.ttyname(0), 
 import time; time.sleep(100)"
     cd "$scratch/work"
     timeout 60 script -qec "$SNAPCTL dump -o $(image) --leave-running --until='output=^ready' --timeout 20s \
-        python3 program.py" "$scratch/typescript" </dev/null >/dev/null || true
+        /usr/bin/python3 program.py" "$scratch/typescript" </dev/null >/dev/null || true
     grep -q '^a terminal' "$scratch/typescript"
     ! grep -q $'\r\r' "$scratch/typescript"
     [ -e "$(image)" ]
@@ -389,7 +389,7 @@ open('pid', 'w').write(str(os.getpid()))
 while not os.path.exists('got'): time.sleep(0.01)
 os.kill(os.getpid(), signal.SIGUSR1)
 time.sleep(100)"
-    start log "$SNAPCTL" dump -o "$(image)" --until=signal=USR1 --timeout 20s python3 program.py
+    start log "$SNAPCTL" dump -o "$(image)" --until=signal=USR1 --timeout 20s /usr/bin/python3 program.py
     until_true test -s "$scratch/work/pid"
     kill -USR1 "$(cat "$scratch/work/pid")"
     "$TARGET" --wait-exit "$pid" 30

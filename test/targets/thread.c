@@ -444,7 +444,7 @@ const struct target targets_thread[] = {
 		TARGET_BUSY | TARGET_UNSTEADY },
 	{ "thread_leader_gone", thread_leader_gone, "the first thread has ended", TARGET_EITHER },
 	{ "thread_join_pending", thread_join_pending, "pthread_join in progress", 0 },
-	{ "thread_own_files", thread_own_files, "an unshared descriptor table", TARGET_EITHER },
-	{ "thread_own_cwd", thread_own_cwd, "an unshared working directory", TARGET_EITHER },
+	{ "thread_own_files", thread_own_files, "an unshared descriptor table", 0 },
+	{ "thread_own_cwd", thread_own_cwd, "an unshared working directory", 0 },
 	{ NULL, NULL, NULL, 0 },
 };
