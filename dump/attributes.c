@@ -1,6 +1,9 @@
 /* What a process has one of: working directory, and the settings of prctl(2) and /proc. */
 #include <errno.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -17,6 +20,9 @@
 #ifndef PR_GET_MEMORY_MERGE
 #define PR_GET_MEMORY_MERGE 68
 #endif
+
+/* uapi/linux/membarrier.h since Linux 6.3. */
+enum { MEMBARRIER_GET_REGISTRATIONS = 1 << 9 };
 
 static int number_collect(
 	struct dumping_proc *p, const char *name, bool hex, int64_t *value, struct err *err)
@@ -80,6 +86,63 @@ static int prctls_collect(struct dumping_proc *p, struct err *err)
 	return 0;
 }
 
+/* Which kinds of membarrier(2) it may use; EINVAL: a kernel older than 6.3. */
+static int membarrier_collect(struct dumping_proc *p, struct err *err)
+{
+	int64_t answer;
+	int ret = tracee_syscall(p->t, &p->t->threads[0], SYS_membarrier,
+		(uint64_t[6]){ MEMBARRIER_GET_REGISTRATIONS }, &answer, err);
+
+	if (ret < 0)
+		return err_wrap(err, "membarrier");
+	if (answer < 0 && answer != -EINVAL && answer != -ENOSYS)
+		return err_ret(err, answer, "membarrier(MEMBARRIER_CMD_GET_REGISTRATIONS)");
+	dumping_snap_proc(p)->membarrier = answer < 0 ? 0 : (uint32_t)answer;
+	return 0;
+}
+
+/* "/autogroup-12 nice 5": a group belongs to a session, so its leader stands for it. */
+static int autogroup_collect(struct dumping_proc *p, struct err *err)
+{
+	struct snap_proc *proc = dumping_snap_proc(p);
+	int64_t nice = 0;
+	struct text t;
+	char *text;
+	int ret;
+
+	if (proc->sid != proc->pid || faccessat(p->t->procfd, "autogroup", F_OK, 0) < 0)
+		return 0;
+	ret = proc_text(p->t->procfd, "autogroup", p->d->snap->arena, &text, NULL, err);
+	t.at = ret < 0 ? NULL : strstr(text, " nice ");
+	if (!t.at)
+		return ret;
+	t.at += strlen(" nice ");
+	if (!text_int(&t, &nice))
+		return err_set(err, EPROTO, "/proc/%d/autogroup: \"%s\"", p->t->pid, text);
+	proc->autogroup_nice = (int32_t)nice;
+	return 0;
+}
+
+/* modify_ldt(0) gives the bytes of the table in use. */
+static int ldt_check(struct dumping_proc *p, struct err *err)
+{
+	uint64_t scratch;
+	int64_t answer;
+	size_t room;
+	int ret = tracee_scratch(p->t, &scratch, &room, err);
+
+	if (!ret)
+		ret = tracee_syscall(p->t, &p->t->threads[0], SYS_modify_ldt,
+			(uint64_t[6]){ 0, scratch, 8 }, &answer, err);
+	if (ret < 0)
+		return err_wrap(err, "modify_ldt");
+	if (answer <= 0)
+		return 0; /* none, or a kernel that knows none */
+	err_set(err, ENOTSUP,
+		"it has a local descriptor table (modify_ldt; Wine and DOS emulators use it)");
+	return err_hint(err, "there is no way around that");
+}
+
 static void stop_collect(struct dumping_proc *p)
 {
 	struct snap_proc *proc = dumping_snap_proc(p);
@@ -104,5 +167,11 @@ int attributes_collect(struct dumping_proc *p, struct err *err)
 	dumping_snap_proc(p)->cwd = cwd;
 	dumping_snap_proc(p)->root = ID_NONE; /* check.c: the same as ours */
 	ret = numbers_collect(p, err);
-	return ret < 0 ? ret : prctls_collect(p, err);
+	if (!ret)
+		ret = prctls_collect(p, err);
+	if (!ret)
+		ret = membarrier_collect(p, err);
+	if (!ret)
+		ret = autogroup_collect(p, err);
+	return ret < 0 ? ret : ldt_check(p, err);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "dump/dump.h"
+#include "dump/until/area.h"
 #include "images/fd/kind.h"
 #include "images/snap.h"
 #include "tracee/proc.h"
@@ -43,6 +44,7 @@ struct dumping {
 	struct slot_table *slots; /* in snap's arena, fds.c */
 	int *own_fds;             /* descriptors of our own that a launched program inherits */
 	size_t nr_own_fds;
+	struct area area;    /* of a program that has checked in */
 	struct until *until; /* of a launched program; NULL */
 	const char *reason;  /* "quiescent", "ready", "as found"; lives as long as until */
 };

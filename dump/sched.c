@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,7 +31,7 @@ static int sched_attr_collect(pid_t tid, struct snap_sched *out, struct err *err
 		return err_sys(err, "thread %d: sched_getattr", tid);
 	out->policy = attr.policy;
 	out->priority = attr.priority;
-	out->nice = attr.nice;
+	out->nice = getpriority(PRIO_PROCESS, (id_t)tid); /* of all policies, unlike attr.nice */
 	out->flags = attr.flags;
 	out->runtime = attr.runtime;
 	out->deadline = attr.deadline;

@@ -79,16 +79,12 @@ static int timer_collect(struct dumping_proc *p, const struct proc_timer *timer,
 	const uint64_t args[6] = { (uint64_t)timer->id };
 	struct tracee_thread *leader = &p->t->threads[0];
 	struct itimerspec it;
-	uint64_t overrun;
 	int ret = timers_clock(p, timer, &out->clock_tid, err);
 
 	if (ret < 0)
 		return ret;
 	ret = remote_get(
 		p->t, leader, SYS_timer_gettime, args, 1, &it, sizeof it, "timer_gettime", err);
-	if (!ret)
-		ret = remote_call(p->t, leader, SYS_timer_getoverrun, args, "timer_getoverrun",
-			&overrun, err);
 	if (ret < 0)
 		return ret;
 	out->id = timer->id;
@@ -99,7 +95,6 @@ static int timer_collect(struct dumping_proc *p, const struct proc_timer *timer,
 	out->sigval = timer->sigval;
 	out->value = timespec_ns(&it.it_value);
 	out->interval = timespec_ns(&it.it_interval);
-	out->overrun = (uint32_t)overrun;
 	return 0;
 }
 

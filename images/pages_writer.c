@@ -94,19 +94,17 @@ static bool run_continues(const struct page_run *run, const struct page_run *nex
 
 static int writer_note_stretch(struct pages_writer *w, uint32_t mem, struct err *err)
 {
-	struct run_stretch *last = w->stretches + w->nr_stretches - 1;
-
-	if (w->nr_stretches && last->mem == mem) {
-		last->nr++;
+	if (w->nr_stretches && w->stretches[w->nr_stretches - 1].mem == mem) {
+		w->stretches[w->nr_stretches - 1].nr++;
 		return 0;
 	}
 	if (w->nr_stretches == w->cap_stretches) {
 		size_t cap = w->cap_stretches ? 2 * w->cap_stretches : 64;
+		struct run_stretch *more = realloc(w->stretches, cap * sizeof *more);
 
-		last = realloc(w->stretches, cap * sizeof *w->stretches);
-		if (!last)
+		if (!more)
 			return err_nomem(err);
-		w->stretches = last;
+		w->stretches = more;
 		w->cap_stretches = cap;
 	}
 	w->stretches[w->nr_stretches++] = (struct run_stretch){ mem, w->nr_runs - 1, 1 };

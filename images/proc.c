@@ -18,7 +18,7 @@ enum {
 	OOM_ADJ_MAX = 1000,
 	DUMPABLE_MAX = 2,
 	MDWE_MAX = 3,
-	MEMBARRIER_MAX = 0x3ff, /* all commands of linux/membarrier.h */
+	MEMBARRIER_REGISTER = 0x154, /* MEMBARRIER_CMD_REGISTER_... */
 };
 
 /* ---- packing --------------------------------------------------------------------------------- */
@@ -98,7 +98,6 @@ static void timers_pack(struct arena *arena, const struct snap_proc *proc, Pb__P
 		PUT(out, sigval, timer->sigval);
 		PUT(out, value, timer->value);
 		PUT(out, interval, timer->interval);
-		PUT(out, overrun, timer->overrun);
 	}
 }
 
@@ -235,7 +234,6 @@ static void timers_unpack(struct snap *snap, const Pb__Proc *m, struct snap_proc
 			.sigval = timer->sigval,
 			.value = timer->value,
 			.interval = timer->interval,
-			.overrun = timer->overrun,
 		};
 	}
 }
@@ -443,7 +441,7 @@ static int proc_check_numbers(const struct snap_proc *proc, struct err *err)
 {
 	if (proc->umask > UMASK_MAX || proc->dumpable > DUMPABLE_MAX || proc->mdwe > MDWE_MAX)
 		return BAD(err, "impossible umask, dumpable or mdwe");
-	if (proc->membarrier > MEMBARRIER_MAX || proc->autogroup_nice < -20 ||
+	if (proc->membarrier & ~(uint32_t)MEMBARRIER_REGISTER || proc->autogroup_nice < -20 ||
 		proc->autogroup_nice > 19)
 		return BAD(err, "impossible membarrier registrations or nice of its autogroup");
 	if (proc->oom_score_adj < -OOM_ADJ_MAX || proc->oom_score_adj > OOM_ADJ_MAX)

@@ -250,7 +250,6 @@ struct snap_posix_timer {
 	int32_t notify_tid; /* SIGEV_THREAD_ID, else 0 */
 	uint64_t sigval;
 	uint64_t value, interval; /* remaining; 0: not armed */
-	uint32_t overrun;
 };
 
 enum snap_stop { PROC_RUNNING, PROC_STOPPED /* group-stop: comes back stopped */ };
@@ -310,10 +309,13 @@ struct snap_proc {
 	bool group_inherited;   /* pgid likewise */
 	uint32_t mdwe;          /* PR_GET_MDWE */
 	bool memory_merge;      /* PR_GET_MEMORY_MERGE: all of its memory may be merged (KSM) */
-	uint32_t membarrier;    /* MEMBARRIER_CMD_GET_REGISTRATIONS */
+	uint32_t membarrier;    /* MEMBARRIER_CMD_REGISTER_... in force */
 	int32_t autogroup_nice; /* leader of a session: nice of its group of processes, sched(7) */
 	uint32_t tty; /* controlling terminal, its device number as in stat; 0: none. pty_ctty.h */
 	bool foreground; /* its group is the foreground group of that terminal */
+	/* Where a restore leaves word for a program that has checked in, lib/protocol.h; 0: nowhere.
+	 */
+	uint64_t area;
 };
 
 /* A process that has ended and was not waited for. */

@@ -18,9 +18,11 @@
 #include "base/log.h"
 #include "restore/fill.h"
 #include "restore/job.h"
+#include "restore/limits.h"
 #include "restore/mm.h"
 #include "restore/mm_fork.h"
 #include "restore/modes.h"
+#include "restore/process.h"
 #include "restore/stops.h"
 #include "restore/tasks.h"
 #include "restore/timers.h"
@@ -307,10 +309,13 @@ static int task_finish(const struct job *job, size_t i, struct err *err)
 	return 0;
 }
 
-/* It ends in the stop at the exit of the system call: the thread never returns to the page. */
+/*
+ * It ends in the stop at the exit of the system call: the thread never returns to the page. What the
+ * larger plan of the process it is a copy of took goes, too.
+ */
 static int blob_remove(struct job *job, struct err *err)
 {
-	struct remote call = { SYS_munmap, { job->plan.base, plan_size(&job->plan) } };
+	struct remote call = { SYS_munmap, { job->plan.base, PLAN_ROOM } };
 
 	return stops_blob_syscall(job, &call, "unmap the restorer", NULL, err);
 }
@@ -354,7 +359,8 @@ int handover_second(struct job *job, struct err *err)
 
 int handover_last(struct job *job, struct err *err)
 {
-	if (sigtrap_ignore(job, err) < 0 || blob_remove(job, err) < 0)
+	if (limits_finish(job, err) < 0 || sigtrap_ignore(job, err) < 0 ||
+		process_finish(job, err) < 0 || blob_remove(job, err) < 0)
 		return -err->code;
 	for (size_t i = 0; i < job->proc->nr_tasks; i++)
 		if (task_finish(job, i, err) < 0)

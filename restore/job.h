@@ -63,6 +63,7 @@ struct job {
 		parked_at;   /* its registers while other calls are made in its name */
 	bool session_waits;  /* it makes its session only after children that are not in it */
 	uint64_t sigtrap_at; /* where in the target the action of an ignored SIGTRAP stands, or 0 */
+	uint64_t sigpending_at; /* likewise of the limit of pending signals that comes last, or 0 */
 	uint64_t *timer_ids; /* by POSIX timer: where in the target its id stands */
 	uint64_t hole_next;  /* where the next hole for staging is looked for */
 	uint64_t *mem_at;    /* by snap_mem: where in the target its pages are filled in, 0: not */

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 
 #include "restore/job.h"
+#include "restore/stops.h"
 
 static const char *const limit_names[SNAP_NR_RLIMITS] = {
 	"cpu",
@@ -32,6 +33,27 @@ static bool may_raise(const struct job *job)
 	return job->creds_start.cap_effective >> CAP_SYS_RESOURCE & 1;
 }
 
+/* One step of the leader; but what is queued and the timers may exceed a smaller limit. */
+static void limit_plan(struct job *job, int resource, const struct snap_rlimit *want, bool smaller)
+{
+	uint64_t at = plan_data(&job->plan, want, sizeof *want);
+
+	if (resource == RLIMIT_SIGPENDING && smaller)
+		job->sigpending_at = at;
+	else
+		plan_syscall(&job->plan, 0, SYS_prlimit64,
+			(struct plan_args){ { 0, (uint64_t)resource, at, 0 } });
+}
+
+int limits_finish(struct job *job, struct err *err)
+{
+	struct remote call = { SYS_prlimit64, { 0, RLIMIT_SIGPENDING, job->sigpending_at, 0 } };
+
+	return job->sigpending_at
+		       ? stops_blob_syscall(job, &call, "limit of pending signals", NULL, err)
+		       : 0;
+}
+
 int limits_plan(struct job *job, struct err *err)
 {
 	for (int i = 0; i < SNAP_NR_RLIMITS; i++) {
@@ -50,9 +72,7 @@ int limits_plan(struct job *job, struct err *err)
 			return err_hint(err,
 				"raise the hard limit before the restore (ulimit -H, prlimit)");
 		}
-		plan_syscall(&job->plan, 0, SYS_prlimit64,
-			(struct plan_args){
-				{ 0, (uint64_t)i, plan_data(&job->plan, want, sizeof *want), 0 } });
+		limit_plan(job, i, want, want->cur < have.rlim_cur);
 	}
 	return 0;
 }

@@ -4,8 +4,12 @@
 struct err;
 struct job;
 
-/* Resource limits that differ from the new process's: steps of the leader, before credentials go.
+/*
+ * Resource limits that differ from the new process's: steps of the leader, when all threads have
+ * been made, but before credentials go.
  */
 int limits_plan(struct job *job, struct err *err);
+/* When all threads have parked: what would have stood in their way. */
+int limits_finish(struct job *job, struct err *err);
 
 #endif

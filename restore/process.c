@@ -1,11 +1,14 @@
 /* Attributes of the process as a whole, as last steps of the leader; see process.h. */
 #include "restore/process.h"
 
+#include <fcntl.h>
 #include <linux/prctl.h>
+#include <stdio.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "base/fd.h"
 #include "restore/job.h"
 
 /* linux/prctl.h of newer kernels. */
@@ -31,6 +34,24 @@ void process_plan(struct job *job)
 		plan_prctl(job, SET_MEMORY_MERGE, 1);
 	if (proc->mdwe)
 		plan_prctl(job, SET_MDWE, proc->mdwe);
+	for (uint64_t bit = 1; bit <= proc->membarrier; bit <<= 1)
+		if (proc->membarrier & bit)
+			plan_syscall(&job->plan, 0, SYS_membarrier, (struct plan_args){ { bit } });
 	/* A change of ids made it undumpable (fs.suid_dumpable); 2 cannot be set. */
 	plan_prctl(job, PR_SET_DUMPABLE, proc->dumpable == 1);
+}
+
+/* Of its session, if that is its own. */
+int process_finish(struct job *job, struct err *err)
+{
+	OWNED_FD fd = -1;
+	char path[64];
+
+	if (!job->proc->autogroup_nice || job->proc->session_inherited)
+		return 0;
+	snprintf(path, sizeof path, "/proc/%d/autogroup", job->pid);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || dprintf(fd, "%d", job->proc->autogroup_nice) < 0)
+		return err_sys(err, "nice %d to %s", job->proc->autogroup_nice, path);
+	return 0;
 }

@@ -20,12 +20,15 @@ struct sched_attr_v1 {
 
 enum { IOPRIO_WHO_PROCESS = 1 };
 
+/* As every thread of the new process is from its birth on. */
 static bool sched_is_ours(const struct snap_sched *s)
 {
-	int ours = sched_getscheduler(0);
+	struct sched_attr_v1 ours = { 0 };
 
-	return ours == SCHED_OTHER && s->policy == SCHED_OTHER && !s->flags && !s->util_min &&
-	       (!s->util_max || s->util_max == 1024) && s->nice == getpriority(PRIO_PROCESS, 0);
+	return syscall(SYS_sched_getattr, 0, &ours, sizeof ours, 0) == 0 &&
+	       ours.policy == SCHED_OTHER && s->policy == SCHED_OTHER && !s->flags &&
+	       !s->util_min && (!s->util_max || s->util_max == 1024) && s->nice == ours.nice &&
+	       s->runtime == ours.runtime;
 }
 
 static void plan_policy(struct job *job, size_t thread, const struct snap_sched *s)
@@ -43,6 +46,11 @@ static void plan_policy(struct job *job, size_t thread, const struct snap_sched 
 		.util_max = (uint32_t)s->util_max,
 	};
 
+	/* The policies that have no use for it keep it for later. */
+	if (s->policy != SCHED_OTHER && s->policy != SCHED_BATCH &&
+		s->nice != getpriority(PRIO_PROCESS, 0))
+		plan_syscall(&job->plan, thread, SYS_setpriority,
+			(struct plan_args){ { PRIO_PROCESS, 0, (uint64_t)(int64_t)s->nice } });
 	if (!s->util_min && (!s->util_max || s->util_max == 1024))
 		attr.size = offsetof(struct sched_attr_v1, util_min);
 	plan_syscall(&job->plan, thread, SYS_sched_setattr,

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 
 #include "restore/job.h"
+#include "restore/timers.h"
 
 enum { IGNORED = 1 }; /* SIG_IGN */
 
@@ -54,7 +55,9 @@ void signals_plan_pending(struct job *job, size_t thread)
 	const struct snap_task *task = &proc->tasks[thread];
 
 	for (size_t i = 0; i < task->nr_pending; i++)
-		plan_queue(job, thread, &task->pending[i], false);
+		if (!timers_fire(proc, &task->pending[i]))
+			plan_queue(job, thread, &task->pending[i], false);
 	for (size_t i = 0; thread == 0 && i < proc->nr_pending; i++)
-		plan_queue(job, thread, &proc->pending[i], true);
+		if (!timers_fire(proc, &proc->pending[i]))
+			plan_queue(job, thread, &proc->pending[i], true);
 }

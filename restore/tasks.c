@@ -244,13 +244,15 @@ int tasks_plan(struct job *job, struct err *err)
 	/* Descriptors first: closing the userfaultfd makes the filled ranges ordinary memory again.
 	 */
 	fds_plan(job);
-	if (mm_plan_finish(job, err) < 0 || limits_plan(job, err) < 0)
+	if (mm_plan_finish(job, err) < 0)
 		return -err->code;
 	signals_plan_actions(job);
 	/* Before there are threads: they begin with the leader's name. */
 	plan_name(job, 0);
 	seccomp_plan_common(job);
 	plan_spawns(job);
+	if (limits_plan(job, err) < 0)
+		return -err->code;
 	for (size_t i = 0; i < job->proc->nr_tasks; i++)
 		if (plan_task(job, i, err) < 0)
 			return -err->code;

@@ -66,6 +66,42 @@ static int timer_clock(
 	return 0;
 }
 
+static bool is_of_timer(const struct snap_siginfo *raw, const struct snap_posix_timer *t)
+{
+	siginfo_t info;
+
+	memcpy(&info, raw->raw, sizeof info);
+	return info.si_code == SI_TIMER && info.si_timerid == t->id && info.si_signo == t->signo;
+}
+
+bool timers_fire(const struct snap_proc *proc, const struct snap_siginfo *info)
+{
+	for (size_t i = 0; i < proc->nr_timers; i++)
+		if (proc->timers[i].clock >= 0 && proc->timers[i].signo != SIGTRAP &&
+			is_of_timer(info, &proc->timers[i]))
+			return true;
+	return false;
+}
+
+static bool has_fired(const struct snap_siginfo *infos, size_t nr, const struct snap_proc *proc,
+	const struct snap_posix_timer *t)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (is_of_timer(&infos[i], t) && timers_fire(proc, &infos[i]))
+			return true;
+	return false;
+}
+
+/* Is its signal waiting to be taken? */
+static bool timer_waits(const struct snap_proc *proc, const struct snap_posix_timer *t)
+{
+	bool waits = has_fired(proc->pending, proc->nr_pending, proc, t);
+
+	for (size_t i = 0; !waits && i < proc->nr_tasks; i++)
+		waits = has_fired(proc->tasks[i].pending, proc->tasks[i].nr_pending, proc, t);
+	return waits;
+}
+
 static void timer_plan_arm(struct job *job, const struct snap_posix_timer *t)
 {
 	struct itimerspec value = {
@@ -73,7 +109,9 @@ static void timer_plan_arm(struct job *job, const struct snap_posix_timer *t)
 		.it_value = { (time_t)(t->value / NS), (long)(t->value % NS) },
 	};
 
-	if (t->value)
+	if (timer_waits(job->proc, t))
+		value.it_value = (struct timespec){ 0, 1 };
+	if (value.it_value.tv_sec || value.it_value.tv_nsec)
 		plan_syscall(&job->plan, 0, SYS_timer_settime,
 			(struct plan_args){ { (uint64_t)t->id, 0,
 				plan_data(&job->plan, &value, sizeof value) } });

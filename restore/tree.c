@@ -16,6 +16,8 @@
 #include "images/tree.h"
 #include "restore/child.h"
 #include "restore/connections.h"
+#include "restore/ctty.h"
+#include "restore/fds_finish.h"
 #include "restore/handover.h"
 #include "restore/job.h"
 #include "restore/mems.h"
@@ -38,6 +40,7 @@ static struct job *job_derive(const struct job *first, uint32_t i)
 	job->pidfd = -1;
 	job->plan = (struct plan){ 0 };
 	job->sigtrap_at = 0;
+	job->sigpending_at = 0;
 	job->timer_ids = NULL;
 	job->session_waits = false;
 	job->mem_at = arena_array(snap->arena, snap->nr_mems + 1, sizeof *job->mem_at);
@@ -143,7 +146,7 @@ static int family_make(struct tree *tree, uint32_t i, struct err *err)
 			return -err->code;
 		job->session = job->group = job->proc->pid;
 	}
-	return children_make(tree, i, false, err);
+	return ctty_take(job, err) < 0 ? -err->code : children_make(tree, i, false, err);
 }
 
 static int zombies_make(struct tree *tree, bool leaders, struct err *err)
@@ -166,7 +169,8 @@ static int all_make(struct tree *tree, struct err *err)
 		if (tree->snap->procs[i].parent == ID_NONE && family_make(tree, i, err) < 0)
 			return -err->code;
 	if (zombies_make(tree, true, err) < 0 || zombies_make(tree, false, err) < 0 ||
-		birth_groups(tree, err) < 0)
+		birth_groups(tree, err) < 0 ||
+		ctty_foreground(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
 	return birth_reap(tree, err);
 }
@@ -186,6 +190,7 @@ static int tree_run(struct tree *tree, struct err *err)
 	if (all_make(tree, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
 		all_do(tree, handover_second, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
 		all_do(tree, handover_last, err) < 0 ||
+		fds_finish(tree->jobs, tree->snap->nr_procs, err) < 0 ||
 		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
 	return all_do(tree, handover_release, err);

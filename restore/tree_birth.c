@@ -20,6 +20,7 @@
 #include "restore/spawn.h"
 #include "restore/stops.h"
 #include "restore/tree.h"
+#include "tracee/tracee.h"
 
 /* ---- sessions ----------------------------------------------------------------------------------
  */
@@ -389,26 +390,44 @@ int birth_first(struct tree *tree, struct err *err)
 /* ---- the ended ---------------------------------------------------------------------------------
  */
 
-/* A signal with the default action ends it; a core dump is not made again, only its mark is lost.
+/*
+ * A signal with the default action ends it; a core dump is not made again, only its mark is lost.
+ * Given at the stop of a system call, the signal comes to a stop of its own first (ptrace(2)).
  */
-static int zombie_die(struct job *zombie, int status, struct err *err)
+static int zombie_killed(const struct job *zombie, int signal, struct err *err)
 {
 	int got;
 
+	if (thread_set_sigmask(zombie->pid, 0, err) < 0)
+		return -err->code;
+	do {
+		if (ptrace(PTRACE_CONT, zombie->pid, 0, signal) < 0)
+			return err_sys(err, "end process %d", zombie->pid);
+		if (waitpid(zombie->pid, &got, __WALL) < 0)
+			return err_sys(err, "wait for process %d", zombie->pid);
+	} while (WIFSTOPPED(got) && WSTOPSIG(got) == signal);
+	if (WIFSTOPPED(got) || !WIFSIGNALED(got))
+		return err_set(err, EPROTO, "process %d did not end by signal %d", zombie->pid,
+			signal);
+	return 0;
+}
+
+static int zombie_die(struct job *zombie, int status, struct err *err)
+{
 	if (WIFEXITED(status))
 		return stops_exit(zombie->pid, zombie->plan.base + BLOB_SYSCALL_INSN,
 			WEXITSTATUS(status), err);
 	if (remote_simple(zombie, SYS_prctl, PR_SET_DUMPABLE, 0, "prctl", err) < 0)
 		return -err->code;
-	if (WTERMSIG(status) == SIGKILL)
-		kill(zombie->pid, SIGKILL);
-	/* Delivered by the tracer, it needs no unblocking (ptrace(2), PTRACE_CONT). */
-	else if (ptrace(PTRACE_CONT, zombie->pid, 0, WTERMSIG(status)) < 0)
-		return err_sys(err, "end process %d", zombie->pid);
-	if (waitpid(zombie->pid, &got, __WALL) < 0 || !WIFSIGNALED(got))
-		return err_set(err, EPROTO, "process %d did not end by signal %d", zombie->pid,
-			WTERMSIG(status));
-	return 0;
+	return zombie_killed(zombie, WTERMSIG(status), err);
+}
+
+static bool group_is_ours(const struct snap *snap, int32_t pgid)
+{
+	for (size_t i = 0; i < snap->nr_procs; i++)
+		if (!snap->procs[i].group_inherited && snap->procs[i].pgid == pgid)
+			return true;
+	return false;
 }
 
 int birth_zombie(struct tree *tree, const struct snap_zombie *zombie, struct err *err)
@@ -425,7 +444,7 @@ int birth_zombie(struct tree *tree, const struct snap_zombie *zombie, struct err
 	} else if (zombie->pgid == zombie->pid) {
 		if (remote_simple(&made, SYS_setpgid, 0, 0, "setpgid", err) < 0)
 			return -err->code;
-	} else if (zombie->pgid != parent->group && zombie->sid == parent->session) {
+	} else if (zombie->pgid != parent->group && group_is_ours(tree->snap, zombie->pgid)) {
 		/* A group whose leader is not there (yet) shows only in ps. */
 		struct remote join = { SYS_setpgid, { 0, (uint64_t)zombie->pgid } };
 		int64_t ret;

@@ -17,7 +17,7 @@
 #include "tracee/kernel_abi.h"
 #include "tracee/proc.h"
 
-enum { SEARCH_CHUNK = 64 * 1024, SCRATCH_LEN = 4096 };
+enum { SEARCH_CHUNK = 64 * 1024 };
 
 /* ---- where to make it --------------------------------------------------- */
 
@@ -197,56 +197,4 @@ int tracee_syscall(struct tracee *t, struct tracee_thread *th, long nr, const ui
 		return err_wrap(err, "remote %s", syscall_name(nr)), r;
 	*ret = answer;
 	return 0;
-}
-
-/* ---- scratch memory ----------------------------------------------------- */
-
-static int scratch_thread(struct tracee *t, struct tracee_thread **th, struct err *err)
-{
-	*th = tracee_live_thread(t);
-	if (!*th)
-		return err_set(err, ESRCH, "process %d has ended", t->pid);
-	return 0;
-}
-
-int tracee_scratch(struct tracee *t, uint64_t *addr, size_t *len, struct err *err)
-{
-	const uint64_t args[6] = { 0, SCRATCH_LEN, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0 };
-	struct tracee_thread *th;
-	int64_t got;
-	int ret = 0;
-
-	if (!t->scratch) {
-		ret = scratch_thread(t, &th, err);
-		if (ret == 0)
-			ret = tracee_syscall(t, th, SYS_mmap, args, &got, err);
-		if (ret == 0 && got < 0)
-			ret = err_ret(err, got, "remote mmap in process %d", t->pid);
-		if (ret < 0)
-			return ret;
-		t->scratch = (uint64_t)got;
-	}
-	*addr = t->scratch;
-	*len = SCRATCH_LEN;
-	return 0;
-}
-
-int tracee_scratch_end(struct tracee *t, struct err *err)
-{
-	const uint64_t args[6] = { t->scratch, SCRATCH_LEN, 0, 0, 0, 0 };
-	struct tracee_thread *th;
-	int64_t got;
-	int ret;
-
-	if (!t->scratch)
-		return 0;
-	ret = scratch_thread(t, &th, err);
-	if (ret == 0)
-		ret = tracee_syscall(t, th, SYS_munmap, args, &got, err);
-	if (ret == 0 && got < 0)
-		ret = err_ret(err, got, "remote munmap in process %d", t->pid);
-	if (ret == 0)
-		t->scratch = 0;
-	return ret;
 }

@@ -68,6 +68,7 @@ struct tracee {
 	size_t cap_threads;
 	uint64_t syscall_insn; /* address of a `syscall` instruction, 0 until looked for */
 	uint64_t scratch;      /* address of the scratch page, 0: none */
+	void *scratch_was;     /* malloc'ed: what it holds otherwise, where it was not mapped by us */
 };
 
 /*
@@ -272,7 +273,8 @@ int tracee_syscall(struct tracee *t, struct tracee_thread *th, long nr, const ui
 	int64_t *ret, struct err *err);
 
 /* Scratch memory in the target for results of remote calls: one page mapped by a remote mmap on
- * first use and unmapped by tracee_scratch_end. */
+ * first use and unmapped by tracee_scratch_end; or, where there is no room for one, an unused page
+ * of a stack. */
 int tracee_scratch(struct tracee *t, uint64_t *addr, size_t *len, struct err *err);
 int tracee_scratch_end(struct tracee *t, struct err *err);
 

@@ -123,6 +123,7 @@ void tracee_destroy(struct tracee *t)
 	fd_close(&t->procfd);
 	fd_close(&t->memfd);
 	fd_close(&t->pidfd);
+	free(t->scratch_was);
 	free(t->threads);
 	free(t);
 }

@@ -32,6 +32,7 @@ static const struct condition *const conditions[] = {
 	&condition_signal,
 	&condition_after,
 	&condition_effect,
+	&condition_checkin,
 };
 
 enum { NR_CONDITIONS = sizeof conditions / sizeof *conditions, MAX_WAITS = 32, SLEEP_MS = 1000 };
@@ -143,12 +144,20 @@ static int until_check(const struct until *u, struct err *err)
 	return 0;
 }
 
+static void waits_finish(struct until *u)
+{
+	for (size_t i = 0; i < u->nr; i++)
+		if (u->waits[i].condition->finish)
+			u->waits[i].condition->finish(&u->waits[i]);
+}
+
 int dump_until_check(const char *value, struct err *err)
 {
 	struct dumping none = { .opts = &(struct dump_opts){ 0 } };
 	struct until u = { .arena = arena_create(), .d = &none };
 	int ret = until_add(&u, value, err);
 
+	waits_finish(&u);
 	arena_destroy(u.arena);
 	return ret;
 }
@@ -234,9 +243,7 @@ void until_destroy(struct until *u)
 {
 	if (!u)
 		return;
-	for (size_t i = 0; i < u->nr; i++)
-		if (u->waits[i].condition->finish)
-			u->waits[i].condition->finish(&u->waits[i]);
+	waits_finish(u);
 	fd_close(&u->chld);
 	fd_close(&u->stops);
 	arena_destroy(u->arena);

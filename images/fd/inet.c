@@ -73,6 +73,26 @@ static int inet_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct er
 	return 0;
 }
 
+static bool is_in_a_slot(const struct snap *snap, uint32_t ofd)
+{
+	for (size_t p = 0; p < snap->nr_procs; p++)
+		for (size_t i = 0; i < snap->procs[p].nr_fds; i++)
+			if (snap->procs[p].fds[i].ofd == ofd)
+				return true;
+	return false;
+}
+
+/* What only is in flight (SCM_RIGHTS) nobody could wake later. */
+static int carried_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd,
+	struct err *err)
+{
+	const struct inet_sock *sock = ofd->priv;
+
+	if (tcp_conn_make(sock, ofd->flags & SOCK_NONBLOCK, fd, err) < 0)
+		return -err->code;
+	return is_in_a_slot(m->snap, ofd->id) ? 0 : tcp_conn_wake(*fd, sock, err);
+}
+
 /* With --tcp-close, or as it was with --tcp-established; the user has to say which. */
 static int established_make(
 	const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
@@ -82,7 +102,7 @@ static int established_make(
 	char text[INET_SOCK_TEXT];
 
 	if (m->opts && m->opts->tcp_established)
-		return tcp_conn_make(sock, ofd->flags & SOCK_NONBLOCK, fd, err);
+		return carried_make(m, ofd, fd, err);
 	reset.pending_error = true;
 	if (m->opts && m->opts->tcp_close)
 		return inet_reset_make(&reset, fd, err);
@@ -133,6 +153,7 @@ static int inet_pack(
 	m->remote = inet_addr_pack(snap->arena, sock->family, &sock->remote);
 	sockopt_pack(snap, &sock->options, &m->options, &m->n_options);
 	inet_groups_pack(snap->arena, sock, &m->groups, &m->n_groups);
+	inet_queue_pack(snap->arena, sock, &m->queue, &m->n_queue);
 	if (sock->conn)
 		m->conn = tcp_conn_pack(snap->arena, sock->conn);
 	msg->inet = m;
@@ -201,6 +222,8 @@ static int inet_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 		if (tcp_conn_unpack(snap->arena, m->conn, sock->conn, err) < 0)
 			return -err->code;
 	}
+	if (inet_queue_unpack(snap->arena, m->queue, m->n_queue, sock, err) < 0)
+		return -err->code;
 	return inet_groups_unpack(snap->arena, m->groups, m->n_groups, sock, err);
 }
 
@@ -208,14 +231,18 @@ static char *inet_describe(const struct snap *snap, const struct snap_ofd *ofd, 
 {
 	const struct inet_sock *sock = ofd->priv;
 	char text[INET_SOCK_TEXT];
+	const char *queue = "";
 
 	(void)snap;
 	inet_sock_text(sock, text);
+	if (sock->nr_dgrams)
+		queue = arena_printf(arena, ", %zu datagram%s to read", sock->nr_dgrams,
+			sock->nr_dgrams == 1 ? "" : "s");
 	switch (sock->state) {
 	case INET_LISTEN:
 		return arena_printf(arena, "%s, listens, backlog %u", text, sock->backlog);
 	case INET_CONNECTED:
-		return arena_printf(arena, "%s, connected", text);
+		return arena_printf(arena, "%s, connected%s", text, queue);
 	case INET_RESET:
 		return arena_printf(arena, "%s, connection that was reset", text);
 	case INET_CONNECTING:
@@ -227,7 +254,8 @@ static char *inet_describe(const struct snap *snap, const struct snap_ofd *ofd, 
 	case INET_IDLE:
 		break;
 	}
-	return arena_printf(arena, "%s, %s", text, sock->local.set ? "bound" : "not bound");
+	return arena_printf(
+		arena, "%s, %s%s", text, sock->local.set ? "bound" : "not bound", queue);
 }
 
 const struct fd_kind fd_inet = {

@@ -12,6 +12,7 @@
 /* What the files inet*.c share: the record of a TCP, MPTCP, UDP or UDP-Lite socket. */
 
 struct Pb__InetAddr;
+struct Pb__InetDatagram;
 struct Pb__InetGroup;
 struct arena;
 struct err;
@@ -47,6 +48,14 @@ struct inet_group {
 	size_t nr_sources;
 };
 
+/* A datagram that was received and not read. */
+struct inet_dgram {
+	struct inet_addr from, to;
+	uint8_t ttl, tos;
+	uint8_t *data;
+	size_t len;
+};
+
 struct inet_sock {
 	int family, type, protocol;
 	enum inet_state state;
@@ -56,6 +65,8 @@ struct inet_sock {
 	struct sock_options options;
 	struct inet_group *groups;
 	size_t nr_groups;
+	struct inet_dgram *dgrams;
+	size_t nr_dgrams;
 	struct tcp_conn *conn; /* INET_ESTABLISHED; else NULL */
 };
 
@@ -86,6 +97,17 @@ int inet_groups_make(int fd, const struct inet_sock *sock, struct err *err);
 void inet_groups_pack(struct arena *arena, const struct inet_sock *sock,
 	struct Pb__InetGroup ***msgs, size_t *nr);
 int inet_groups_unpack(struct arena *arena, struct Pb__InetGroup *const *msgs, size_t nr,
+	struct inet_sock *sock, struct err *err);
+
+/* ---- inet_queue.c ---------------------------------------------------------------------------- */
+
+/* ENOTSUP: a datagram that could not be made to arrive again. */
+int inet_queue_save(struct arena *arena, int fd, struct inet_sock *sock, struct err *err);
+/* fd is bound and not connected yet. */
+int inet_queue_make(int fd, const struct inet_sock *sock, struct err *err);
+void inet_queue_pack(struct arena *arena, const struct inet_sock *sock,
+	struct Pb__InetDatagram ***msgs, size_t *nr);
+int inet_queue_unpack(struct arena *arena, struct Pb__InetDatagram *const *msgs, size_t nr,
 	struct inet_sock *sock, struct err *err);
 
 /* ---- inet_save.c ----------------------------------------------------------------------------- */

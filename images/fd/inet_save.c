@@ -205,9 +205,16 @@ static int stream_queue_check(
 }
 
 /*
- * Datagrams could be read without taking them, but not put back with their senders' addresses.
- * Corked ones (UDP_CORK) only show as memory in use.
+ * Datagrams are sent again over the loopback device, so not to one that is bound to another.
+ * Receivers of UDP-Lite would see another coverage, raw ones share what they get with others.
  */
+static bool queue_can_travel(const struct inet_sock *sock)
+{
+	return sock->protocol == IPPROTO_UDP &&
+	       !sockopt_get(&sock->options, SOL_SOCKET, SO_BINDTODEVICE);
+}
+
+/* Corked datagrams (UDP_CORK) only show as memory in use. */
 static int dgram_queue_check(
 	const struct fd_seen *seen, const struct inet_live *live, struct err *err)
 {
@@ -224,7 +231,7 @@ static int dgram_queue_check(
 		err_hint(err, "let the program send it, or drop it with --tcp-close");
 		return refuse_or_drop(seen, err);
 	}
-	if (live->events & (POLLIN | POLLPRI)) {
+	if (live->events & (POLLIN | POLLPRI) && !queue_can_travel(live->sock)) {
 		err_set(err, ENOTSUP, "%s has datagrams that were not read yet", text);
 		err_hint(err, "let the program read them, or drop them with --tcp-close");
 		return refuse_or_drop(seen, err);
@@ -322,6 +329,10 @@ int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err
 	if (out->type == SOCK_STREAM)
 		return stream_queue_check(seen, &live, err);
 	if (dgram_queue_check(seen, &live, err) < 0)
+		return -err->code;
+	if (live.events & POLLIN && queue_can_travel(out) &&
+		inet_queue_save(seen->dump->snap->arena, seen->fd, out, err) < 0 &&
+		(err->code != ENOTSUP || refuse_or_drop(seen, err) < 0))
 		return -err->code;
 	return inet_groups_save(seen->dump->snap->arena, seen->fd, out, err);
 }

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -20,9 +21,12 @@
 #include "images/fd/message.h"
 
 /*
- * A watch descriptor costs two system calls for every number skipped: this is a third of a second.
+ * Without INOTIFY_IOC_SETNEXTWD, a watch descriptor costs two system calls for every number
+ * skipped: this is a third of a second.
  */
 enum { WD_MOST = 200000 };
+/* Linux 4.16, linux/inotify.h, with CONFIG_CHECKPOINT_RESTORE: the next number to be given out. */
+#define SET_NEXT_WD _IOW('I', 0, int32_t)
 /*
  * Each number skipped leaves an event (IN_IGNORED); the kernel's queue has 16384 places at first.
  */
@@ -31,7 +35,8 @@ enum { DRAIN_EVERY = 1024 };
 struct watch {
 	int32_t wd;
 	uint32_t mask;
-	char *path;
+	char *path;   /* NULL: of a file without a name, ... */
+	uint32_t ofd; /* ... which is open as this one; else ID_NONE */
 };
 
 struct inotify_priv {
@@ -115,7 +120,7 @@ static int watch_refused(const struct fd_seen *seen, const struct watch *watch,
 	char name[256];
 
 	fd_seen_name(seen, name, sizeof name);
-	if (watch->wd > WD_MOST) {
+	if (watch->path || watch->ofd != ID_NONE) {
 		err_set(err, ENOTSUP,
 			"%s: watch descriptor %d is too high to be reached again (most: %d)", name,
 			watch->wd, WD_MOST);
@@ -166,18 +171,39 @@ static int inotify_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct
 	return 0;
 }
 
+/* Asked at a fresh one: the program's would give out other numbers from then on. */
+static bool numbers_can_be_set(void)
+{
+	OWNED_FD fd = inotify_init1(IN_CLOEXEC);
+
+	return fd >= 0 && ioctl(fd, SET_NEXT_WD, 1) == 0;
+}
+
+/* Where there is no path, a deleted file may still be open in the dump. */
+static bool watch_resolve(
+	const struct fd_seen *seen, struct watch *watch, const struct inode_path *inode)
+{
+	struct fd_dump *d = seen->dump;
+
+	watch->path = inode->path;
+	watch->ofd = ID_NONE;
+	if (!watch->path)
+		watch->ofd = d->ofd_of_inode(d, inode->dev, inode->ino, ID_NONE);
+	return watch->path || watch->ofd != ID_NONE;
+}
+
 /* When all files of the dump are known, since the search begins at them. */
 static int inotify_save_link(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
 {
 	struct inotify_priv *priv = ofd->priv;
+	int32_t most = numbers_can_be_set() ? INT_MAX : WD_MOST;
 	struct watches w = { 0 };
 
 	if (watches_read(seen, &w, err) < 0)
 		return -err->code;
 	inode_paths_find(seen->dump->snap, w.inodes, w.nr);
 	for (size_t i = 0; i < w.nr; i++) {
-		w.array[i].path = w.inodes[i].path;
-		if (!w.array[i].path || w.array[i].wd > WD_MOST)
+		if (!watch_resolve(seen, &w.array[i], &w.inodes[i]) || w.array[i].wd > most)
 			return watch_refused(seen, &w.array[i], &w.inodes[i], err);
 	}
 	if (w.nr)
@@ -202,14 +228,27 @@ static int inotify_pack(
 	m->watches = arena_array(snap->arena, priv->nr_watches, sizeof *m->watches);
 	for (size_t i = 0; i < priv->nr_watches; i++) {
 		pb__inotify_watch__init(&watches[i]);
-		watches[i].has_wd = watches[i].has_path = watches[i].has_mask = true;
+		watches[i].has_wd = watches[i].has_mask = true;
 		watches[i].wd = priv->watches[i].wd;
-		watches[i].path = message_path(priv->watches[i].path);
+		watches[i].has_path = priv->watches[i].path != NULL;
+		if (watches[i].has_path)
+			watches[i].path = message_path(priv->watches[i].path);
+		watches[i].has_ofd = priv->watches[i].ofd != ID_NONE;
+		watches[i].ofd = priv->watches[i].ofd;
 		watches[i].mask = priv->watches[i].mask;
 		m->watches[i] = &watches[i];
 	}
 	msg->inotify = m;
 	return 0;
+}
+
+static int place_unpack(
+	struct snap *snap, const Pb__InotifyWatch *m, struct watch *watch, struct err *err)
+{
+	watch->ofd = m->has_ofd ? m->ofd : ID_NONE;
+	if (m->has_ofd)
+		return message_id_check(m->ofd, snap->nr_ofds, "inotify: descriptor", err);
+	return message_path_read(snap, &m->path, "inotify", &watch->path, err);
 }
 
 static int inotify_unpack(
@@ -228,10 +267,10 @@ static int inotify_unpack(
 
 		watch->wd = m->watches[i]->wd;
 		watch->mask = m->watches[i]->mask;
-		if (watch->wd <= last || watch->wd > WD_MOST)
+		if (watch->wd <= last)
 			return err_set(err, EBADMSG, "inotify: watch descriptor %d after %d",
 				watch->wd, last);
-		if (message_path_read(snap, &m->watches[i]->path, "inotify", &watch->path, err) < 0)
+		if (place_unpack(snap, m->watches[i], watch, err) < 0)
 			return -err->code;
 		last = watch->wd;
 	}
@@ -241,7 +280,7 @@ static int inotify_unpack(
 
 /* ---- record -> alive ------------------------------------------------------------------------ */
 
-/* Throw away the IN_IGNORED of watches that were only there for their number. */
+/* Throw away all that is queued. */
 static int drain(int fd, struct err *err)
 {
 	char events[16 * 1024];
@@ -253,29 +292,47 @@ static int drain(int fd, struct err *err)
 	return 0;
 }
 
+static const char *watch_name(const struct watch *watch)
+{
+	return watch->path ? watch->path : "a deleted file";
+}
+
 static int watch_failed(const struct watch *watch, struct err *err)
 {
-	err_sys(err, "inotify: watch %s", watch->path);
+	err_sys(err, "inotify: watch %s", watch_name(watch));
 	if (err->code == ENOSPC)
 		err_hint(err, "raise fs.inotify.max_user_watches (sysctl)");
 	return -err->code;
 }
 
-/* last: the highest number that is in use. */
-static int watch_make(int fd, const struct watch *watch, int32_t last, struct err *err)
+static int watch_add(const struct fd_make *m, int fd, const struct watch *watch)
 {
+	char self[40];
+
+	if (watch->path)
+		return inotify_add_watch(fd, watch->path, watch->mask | IN_DONT_FOLLOW);
+	snprintf(self, sizeof self, "/proc/self/fd/%d", m->made[watch->ofd]);
+	return inotify_add_watch(fd, self, watch->mask);
+}
+
+/* last: the highest number that is in use. */
+static int watch_make(
+	const struct fd_make *m, int fd, const struct watch *watch, int32_t last, struct err *err)
+{
+	/* Where the kernel does not know this, numbers are used up one by one. */
+	ioctl(fd, SET_NEXT_WD, watch->wd);
 	for (int skipped = 0;; skipped++) {
-		int wd = inotify_add_watch(fd, watch->path, watch->mask | IN_DONT_FOLLOW);
+		int wd = watch_add(m, fd, watch);
 
 		if (wd < 0)
 			return watch_failed(watch, err);
 		if (wd == watch->wd)
 			return skipped ? drain(fd, err) : 0;
 		/* The same inode again gives the old number. */
-		if (wd <= last || wd > watch->wd)
+		if (wd <= last || wd > watch->wd || skipped == WD_MOST)
 			return err_set(err, EEXIST,
 				"inotify: %s is watched already, by another name or number",
-				watch->path);
+				watch_name(watch));
 		if (inotify_rm_watch(fd, wd) < 0)
 			return err_sys(err, "inotify: remove watch %d", wd);
 		if (skipped % DRAIN_EVERY == DRAIN_EVERY - 1 && drain(fd, err) < 0)
@@ -286,21 +343,35 @@ static int watch_make(int fd, const struct watch *watch, int32_t last, struct er
 static int inotify_make(
 	const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
-	const struct inotify_priv *priv = ofd->priv;
-	OWNED_FD fresh = inotify_init1(IN_CLOEXEC | (int)(ofd->flags & IN_NONBLOCK));
-
 	(void)m;
-	if (fresh < 0) {
-		err_sys(err, "inotify_init");
-		if (err->code == EMFILE)
-			err_hint(err, "raise fs.inotify.max_user_instances (sysctl)");
-		return -err->code;
-	}
+	*fd = inotify_init1(IN_CLOEXEC | (int)(ofd->flags & IN_NONBLOCK));
+	if (*fd >= 0)
+		return 0;
+	err_sys(err, "inotify_init");
+	if (err->code == EMFILE)
+		err_hint(err, "raise fs.inotify.max_user_instances (sysctl)");
+	return -err->code;
+}
+
+/* Now that all files have been made and opened. */
+static int inotify_make_link(
+	const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)
+{
+	const struct inotify_priv *priv = ofd->priv;
+
 	for (size_t i = 0; i < priv->nr_watches; i++)
-		if (watch_make(fresh, &priv->watches[i], i ? priv->watches[i - 1].wd : 0, err) < 0)
+		if (watch_make(m, fd, &priv->watches[i], i ? priv->watches[i - 1].wd : 0, err) < 0)
 			return -err->code;
-	*fd = take_fd(&fresh);
 	return 0;
+}
+
+/* What our own opening and closing of the program's files has left there. */
+static int inotify_finish(
+	const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)
+{
+	(void)m;
+	(void)ofd;
+	return drain(fd, err);
 }
 
 static char *inotify_describe(
@@ -312,9 +383,9 @@ static char *inotify_describe(
 	if (priv->nr_watches == 0)
 		return arena_strdup(arena, "watches nothing");
 	if (priv->nr_watches == 1)
-		return arena_printf(arena, "watches %s", priv->watches[0].path);
-	return arena_printf(
-		arena, "watches %s and %zu more", priv->watches[0].path, priv->nr_watches - 1);
+		return arena_printf(arena, "watches %s", watch_name(&priv->watches[0]));
+	return arena_printf(arena, "watches %s and %zu more", watch_name(&priv->watches[0]),
+		priv->nr_watches - 1);
 }
 
 const struct fd_kind fd_inotify = {
@@ -326,5 +397,7 @@ const struct fd_kind fd_inotify = {
 	.pack = inotify_pack,
 	.unpack = inotify_unpack,
 	.make = inotify_make,
+	.make_link = inotify_make_link,
+	.finish = inotify_finish,
 	.describe = inotify_describe,
 };

@@ -128,6 +128,13 @@ struct fd_kind {
 	 * May use and close other slots for a moment, so it comes before any ofd_make_locks(). */
 	int (*make_link)(
 		const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err);
+	/*
+	 * The very last, or NULL: in snapctl itself, when all processes stand with their
+	 * descriptors and nothing of ours is open in them, before any thread runs. fd is a
+	 * duplicate. m has no descriptors then, only snap, image and opts.
+	 */
+	int (*finish)(
+		const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err);
 	/* One line for show: "count 7, semaphore"; or NULL. Returned text is in arena. */
 	char *(*describe)(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena);
 };

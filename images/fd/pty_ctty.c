@@ -35,7 +35,15 @@ int32_t pty_foreground_of(const struct snap *snap, const struct snap_proc *proc)
 	return 0;
 }
 
-int pty_ctty_open(const struct fd_make *m, uint32_t master, int *fd, struct err *err)
+uint32_t pty_slave_of(const struct snap *snap, uint32_t master)
 {
-	return pty_slave_open(m->made[master], fd, err);
+	for (uint32_t i = 0; i < snap->nr_ofds; i++) {
+		const struct snap_ofd *ofd = &snap->ofds[i];
+		const struct pty_priv *priv = ofd->priv;
+
+		if (ofd->kind == &fd_pty && ofd->inherited < 0 && !priv->master && !priv->hung_up &&
+			priv->pair == master)
+			return i;
+	}
+	return ID_NONE;
 }

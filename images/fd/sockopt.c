@@ -17,18 +17,23 @@
 #include "images/snap.h"
 #include "proto/socket.pb-c.h"
 
+const struct sock_option *sockopt_get(const struct sock_options *options, int level, int name)
+{
+	for (size_t i = 0; i < options->nr; i++)
+		if (options->opts[i].desc->level == level && options->opts[i].desc->name == name)
+			return &options->opts[i];
+	return NULL;
+}
+
 int sockopt_int(const struct sock_options *options, int level, int name, int otherwise)
 {
-	for (size_t i = 0; i < options->nr; i++) {
-		const struct sock_option *o = &options->opts[i];
-		int value;
+	const struct sock_option *o = sockopt_get(options, level, name);
+	int value;
 
-		if (o->desc->level != level || o->desc->name != name || o->len != sizeof value)
-			continue;
-		memcpy(&value, o->value, sizeof value);
-		return value;
-	}
-	return otherwise;
+	if (!o || o->len != sizeof value)
+		return otherwise;
+	memcpy(&value, o->value, sizeof value);
+	return value;
 }
 
 /* ---- alive again ----------------------------------------------------------------------------- */

@@ -51,6 +51,7 @@ struct tcp_conn {
 	size_t nr_unsent;        /* how many bytes at the end of send were never sent */
 	uint32_t sndbuf, rcvbuf; /* bytes as SO_SNDBUF and SO_RCVBUF tell: they tune themselves */
 	uint32_t buf_lock;       /* SO_BUF_LOCK */
+	uint32_t window_clamp;   /* TCP_WINDOW_CLAMP, bytes */
 };
 
 /* Which of the two directions have ended in this state? */

@@ -52,7 +52,9 @@ static int buffers_settle(int fd, const struct tcp_conn *conn, struct err *err)
 	if (set(fd, SOL_SOCKET, SO_SNDBUFFORCE, &snd, sizeof snd, err) < 0 ||
 		set(fd, SOL_SOCKET, SO_RCVBUFFORCE, &rcv, sizeof rcv, err) < 0)
 		return -err->code;
-	return set(fd, SOL_SOCKET, X_SO_BUF_LOCK, &conn->buf_lock, sizeof conn->buf_lock, err);
+	if (set(fd, SOL_SOCKET, X_SO_BUF_LOCK, &conn->buf_lock, sizeof conn->buf_lock, err) < 0)
+		return -err->code;
+	return conn->window_clamp ? set_tcp(fd, TCP_WINDOW_CLAMP, conn->window_clamp, err) : 0;
 }
 
 static int sequence(int fd, const struct tcp_conn *conn, struct err *err)
@@ -75,13 +77,45 @@ static int connect_failed(const struct inet_sock *sock, struct err *err)
 	return -err->code;
 }
 
+/* Does the way to the other end begin at our own address by itself? A datagram socket can ask. */
+static bool is_natural_source(const struct inet_sock *sock)
+{
+	OWNED_FD fd = socket(sock->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage sa = { 0 };
+	struct inet_addr found;
+	socklen_t len;
+
+	if (fd < 0 || inet_addr_to(sock->family, &sock->remote, &sa, &len, NULL) < 0 ||
+		connect(fd, (const struct sockaddr *)&sa, len) < 0 ||
+		getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
+		return false;
+	inet_addr_from(&sa, &found);
+	return !memcmp(found.addr, sock->local.addr, sizeof found.addr);
+}
+
+/*
+ * An IPv6 socket that is bound to an address becomes IPV6_V6ONLY, one that only connects does not:
+ * then only its port is given.
+ */
+static int local_address(
+	const struct inet_sock *sock, struct sockaddr_storage *sa, socklen_t *len, struct err *err)
+{
+	if (inet_addr_to(sock->family, &sock->local, sa, len, err) < 0)
+		return -err->code;
+	if (sock->family == AF_INET6 && !inet_is_mapped(sock) &&
+		!sockopt_int(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, 0) &&
+		is_natural_source(sock))
+		((struct sockaddr_in6 *)sa)->sin6_addr = in6addr_any;
+	return 0;
+}
+
 /* In repair mode connect(2) sends nothing. */
 static int connect_silently(int fd, const struct inet_sock *sock, struct err *err)
 {
 	struct sockaddr_storage sa;
 	socklen_t len;
 
-	if (inet_addr_to(sock->family, &sock->local, &sa, &len, err) < 0)
+	if (local_address(sock, &sa, &len, err) < 0)
 		return -err->code;
 	if (bind(fd, (const struct sockaddr *)&sa, len) < 0)
 		return connect_failed(sock, err);
@@ -204,6 +238,20 @@ static int half_close(int fd, const struct inet_sock *sock, struct err *err)
 	return window(fd, conn, segment.fin, err);
 }
 
+/*
+ * The kernel has reckoned the size of segments when it knew neither the other end's window nor its
+ * mss, and does so again only when the path changes or headers do: so options are set that are set
+ * already, or none.
+ */
+static int mss_settle(int fd, const struct inet_sock *sock, struct err *err)
+{
+	const struct sock_option *ip = sockopt_get(&sock->options, IPPROTO_IP, IP_OPTIONS);
+
+	if (sock->family == AF_INET6 && !inet_is_mapped(sock))
+		return set(fd, IPPROTO_IPV6, IPV6_DSTOPTS, NULL, 0, err);
+	return set(fd, IPPROTO_IP, IP_OPTIONS, ip ? ip->value : NULL, ip ? ip->len : 0, err);
+}
+
 static int state_check(int fd, const struct tcp_conn *conn, struct err *err)
 {
 	struct tcp_info info = { 0 };
@@ -223,7 +271,8 @@ static int conn_fill(int fd, const struct inet_sock *sock, struct err *err)
 
 	if (negotiated(fd, conn, err) < 0 || queues_fill(fd, conn, err) < 0 ||
 		set_tcp(fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE, err) < 0 ||
-		window(fd, conn, false, err) < 0 || half_close(fd, sock, err) < 0 ||
+		window(fd, conn, false, err) < 0 || mss_settle(fd, sock, err) < 0 ||
+		half_close(fd, sock, err) < 0 ||
 		set_tcp(fd, TCP_REPAIR_QUEUE, TCP_NO_QUEUE, err) < 0)
 		return -err->code;
 	return state_check(fd, conn, err);

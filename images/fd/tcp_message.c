@@ -37,6 +37,8 @@ Pb__TcpConn *tcp_conn_pack(struct arena *arena, const struct tcp_conn *conn)
 	m->sndbuf = conn->sndbuf;
 	m->rcvbuf = conn->rcvbuf;
 	m->buf_lock = conn->buf_lock;
+	m->has_window_clamp = true;
+	m->window_clamp = conn->window_clamp;
 	m->window = window;
 	m->n_window = sizeof conn->window / sizeof *window;
 	bytes_pack(conn->send, conn->nr_send, &m->has_send, &m->send);
@@ -82,5 +84,6 @@ int tcp_conn_unpack(
 	out->sndbuf = m->sndbuf;
 	out->rcvbuf = m->rcvbuf;
 	out->buf_lock = m->buf_lock;
+	out->window_clamp = m->window_clamp;
 	return 0;
 }

@@ -10,6 +10,8 @@ load ../helpers/snap
 @test "pty_masters: masters whose slave is closed, or was never opened" { roundtrip pty_masters; }
 @test "pty_hung_up: slaves whose master is closed" { roundtrip pty_hung_up; }
 @test "pty_vhangup: a slave hung up by vhangup, another one alive" { roundtrip pty_vhangup; }
+@test "pty_controlling: a controlling terminal, /dev/tty" { roundtrip pty_controlling; }
+@test "pty_session: a session in a terminal, with its foreground group" { roundtrip pty_session; }
 @test "pty_master_outside: a slave whose master is elsewhere" {
     refusal pty_master_outside 'other end is outside the dump'
 }

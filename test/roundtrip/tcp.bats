@@ -12,7 +12,7 @@ carried() {
     restore --tcp-established
     ! held || fail "packets are held back still"
     see after "$pid"
-    same before after
+    same before after tcp
     check_target "$pid"
 }
 

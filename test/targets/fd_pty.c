@@ -242,6 +242,92 @@ static void pty_vhangup(void)
 	reads(master, "x", 1);
 }
 
+/* ---- controlling terminals ------------------------------------------------------------------- */
+
+/* Leader of a session with a terminal of its own, which it opens once more by its name for all. */
+static void pty_controlling(void)
+{
+	int master = master_open("/dev/ptmx"), slave = slave_open(master), tty;
+	sigset_t interrupt;
+
+	must(setsid());
+	must(ioctl(slave, TIOCSCTTY, 0));
+	tty = (int)must(open("/dev/tty", O_RDWR));
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	must(sigprocmask(SIG_BLOCK, &interrupt, NULL));
+	target_wait();
+	expect(tcgetsid(slave) == getpid() && tcgetpgrp(tty) == getpid(), "session or group");
+	writes(master, "\3");
+	expect(sigtimedwait(&interrupt, NULL, &(struct timespec){ 5, 0 }) == SIGINT, "no SIGINT");
+	writes(tty, "x");
+	reads(master, "^Cx", 3);
+}
+
+/* The foreground group of a session: ends with 42 on ^C. */
+static void foreground_run(int ready)
+{
+	sigset_t interrupt;
+
+	must(setpgid(0, 0));
+	signal(SIGTTOU, SIG_IGN);
+	must(tcsetpgrp(0, getpid()));
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	must(sigprocmask(SIG_BLOCK, &interrupt, NULL));
+	writes(ready, "x");
+	close(ready);
+	sigwaitinfo(&interrupt, NULL);
+	_exit(42);
+}
+
+/* As a shell: leader of the session, with a job in the foreground. */
+static void session_run(int slave, int ready)
+{
+	int status;
+	pid_t job;
+
+	must(setsid());
+	must(ioctl(slave, TIOCSCTTY, 0));
+	for (int fd = 0; fd < 3; fd++)
+		must(dup2(slave, fd));
+	close(slave);
+	job = (pid_t)must(fork());
+	if (job == 0)
+		foreground_run(ready);
+	close(ready);
+	must(waitpid(job, &status, 0));
+	_exit(WIFEXITED(status) && tcgetsid(0) == getpid() && tcgetpgrp(0) == job
+			? WEXITSTATUS(status)
+			: 1);
+}
+
+/* As a terminal emulator: the session in the terminal is that of a child. */
+static void pty_session(void)
+{
+	int master = master_open("/dev/ptmx"), slave = slave_open(master), ready[2], status;
+	pid_t child;
+	char byte;
+
+	must(pipe(ready));
+	child = (pid_t)must(fork());
+	if (child == 0) {
+		close(master);
+		close(ready[0]);
+		session_run(slave, ready[1]);
+	}
+	close(slave);
+	close(ready[1]);
+	must(read(ready[0], &byte, 1));
+	must(read(ready[0], &byte, 1)); /* end of file: both have closed it */
+	close(ready[0]);
+	target_wait();
+	writes(master, "\3");
+	must(waitpid(child, &status, 0));
+	expect(WIFEXITED(status) && WEXITSTATUS(status) == 42, "status %x", status);
+	expect(events(master) & POLLHUP, "somebody has a slave open still");
+}
+
 /* ---- refused --------------------------------------------------------------------------------- */
 
 /* A process that is nobody's child holds fd alone, as long as this one lives. */
@@ -301,6 +387,8 @@ const struct target targets_fd_pty[] = {
 	{ "pty_masters", pty_masters, "masters whose slave is closed, or was never opened", 0 },
 	{ "pty_hung_up", pty_hung_up, "slaves whose master is closed", 0 },
 	{ "pty_vhangup", pty_vhangup, "a slave hung up by vhangup, another one alive", 0 },
+	{ "pty_controlling", pty_controlling, "a controlling terminal, /dev/tty", 0 },
+	{ "pty_session", pty_session, "a session in a terminal, with its foreground group", 0 },
 	{ "pty_master_outside", pty_master_outside, "a slave whose master is elsewhere",
 		TARGET_REFUSED },
 	{ "pty_slave_outside", pty_slave_outside, "a master whose slave is elsewhere",

@@ -41,6 +41,7 @@ static const struct target *const tables[] = {
 	targets_refuse_state,
 	targets_confine,
 	targets_wait_more,
+	targets_odd,
 	targets_tree_family,
 	targets_tree_end,
 	targets_tree_ids,
@@ -127,17 +128,25 @@ void target_wait(void)
 /* ---- waiting for a line: target --wait-line FILE TEXT SECONDS
  * -------------------------------------------- */
 
-static bool has_line(const char *path, const char *text)
+static bool line_starts(const char *line, const char *text)
+{
+	return strncmp(line, text, strlen(text)) == 0;
+}
+
+/* 1: the line is there, and printed; 0: not yet; -1: it will not come, the target has ended. */
+static int line_look(const char *path, const char *text)
 {
 	char line[1024];
 	FILE *file = fopen(path, "re");
-	bool found = false;
+	int found = 0;
 
 	while (file && !found && fgets(line, sizeof line, file))
-		found = strncmp(line, text, strlen(text)) == 0;
+		found = line_starts(line, text)                                  ? 1
+			: line_starts(line, "SKIP") || line_starts(line, "FAIL") ? -1
+										 : 0;
 	if (file)
 		fclose(file);
-	if (found)
+	if (found > 0)
 		fputs(line, stdout);
 	return found;
 }
@@ -154,20 +163,20 @@ static int wait_line(const char *path, const char *text, int seconds)
 {
 	char dir[512], events[4096];
 	int64_t end = now_ms() + seconds * 1000LL, left;
-	int fd = inotify_init1(IN_CLOEXEC);
+	int fd = inotify_init1(IN_CLOEXEC), found;
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 
 	directory_of(path, dir, sizeof dir);
 	if (fd < 0 || inotify_add_watch(fd, dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
 		return 2;
-	while (!has_line(path, text)) {
+	while (!(found = line_look(path, text))) {
 		left = end - now_ms();
 		if (left <= 0 || poll(&poll_fd, 1, (int)left) <= 0)
 			return 1;
 		if (read(fd, events, sizeof events) < 0)
 			return 2;
 	}
-	return 0;
+	return found > 0 ? 0 : 1;
 }
 
 /* ---- waiting for an end: target --wait-exit PID SECONDS

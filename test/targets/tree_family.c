@@ -373,6 +373,7 @@ static void waits_for(void *arg)
 	pid_t pid;
 	char byte;
 
+	must(setpgid(0, 0)); /* an id that stays: that of the launcher's group is the caller's later */
 	pid = (pid_t)must(fork());
 	if (pid == 0)
 		_exit(read(w->gate[0], &byte, 1) == 1 ? 33 : 34);

@@ -138,6 +138,8 @@ void kid_wait(void)
 	do
 		len = read(my_gate, &byte, 1);
 	while (len < 0 && errno == EINTR);
+	if (len == 0)
+		_exit(1); /* its maker has ended, and said why */
 	expect(len == 1, "kid %d: read of the gate gave %zd: %s", getpid(), len, strerror(errno));
 }
 

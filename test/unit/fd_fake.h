@@ -319,7 +319,8 @@ static inline int fake_try_save_links(struct fake *f)
 {
 	/* Those that only turned up in flight. */
 	for (uint32_t i = 0; i < f->snap->nr_ofds; i++)
-		if (f->slots[i] < 0 && !f->snap->ofds[i].kind && fake_try_save_id(f, i) < 0)
+		if (f->slots[i] < 0 && !f->snap->ofds[i].kind && f->snap->ofds[i].inherited < 0 &&
+			fake_try_save_id(f, i) < 0)
 			return -f->err.code;
 	for (size_t i = 0; i < f->snap->nr_ofds; i++) {
 		struct snap_ofd *ofd = &f->snap->ofds[i];

@@ -111,21 +111,6 @@ static void namespaces(void **state)
 	expect_refusal(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), "a namespace");
 }
 
-static void message_queue(void **state)
-{
-	char name[32];
-	int fd;
-
-	(void)state;
-	snprintf(name, sizeof name, "snapctl-test-%d", getpid());
-	/* mq_open(3) without its library; the kernel takes the name without slash. */
-	fd = (int)syscall(SYS_mq_open, name, O_CREAT | O_RDWR | O_CLOEXEC, 0600, NULL);
-	if (fd < 0)
-		skip();
-	syscall(SYS_mq_unlink, name);
-	expect_refusal(fd, "message queue");
-}
-
 static void devices(void **state)
 {
 	struct fake *f = fake_create();
@@ -193,7 +178,6 @@ int main(void)
 		cmocka_unit_test(landlock),
 		cmocka_unit_test(secret_memory),
 		cmocka_unit_test(namespaces),
-		cmocka_unit_test(message_queue),
 		cmocka_unit_test(devices),
 		cmocka_unit_test(sockets_of_unknown_families),
 		cmocka_unit_test(path_of_the_nameless),

@@ -360,9 +360,8 @@ static inline void sample_proc_lists(struct snap *s, struct snap_proc *proc)
 {
 	static const struct snap_fd fds[] = { { 0, 1, false }, { 3, 0, true }, { 1000, 1, true } };
 	const struct snap_posix_timer timers[] = {
-		{ 0, CLOCK_MONOTONIC, 0, SIGEV_SIGNAL, SIGRTMIN, 0, 0x1234567890, 1000000, 2000000,
-			3 },
-		{ 5, -6, 4243, SIGEV_THREAD_ID, SIGALRM, 4243, UINT64_MAX, 7, 8, 9 },
+		{ 0, CLOCK_MONOTONIC, 0, SIGEV_SIGNAL, SIGRTMIN, 0, 0x1234567890, 1000000, 2000000 },
+		{ 5, -6, 4243, SIGEV_THREAD_ID, SIGALRM, 4243, UINT64_MAX, 7, 8 },
 	};
 
 	proc->tasks = arena_array(s->arena, 2, sizeof *proc->tasks);

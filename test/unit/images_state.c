@@ -277,7 +277,6 @@ static void timer_equal(const struct snap_posix_timer *a, const struct snap_posi
 	EQ(sigval);
 	EQ(value);
 	EQ(interval);
-	EQ(overrun);
 }
 
 static void proc_lists_equal(const struct snap_proc *a, const struct snap_proc *b)
@@ -581,7 +580,7 @@ BREAK(dispatch_selector, s->procs[0].tasks[0].dispatch.selector = UINT64_MAX)
 BREAK(tsc, s->procs[0].tasks[0].tsc_mode = 3)
 BREAK(mce, s->procs[0].tasks[0].mce_kill = 6)
 BREAK(mempolicy, s->procs[0].tasks[0].nr_mempolicy_nodes = 9)
-BREAK(membarrier, s->procs[0].membarrier = 0x400)
+BREAK(membarrier, s->procs[0].membarrier = 0x200)
 BREAK(autogroup, s->procs[0].autogroup_nice = 20)
 BREAK(securebits, s->procs[0].tasks[0].creds.securebits = 0x100)
 BREAK(ofd_id, s->ofds[1].id = 0)

@@ -798,17 +798,92 @@ static void test_udp_connected(void **state)
 	fake_destroy(f);
 }
 
+static void send_text(int from, const struct addr *to, const char *text)
+{
+	assert_int_equal(
+		sendto(from, text, strlen(text), 0, (struct sockaddr *)&to->sa, to->len),
+		strlen(text));
+}
+
+static void expect_text(int fd, const char *text, const struct addr *from)
+{
+	struct addr a = { .len = sizeof a.sa };
+	char data[64];
+
+	assert_int_equal(recvfrom(fd, data, sizeof data, MSG_DONTWAIT, (struct sockaddr *)&a.sa,
+				 &a.len),
+		strlen(text));
+	assert_memory_equal(data, text, strlen(text));
+	assert_int_equal(a.len, from->len);
+	assert_memory_equal(&a.sa, &from->sa, from->len);
+}
+
+/* From senders that are gone or not ours; empty ones; to sockets that are connected, or share their
+ * port. */
 static void test_udp_queue(void **state)
 {
+	static const int families[] = { AF_INET, AF_INET6 };
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		int family = families[i % 2], fd = new_socket(family, SOCK_DGRAM, 0),
+		    from = new_socket(family, SOCK_DGRAM, 0), on = 1, other = -1;
+		struct fake *f = fake_create();
+		struct addr to, sender;
+
+		if (i >= 4)
+			assert_int_equal(
+				setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), 0);
+		bind_loopback(fd, family);
+		bind_loopback(from, family);
+		to = name_of(fd);
+		sender = name_of(from);
+		send_text(from, &to, "first");
+		send_text(from, &to, "");
+		send_text(from, &to, "third");
+		if (i >= 2 && i < 4)
+			assert_int_equal(
+				connect(fd, (struct sockaddr *)&sender.sa, sender.len), 0);
+		if (i >= 4) {
+			other = new_socket(family, SOCK_DGRAM, 0);
+			assert_int_equal(
+				setsockopt(other, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), 0);
+			assert_int_equal(bind(other, (struct sockaddr *)&to.sa, to.len), 0);
+		}
+		if (i < 2)
+			close(from);
+		fake_save(f, fd, &fd_inet);
+		fake_carry(f);
+		fake_make(f);
+		expect_text(fd, "first", &sender);
+		expect_text(fd, "", &sender);
+		expect_text(fd, "third", &sender);
+		if (i >= 2)
+			close(from);
+		if (other >= 0)
+			close(other);
+		fake_destroy(f);
+	}
+}
+
+/* Saved and not ended: everything is there still, with the options that the program set. */
+static void test_udp_queue_stays(void **state)
+{
 	struct fake *f = fake_create();
-	int fd = new_socket(AF_INET, SOCK_DGRAM, 0);
+	int fd = new_socket(AF_INET, SOCK_DGRAM, 0), value = -7;
+	socklen_t len = sizeof value;
 	struct addr a;
 
 	(void)state;
 	bind_loopback(fd, AF_INET);
 	a = name_of(fd);
-	assert_int_equal(sendto(fd, "q", 1, 0, (struct sockaddr *)&a.sa, a.len), 1);
-	fake_expect_words(f, fake_try_save(f, fd), ENOTSUP, "datagrams that were not read");
+	send_text(fd, &a, "q");
+	fake_save(f, fd, &fd_inet);
+	assert_int_equal(getsockopt(fd, IPPROTO_IP, IP_PKTINFO, &value, &len), 0);
+	assert_int_equal(value, 0);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &value, &len), 0);
+	assert_int_equal(value, -1);
+	expect_text(fd, "q", &a);
 	fake_destroy(f);
 }
 
@@ -985,6 +1060,7 @@ int main(void)
 		cmocka_unit_test(test_udp_bound),
 		cmocka_unit_test(test_udp_connected),
 		cmocka_unit_test(test_udp_queue),
+		cmocka_unit_test(test_udp_queue_stays),
 		cmocka_unit_test(test_multicast),
 		cmocka_unit_test(test_refused_by_name),
 		cmocka_unit_test(test_words),

@@ -36,6 +36,8 @@ ALLOW = {
     "caps": r"status Cap|status Groups",         # as seen from outside an own user namespace
     "stdio": r"fd [012] ",                       # bound to the caller's (D10)
     "sockets": r"fd \d+ (queued|tcp-state|peer|name)",
+    # Of a TCP connection: what only accept(2) gives to a stream, and what is reckoned anew from time to time.
+    "tcp": r"fd \d+ option (ip\.multicast|ipv6\.multicast|ipv6\.mtu |tcp\.maxseg)",
     "limits": r"limit ",
     "oom": r"oom_score_adj ",
     "sched": r"sched |ioprio ",
