@@ -260,18 +260,12 @@ static bool same_file(const struct stat *a, const struct stat *b)
 
 static int check_directories(struct dumping_proc *p, struct objections *o, struct err *err)
 {
-	struct stat theirs, ours, cwd, named;
+	struct stat cwd, named;
 	char *link;
 	int ret;
 
-	if (fstatat(p->t->procfd, "root", &theirs, 0) < 0 || stat("/", &ours) < 0 ||
-		fstatat(p->t->procfd, "cwd", &cwd, 0) < 0)
-		return err_sys(err, "root and working directory of process %d", p->t->pid);
-	if (!same_file(&theirs, &ours))
-		object(o, "start it without chroot, or run snapctl in the same root",
-			"%s has another root directory than snapctl (chroot), which is not "
-			"supported yet",
-			process_name(p, o->arena));
+	if (fstatat(p->t->procfd, "cwd", &cwd, 0) < 0)
+		return err_sys(err, "working directory of process %d", p->t->pid);
 	ret = proc_link(p->t->procfd, "cwd", o->arena, &link, err);
 	if (ret < 0)
 		return ret;
