@@ -310,7 +310,7 @@ static int task_finish(const struct job *job, size_t i, struct err *err)
 /* It ends in the stop at the exit of the system call: the thread never returns to the page. */
 static int blob_remove(struct job *job, struct err *err)
 {
-	struct remote call = { SYS_munmap, { job->plan.base, plan_size(&job->plan) } };
+	struct remote call = { SYS_munmap, { job->plan.base, PLAN_ROOM } };
 
 	return stops_blob_syscall(job, &call, "unmap the restorer", NULL, err);
 }

@@ -349,7 +349,7 @@ const struct target targets_proc[] = {
 	{ "proc_rlimit_exceeded", proc_rlimit_exceeded, "a descriptor above the limit", 0 },
 	{ "proc_umask", proc_umask, "umask", 0 },
 	{ "proc_cwd", proc_cwd, "working directory", 0 },
-	{ "proc_cwd_deleted", proc_cwd_deleted, "a deleted working directory", TARGET_EITHER },
+	{ "proc_cwd_deleted", proc_cwd_deleted, "a deleted working directory", 0 },
 	{ "proc_chroot", proc_chroot, "another root directory", 0 },
 	{ "proc_nice", proc_nice, "nice", 0 },
 	{ "proc_ioprio", proc_ioprio, "ioprio", 0 },
