@@ -155,6 +155,21 @@ static void stop_collect(struct dumping_proc *p)
 	}
 }
 
+/* Paths are recorded as we see them, so another root matters only to what comes later. */
+static int root_collect(struct dumping_proc *p, struct err *err)
+{
+	struct stat theirs, ours;
+	uint32_t root = ID_NONE;
+
+	if (fstatat(p->t->procfd, "root", &theirs, 0) < 0 || stat("/", &ours) < 0)
+		return err_sys(err, "root directory");
+	if ((theirs.st_dev != ours.st_dev || theirs.st_ino != ours.st_ino) &&
+		files_add_link(p, "root", &root, err) < 0)
+		return err_wrap(err, "root directory");
+	dumping_snap_proc(p)->root = root;
+	return 0;
+}
+
 int attributes_collect(struct dumping_proc *p, struct err *err)
 {
 	uint32_t cwd;
@@ -165,7 +180,9 @@ int attributes_collect(struct dumping_proc *p, struct err *err)
 	if (ret < 0)
 		return err_wrap(err, "working directory");
 	dumping_snap_proc(p)->cwd = cwd;
-	dumping_snap_proc(p)->root = ID_NONE; /* check.c: the same as ours */
+	ret = root_collect(p, err);
+	if (ret < 0)
+		return ret;
 	ret = numbers_collect(p, err);
 	if (!ret)
 		ret = prctls_collect(p, err);

@@ -32,6 +32,8 @@
 #include "images/image.h"
 #include "tracee/access.h"
 
+enum { REAP_LIMIT_MS = 3000, REAP_LOOK_MS = 5 };
+
 double dumping_now_ms(void)
 {
 	struct timespec ts;
@@ -127,6 +129,23 @@ static int freeze(struct dumping *d, struct err *err)
 			ret = tree_seize(d, err);
 	} while (ret > 0);
 	return ret;
+}
+
+/*
+ * A process whose parent has ended with it is init's to reap, which some do only now and then; until
+ * that its id is taken, and a restore would have to wait instead.
+ */
+static void await_init(pid_t pid)
+{
+	for (int ms = 0; ms < REAP_LIMIT_MS; ms += REAP_LOOK_MS) {
+		OWNED_FD fd = -1;
+		struct proc_stat stat;
+
+		if (proc_open(pid, &fd, NULL) < 0 || proc_stat(fd, "stat", &stat, NULL) < 0 ||
+			stat.state != 'Z' || stat.ppid != 1)
+			return;
+		nanosleep(&(struct timespec){ .tv_nsec = REAP_LOOK_MS * 1000000L }, NULL);
+	}
 }
 
 /*
@@ -228,6 +247,8 @@ static int dump_work(const struct dump_opts *opts, const struct stop_requests *s
 
 	if (!ret)
 		ret = dump_phases(&d, err);
+	for (size_t i = 0; !ret && !opts->leave_running && i < d.nr_procs; i++)
+		await_init(d.procs[i].status.pid);
 	dumping_finish(&d);
 	if (!ret)
 		ret = image_measure(opts->image, result, err);

@@ -135,11 +135,7 @@ static int file_deleted(struct dumping *d, uint32_t id, int fd, struct err *err)
 		return 0;
 	if (S_ISREG(file->mode))
 		return file_travel(d, id, fd, err);
-	if (!S_ISDIR(file->mode))
-		return 0;
-	err_set(err, ENOTSUP, "the directory %s was removed while in use", file->path);
-	return err_hint(
-		err, "a directory without a name cannot be made again: let the program leave it");
+	return 0;
 }
 
 static uint32_t file_register(struct dumping *d, const struct stat *st, char *path, bool deleted)

@@ -235,13 +235,20 @@ int files_open_others(struct job *job, struct err *err)
 {
 	const struct snap *snap = job->snap;
 
-	for (uint32_t i = 1; i < snap->nr_procs; i++) {
+	for (uint32_t i = 0; i < snap->nr_procs; i++) {
 		uint32_t mm = snap->procs[i].mm;
+		bool chroot = snap->procs[i].root != ID_NONE;
 
+		if (chroot && open_parked(job, snap->procs[i].root, O_RDONLY | O_DIRECTORY | O_PATH,
+				      &job->root_fds[i], err) < 0)
+			return err_wrap(err, "root directory of process %d", snap->procs[i].pid);
+		/* The first one is there already, and has its program. */
+		if (i == 0 && !chroot)
+			continue;
 		if (open_parked(job, snap->procs[i].cwd, O_RDONLY | O_DIRECTORY | O_PATH,
 			    &job->cwd_fds[i], err) < 0)
 			return err_wrap(err, "working directory of process %d", snap->procs[i].pid);
-		if (job->exe_fds[mm] < 0 &&
+		if (i && job->exe_fds[mm] < 0 &&
 			open_parked(job, snap->mms[mm].exe, O_RDONLY, &job->exe_fds[mm], err) < 0)
 			return err_wrap(err, "the program of process %d", snap->procs[i].pid);
 	}

@@ -123,6 +123,34 @@ static int ghost_make(struct job *job, uint32_t id, struct err *err)
 	return ret;
 }
 
+/* A directory that was removed while in use: made and removed again. */
+static int ghost_make_directory(struct job *job, uint32_t id, struct err *err)
+{
+	const struct snap_file *file = &job->snap->files[id];
+	OWNED_FD fd = -1;
+	char name[4200];
+	uint64_t salt;
+	int ret = 0;
+
+	snprintf(name, sizeof name, "%s", file->path);
+	if (mkdir(name, 0700) < 0) {
+		if (errno != EEXIST || getrandom(&salt, sizeof salt, 0) != sizeof salt)
+			return err_sys(err, "make the removed directory %s again", name);
+		snprintf(name, sizeof name, "%s.%016" PRIx64, file->path, salt);
+		if (mkdir(name, 0700) < 0)
+			return err_sys(err, "make the removed directory %s again", name);
+	}
+	fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	job->ghosts[id] = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, job->park);
+	if (job->ghosts[id] < 0)
+		ret = err_sys(err, "open %s", name);
+	if (!ret)
+		ret = ghost_attributes(job, file, fd, err);
+	if (rmdir(name) < 0 && !ret)
+		ret = err_sys(err, "remove %s", name);
+	return ret;
+}
+
 /* ---- files that kept another name ---------------------------------------------------------------
  */
 
@@ -228,13 +256,21 @@ static int data_replace(struct job *job, uint32_t id, struct err *err)
 	return 0;
 }
 
+static bool maps_shared(const struct snap_mm *mm, uint32_t id)
+{
+	for (size_t i = 0; i < mm->nr_vmas; i++)
+		if (mm->vmas[i].kind == VMA_FILE && mm->vmas[i].file == id &&
+			mm->vmas[i].flags & MAP_SHARED)
+			return true;
+	return false;
+}
+
 static bool is_program_file(const struct job *job, uint32_t id)
 {
 	if (job->snap->files[id].nr_build_id)
 		return true;
-	for (size_t i = 0; i < job->mm->nr_vmas; i++)
-		if (job->mm->vmas[i].kind == VMA_FILE && job->mm->vmas[i].file == id &&
-			job->mm->vmas[i].flags & MAP_SHARED)
+	for (size_t i = 0; i < job->snap->nr_mms; i++)
+		if (maps_shared(&job->snap->mms[i], id))
 			return false;
 	return true;
 }
@@ -265,7 +301,9 @@ int ghosts_make(struct job *job, struct err *err)
 	for (uint32_t i = 0; i < job->snap->nr_files; i++) {
 		int ret = 0;
 
-		if (job->snap->files[i].nr_handle)
+		if (job->snap->files[i].deleted && S_ISDIR(job->snap->files[i].mode))
+			ret = ghost_make_directory(job, i, err);
+		else if (job->snap->files[i].nr_handle)
 			ret = linked_find(job, i, err);
 		else if (job->snap->files[i].mem != ID_NONE)
 			ret = job->snap->files[i].deleted ? ghost_make(job, i, err)

@@ -48,6 +48,7 @@ struct job {
 	int *parked;  /* by snap_ofd: out of all slots, for other processes than the first; or -1 */
 	int *cwd_fds; /* by snap_proc: in the first child, or -1 */
 	int *exe_fds; /* by snap_mm: likewise */
+	int *root_fds; /* by snap_proc: likewise, where it has another root than we */
 	bool *mem_made; /* by snap_mem: shared anonymous memory that a process has mapped */
 
 	/* ---- of this process ---- */

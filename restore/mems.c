@@ -62,13 +62,21 @@ static int seals_add(int fd, const struct snap_mem *mem, struct err *err)
 	return 0;
 }
 
+static bool maps_writable(const struct snap_mm *mm, uint32_t id)
+{
+	for (size_t i = 0; i < mm->nr_vmas; i++)
+		if (mm->vmas[i].mem == id && mm->vmas[i].flags & MAP_SHARED &&
+			mm->vmas[i].vmflags & VMF_MAYWRITE)
+			return true;
+	return false;
+}
+
 bool mems_seals_wait(const struct job *job, uint32_t id)
 {
 	if (!(job->snap->mems[id].seals & F_SEAL_FUTURE_WRITE))
 		return false;
-	for (size_t i = 0; i < job->mm->nr_vmas; i++)
-		if (job->mm->vmas[i].mem == id && job->mm->vmas[i].flags & MAP_SHARED &&
-			job->mm->vmas[i].vmflags & VMF_MAYWRITE)
+	for (size_t i = 0; i < job->snap->nr_mms; i++)
+		if (maps_writable(&job->snap->mms[i], id))
 			return true;
 	return false;
 }

@@ -192,15 +192,20 @@ static void plan_spawns(struct job *job)
 	fds_plan_end(job);
 }
 
-/* What the first process got in child.c; umask(2) before all that may make files. */
+/* What the first process got in child.c, and another root, which nobody needs us in; umask(2) before all that may make files. */
 static void plan_place(struct job *job)
 {
 	const struct snap_proc *first = &job->snap->procs[0];
 	size_t i = (size_t)(job->proc - first);
+	bool chroot = job->proc->root != ID_NONE;
 
-	if (i == 0)
-		return;
-	if (job->proc->cwd != first->cwd)
+	if (chroot) {
+		plan_syscall(&job->plan, 0, SYS_fchdir,
+			(struct plan_args){ { (uint64_t)job->root_fds[i] } });
+		plan_syscall(&job->plan, 0, SYS_chroot,
+			(struct plan_args){ { plan_data(&job->plan, ".", 2) } });
+	}
+	if (job->proc->cwd != first->cwd || chroot)
 		plan_syscall(&job->plan, 0, SYS_fchdir,
 			(struct plan_args){ { (uint64_t)job->cwd_fds[i] } });
 	if (job->proc->umask != first->umask)

@@ -20,7 +20,6 @@ load ../helpers/snap
     as_user
     refusal refuse_seccomp 'seccomp \(a filter\), which only CAP_SYS_ADMIN may read'
 }
-@test "refuse_chroot: another root directory" { refusal refuse_chroot 'another root directory'; }
 @test "refuse_traced: traced by another process" { refusal refuse_traced 'already traced by [0-9]+'; }
 @test "refuse_namespace: another mount namespace" { refusal refuse_namespace 'another mount namespace'; }
 @test "refuse_sysv_outside: a SysV segment that others have, too" { refusal refuse_sysv_outside 'SysV segment [0-9]+ .*attached by another process'; }

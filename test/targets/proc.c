@@ -37,6 +37,24 @@ static void proc_rlimits(void)
 	}
 }
 
+static void proc_chroot(void)
+{
+	struct stat before, after;
+	char cwd[64];
+
+	if (geteuid() != 0)
+		target_skip("chroot");
+	target_keep_out();
+	must(chroot("/usr"));
+	must(chdir("/share"));
+	must(stat("/", &before));
+	target_wait();
+	must(stat("/", &after));
+	expect(before.st_ino == after.st_ino && before.st_dev == after.st_dev, "another root");
+	expect(getcwd(cwd, sizeof cwd) && !strcmp(cwd, "/share"), "working directory %s", cwd);
+	expect(access("/bin/env", X_OK) == 0, "/bin/env is not below this root");
+}
+
 /* More descriptors open than the limit now allows. */
 static void proc_rlimit_exceeded(void)
 {
@@ -331,7 +349,8 @@ const struct target targets_proc[] = {
 	{ "proc_rlimit_exceeded", proc_rlimit_exceeded, "a descriptor above the limit", 0 },
 	{ "proc_umask", proc_umask, "umask", 0 },
 	{ "proc_cwd", proc_cwd, "working directory", 0 },
-	{ "proc_cwd_deleted", proc_cwd_deleted, "a deleted working directory", TARGET_EITHER },
+	{ "proc_cwd_deleted", proc_cwd_deleted, "a deleted working directory", 0 },
+	{ "proc_chroot", proc_chroot, "another root directory", 0 },
 	{ "proc_nice", proc_nice, "nice", 0 },
 	{ "proc_ioprio", proc_ioprio, "ioprio", 0 },
 	{ "proc_personality", proc_personality, "personality", 0 },

@@ -239,15 +239,6 @@ static void refuse_seccomp(void)
 	expect(prctl(PR_GET_SECCOMP) == 2, "the filter is gone");
 }
 
-static void refuse_chroot(void)
-{
-	if (geteuid() != 0)
-		target_skip("chroot");
-	target_keep_out();
-	must(chroot("/usr"));
-	target_wait();
-}
-
 /* A process that is no child of ours traces us, and lets everything pass. */
 static void trace(pid_t pid, int said)
 {
@@ -307,7 +298,6 @@ const struct target targets_refuse[] = {
 	{ "refuse_pidfd_outside", refuse_pidfd_outside, "a pidfd of a process elsewhere",
 		TARGET_REFUSED },
 	{ "refuse_seccomp", refuse_seccomp, "a seccomp filter", TARGET_REFUSED },
-	{ "refuse_chroot", refuse_chroot, "another root directory", TARGET_REFUSED },
 	{ "refuse_traced", refuse_traced, "traced by another process", TARGET_REFUSED },
 	{ "refuse_namespace", refuse_namespace, "another mount namespace", TARGET_REFUSED },
 	{ NULL, NULL, NULL, 0 },
