@@ -25,6 +25,7 @@ PB_H    := $(PB_C:.c=.h)
 PB_OBJS := $(PB_C:.c=.o)
 # All of snapctl but its main(): what unit tests and fuzzers are linked with.
 PARTS   := $(filter-out $B/snapctl.o,$(OBJS)) $(PB_OBJS) $B/restore/blob_bytes.o
+LIBS    := $B/libsnapctl.so.0 $B/libsnapctl.a $B/snapctl.pc
 LDLIBS  := -lzstd -lprotobuf-c -lcap -lxxhash -ljson-c -lpthread
 COMPILE = $(CC) -std=c11 -D_GNU_SOURCE -DSNAPCTL_VERSION='"$(VERSION)"' -I. -I$B $(CPPFLAGS) $(CFLAGS)
 
@@ -32,7 +33,7 @@ COMPILE = $(CC) -std=c11 -D_GNU_SOURCE -DSNAPCTL_VERSION='"$(VERSION)"' -I. -I$B
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $B/snapctl ## build snapctl (default)
+all: $B/snapctl $(LIBS) ## build snapctl and libsnapctl (default)
 
 $B/snapctl: $B/snapctl.o $(PARTS)
 	$(Q)$(CC) $(STATIC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -69,6 +70,22 @@ $B/restore/blob_bytes.o: restore/blob_bytes.S $B/blob.bin
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -I$B -c -o $@ $<
 
+# ---- libsnapctl: what applications may link; snapctl.map says what is seen --------------------------
+LIB_CFLAGS := -std=c11 -D_GNU_SOURCE -fPIC -O2 -g -I.
+LIB_OBJS := $(patsubst %.c,$B/%.o,$(wildcard lib/*.c))
+
+$B/lib/%.o: lib/%.c | $B/.deps-build
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LIB_CFLAGS) $(WARN) -MMD -MP -c -o $@ $<
+$B/libsnapctl.so.0: $(LIB_OBJS) lib/snapctl.map
+	$(Q)$(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=lib/snapctl.map -o $@ $(LIB_OBJS) -lpthread
+	$(Q)ln -sf $(@F) $B/libsnapctl.so
+$B/libsnapctl.a: $(LIB_OBJS)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$B/snapctl.pc: lib/snapctl.pc.in Makefile
+	$(Q)mkdir -p $(@D)
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' $< >$@
+
 # ---- for people --------------------------------------------------------------------------------------
 demo: $B/snapctl $B/.deps-demo ## dump a sample server, restore it, show both times
 	$(Q)python3 examples/demo.py $B/snapctl
@@ -86,11 +103,20 @@ $B/.deps-demo: $B/.deps-build
 $B/.deps-test: $B/.deps-build test/test.mk
 	$(Q).ci/deps $(DEMO_DEPS) $(TEST_DEPS) && touch $@
 
-install: $B/snapctl ## install program and man pages below DESTDIR/PREFIX (/usr/local)
+install: $B/snapctl $(LIBS) ## install program and man pages below DESTDIR/PREFIX (/usr/local)
 	install -D $B/snapctl $(DESTDIR)$(PREFIX)/bin/snapctl
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 doc/snapctl.1
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 doc/snapctl-image.5
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include lib/snapctl.h
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib $B/libsnapctl.a $B/libsnapctl.so.0
+	ln -sf libsnapctl.so.0 $(DESTDIR)$(PREFIX)/lib/libsnapctl.so
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pkgconfig $B/snapctl.pc
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/python3/dist-packages lib/python/snapctl.py
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man3 doc/snapctl-lib.3
 uninstall: ## remove them again
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/snapctl.h lib/libsnapctl.a lib/libsnapctl.so \
+		lib/libsnapctl.so.0 lib/pkgconfig/snapctl.pc lib/python3/dist-packages/snapctl.py \
+		share/man/man3/snapctl-lib.3)
 	rm -f $(DESTDIR)$(PREFIX)/bin/snapctl $(DESTDIR)$(PREFIX)/share/man/man1/snapctl.1 \
 		$(DESTDIR)$(PREFIX)/share/man/man5/snapctl-image.5
 
@@ -113,4 +139,4 @@ help: ## this list
 		 awk -F '\t' '{ printf "  make %-22s %s\n", $$1, $$2 }'
 	@echo '  T=NAME: only tests of that name (check); V=1: show commands; B=DIR: instead of build/'
 
--include $(OBJS:.o=.d) $(PB_OBJS:.o=.d) $(BLOB_OBJS:.o=.d)
+-include $(OBJS:.o=.d) $(PB_OBJS:.o=.d) $(BLOB_OBJS:.o=.d) $(LIB_OBJS:.o=.d)

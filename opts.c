@@ -143,6 +143,20 @@ static int set_until(void *field, const struct opt *opt, const char *value, stru
 	return dump_until_check(value, err);
 }
 
+static int set_env(void *field, const struct opt *opt, const char *value, struct err *err)
+{
+	const char **list = field;
+	size_t nr = words_count(list);
+
+	if (*value == '=' || !strchr(value, '='))
+		return err_set(err, EINVAL, "--%s: '%s' is not NAME=VALUE", opt->name, value);
+	if (nr == OPTS_SETENV)
+		return err_set(
+			err, E2BIG, "--%s: given more than %d times", opt->name, OPTS_SETENV);
+	list[nr] = value;
+	return 0;
+}
+
 /* ---- tables ---------------------------------------------------------------------------------- */
 
 #define FIELD(name) .field = offsetof(struct opts, name)
@@ -216,6 +230,8 @@ const struct opt opts_restore[] = {
 		FIELD(restore.tcp_established) },
 	{ "tcp-close", 0, NULL, "connections to outside come back as reset ones", set_flag,
 		FIELD(restore.tcp_close) },
+	{ "setenv", 0, "NAME=VALUE", "tell the program, if it asks libsnapctl", set_env,
+		FIELD(setenv) },
 	{ "files", 0, "WHAT",
 		"where a data file has changed: keep it, restore it from the image, "
 		"fail; auto",
@@ -336,6 +352,8 @@ int opts_parse(struct opts *o, const struct opt *table, bool anywhere, int argc,
 	}
 	o->restore.inherit = o->inherit;
 	o->dump.until = o->until;
+	o->restore.setenv = o->setenv;
+	o->dashes = optind > 1 && !strcmp(argv[optind - 1], "--");
 	return optind;
 }
 

@@ -15,13 +15,15 @@
 
 struct err;
 
-enum { OPTS_INHERIT = 64, OPTS_UNTIL = 31 };
+enum { OPTS_INHERIT = 64, OPTS_UNTIL = 31, OPTS_SETENV = 1024 };
 
 struct opts {
 	struct dump_opts dump;
 	struct restore_opts restore;
 	bool json, quiet, help, version;
 	unsigned verbose;                      /* how many -v */
+	const char *setenv[OPTS_SETENV + 1];   /* what restore.setenv points to */
+	bool dashes; /* "--" stood in front of the operands */
 	const char *until[OPTS_UNTIL + 1];     /* what dump.until points to */
 	const char *inherit[OPTS_INHERIT + 1]; /* what restore.inherit points to */
 };

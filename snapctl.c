@@ -139,8 +139,13 @@ static int run_restore(const struct opts *o, char **operands, int *status, struc
 {
 	struct restore_opts r = o->restore;
 
-	if (operand_image("restore", operands, &r.image, err) < 0)
+	if (o->dashes && operands[0]) {
+		/* What follows the image is for the program. */
+		r.image = operands[0];
+		r.args = (const char *const *)operands + 1;
+	} else if (operand_image("restore", operands, &r.image, err) < 0) {
 		return -err->code;
+	}
 	return restore_run(&r, status, err) < 0 ? fail_for(r.image, err) : 0;
 }
 
@@ -209,7 +214,7 @@ static const struct command commands[] = {
 		"or does\n"
 		"that to a running process. Options of PROGRAM stand behind its name.",
 		opts_dump, true, run_dump },
-	{ "restore", "[OPTION...] IMAGE", "make the program of an image run again",
+	{ "restore", "[OPTION...] IMAGE [-- ARG...]", "make the program of an image run again",
 		"Makes the program run again where it stood and stands in for it: signals are "
 		"passed on,\n"
 		"the exit status is the program's.",

@@ -176,6 +176,8 @@ int attributes_collect(struct dumping_proc *p, struct err *err)
 	int ret;
 
 	stop_collect(p);
+	if (p->t->pid == p->d->area.pid)
+		dumping_snap_proc(p)->area = p->d->area.addr;
 	ret = files_add_link(p, "cwd", &cwd, err);
 	if (ret < 0)
 		return err_wrap(err, "working directory");

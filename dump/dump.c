@@ -21,6 +21,7 @@
 #include "dump/dumping.h"
 #include "dump/fds.h"
 #include "dump/files.h"
+#include "dump/flocks.h"
 #include "dump/found.h"
 #include "dump/interrupt.h"
 #include "dump/launch.h"
@@ -97,7 +98,7 @@ static int processes_collect(struct dumping *d, struct err *err)
 		ret = fds_collect(d, err);
 	for (size_t i = 0; !ret && i < d->nr_procs; i++)
 		ret = process_collect_memory(&d->procs[i], err);
-	return ret;
+	return ret < 0 ? ret : flocks_collect(d, err);
 }
 
 static int collect(struct dumping *d, struct err *err)
@@ -183,6 +184,7 @@ static int image_commit(struct dumping *d, struct err *err)
 	/* A program that goes on need not wait for the disk. */
 	if (d->opts->leave_running) {
 		connections_finish(d);
+		until_go_on(d->until);
 		let_go(d);
 		return image_writer_commit(d->writer, d->snap, err);
 	}

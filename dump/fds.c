@@ -20,6 +20,7 @@
 #include "dump/inherited.h"
 #include "dump/shared.h"
 #include "images/fd/common.h"
+#include "images/fd/locks.h"
 
 /* kcmp(2): 0 equal, 1 less, 2 greater, in an order that is stable until the next boot. */
 static int kcmp_files(int a, int b)
@@ -191,7 +192,7 @@ int fds_add(struct dumping *d, struct fd_seen *seen, uint32_t *ofd, struct err *
 		return ret;
 	if (found) {
 		*ofd = d->slots->order[at];
-		return 0;
+		return locks_save_posix(seen, &d->snap->ofds[*ofd], err);
 	}
 	take_fd(&owned);
 	*ofd = ofd_add(d, seen, ID_NONE);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/arena.h"
@@ -35,6 +36,7 @@ void files_pack(const struct snap *snap, Pb__State *m)
 		PUT(f, gid, file->gid);
 		PUT_BYTES(f, handle, file->handle, file->nr_handle);
 		PUT(f, handle_type, file->handle_type);
+		PUT(f, mapped_flock, file->mapped_flock);
 	}
 }
 
@@ -65,6 +67,9 @@ static int file_unpack(
 	file->handle = arena_copy(snap->arena, m->handle.data, m->handle.len);
 	file->nr_handle = (uint32_t)m->handle.len;
 	file->handle_type = m->handle_type;
+	if (m->mapped_flock > LOCK_EX)
+		return BAD(err, "impossible lock");
+	file->mapped_flock = m->mapped_flock;
 	return 0;
 }
 

@@ -145,6 +145,7 @@ static void proc_pack_numbers(const struct snap_proc *proc, Pb__Proc *m)
 	PUT(m, autogroup_nice, proc->autogroup_nice);
 	PUT(m, tty, proc->tty);
 	PUT(m, foreground, proc->foreground);
+	PUT(m, area, proc->area);
 }
 
 void procs_pack(const struct snap *snap, Pb__State *m)
@@ -276,6 +277,7 @@ static void proc_unpack_numbers(const Pb__Proc *m, struct snap_proc *proc)
 	proc->autogroup_nice = m->autogroup_nice;
 	proc->tty = m->tty;
 	proc->foreground = m->foreground;
+	proc->area = m->area;
 }
 
 static int proc_unpack(

@@ -38,6 +38,8 @@ struct snap_file {
 	bool deleted; /* no name at the dump: made anew from memory object mem, then unlinked */
 	uint32_t mem; /* contents travel as this memory object, or ID_NONE */
 	uint32_t uid, gid;
+	/* flock(2) held through mappings alone, whose descriptor was closed: LOCK_SH, _EX; 0 */
+	uint32_t mapped_flock;
 	/* A deleted file that still has another name (a hard link): how to find it,
 	 * name_to_handle_at(2). */
 	uint8_t *handle;

@@ -135,6 +135,7 @@ int snap_check(const struct snap *snap, const struct page_index *index, struct e
 		procs_check,
 		zombies_check,
 		seccomp_check,
+		areas_check,
 		ofds_check,
 	};
 

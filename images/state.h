@@ -95,6 +95,7 @@ int procs_check(const struct snap *snap, struct err *err);
 int task_check(const struct snap *snap, const struct snap_task *task, struct err *err);
 int ofds_check(const struct snap *snap, struct err *err);
 int seccomp_check(const struct snap *snap, struct err *err);
+int areas_check(const struct snap *snap, struct err *err);
 int index_check(const struct snap *snap, const struct page_index *index, struct err *err);
 int siginfos_check(const struct snap_siginfo *infos, size_t nr, struct err *err);
 /* Is [start, end) mapped without a hole? *at is where to begin looking, and is moved on: 0 at

@@ -94,6 +94,26 @@ int area_wait(int (*alive)(void *arg), void *arg)
 
 /* ---- the token -------------------------------------------------------------------------- */
 
+/* Byte by byte through general registers: vector registers would keep it, and be in the image. */
+static void token_copy(char *to, const char *from)
+{
+	volatile char *out = to;
+	const volatile char *in = from;
+
+	for (int i = 0; i < SNAPCTL_TOKEN_LEN; i++)
+		out[i] = in[i];
+}
+
+static int token_is_whole(const char *token)
+{
+	const volatile char *at = token;
+	int len = 0;
+
+	while (at[len])
+		len++;
+	return len == SNAPCTL_TOKEN_LEN;
+}
+
 /* Takes NUMBER:TOKEN out of the environment, where it is overwritten: it is good for once, and not
  * for the image. */
 static int token_take(char token[SNAPCTL_TOKEN_LEN])
@@ -104,19 +124,25 @@ static int token_take(char token[SNAPCTL_TOKEN_LEN])
 	if (!text)
 		return -ENOTCONN;
 	fd = strtol(text, &end, 10);
-	if (end == text || *end != ':' || strlen(end + 1) != SNAPCTL_TOKEN_LEN || fd < 0) {
+	if (end == text || *end != ':' || !token_is_whole(end + 1) || fd < 0) {
 		unsetenv(SNAPCTL_READY_ENV);
 		return -ENOTCONN;
 	}
-	memcpy(token, end + 1, SNAPCTL_TOKEN_LEN);
-	memset(text, '-', strlen(text));
+	token_copy(token, end + 1);
+	memset(end + 1, '-', SNAPCTL_TOKEN_LEN);
 	unsetenv(SNAPCTL_READY_ENV);
 	return (int)fd;
 }
 
-static void forget(void *secret, size_t len)
+enum { BURNT = 16384 };
+
+/* Copies that the compiler, or the dynamic linker when it saved vector registers, left on the stack
+ * below us. */
+__attribute__((noinline)) static void stack_burn(void)
 {
-	explicit_bzero(secret, len);
+	char below[BURNT];
+
+	explicit_bzero(below, sizeof below);
 }
 
 /* snapctl holds the other end for as long as it waits. */
@@ -137,10 +163,10 @@ static int check_in(int fd, const char token[SNAPCTL_TOKEN_LEN])
 	failed = hooks_before(hello.words);
 	if (failed)
 		hello.kind = SNAPCTL_HOOK_FAILED;
-	memcpy(hello.token, token, SNAPCTL_TOKEN_LEN);
+	token_copy(hello.token, token);
 	area_get()->state = SNAPCTL_WAITING;
 	sent = send(fd, &hello, sizeof hello, MSG_NOSIGNAL);
-	forget(&hello, sizeof hello);
+	explicit_bzero(&hello, sizeof hello);
 	if (sent != (ssize_t)sizeof hello && !failed) {
 		hooks_after(0);
 		return -ENOTCONN;
@@ -158,7 +184,8 @@ static int ready_locked(void)
 	if (!area_get())
 		return -ENOMEM;
 	ret = check_in(fd, token);
-	forget(token, sizeof token);
+	explicit_bzero(token, sizeof token);
+	stack_burn();
 	if (ret < 0)
 		return ret;
 	ret = area_wait(channel_alive, &fd);

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 
 #include "images/fd/pty_ctty.h"
+#include "restore/fds_finish.h"
 #include "restore/job.h"
 #include "restore/stops.h"
 #include "restore/tree_birth.h"
@@ -17,17 +18,6 @@ static uint32_t terminal_of(const struct job *job)
 	if (proc->session_inherited || proc->sid != proc->pid)
 		return ID_NONE;
 	return pty_ctty_of(job->snap, proc);
-}
-
-/* Before the plan is run, each process has the table of the first one, and what is parked. */
-static int number_of(const struct job *job, uint32_t ofd)
-{
-	const struct snap_proc *first = &job->snap->procs[0];
-
-	for (size_t i = 0; i < first->nr_fds; i++)
-		if (first->fds[i].ofd == ofd)
-			return (int)first->fds[i].num;
-	return job->parked[ofd];
 }
 
 static int remote_ioctl(const struct job *job, int fd, unsigned long request, uint64_t arg,
@@ -46,10 +36,10 @@ static int slave_borrow(
 	int64_t fresh = -1;
 
 	*opened = slave == ID_NONE;
-	*fd = *opened ? -1 : number_of(job, slave);
+	*fd = *opened ? -1 : fds_number_of(job, slave);
 	if (!*opened)
 		return 0;
-	if (remote_ioctl(job, number_of(job, master), TIOCGPTPEER, O_RDWR | O_NOCTTY,
+	if (remote_ioctl(job, fds_number_of(job, master), TIOCGPTPEER, O_RDWR | O_NOCTTY,
 		    "open the controlling terminal", &fresh, err) < 0)
 		return -err->code;
 	*fd = (int)fresh;

@@ -1,36 +1,201 @@
-/* The last look at descriptors; see fds_finish.h. */
+/* Descriptors when all processes are there; see fds_finish.h. */
 #include "restore/fds_finish.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
+#include "images/fd/common.h"
+#include "images/fd/pidfd.h"
 #include "restore/job.h"
+#include "restore/stops.h"
 
-static int slot_finish(const struct job *job, const struct snap_fd *slot, struct err *err)
+/* ---- pidfds ---------------------------------------------------------------------------------- */
+
+int fds_number_of(const struct job *job, uint32_t ofd)
 {
-	const struct snap_ofd *ofd = &job->snap->ofds[slot->ofd];
-	OWNED_FD pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
-	OWNED_FD fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, slot->num, 0);
+	const struct snap_proc *first = &job->snap->procs[0];
 
+	for (size_t i = 0; i < first->nr_fds; i++)
+		if (first->fds[i].ofd == ofd)
+			return (int)first->fds[i].num;
+	return job->parked[ofd];
+}
+
+static bool table_has(const struct snap_fd *fds, size_t nr, uint32_t ofd)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (fds[i].ofd == ofd)
+			return true;
+	return false;
+}
+
+static bool process_has(const struct snap_proc *proc, uint32_t ofd)
+{
+	for (size_t i = 0; i < proc->nr_thread_files; i++)
+		if (table_has(proc->thread_files[i].fds, proc->thread_files[i].nr_fds, ofd))
+			return true;
+	return table_has(proc->fds, proc->nr_fds, ofd);
+}
+
+/* A call that gives a descriptor of the process; negative: it failed. */
+static int remote_fd(
+	const struct job *job, const struct remote *call, const char *what, struct err *err)
+{
+	int64_t ret = -1;
+
+	if (stops_blob_syscall(job, call, what, &ret, err) < 0)
+		return -1;
+	return (int)ret;
+}
+
+static int remote_close(const struct job *job, int fd, struct err *err)
+{
+	struct remote call = { SYS_close, { (uint64_t)fd } };
+
+	return stops_blob_syscall(job, &call, "close", NULL, err);
+}
+
+/* The one that another process has opened already, so that it is one open file for both. */
+static int remote_share(
+	const struct job *job, const struct job *holder, uint32_t ofd, struct err *err)
+{
+	struct remote open_holder = { SYS_pidfd_open, { (uint64_t)holder->proc->pid } };
+	int pidfd = remote_fd(job, &open_holder, "pidfd_open", err), fd;
+	struct remote get = { SYS_pidfd_getfd,
+		{ (uint64_t)pidfd, (uint64_t)fds_number_of(holder, ofd) } };
+
+	if (pidfd < 0)
+		return -1;
+	fd = remote_fd(job, &get, "pidfd_getfd", err);
+	return remote_close(job, pidfd, fd < 0 ? NULL : err) < 0 ? -1 : fd;
+}
+
+static int remote_replace(const struct job *job, int fd, uint32_t ofd, struct err *err)
+{
+	struct remote put = { SYS_dup3, { (uint64_t)fd, (uint64_t)fds_number_of(job, ofd), 0 } };
+
+	if (stops_blob_syscall(job, &put, "dup3", NULL, err) < 0)
+		return -err->code;
+	return remote_close(job, fd, err);
+}
+
+static int later_put(const struct job *job, const struct job *holder, uint32_t ofd, int32_t pid,
+	uint32_t flags, struct err *err)
+{
+	struct remote own = { SYS_pidfd_open, { (uint64_t)pid, flags } };
+	struct err shared = { 0 };
+	int fd = holder ? remote_share(job, holder, ofd, &shared) : -1;
+
+	/* Yama may not let processes look at each other. */
+	if (shared.code)
+		log_info("process %d has a pidfd of its own for %d: %s", job->proc->pid, pid,
+			shared.msg);
 	if (fd < 0)
-		return err_sys(err, "descriptor %u of process %d", slot->num, job->pid);
-	if (ofd->kind->finish(&job->make, ofd, fd, err) < 0)
-		return err_wrap(err, "%s", ofd->label ? ofd->label : ofd->kind->name);
+		fd = remote_fd(job, &own, "pidfd_open", err);
+	if (fd < 0)
+		return err_wrap(err, "pidfd of process %d", pid);
+	return remote_replace(job, fd, ofd, err);
+}
+
+int fds_later(struct job *const *jobs, size_t nr, struct err *err)
+{
+	const struct snap *snap = jobs[0]->snap;
+
+	for (uint32_t ofd = 0; ofd < snap->nr_ofds; ofd++) {
+		const struct job *holder = NULL;
+		uint32_t flags;
+		int32_t pid = pidfd_later(snap, &snap->ofds[ofd], &flags);
+
+		for (size_t i = 0; pid && i < nr; i++) {
+			if (!process_has(jobs[i]->proc, ofd))
+				continue;
+			if (later_put(jobs[i], holder, ofd, pid, flags, err) < 0)
+				return -err->code;
+			holder = holder ? holder : jobs[i];
+		}
+	}
 	return 0;
 }
 
-static int slots_finish(const struct job *job, bool *finished, struct err *err)
+/* ---- the very last --------------------------------------------------------------------------- */
+
+struct finishing {
+	struct job *const *jobs;
+	size_t nr;
+	struct fd_make make; /* made: by ofd, our duplicate of what was made later; -1 */
+	bool *done;          /* by ofd */
+};
+
+/* Our id for what the program knows as this process, or as this group. */
+static pid_t id_here(const struct finishing *f, int32_t type, int32_t id)
 {
+	for (size_t i = 0; i < f->nr; i++) {
+		if (type != F_OWNER_PGRP && f->jobs[i]->proc->pid == id)
+			return f->jobs[i]->pid;
+		if (type == F_OWNER_PGRP && f->jobs[i]->proc->pgid == id)
+			return getpgid(f->jobs[i]->pid);
+	}
+	return -1;
+}
+
+static int owner_finish(
+	const struct finishing *f, const struct snap_ofd *ofd, int fd, struct err *err)
+{
+	struct f_owner_ex owner = { .type = ofd->owner_type,
+		.pid = id_here(f, ofd->owner_type, ofd->owner) };
+
+	if (owner.pid <= 0)
+		return err_set(
+			err, ESRCH, "no process stands for %d, who gets its signals", ofd->owner);
+	return fcntl(fd, F_SETOWN_EX, &owner) < 0 ? err_sys(err, "F_SETOWN to %d", owner.pid) : 0;
+}
+
+static bool has_work(const struct snap *snap, const struct snap_ofd *ofd)
+{
+	uint32_t flags;
+
+	return ofd->inherited < 0 &&
+	       (ofd->kind->finish || ofd_owner_later(snap, ofd) || pidfd_later(snap, ofd, &flags));
+}
+
+static int ofd_finish(struct finishing *f, const struct snap_ofd *ofd, int fd, struct err *err)
+{
+	if (ofd_owner_later(f->make.snap, ofd) && owner_finish(f, ofd, fd, err) < 0)
+		return -err->code;
+	return ofd->kind->finish ? ofd->kind->finish(&f->make, ofd, fd, err) : 0;
+}
+
+static int slot_get(const struct job *job, uint32_t num, int *fd, struct err *err)
+{
+	OWNED_FD pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
+
+	*fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, num, 0);
+	return *fd < 0 ? err_sys(err, "descriptor %u of process %d", num, job->pid) : 0;
+}
+
+/* pidfds first: others may watch them. */
+static int slots_finish(struct finishing *f, const struct job *job, bool pidfds, struct err *err)
+{
+	const struct snap *snap = job->snap;
+
 	for (size_t i = 0; i < job->proc->nr_fds; i++) {
 		const struct snap_fd *slot = &job->proc->fds[i];
-		const struct snap_ofd *ofd = &job->snap->ofds[slot->ofd];
+		const struct snap_ofd *ofd = &snap->ofds[slot->ofd];
+		OWNED_FD fd = -1;
+		uint32_t flags;
 
-		if (ofd->inherited >= 0 || !ofd->kind->finish || finished[slot->ofd])
+		if (f->done[ofd->id] || !has_work(snap, ofd) ||
+			(pidfd_later(snap, ofd, &flags) != 0) != pidfds)
 			continue;
-		if (slot_finish(job, slot, err) < 0)
-			return -err->code;
-		finished[slot->ofd] = true;
+		if (slot_get(job, slot->num, &fd, err) < 0 || ofd_finish(f, ofd, fd, err) < 0)
+			return err_wrap(err, "%s", ofd->label ? ofd->label : ofd->kind->name);
+		if (pidfds)
+			f->make.made[ofd->id] = take_fd(&fd);
+		f->done[ofd->id] = true;
 	}
 	return 0;
 }
@@ -38,10 +203,16 @@ static int slots_finish(const struct job *job, bool *finished, struct err *err)
 int fds_finish(struct job *const *jobs, size_t nr, struct err *err)
 {
 	struct snap *snap = jobs[0]->snap;
-	bool *finished = arena_array(snap->arena, snap->nr_ofds, sizeof *finished);
+	struct finishing f = { jobs, nr, jobs[0]->make,
+		arena_array(snap->arena, snap->nr_ofds, sizeof *f.done) };
+	int ret = 0;
 
-	for (size_t i = 0; i < nr; i++)
-		if (slots_finish(jobs[i], finished, err) < 0)
-			return -err->code;
-	return 0;
+	f.make.made = arena_array(snap->arena, snap->nr_ofds, sizeof *f.make.made);
+	for (size_t i = 0; i < snap->nr_ofds; i++)
+		f.make.made[i] = -1;
+	for (size_t i = 0; !ret && i < 2 * nr; i++)
+		ret = slots_finish(&f, jobs[i % nr], i < nr, err);
+	for (size_t i = 0; i < snap->nr_ofds; i++)
+		fd_close(&f.make.made[i]);
+	return ret;
 }

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -184,6 +185,17 @@ static int memfd_open_mapped(struct job *job, const struct snap_vma *vma, struct
 	return 0;
 }
 
+/* The mapping keeps the open file, and the lock with it, when the descriptor is closed. */
+static int file_flock(const struct snap_file *file, int fd, struct err *err)
+{
+	if (!file->mapped_flock || flock(fd, (int)file->mapped_flock | LOCK_NB) == 0)
+		return 0;
+	if (errno != EWOULDBLOCK)
+		return err_sys(err, "flock %s", file->path);
+	err_set(err, EAGAIN, "the flock on %s is now held by somebody else", file->path);
+	return err_hint(err, "end the program that holds it (lslocks shows them), then restore");
+}
+
 static int file_open_mapped(struct job *job, const struct snap_vma *vma, struct err *err)
 {
 	int *fd = &job->map_fds[vma->file_writable][vma->file];
@@ -193,7 +205,7 @@ static int file_open_mapped(struct job *job, const struct snap_vma *vma, struct 
 	if (files_open(&job->make, vma->file, vma->file_writable ? O_RDWR : O_RDONLY, fd, err) < 0)
 		return err_wrap(err, "mapped file");
 	fcntl(*fd, F_SETFD, 0);
-	return 0;
+	return file_flock(&job->snap->files[vma->file], *fd, err);
 }
 
 static int files_open_mapped_of(struct job *job, const struct snap_mm *mm, struct err *err)

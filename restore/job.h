@@ -43,6 +43,7 @@ struct job {
 	int *map_fds[2]; /* by snap_file, [1] opened for writing: in the child, or -1 */
 	int *mem_fds[2]; /* by snap_mem: of a mapped memfd, [1] for writing: in the child, or -1 */
 	struct fd_make make;
+	uint8_t generation[16]; /* of this restore, no other has it */
 	struct tcp_hold *hold; /* holds back packets of TCP connections, or NULL */
 	bool *settled; /* by snap_ofd: made, with its common state */
 	int *parked;  /* by snap_ofd: out of all slots, for other processes than the first; or -1 */

@@ -19,6 +19,7 @@
 #include "restore/files.h"
 #include "restore/ghosts.h"
 #include "restore/ids.h"
+#include "restore/instance.h"
 #include "restore/job.h"
 #include "restore/mems.h"
 #include "restore/ns.h"
@@ -223,6 +224,8 @@ int restore_run(const struct restore_opts *opts, int *status, struct err *err)
 		ret = cpu_check(job.snap, err);
 	if (!ret)
 		ret = seccomp_possible(job.snap, err);
+	if (!ret)
+		ret = instance_prepare(&job, err);
 	if (!ret)
 		ret = ids_choose(&job, err);
 	if (!ret && !opts->detach)

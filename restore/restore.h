@@ -25,6 +25,9 @@ struct restore_opts {
 	bool tcp_close, tcp_established;
 	const char *const
 		*inherit; /* "N=M": recorded descriptor N is our M; NULL-terminated, or NULL */
+	const char *const *setenv; /* NAME=VALUE for programs that ask libsnapctl; NULL or ends with
+				      NULL */
+	const char *const *args;   /* the same: what stands behind "--" */
 	enum restore_files files;
 	bool debug_vdso_differs; /* hidden: behave as if the vdso were another one (D14) */
 	bool debug_clock_back;   /* hidden: behave as if the clock had been 1,000,000 s further */

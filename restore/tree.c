@@ -19,6 +19,7 @@
 #include "restore/ctty.h"
 #include "restore/fds_finish.h"
 #include "restore/handover.h"
+#include "restore/instance.h"
 #include "restore/job.h"
 #include "restore/mems.h"
 #include "restore/stops.h"
@@ -170,7 +171,8 @@ static int all_make(struct tree *tree, struct err *err)
 			return -err->code;
 	if (zombies_make(tree, true, err) < 0 || zombies_make(tree, false, err) < 0 ||
 		birth_groups(tree, err) < 0 ||
-		ctty_foreground(tree->jobs, tree->snap->nr_procs, err) < 0)
+		ctty_foreground(tree->jobs, tree->snap->nr_procs, err) < 0 ||
+		fds_later(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
 	return birth_reap(tree, err);
 }
@@ -190,6 +192,7 @@ static int tree_run(struct tree *tree, struct err *err)
 	if (all_make(tree, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
 		all_do(tree, handover_second, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
 		all_do(tree, handover_last, err) < 0 ||
+		all_do(tree, instance_tell, err) < 0 ||
 		fds_finish(tree->jobs, tree->snap->nr_procs, err) < 0 ||
 		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;

@@ -36,6 +36,11 @@ $B/test/server-rust: test/targets/server.rs | $B/.deps-test
 	$(Q)mkdir -p $(@D)
 	$(Q)MAKEFLAGS= rustc -O -o $@ $<
 
+# A program that checks in, linked with the library as it is for others.
+$B/test/checkin: test/lib/checkin.c $B/libsnapctl.a
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(TARGET_CFLAGS) -I. -o $@ $< $B/libsnapctl.a
+
 $(UNIT:=.o): | $B/.deps-test $(PB_H)
 $(UNIT): %: %.o $(PARTS)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
@@ -47,7 +52,7 @@ TEST_ENV = BUILD=$(abspath $B) SNAPCTL=$(abspath $B)/snapctl TARGET=$(abspath $B
 	SERVER_RUST=$(if $(RUSTC),$(abspath $B)/test/server-rust) \
 	VISIBLE='python3 $(CURDIR)/test/visible/visible.py' T='$(T)'
 RUN_TESTS = $(Q)$(TEST_ENV) test/run
-RUNNABLE  = $B/snapctl $B/test/target $(SERVERS)
+RUNNABLE  = $B/snapctl $B/test/target $(SERVERS) $B/test/checkin $(LIBS)
 
 check: $(RUNNABLE) $(UNIT) ## run all tests; T=NAME runs the tests of that name
 	$(RUN_TESTS) lint unit roundtrip real
@@ -84,7 +89,7 @@ fuzz-search: $B/test/fuzz/fuzz_image.o $(PARTS)
 	$(Q)clang $(CFLAGS) -fsanitize=fuzzer -o $B/fuzz_image $^ $(LDLIBS)
 	$(Q)$B/fuzz_image -max_total_time=$(or $(FUZZ_SECONDS),600) -max_len=65536 -artifact_prefix=$B/ $B/corpus
 
-soak: $(RUNNABLE) ## hours: 200 round trips under load, kills, full disk, damaged images
+soak: $(RUNNABLE) ## half an hour: 200 round trips under load, kills, full disk, damaged images
 	$(MAKE_ASAN) $B/asan/snapctl $B/asan/test/fuzz/fuzz_image
 	$(Q)$(TEST_ENV) SNAPCTL_ASAN=$(abspath $B)/asan/snapctl \
 		FUZZ_IMAGE=$(abspath $B)/asan/test/fuzz/fuzz_image test/soak/soak.sh

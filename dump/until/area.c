@@ -21,7 +21,7 @@ static int area_is_mapped(struct tracee *t, uint64_t addr, struct arena *a, stru
 
 	for (size_t i = 0; !ret && i < nr; i++)
 		if (addr >= vmas[i].start && addr < vmas[i].end &&
-			vmas[i].end - addr >= SNAPCTL_AREA_LEN && !vmas[i].shared &&
+			vmas[i].end - addr >= SNAPCTL_AREA_LEN && !vmas[i].shared && !vmas[i].ino &&
 			(vmas[i].prot & PROT_WRITE))
 			return 0;
 	return ret < 0 ? ret

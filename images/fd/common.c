@@ -113,6 +113,15 @@ static pid_t owner_now(const struct fd_make *m, const struct snap_ofd *ofd)
 	return m->pid_of(m, ofd->owner);
 }
 
+bool ofd_owner_later(const struct snap *snap, const struct snap_ofd *ofd)
+{
+	const struct snap_proc *first = snap->procs;
+
+	if (!ofd->owner || !snap->nr_procs)
+		return false;
+	return ofd->owner != (ofd->owner_type == F_OWNER_PGRP ? first->pgid : first->pid);
+}
+
 static int make_owner(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)
 {
 	struct f_owner_ex owner = { .type = ofd->owner_type, .pid = owner_now(m, ofd) };
@@ -131,7 +140,7 @@ int ofd_make_common(const struct fd_make *m, const struct snap_ofd *ofd, int fd,
 		return 0;
 	if (ofd->offset && lseek(fd, (off_t)ofd->offset, SEEK_SET) < 0)
 		return err_sys(err, "seek to %lld", (long long)ofd->offset);
-	if (ofd->owner && make_owner(m, ofd, fd, err) < 0)
+	if (ofd->owner && !ofd_owner_later(m->snap, ofd) && make_owner(m, ofd, fd, err) < 0)
 		return -err->code;
 	if (ofd->signal && fcntl(fd, F_SETSIG, ofd->signal) < 0)
 		return err_sys(err, "F_SETSIG %d", ofd->signal);

@@ -15,6 +15,8 @@ int ofd_save_common(const struct fd_seen *seen, struct snap_ofd *ofd, struct err
  * only what differs from a fresh descriptor: each system call counts here.
  */
 int ofd_make_common(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err);
+/* Is its owner (F_SETOWN) born after descriptors are made? Then ofd_make_common() sets none. */
+bool ofd_owner_later(const struct snap *snap, const struct snap_ofd *ofd);
 /*
  * Take the recorded locks again, in the new process. Closing any descriptor of a file drops all
  * POSIX locks of the process on it, so this has to come after everything that closes: every

@@ -315,5 +315,6 @@ const struct fd_kind fd_epoll = {
 	.unpack = epoll_unpack,
 	.make = epoll_make,
 	.make_link = epoll_make_link,
+	.finish = epoll_finish,
 	.describe = epoll_describe,
 };

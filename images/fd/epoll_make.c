@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "images/fd/common.h"
 #include "images/fd/kinds.h"
+#include "images/fd/pidfd.h"
 
 /* How to report, not what; the kernel's EP_PRIVATE_BITS. */
 #define HOW_BITS ((uint32_t)EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE)

@@ -1,5 +1,5 @@
 /*
- * TCP, MPTCP, UDP and UDP-Lite sockets, IPv4 and IPv6. Looking at live ones is in inet_save.c,
+ * TCP, MPTCP, UDP, UDP-Lite, ICMP (ping) and raw sockets, IPv4 and IPv6. Looking at live ones is in inet_save.c,
  * making them anew in inet_make.c. As the last kind of socket that is asked, this one also takes
  * the families and protocols that nobody can restore, to refuse them by name.
  */
@@ -18,35 +18,68 @@
 #include "images/fd/tcp.h"
 #include "proto/fd.pb-c.h"
 
+static const struct {
+	int protocol;
+	const char *name;
+} protocol_names[] = {
+	{ IPPROTO_TCP, "tcp" },
+	{ IPPROTO_UDP, "udp" },
+	{ IPPROTO_UDPLITE, "udplite" },
+	{ IPPROTO_MPTCP, "mptcp" },
+	{ IPPROTO_ICMP, "icmp" },
+	{ IPPROTO_ICMPV6, "icmpv6" },
+};
+
 const char *inet_protocol_name(int protocol)
 {
-	switch (protocol) {
-	case IPPROTO_TCP:
-		return "tcp";
-	case IPPROTO_UDP:
-		return "udp";
-	case IPPROTO_UDPLITE:
-		return "udplite";
-	case IPPROTO_MPTCP:
-		return "mptcp";
+	for (size_t i = 0; i < sizeof protocol_names / sizeof *protocol_names; i++)
+		if (protocol_names[i].protocol == protocol)
+			return protocol_names[i].name;
+	return NULL;
+}
+
+bool inet_is_ours(int family, int type, int protocol)
+{
+	if (family != AF_INET && family != AF_INET6)
+		return false;
+	switch (type) {
+	case SOCK_STREAM:
+		return protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
+	case SOCK_DGRAM:
+		return protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
+		       protocol == (family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+	case SOCK_RAW:
+		return protocol >= 0 && protocol <= UINT8_MAX;
 	default:
-		return NULL;
+		return false;
 	}
+}
+
+/* "tcp", "raw icmp", "raw 89" */
+static const char *sock_kind(const struct inet_sock *sock, char *buf, size_t len)
+{
+	const char *name = inet_protocol_name(sock->protocol);
+
+	if (name)
+		snprintf(buf, len, "%s%s", sock->type == SOCK_RAW ? "raw " : "", name);
+	else
+		snprintf(buf, len, "raw %d", sock->protocol);
+	return buf;
 }
 
 const char *inet_sock_text(const struct inet_sock *sock, char buf[INET_SOCK_TEXT])
 {
-	char local[INET_ADDR_TEXT], remote[INET_ADDR_TEXT];
+	char local[INET_ADDR_TEXT], remote[INET_ADDR_TEXT], kind[32];
 
+	sock_kind(sock, kind, sizeof kind);
+	inet_addr_text(sock->family, &sock->local, local);
 	if (sock->remote.set)
-		snprintf(buf, INET_SOCK_TEXT, "%s %s - %s", inet_protocol_name(sock->protocol),
-			inet_addr_text(sock->family, &sock->local, local),
+		snprintf(buf, INET_SOCK_TEXT, "%s %s - %s", kind, local,
 			inet_addr_text(sock->family, &sock->remote, remote));
 	else if (sock->local.set)
-		snprintf(buf, INET_SOCK_TEXT, "%s %s", inet_protocol_name(sock->protocol),
-			inet_addr_text(sock->family, &sock->local, local));
+		snprintf(buf, INET_SOCK_TEXT, "%s %s", kind, local);
 	else
-		snprintf(buf, INET_SOCK_TEXT, "%s socket", inet_protocol_name(sock->protocol));
+		snprintf(buf, INET_SOCK_TEXT, "%s socket", kind);
 	return buf;
 }
 
@@ -148,6 +181,8 @@ static int inet_pack(
 	m->protocol = (uint32_t)sock->protocol;
 	m->state = sock->state;
 	m->backlog = sock->backlog;
+	m->has_shutdown = sock->shutdown != 0;
+	m->shutdown = sock->shutdown;
 	m->has_pending_error = m->pending_error = sock->pending_error;
 	m->local = inet_addr_pack(snap->arena, sock->family, &sock->local);
 	m->remote = inet_addr_pack(snap->arena, sock->family, &sock->remote);
@@ -160,20 +195,6 @@ static int inet_pack(
 	return 0;
 }
 
-static bool inet_type_fits(const Pb__InetSock *m)
-{
-	switch (m->protocol) {
-	case IPPROTO_TCP:
-	case IPPROTO_MPTCP:
-		return m->type == SOCK_STREAM;
-	case IPPROTO_UDP:
-	case IPPROTO_UDPLITE:
-		return m->type == SOCK_DGRAM;
-	default:
-		return false;
-	}
-}
-
 static bool inet_state_fits(const Pb__InetSock *m)
 {
 	switch (m->state) {
@@ -182,7 +203,7 @@ static bool inet_state_fits(const Pb__InetSock *m)
 	case INET_LISTEN:
 		return m->type == SOCK_STREAM && m->local && !m->remote && m->backlog <= INT32_MAX;
 	case INET_CONNECTED:
-		return m->type == SOCK_DGRAM && m->remote;
+		return m->type != SOCK_STREAM && m->remote;
 	case INET_RESET:
 		return m->type == SOCK_STREAM;
 	case INET_CONNECTING:
@@ -200,7 +221,9 @@ static int inet_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 
 	if (!m)
 		return message_missing("inet", err);
-	if ((m->family != AF_INET && m->family != AF_INET6) || !inet_type_fits(m))
+	if (m->protocol > INT32_MAX ||
+		!inet_is_ours((int)m->family, (int)m->type, (int)m->protocol) ||
+		m->shutdown > 3 || (m->shutdown && m->type == SOCK_STREAM))
 		return err_set(err, EBADMSG, "socket of family %u, type %u, protocol %u", m->family,
 			m->type, m->protocol);
 	if (!inet_state_fits(m))
@@ -211,6 +234,7 @@ static int inet_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 	sock->protocol = (int)m->protocol;
 	sock->state = (enum inet_state)m->state;
 	sock->backlog = m->backlog;
+	sock->shutdown = m->shutdown;
 	sock->pending_error = m->pending_error;
 	ofd->priv = sock;
 	if (inet_addr_unpack(sock->family, m->local, &sock->local, err) < 0 ||

@@ -9,7 +9,9 @@
 
 #include "images/fd/sockopt.h"
 
-/* What the files inet*.c share: the record of a TCP, MPTCP, UDP or UDP-Lite socket. */
+/*
+ * What the files inet*.c share: the record of a TCP, MPTCP, UDP, UDP-Lite, ICMP (ping) or raw socket.
+ */
 
 struct Pb__InetAddr;
 struct Pb__InetDatagram;
@@ -61,6 +63,7 @@ struct inet_sock {
 	enum inet_state state;
 	struct inet_addr local, remote; /* local.set: bound */
 	uint32_t backlog;
+	uint32_t shutdown; /* datagrams: 1 receiving, 2 sending is shut down */
 	bool pending_error; /* INET_RESET: the program was not told yet */
 	struct sock_options options;
 	struct inet_group *groups;
@@ -73,8 +76,10 @@ struct inet_sock {
 /* An IPv6 socket that talks IPv4 (::ffff:1.2.3.4). */
 bool inet_is_mapped(const struct inet_sock *sock);
 
-/* "tcp", "udp", ...; NULL: none of ours. */
+/* "tcp", "udp", ...; NULL: none of ours. Raw sockets may have any protocol. */
 const char *inet_protocol_name(int protocol);
+/* Is a socket of this family, type and protocol one of ours? */
+bool inet_is_ours(int family, int type, int protocol);
 /* "tcp 127.0.0.1:80" in buf. */
 const char *inet_sock_text(const struct inet_sock *sock, char buf[INET_SOCK_TEXT]);
 
@@ -115,6 +120,11 @@ int inet_queue_unpack(struct arena *arena, struct Pb__InetDatagram *const *msgs,
 /* Why this family, type or protocol, or an established connection, cannot be dumped; or 0. */
 int inet_check(const struct fd_seen *seen, struct err *err);
 int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err *err);
+
+/* ---- inet_proc.c ----------------------------------------------------------------------------- */
+
+/* Fill sock->remote of a raw or ping socket, if it is connected. */
+int inet_proc_remote(uint64_t ino, struct inet_sock *sock, struct err *err);
 
 /* ---- inet_make.c, inet_reset.c --------------------------------------------------------------- */
 

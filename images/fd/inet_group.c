@@ -175,7 +175,7 @@ int inet_groups_save(struct arena *arena, int fd, struct inet_sock *sock, struct
 
 	sock->groups = NULL;
 	sock->nr_groups = 0;
-	if (sock->type != SOCK_DGRAM)
+	if (sock->type == SOCK_STREAM)
 		return 0;
 	if (groups_file(&s, "/proc/net/igmp", igmp_scan, err) < 0)
 		return -err->code;
@@ -271,7 +271,7 @@ static int group_unpack(
 int inet_groups_unpack(struct arena *arena, Pb__InetGroup *const *msgs, size_t nr,
 	struct inet_sock *sock, struct err *err)
 {
-	if (nr > MAX_GROUPS || (nr && sock->type != SOCK_DGRAM))
+	if (nr > MAX_GROUPS || (nr && sock->type == SOCK_STREAM))
 		return err_set(err, EBADMSG, "%zu multicast memberships", nr);
 	sock->groups = arena_array(arena, nr, sizeof *sock->groups);
 	sock->nr_groups = nr;

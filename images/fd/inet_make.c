@@ -125,6 +125,14 @@ static int inet_connect(int fd, const struct inet_sock *sock, struct err *err)
 	return 0;
 }
 
+/* SHUT_RD is 0, SHUT_WR 1, SHUT_RDWR 2. ENOTCONN is said, but it is done nevertheless. */
+static int inet_shutdown(int fd, const struct inet_sock *sock, struct err *err)
+{
+	if (sock->shutdown && shutdown(fd, (int)sock->shutdown - 1) < 0 && errno != ENOTCONN)
+		return err_sys(err, "shut down a socket");
+	return 0;
+}
+
 int inet_sock_make(const struct inet_sock *sock, int flags, int *out, struct err *err)
 {
 	OWNED_FD fd = socket(sock->family, sock->type | SOCK_CLOEXEC | flags, sock->protocol);
@@ -133,6 +141,7 @@ int inet_sock_make(const struct inet_sock *sock, int flags, int *out, struct err
 		return err_sys(err, "socket");
 	if (sockopt_make(fd, &sock->options, false, err) < 0 || inet_bind(fd, sock, err) < 0 ||
 		inet_queue_make(fd, sock, err) < 0 || inet_connect(fd, sock, err) < 0 || inet_groups_make(fd, sock, err) < 0 ||
+		inet_shutdown(fd, sock, err) < 0 ||
 		sockopt_make(fd, &sock->options, true, err) < 0)
 		return -err->code;
 	*out = take_fd(&fd);

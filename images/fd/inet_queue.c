@@ -262,7 +262,7 @@ static int queue_size(int fd, uint32_t *size, struct err *err)
 
 static int await_arrival(int fd, uint32_t before, struct err *err)
 {
-	uint32_t now;
+	uint32_t now = 0;
 
 	for (int i = 0; i < ARRIVAL_TRIES; i++) {
 		if (queue_size(fd, &now, err) < 0)
@@ -322,7 +322,7 @@ static int dgram_make(
 {
 	bool shared = sockopt_int(&sock->options, SOL_SOCKET, SO_REUSEPORT, 0) ||
 		      sockopt_int(&sock->options, SOL_SOCKET, SO_REUSEADDR, 0);
-	uint32_t before;
+	uint32_t before = 0;
 
 	if (shared && sender_only(fd, sock->family, &d->from, err) < 0)
 		return -err->code;
@@ -407,7 +407,8 @@ static int dgram_unpack(struct arena *arena, int family, const Pb__InetDatagram 
 int inet_queue_unpack(struct arena *arena, Pb__InetDatagram *const *msgs, size_t nr,
 	struct inet_sock *sock, struct err *err)
 {
-	if (nr > MOST_DATAGRAMS || (nr && (sock->protocol != IPPROTO_UDP || !sock->local.set)))
+	if (nr > MOST_DATAGRAMS || (nr && (sock->protocol != IPPROTO_UDP || sock->type != SOCK_DGRAM ||
+						!sock->local.set)))
 		return err_set(err, EBADMSG, "%zu datagrams in a socket", nr);
 	sock->dgrams = arena_array(arena, nr, sizeof *sock->dgrams);
 	sock->nr_dgrams = nr;

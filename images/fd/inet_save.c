@@ -27,11 +27,6 @@ struct refused_socket {
 };
 
 static const struct refused_socket refused_sockets[] = {
-	{ AF_INET, SOCK_RAW, -1, "a raw socket", "close it before the dump" },
-	{ AF_INET6, SOCK_RAW, -1, "a raw socket", "close it before the dump" },
-	{ AF_INET, SOCK_DGRAM, IPPROTO_ICMP, "an ICMP (ping) socket", "close it before the dump" },
-	{ AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6, "an ICMP (ping) socket",
-		"close it before the dump" },
 	{ AF_INET, -1, IPPROTO_SCTP, "an SCTP socket",
 		"use TCP while the program is to be dumped" },
 	{ AF_INET6, -1, IPPROTO_SCTP, "an SCTP socket",
@@ -68,8 +63,7 @@ static int kind_check(const struct sockopt_who *who, struct err *err)
 		err_set(err, ENOTSUP, "this is %s, which cannot be dumped", r->what);
 		return err_hint(err, "%s", r->remedy);
 	}
-	if ((who->domain != AF_INET && who->domain != AF_INET6) ||
-		!inet_protocol_name(who->protocol)) {
+	if (!inet_is_ours(who->domain, who->type, who->protocol)) {
 		err_set(err, ENOTSUP,
 			"a socket of family %d, type %d, protocol %d cannot be dumped", who->domain,
 			who->type, who->protocol);
@@ -125,7 +119,15 @@ static int live_state(int fd, struct inet_live *live, struct err *err)
 	return 0;
 }
 
-static int inet_live(int fd, struct inet_live *live, struct err *err)
+/* Raw and ping sockets. */
+static bool has_no_ports(const struct inet_sock *sock)
+{
+	return sock->type == SOCK_RAW || sock->protocol == IPPROTO_ICMP ||
+	       sock->protocol == IPPROTO_ICMPV6;
+}
+
+static int inet_live(
+	int fd, const struct stat *st, struct inet_live *live, struct err *err)
 {
 	struct sockopt_who who;
 
@@ -135,6 +137,12 @@ static int inet_live(int fd, struct inet_live *live, struct err *err)
 	live->sock->type = who.type;
 	live->sock->protocol = who.protocol;
 	if (live_addrs(fd, live->sock, err) < 0)
+		return -err->code;
+	if (has_no_ports(live->sock) && inet_proc_remote(st->st_ino, live->sock, err) < 0)
+		return -err->code;
+	if (live->sock->protocol == IPPROTO_UDP && live->sock->type == SOCK_DGRAM &&
+		sock_diag_udp_shutdown(live->sock->family, st->st_ino, &live->sock->shutdown, err) <
+			0)
 		return -err->code;
 	return live_state(fd, live, err);
 }
@@ -210,7 +218,7 @@ static int stream_queue_check(
  */
 static bool queue_can_travel(const struct inet_sock *sock)
 {
-	return sock->protocol == IPPROTO_UDP &&
+	return sock->protocol == IPPROTO_UDP && sock->type == SOCK_DGRAM &&
 	       !sockopt_get(&sock->options, SOL_SOCKET, SO_BINDTODEVICE);
 }
 
@@ -222,7 +230,7 @@ static int dgram_queue_check(
 	char text[INET_SOCK_TEXT];
 
 	inet_sock_text(live->sock, text);
-	if (live->events & (POLLRDHUP | POLLHUP)) {
+	if (live->events & (POLLRDHUP | POLLHUP) && live->sock->protocol != IPPROTO_UDP) {
 		err_set(err, ENOTSUP, "%s is shut down (shutdown(2))", text);
 		return err_hint(err, "let the program close it before the dump");
 	}
@@ -250,7 +258,7 @@ int inet_check(const struct fd_seen *seen, struct err *err)
 	struct inet_sock sock = { 0 };
 	struct inet_live live = { .sock = &sock };
 
-	if (inet_live(seen->fd, &live, err) < 0 || connection_check(seen, &live, err) < 0 ||
+	if (inet_live(seen->fd, &seen->st, &live, err) < 0 || connection_check(seen, &live, err) < 0 ||
 		(sock.type == SOCK_STREAM ? stream_queue_check(seen, &live, err)
 					  : dgram_queue_check(seen, &live, err)) < 0)
 		return err_wrap(err, "descriptor %d", seen->num);
@@ -267,7 +275,7 @@ int inet_check(const struct fd_seen *seen, struct err *err)
 static void inet_set_state(
 	const struct fd_seen *seen, struct inet_sock *sock, const struct inet_live *live)
 {
-	if (sock->type == SOCK_DGRAM) {
+	if (sock->type != SOCK_STREAM) {
 		sock->state = sock->remote.set ? INET_CONNECTED : INET_IDLE;
 		return;
 	}
@@ -315,7 +323,7 @@ int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err
 	struct sockopt_who who;
 
 	memset(out, 0, sizeof *out);
-	if (inet_live(seen->fd, &live, err) < 0 || connection_check(seen, &live, err) < 0)
+	if (inet_live(seen->fd, &seen->st, &live, err) < 0 || connection_check(seen, &live, err) < 0)
 		return err_wrap(err, "descriptor %d", seen->num);
 	inet_set_state(seen, out, &live);
 	who = (struct sockopt_who){ out->family, out->type, out->protocol,

@@ -131,7 +131,7 @@ struct fd_kind {
 	/*
 	 * The very last, or NULL: in snapctl itself, when all processes stand with their
 	 * descriptors and nothing of ours is open in them, before any thread runs. fd is a
-	 * duplicate. m has no descriptors then, only snap, image and opts.
+	 * duplicate. Of descriptors made, m has those that were made later than others (pidfd.h).
 	 */
 	int (*finish)(
 		const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err);

@@ -123,19 +123,53 @@ static uint32_t owner_of(const struct fd_seen *seen)
 	return 0;
 }
 
+static void lock_add(const struct fd_seen *seen, struct snap_ofd *ofd, const struct snap_lock *lock)
+{
+	size_t cap = ofd->nr_locks ? 8 : 0;
+
+	/* Added one by one, the array has the size that arena_grow() gave it. */
+	while (cap < ofd->nr_locks)
+		cap *= 2;
+	ofd->locks = arena_grow(
+		seen->dump->snap->arena, ofd->locks, ofd->nr_locks, &cap, sizeof *ofd->locks);
+	ofd->locks[ofd->nr_locks++] = *lock;
+}
+
+static bool has_lock(const struct snap_ofd *ofd, const struct snap_lock *lock)
+{
+	for (size_t i = 0; i < ofd->nr_locks; i++)
+		if (ofd->locks[i].kind == lock->kind && ofd->locks[i].proc == lock->proc &&
+			ofd->locks[i].start == lock->start && ofd->locks[i].len == lock->len)
+			return true;
+	return false;
+}
+
 int locks_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
 {
 	const char *line = text_field(seen->fdinfo, "lock");
-	size_t cap = 0;
 
 	for (; line; line = text_field(strchr(line, '\n'), "lock")) {
 		struct snap_lock lock = { .proc = owner_of(seen) };
 
 		if (!lock_read(line, &lock))
 			return lock_refused(seen, line, err);
-		ofd->locks = arena_grow(seen->dump->snap->arena, ofd->locks, ofd->nr_locks, &cap,
-			sizeof *ofd->locks);
-		ofd->locks[ofd->nr_locks++] = lock;
+		if (!has_lock(ofd, &lock))
+			lock_add(seen, ofd, &lock);
+	}
+	return 0;
+}
+
+int locks_save_posix(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
+{
+	const char *line = seen->fdinfo ? text_field(seen->fdinfo, "lock") : NULL;
+
+	for (; line; line = text_field(strchr(line, '\n'), "lock")) {
+		struct snap_lock lock = { .proc = owner_of(seen) };
+
+		if (!lock_read(line, &lock))
+			return lock_refused(seen, line, err);
+		if (lock.kind == LOCK_POSIX && !has_lock(ofd, &lock))
+			lock_add(seen, ofd, &lock);
 	}
 	return 0;
 }

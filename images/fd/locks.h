@@ -8,5 +8,10 @@
  * cannot read.
  */
 int locks_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err);
+/*
+ * The same for the POSIX locks only: those of another process that has the same ofd are shown to
+ * that process alone.
+ */
+int locks_save_posix(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err);
 
 #endif

@@ -1,8 +1,15 @@
-/* pidfd_open(2) of a process inside the dump. */
+/*
+ * pidfd_open(2) of a process inside the dump. Descriptors are made before there are other processes
+ * than the first: until those are born, one of the first process keeps the place (pidfd.h).
+ */
+#include "images/fd/pidfd.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -16,7 +23,7 @@
 enum { PIDFD_OF_THREAD = O_EXCL };
 
 struct pidfd_priv {
-	int32_t pid; /* as the target sees it */
+	int32_t pid; /* as the target sees it; 0: it has ended, and was waited for */
 	bool thread;
 };
 
@@ -45,14 +52,19 @@ static int64_t pid_read(const char *fdinfo)
 	return pid;
 }
 
+static bool is_zombie(const struct snap *snap, int64_t pid)
+{
+	for (size_t i = 0; i < snap->nr_zombies; i++)
+		if (snap->zombies[i].pid == pid)
+			return true;
+	return false;
+}
+
 static bool pid_inside(const struct fd_seen *seen, int64_t pid)
 {
 	if (pid == seen->pid)
 		return true;
-	for (size_t i = 0; i < seen->dump->snap->nr_procs; i++)
-		if (seen->dump->snap->procs[i].pid == pid)
-			return true;
-	return false;
+	return snap_has_process(seen->dump->snap, (int32_t)pid) || is_zombie(seen->dump->snap, pid);
 }
 
 static int pidfd_check(const struct fd_seen *seen, struct err *err)
@@ -62,12 +74,12 @@ static int pidfd_check(const struct fd_seen *seen, struct err *err)
 	char name[256];
 
 	fd_seen_name(seen, name, sizeof name);
-	if (pid > 0 && pid_inside(seen, pid))
+	if ((pid > 0 && pid_inside(seen, pid)) || (pid < 0 && !thread))
 		return 0;
 	if (pid < 0)
 		err_set(err, ENOTSUP,
-			"%s is the pidfd of a %s that has ended, which cannot be opened again",
-			name, thread ? "thread" : "process");
+			"%s is the pidfd of a thread that has ended, which cannot be opened again",
+			name);
 	else if (thread)
 		err_set(err, ENOTSUP,
 			"%s is the pidfd of thread %lld, which does not exist yet when "
@@ -87,6 +99,8 @@ static int pidfd_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct e
 	if (pidfd_check(seen, err) < 0)
 		return -err->code;
 	priv->pid = (int32_t)pid_read(seen->fdinfo);
+	if (priv->pid < 0)
+		priv->pid = 0;
 	priv->thread = ofd->flags & PIDFD_OF_THREAD;
 	ofd->priv = priv;
 	return 0;
@@ -118,7 +132,8 @@ static int pidfd_unpack(
 		return message_missing("pidfd", err);
 	priv->pid = msg->pidfd->pid;
 	priv->thread = msg->pidfd->thread;
-	if (priv->pid <= 0 || !snap_has_id(snap, priv->pid))
+	if (priv->pid < 0 ||
+		(priv->pid && !snap_has_id(snap, priv->pid) && !is_zombie(snap, priv->pid)))
 		return err_set(err, EBADMSG, "pidfd: there is no process %d", priv->pid);
 	ofd->priv = priv;
 	return 0;
@@ -126,12 +141,42 @@ static int pidfd_unpack(
 
 /* ---- record -> alive ------------------------------------------------------------------------ */
 
+int32_t pidfd_later(const struct snap *snap, const struct snap_ofd *ofd, uint32_t *flags)
+{
+	const struct pidfd_priv *priv = ofd->priv;
+
+	if (ofd->kind != &fd_pidfd || ofd->inherited >= 0 || !priv->pid ||
+		priv->pid == snap->procs[0].pid)
+		return 0;
+	*flags = (ofd->flags & O_NONBLOCK) | (priv->thread ? (unsigned)PIDFD_OF_THREAD : 0);
+	return priv->pid;
+}
+
+/* One of a process that is gone: there has to be one, for a moment. It tells nobody of its end. */
+static int gone_make(int *fd, struct err *err)
+{
+	int fresh = -1;
+	long pid = syscall(SYS_clone, CLONE_PIDFD, NULL, &fresh, NULL, 0);
+
+	if (pid == 0)
+		_exit(0);
+	if (pid < 0)
+		return err_sys(err, "pidfd: clone");
+	*fd = fresh;
+	if (waitpid((pid_t)pid, NULL, __WALL) < 0)
+		return err_sys(err, "pidfd: wait for a child");
+	return 0;
+}
+
 static int pidfd_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
 	const struct pidfd_priv *priv = ofd->priv;
-	pid_t pid = m->pid_of(m, priv->pid);
+	uint32_t later;
+	pid_t pid = pidfd_later(m->snap, ofd, &later) ? getpid() : m->pid_of(m, priv->pid);
 	long fresh;
 
+	if (!priv->pid)
+		return gone_make(fd, err);
 	if (pid <= 0)
 		return err_set(err, ESRCH, "pidfd: no process stands for %d", priv->pid);
 	/* Always O_CLOEXEC. */
@@ -149,6 +194,8 @@ static char *pidfd_describe(
 	const struct pidfd_priv *priv = ofd->priv;
 
 	(void)snap;
+	if (!priv->pid)
+		return arena_strdup(arena, "a process that has ended");
 	return arena_printf(arena, "%s %d", priv->thread ? "thread" : "process", priv->pid);
 }
 

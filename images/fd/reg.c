@@ -191,11 +191,28 @@ static int path_check(const struct fd_seen *seen, const char *name, struct err *
 	return err_hint(err, "let the program close it");
 }
 
+/* F_NOTIFY shows nowhere, but it makes its process the owner, which a directory needs for nothing
+ * else. */
+static int notify_check(const struct fd_seen *seen, const char *name, struct err *err)
+{
+	struct f_owner_ex owner = { 0 };
+
+	if (!S_ISDIR(seen->st.st_mode) || fcntl(seen->fd, F_GETFL) & O_PATH ||
+		fcntl(seen->fd, F_GETOWN_EX, &owner) < 0 || !owner.pid)
+		return 0;
+	err_set(err, ENOTSUP,
+		"%s is a directory watched with F_NOTIFY, and the kernel does not tell for what",
+		name);
+	return err_hint(err, "let the program use inotify(7) instead");
+}
+
 static int reg_check(const struct fd_seen *seen, struct err *err)
 {
 	char name[256];
 
 	fd_seen_name(seen, name, sizeof name);
+	if (notify_check(seen, name, err) < 0)
+		return -err->code;
 	if (is_kernel_file(seen) && proc_file_check(seen, name, err) < 0)
 		return -err->code;
 	return path_check(seen, name, err);

@@ -59,6 +59,9 @@ struct sockaddr_storage;
 int sock_diag_connecting(
 	int family, uint64_t ino, struct sockaddr_storage *remote, struct err *err);
 
+/* What of a UDP socket is shut down: 1 receiving, 2 sending. 0 for one that is not bound. */
+int sock_diag_udp_shutdown(int family, uint64_t ino, uint32_t *shutdown, struct err *err);
+
 /* ---- who stands in the way of a bind; only asked when one has failed ------------------------- */
 
 /* A process that holds the socket with this inode number, in words: "process 42 (nginx)". */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/inet_diag.h>
+#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -116,6 +117,45 @@ unsigned sock_diag_end_waiting(int protocol, uint16_t port)
 			    ignore_answer, NULL, &err) == 0)
 			ended++;
 	return ended;
+}
+
+/* ---- shut down ------------------------------------------------------------------------------- */
+
+struct shut {
+	uint64_t ino;
+	uint32_t shutdown;
+};
+
+static void shutdown_answer(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *msg = NLMSG_DATA(h);
+	struct shut *s = arg;
+	size_t left;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof *msg) || msg->idiag_inode != s->ino)
+		return;
+	left = h->nlmsg_len - NLMSG_SPACE(sizeof *msg);
+	for (const struct rtattr *a = (const void *)((const char *)h + NLMSG_SPACE(sizeof *msg));
+		RTA_OK(a, left); a = RTA_NEXT(a, left))
+		if (a->rta_type == INET_DIAG_SHUTDOWN && RTA_PAYLOAD(a) >= 1)
+			s->shutdown = *(const uint8_t *)RTA_DATA(a);
+}
+
+int sock_diag_udp_shutdown(int family, uint64_t ino, uint32_t *shutdown, struct err *err)
+{
+	struct inet_diag_req_v2 req = {
+		.sdiag_family = (uint8_t)family,
+		.sdiag_protocol = IPPROTO_UDP,
+		.idiag_ext = 1u << (INET_DIAG_SHUTDOWN - 1),
+		.idiag_states = UINT32_MAX,
+	};
+	struct shut s = { .ino = ino };
+
+	if (diag_ask(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &req, sizeof req, shutdown_answer, &s, err) <
+		0)
+		return -err->code;
+	*shutdown = s.shutdown;
+	return 0;
 }
 
 /* ---- connections under way ------------------------------------------------------------------- */

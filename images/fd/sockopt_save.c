@@ -16,7 +16,7 @@
 #include "images/fd/kind.h"
 #include "images/fd/sockopt_table.h"
 
-enum { X_SO_BUF_LOCK = 72, SNDBUF_LOCK = 1, RCVBUF_LOCK = 2 }; /* include/uapi/linux/socket.h */
+enum { X_SOL_RAW = 255, X_SO_BUF_LOCK = 72, SNDBUF_LOCK = 1, RCVBUF_LOCK = 2 }; /* include/uapi/linux/socket.h */
 
 /* What getsockopt(2) says: len bytes, or an errno. */
 struct raw_option {
@@ -48,7 +48,7 @@ static bool option_applies(const struct sockopt_who *who, const struct sockopt_d
 {
 	bool inet = who->domain == AF_INET || who->domain == AF_INET6;
 
-	if (desc->flags & SOCKOPT_DGRAM && who->type != SOCK_DGRAM)
+	if (desc->flags & SOCKOPT_DGRAM && who->type == SOCK_STREAM)
 		return false;
 	if (desc->flags & SOCKOPT_DRIFTS && who->connected)
 		return false;
@@ -65,6 +65,9 @@ static bool option_applies(const struct sockopt_who *who, const struct sockopt_d
 		return inet;
 	case IPPROTO_IPV6:
 		return who->domain == AF_INET6;
+	case X_SOL_RAW:
+	case IPPROTO_ICMPV6:
+		return inet && who->type == SOCK_RAW;
 	default:
 		return desc->level == SOL_NETLINK && who->domain == AF_NETLINK;
 	}

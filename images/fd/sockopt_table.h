@@ -18,7 +18,7 @@ enum sockopt_form {
 enum sockopt_flag {
 	SOCKOPT_LATE = 1, /* set when all else is done: it changes how the socket works meanwhile */
 	SOCKOPT_DRIFTS = 2,  /* changes by itself once connected: not the program's doing then */
-	SOCKOPT_DGRAM = 4,   /* of internet sockets: only those for datagrams can set it */
+	SOCKOPT_DGRAM = 4,   /* of internet sockets: streams cannot set it */
 	SOCKOPT_SETTLES = 8, /* int; takes the machine's default once it listens, unless set to 0 */
 };
 

@@ -6,10 +6,11 @@ cd "$(dirname "$0")/../.." || exit 1
 allowed() {
     case $1 in
     base) echo 'base/' ;;
-    images | images/fd) echo 'base/|images/|proto/' ;;
+    lib) echo 'lib/' ;;
+    images | images/fd) echo 'base/|images/|proto/|lib/protocol\.h$' ;;
     tracee) echo 'base/|tracee/' ;;
-    dump | dump/until) echo 'base/|images/|tracee/|dump/' ;;
-    restore) echo 'base/|images/|tracee/|restore/|restorer-blob/plan\.h$' ;;
+    dump | dump/until) echo 'base/|images/|tracee/|dump/|lib/protocol\.h$' ;;
+    restore) echo 'base/|images/|tracee/|restore/|restorer-blob/plan\.h$|lib/protocol\.h$' ;;
     restorer-blob) echo 'restorer-blob/' ;;
     .) echo 'base/|opts\.h$|(dump/dump|restore/restore|images/image)\.h$' ;;
     esac
@@ -29,7 +30,7 @@ complain() { # reads "file:line: included"
     done
 }
 
-for folder in . base images images/fd tracee dump dump/until restore restorer-blob; do
+for folder in . base images images/fd tracee dump dump/until restore restorer-blob lib; do
     complain "not for $folder" < <(includes $folder '"' | grep -vE ": ($(allowed $folder))")
     case $folder in
     images | images/fd) ;;

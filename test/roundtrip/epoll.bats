@@ -12,3 +12,4 @@ load ../helpers/snap
 @test "epoll_dup: duplicates on both sides" { roundtrip epoll_dup; }
 @test "epoll_many: 200 descriptors" { roundtrip epoll_many; }
 @test "epoll_sockets: sockets" { roundtrip epoll_sockets; }
+@test "epoll_processes: an epoll set of two processes" { roundtrip epoll_processes; }

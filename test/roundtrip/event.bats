@@ -9,5 +9,7 @@ load ../helpers/snap
 @test "timerfd_fires: timerfd: expires later" { roundtrip timerfd_fires; }
 @test "signalfd_mask: signalfd" { roundtrip signalfd_mask; }
 @test "pidfd_self: pidfd of the process itself" { roundtrip pidfd_self; }
+@test "pidfd_children: pidfds of children, alive, ended and gone" { roundtrip pidfd_children; }
+@test "owner_child: F_SETOWN of a child and its group" { roundtrip owner_child; }
 @test "inotify_watches: inotify watches and their numbers" { roundtrip inotify_watches; }
 @test "inotify_queued: an inotify event nobody has read" { roundtrip_or_refusal inotify_queued; }

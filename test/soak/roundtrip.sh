@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOAK_ROUNDS (200) round trips in a row of redis, python and java while both cores are busy. Each one dumps
+# SOAK_ROUNDS (200) round trips in a row of redis, python and java (or SOAK_PROGRAMS) while both cores are busy. Each one dumps
 # what the one before restored; the visible state before and after must be equal, and the server answer.
 # shellcheck source-path=SCRIPTDIR source=soak.bash
 . "$(dirname "$0")/soak.bash"
@@ -52,7 +52,7 @@ soak_program() { # NAME
 }
 
 load_start
-for name in redis python java; do
+for name in ${SOAK_PROGRAMS:-redis python java}; do
     soak_program "$name"
 done
 finish

@@ -191,6 +191,38 @@ static void epoll_sockets(void)
 	expect(says(epoll, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLHUP, 41), "hang-up");
 }
 
+/*
+ * One set for two processes: an item of the child's is known by its number there, which is another
+ * file with the parent.
+ */
+static void epoll_processes(void)
+{
+	int epoll = (int)must(epoll_create1(0)), go[2], ready[2], child_fd;
+	struct epoll_event got;
+	char byte;
+
+	must(pipe(go));
+	must(pipe(ready));
+	child_fd = (int)must(open("/dev/null", O_RDONLY));
+	if (must(fork()) == 0) {
+		close(go[1]);
+		must(dup2(event_make(0), child_fd));
+		add(epoll, child_fd, EPOLLIN, 55);
+		must(write(ready[1], "x", 1));
+		if (read(go[0], &byte, 1) != 1)
+			_exit(1);
+		signal_event(child_fd);
+		_exit(read(go[0], &byte, 1) == 0 ? 0 : 1);
+	}
+	close(go[0]);
+	must(read(ready[0], &byte, 1));
+	target_wait();
+	expect(says(epoll, 0, 0), "an event out of nothing");
+	must(write(go[1], "x", 1));
+	expect(epoll_wait(epoll, &got, 1, 5000) == 1 && got.data.u64 == 55, "the child's item");
+	close(go[1]);
+}
+
 const struct target targets_fd_epoll[] = {
 	{ "epoll_level", epoll_level, "level-triggered", 0 },
 	{ "epoll_edge", epoll_edge, "edge-triggered", 0 },
@@ -202,5 +234,6 @@ const struct target targets_fd_epoll[] = {
 	{ "epoll_dup", epoll_dup, "duplicates on both sides", 0 },
 	{ "epoll_many", epoll_many, "200 descriptors", 0 },
 	{ "epoll_sockets", epoll_sockets, "sockets", 0 },
+	{ "epoll_processes", epoll_processes, "an epoll set of two processes", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -122,11 +124,70 @@ static void lock_deleted(void)
 	must(flock(other, LOCK_EX | LOCK_NB));
 }
 
+/* The mapping keeps the open file, and with it the lock. */
+static void lock_mapped(void)
+{
+	int fd = file_make("data", PAGE, 1, O_RDWR);
+	char *map = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+
+	expect(map != MAP_FAILED, "mmap");
+	must(flock(fd, LOCK_EX));
+	close(fd);
+	target_wait();
+	expect(pattern_is(map, PAGE, 1), "contents");
+	expect(child_says(flock_is_busy), "the lock is gone");
+	must(munmap(map, PAGE));
+	expect(!child_says(flock_is_busy), "the lock was not the mapping's");
+}
+
+/* Of a child that has the same open file: only the child's fdinfo shows them. */
+static void lock_child(void)
+{
+	int fd = file_make("data", 10, 1, O_RDWR), ready[2], go[2], status;
+	pid_t child;
+	char byte;
+
+	must(pipe(ready));
+	must(pipe(go));
+	set_lock(fd, F_SETLK, F_WRLCK, 100, 10);
+	child = (pid_t)must(fork());
+	if (child == 0) {
+		close(go[1]);
+		set_lock(fd, F_SETLK, F_WRLCK, 10, 10);
+		must(write(ready[1], "x", 1));
+		_exit(read(go[0], &byte, 1) == 0 ? 0 : 1);
+	}
+	close(go[0]);
+	must(read(ready[0], &byte, 1));
+	target_wait();
+	expect(is_locked(F_GETLK, F_RDLCK, 15), "the child's lock is gone, or ours");
+	expect(!is_locked(F_GETLK, F_RDLCK, 105), "our lock is the child's");
+	close(go[1]);
+	must(waitpid(child, &status, 0));
+	expect(status == 0, "status %x", status);
+	expect(!is_locked(F_GETLK, F_RDLCK, 15), "the lock was not the child's");
+}
+
+/* dnotify: what was asked for cannot be seen. */
+static void lock_notify(void)
+{
+	int fd = (int)must(open(".", O_RDONLY | O_DIRECTORY));
+
+	if (fcntl(fd, F_NOTIFY, DN_CREATE | DN_MULTISHOT) < 0)
+		target_skip("F_NOTIFY");
+	signal(SIGIO, SIG_IGN);
+	target_wait();
+	expect(fcntl(fd, F_GETOWN) == getpid(), "owner");
+}
+
 const struct target targets_fd_lock[] = {
 	{ "lock_flock", lock_flock, "flock exclusive and shared", 0 },
 	{ "lock_posix", lock_posix, "POSIX record locks", 0 },
 	{ "lock_ofd", lock_ofd, "open file description locks", 0 },
 	{ "lock_lease", lock_lease, "a lease", TARGET_EITHER },
 	{ "lock_deleted", lock_deleted, "flock on a deleted file", TARGET_EITHER },
+	{ "lock_mapped", lock_mapped, "flock held by a mapping alone", 0 },
+	{ "lock_child", lock_child, "POSIX locks of a child through a shared descriptor", 0 },
+	{ "lock_notify", lock_notify, "a directory watched with F_NOTIFY", TARGET_REFUSED },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -6,9 +6,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/inotify.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void pidfd_self(void)
@@ -27,6 +30,99 @@ static void pidfd_self(void)
 	expect(sigtimedwait(&set, NULL, &(struct timespec){ 2, 0 }) == SIGUSR1,
 		"not a pidfd of this process");
 	expect(fcntl(nonblock, F_GETFL) & O_NONBLOCK, "flags");
+}
+
+static bool has_ended(int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	return must(poll(&p, 1, 0)) == 1;
+}
+
+/* Of a child, in an epoll too, and shared with another child; of one that is a zombie; of one that
+ * is gone. */
+static void pidfd_children(void)
+{
+	int go[2], epoll = (int)must(epoll_create1(EPOLL_CLOEXEC)), status, fd, zombie, gone;
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = 77 };
+	pid_t waiting, other, ended;
+	siginfo_t info;
+
+	must(pipe(go));
+	waiting = (pid_t)must(fork());
+	if (waiting == 0) {
+		close(go[1]);
+		_exit((int)read(go[0], &status, 1));
+	}
+	fd = (int)must(syscall(SYS_pidfd_open, waiting, 0));
+	must(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+	ended = (pid_t)must(fork());
+	if (ended == 0)
+		_exit(5);
+	gone = (int)must(syscall(SYS_pidfd_open, ended, 0));
+	must(waitpid(ended, &status, 0));
+	ended = (pid_t)must(fork());
+	if (ended == 0)
+		_exit(6);
+	zombie = (int)must(syscall(SYS_pidfd_open, ended, 0));
+	must(waitid(P_PID, (id_t)ended, &info, WEXITED | WNOWAIT));
+	other = (pid_t)must(fork());
+	if (other == 0) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+
+		close(go[1]);
+		_exit(poll(&p, 1, 20000) == 1 ? 9 : 1);
+	}
+	close(go[0]);
+	target_wait();
+	expect(!has_ended(fd) && has_ended(zombie) && has_ended(gone), "who has ended");
+	expect(syscall(SYS_pidfd_send_signal, gone, 0, NULL, 0) == -1 && errno == ESRCH, "gone");
+	must(waitid(P_PIDFD, (id_t)zombie, &info, WEXITED));
+	expect(info.si_pid == ended && info.si_status == 6, "zombie");
+	expect(epoll_wait(epoll, &event, 1, 0) == 0, "an event out of nothing");
+	must(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0));
+	close(go[1]);
+	expect(epoll_wait(epoll, &event, 1, 5000) == 1 && event.data.u64 == 77, "its end");
+	must(waitid(P_PIDFD, (id_t)fd, &info, WEXITED));
+	expect(info.si_pid == waiting && info.si_status == 0, "wait");
+	must(waitpid(other, &status, 0));
+	expect(WEXITSTATUS(status) == 9, "the other child's");
+}
+
+/* Signals of asynchronous input for a child, and for its group. */
+static void owner_child(void)
+{
+	int ends[2], go[2], status;
+	struct f_owner_ex owner;
+	sigset_t set;
+	pid_t child;
+
+	must(pipe(go));
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	must(sigprocmask(SIG_BLOCK, &set, NULL));
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+	child = (pid_t)must(fork());
+	if (child == 0) {
+		close(go[1]);
+		if (read(go[0], &status, 1) != 0)
+			_exit(1);
+		_exit(sigtimedwait(&set, NULL, &(struct timespec){ 5, 0 }) == SIGUSR2 ? 0 : 2);
+	}
+	close(go[0]);
+	must(setpgid(child, child));
+	must(fcntl(ends[0], F_SETOWN, -child));
+	must(fcntl(ends[1], F_SETOWN, child));
+	for (int i = 0; i < 2; i++)
+		must(fcntl(ends[i], F_SETSIG, SIGUSR2));
+	must(fcntl(ends[1], F_SETFL, O_ASYNC));
+	target_wait();
+	must(fcntl(ends[0], F_GETOWN_EX, &owner));
+	expect(owner.type == F_OWNER_PGRP && owner.pid == child, "owner %d", owner.pid);
+	must(write(ends[0], "x", 1));
+	close(go[1]);
+	must(waitpid(child, &status, 0));
+	expect(status == 0, "the child got no signal: %x", status);
 }
 
 static void inotify_watches(void)
@@ -72,6 +168,8 @@ static void inotify_queued(void)
 
 const struct target targets_fd_misc[] = {
 	{ "pidfd_self", pidfd_self, "pidfd of the process itself", 0 },
+	{ "pidfd_children", pidfd_children, "pidfds of children, alive, ended and gone", 0 },
+	{ "owner_child", owner_child, "F_SETOWN of a child and its group", 0 },
 	{ "inotify_watches", inotify_watches, "inotify watches and their numbers", 0 },
 	{ "inotify_queued", inotify_queued, "an inotify event nobody has read", TARGET_EITHER },
 	{ NULL, NULL, NULL, 0 },

@@ -168,11 +168,20 @@ def scheduling(tid):
             f"ioprio {LIBC.syscall(SYS_IOPRIO_GET, 1, tid)}"]
 
 
+# How many arguments the calls have that threads wait in; registers beyond hold leftovers of what was before.
+ARGUMENTS = {"0": 3, "1": 3, "7": 3, "16": 3, "23": 5, "34": 0, "35": 2, "42": 3, "43": 3, "46": 3, "47": 3, "61": 4,
+             "65": 3, "70": 5, "72": 3, "73": 2, "128": 4, "130": 2, "220": 4, "230": 4, "232": 4, "247": 5, "271": 5,
+             "288": 4}
+
+
 def waiting(base):
     """The system call a thread waits in with arguments, stack and instruction pointer."""
     if state_class(stat(f"{base}/stat")[3]) == "stopped":
         return "waiting stopped"         # on its way into or out of the call
-    return "waiting " + text(f"{base}/syscall").decode().strip()
+    words = text(f"{base}/syscall").decode().split()
+    if words[0] in ARGUMENTS:
+        del words[1 + ARGUMENTS[words[0]]:-2]
+    return "waiting " + " ".join(words)
 
 
 def thread(pid, tid):

@@ -121,9 +121,11 @@ def restartable(before, after):
         return before, after
     before, after = list(before), list(after)
     for i, (a, b) in enumerate(zip(before, after)):
-        if a != b and a.startswith("waiting ") and b.startswith("waiting ") and \
-                "219" in (a.split()[1], b.split()[1]) and a.split()[2:] == b.split()[2:]:
-            before[i] = after[i] = "waiting in a restarted call " + " ".join(a.split()[2:])
+        if a != b and a.startswith("waiting ") and b.startswith("waiting ") and "219" in (a.split()[1], b.split()[1]):
+            a, b = a.split()[2:], b.split()[2:]
+            count = min(len(a), len(b)) - 2     # of arguments; then stack and instruction pointer
+            if a[:count] + a[-2:] == b[:count] + b[-2:]:
+                before[i] = after[i] = "waiting in a restarted call " + " ".join(a[:count] + a[-2:])
     return before, after
 
 

@@ -1,0 +1,84 @@
+/* What this instance is told; see instance.h. */
+#include "restore/instance.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "lib/protocol.h"
+#include "restore/job.h"
+#include "restore/stops.h"
+
+static size_t texts_len(const char *const *texts, uint32_t *nr)
+{
+	size_t len = 0;
+
+	*nr = 0;
+	for (; texts && texts[*nr]; ++*nr)
+		len += strlen(texts[*nr]) + 1;
+	return len;
+}
+
+static char *texts_put(const char *const *texts, char *at)
+{
+	for (; texts && *texts; texts++) {
+		size_t len = strlen(*texts) + 1;
+
+		memcpy(at, *texts, len);
+		at += len;
+	}
+	return at;
+}
+
+static bool somebody_listens(const struct snap *snap)
+{
+	for (size_t i = 0; i < snap->nr_procs; i++)
+		if (snap->procs[i].area)
+			return true;
+	return false;
+}
+
+int instance_prepare(struct job *job, struct err *err)
+{
+	const struct restore_opts *opts = job->opts;
+	uint32_t nr_args, nr_env;
+	size_t len = texts_len(opts->args, &nr_args) + texts_len(opts->setenv, &nr_env);
+
+	if (getrandom(job->generation, sizeof job->generation, 0) !=
+		(ssize_t)sizeof job->generation)
+		return err_sys(err, "getrandom");
+	if (!nr_args && !nr_env)
+		return 0;
+	if (!somebody_listens(job->snap)) {
+		err_set(err, ENOTSUP, "the program of this image would not see %s",
+			nr_env ? "--setenv" : "the arguments behind --");
+		return err_hint(err, "only programs that have checked in through libsnapctl do: "
+				     "dump --until=checkin");
+	}
+	if (len > SNAPCTL_AREA_LEN - sizeof(struct snapctl_area))
+		return err_set(err, E2BIG, "--setenv and arguments are longer than %zu bytes",
+			SNAPCTL_AREA_LEN - sizeof(struct snapctl_area));
+	return 0;
+}
+
+/* The word `state` says "restored" already: the dump has seen to that. */
+int instance_tell(struct job *job, struct err *err)
+{
+	const struct restore_opts *opts = job->opts;
+	struct snapctl_area *area;
+	char *end;
+
+	if (!job->proc->area)
+		return 0;
+	area = arena_alloc(job->snap->arena, SNAPCTL_AREA_LEN);
+	area->magic = SNAPCTL_AREA_MAGIC;
+	area->len = SNAPCTL_AREA_LEN;
+	area->state = SNAPCTL_RESTORED;
+	memcpy(area->generation, job->generation, sizeof area->generation);
+	texts_len(opts->args, &area->nr_args);
+	texts_len(opts->setenv, &area->nr_env);
+	end = texts_put(opts->setenv, texts_put(opts->args, (char *)(area + 1)));
+	if (stops_write(job, job->proc->area, area, (size_t)(end - (char *)area), err) < 0)
+		return err_wrap(err, "what the program is told about its restore");
+	return 0;
+}
