@@ -152,6 +152,8 @@ static void stop_collect(struct dumping_proc *p)
 			continue;
 		proc->stop = PROC_STOPPED;
 		proc->stop_signal = p->t->threads[i].stop_signal;
+		/* signal->group_exit_code, which do_wait() clears (kernel/exit.c). */
+		proc->stop_told = p->stat.exit_code == 0;
 	}
 }
 

@@ -136,6 +136,7 @@ static void proc_pack_numbers(const struct snap_proc *proc, Pb__Proc *m)
 	PUT(m, child_subreaper, proc->child_subreaper);
 	PUT(m, stop, (Pb__Proc__Stop)proc->stop);
 	PUT(m, stop_signal, proc->stop_signal);
+	PUT(m, stop_told, proc->stop_told);
 	PUT(m, session_inherited, proc->session_inherited);
 	PUT(m, group_inherited, proc->group_inherited);
 	PUT(m, mdwe, proc->mdwe);
@@ -268,6 +269,7 @@ static void proc_unpack_numbers(const Pb__Proc *m, struct snap_proc *proc)
 	proc->child_subreaper = m->child_subreaper;
 	proc->stop = (enum snap_stop)m->stop;
 	proc->stop_signal = m->stop_signal;
+	proc->stop_told = m->stop_told;
 	proc->session_inherited = m->session_inherited;
 	proc->group_inherited = m->group_inherited;
 	proc->mdwe = m->mdwe;

@@ -306,6 +306,7 @@ struct snap_proc {
 	bool child_subreaper;
 	enum snap_stop stop;
 	int32_t stop_signal;
+	bool stop_told; /* its parent has waited for that stop */
 	/* Where the ids came from, for D10: the launcher's or its own. */
 	bool session_inherited; /* sid is the launcher's: take the caller's at restore */
 	bool group_inherited;   /* pgid likewise */

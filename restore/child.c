@@ -21,6 +21,14 @@
 #include "restore/job.h"
 #include "restore/tree.h"
 
+static bool any_stopped(const struct snap *snap)
+{
+	for (size_t i = 0; i < snap->nr_procs; i++)
+		if (snap->procs[i].stop == PROC_STOPPED)
+			return true;
+	return false;
+}
+
 /* A session or group of its own is made again; what was the launcher's is the caller's (D10). */
 static int child_session(struct job *job, struct err *err)
 {
@@ -30,7 +38,7 @@ static int child_session(struct job *job, struct err *err)
 	 * When we are gone, a stopped program in our group would be alone in it, and the kernel
 	 * ends such orphans (setpgid(2)): detached, it gets a session of its own.
 	 */
-	bool orphan = job->opts->detach && proc->stop == PROC_STOPPED;
+	bool orphan = job->opts->detach && any_stopped(job->snap);
 
 	if (orphan || (tree_leads_session(proc) && !job->session_waits)) {
 		if (setsid() < 0)

@@ -70,10 +70,16 @@ static bool same_build(const struct snap_file *file, int fd)
 
 static bool is_mapped_for_writing(const struct job *job, const struct snap_file *file)
 {
-	for (size_t i = 0; i < job->mm->nr_vmas; i++)
-		if (job->mm->vmas[i].kind == VMA_FILE && job->mm->vmas[i].file_writable &&
-			&job->snap->files[job->mm->vmas[i].file] == file)
-			return true;
+	const struct snap *snap = job->snap;
+
+	for (size_t m = 0; m < snap->nr_mms; m++)
+		for (size_t i = 0; i < snap->mms[m].nr_vmas; i++) {
+			const struct snap_vma *vma = &snap->mms[m].vmas[i];
+
+			if (vma->kind == VMA_FILE && vma->file_writable &&
+				&snap->files[vma->file] == file)
+				return true;
+		}
 	return false;
 }
 

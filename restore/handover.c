@@ -368,10 +368,44 @@ int handover_last(struct job *job, struct err *err)
 	return 0;
 }
 
+/* Given by a tracer, a stop signal stops only if its action is the default one and nothing blocks it
+ * (signal(7)); and SIGSTOP always does. */
+static int stop_signal(const struct snap_proc *proc)
+{
+	int signal = proc->stop_signal;
+
+	if (signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU)
+		return SIGSTOP;
+	if (proc->actions[signal - 1].handler || proc->tasks[0].sigmask >> (signal - 1) & 1)
+		return SIGSTOP;
+	return signal;
+}
+
+/*
+ * It stops before it can take any other signal that is pending: with all of them blocked, the SIGSTOP
+ * comes first, and in the stop at its delivery the leader gets its mask and is left with the signal
+ * that stopped it. Other threads stop when they are detached.
+ */
+static int release_stopped(struct job *job, struct err *err)
+{
+	pid_t leader = job->pid;
+
+	if (thread_set_sigmask(leader, UINT64_MAX, err) < 0)
+		return -err->code;
+	if (kill(leader, SIGSTOP) < 0)
+		return err_sys(err, "stop the new process");
+	if (stops_continue(leader, err) < 0 || stops_wait(job, leader, SIGSTOP, err) < 0 ||
+		thread_set_sigmask(leader, job->proc->tasks[0].sigmask, err) < 0)
+		return -err->code;
+	if (ptrace(PTRACE_DETACH, leader, 0, stop_signal(job->proc)) < 0)
+		return err_sys(err, "detach from thread %d", leader);
+	return 0;
+}
+
 int handover_release(struct job *job, struct err *err)
 {
-	if (job->proc->stop == PROC_STOPPED && kill(job->pid, SIGSTOP) < 0)
-		return err_sys(err, "stop the new process");
+	if (job->proc->stop == PROC_STOPPED && release_stopped(job, err) < 0)
+		return -err->code;
 	for (size_t i = job->proc->nr_tasks; i-- > 0;)
 		/* ESRCH: those that are released already have ended the program. */
 		if (ptrace(PTRACE_DETACH, job->plan.threads[i].tid, 0, 0) < 0 && errno != ESRCH)

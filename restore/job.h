@@ -63,6 +63,7 @@ struct job {
 	int32_t session, group; /* where it is now; 0: the caller's. See tree_birth.h */
 	struct user_regs_struct
 		parked_at;   /* its registers while other calls are made in its name */
+	bool released; /* before the others: it was stopped */
 	bool session_waits;  /* it makes its session only after children that are not in it */
 	uint64_t sigtrap_at; /* where in the target the action of an ignored SIGTRAP stands, or 0 */
 	uint64_t sigpending_at; /* likewise of the limit of pending signals that comes last, or 0 */

@@ -180,10 +180,56 @@ static int all_make(struct tree *tree, struct err *err)
 static int all_do(struct tree *tree, int (*part)(struct job *job, struct err *err), struct err *err)
 {
 	for (size_t i = 0; i < tree->snap->nr_procs; i++)
-		if (part(tree->jobs[i], err) < 0)
+		if (!tree->jobs[i]->released && part(tree->jobs[i], err) < 0)
 			return tree->snap->nr_procs == 1
 				       ? -err->code
 				       : err_wrap(err, "process %d", tree->jobs[i]->proc->pid);
+	return 0;
+}
+
+/* ---- stopped ones ------------------------------------------------------------------------------ */
+
+/* The parent's SIGCHLD action, with or without SA_NOCLDSTOP. */
+static int parent_action(const struct job *parent, bool quiet, struct err *err)
+{
+	struct snap_sigaction action = parent->proc->actions[SIGCHLD - 1];
+	uint64_t at = birth_scratch(parent);
+	struct remote call = { SYS_rt_sigaction, { SIGCHLD, at, 0, sizeof action.mask } };
+
+	action.flags |= quiet ? SA_NOCLDSTOP : 0;
+	if (stops_write(parent, at, &action, sizeof action, err) < 0)
+		return -err->code;
+	return stops_blob_syscall(parent, &call, "rt_sigaction", NULL, err);
+}
+
+/*
+ * It stops while its parent is still held: the stop is old, so no SIGCHLD comes for it, and where the
+ * parent had waited for it, it does so again.
+ */
+static int stopped_release(struct job *job, const struct job *parent, struct err *err)
+{
+	uint64_t options = WSTOPPED | (job->proc->stop_told ? 0 : WNOWAIT);
+	struct remote wait = { SYS_waitid, { P_PID, (uint64_t)job->proc->pid, 0, options | __WALL } };
+
+	if (parent_action(parent, true, err) < 0 || handover_last(job, err) < 0 ||
+		handover_release(job, err) < 0)
+		return -err->code;
+	job->released = true;
+	if (stops_blob_syscall(parent, &wait, "waitid", NULL, err) < 0)
+		return -err->code;
+	return parent_action(parent, false, err);
+}
+
+/* Children first, as their parents may be stopped, too. */
+static int stopped_release_all(struct tree *tree, struct err *err)
+{
+	for (uint32_t i = (uint32_t)tree->snap->nr_procs; i-- > 0;) {
+		const struct snap_proc *proc = &tree->snap->procs[i];
+
+		if (proc->stop == PROC_STOPPED && proc->parent != ID_NONE &&
+			stopped_release(tree->jobs[i], tree->jobs[proc->parent], err) < 0)
+			return err_wrap(err, "process %d", proc->pid);
+	}
 	return 0;
 }
 
@@ -191,6 +237,7 @@ static int tree_run(struct tree *tree, struct err *err)
 {
 	if (all_make(tree, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
 		all_do(tree, handover_second, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
+		stopped_release_all(tree, err) < 0 ||
 		all_do(tree, handover_last, err) < 0 ||
 		all_do(tree, instance_tell, err) < 0 ||
 		fds_finish(tree->jobs, tree->snap->nr_procs, err) < 0 ||
