@@ -139,7 +139,9 @@ int inet_sock_make(const struct inet_sock *sock, int flags, int *out, struct err
 
 	if (fd < 0)
 		return err_sys(err, "socket");
-	if (sockopt_make(fd, &sock->options, false, err) < 0 || inet_bind(fd, sock, err) < 0 ||
+	/* Raw sockets receive from the start: only what the filter lets through. */
+	if ((sock->type == SOCK_RAW && sockopt_make_filter(fd, &sock->options, err) < 0) ||
+		sockopt_make(fd, &sock->options, false, err) < 0 || inet_bind(fd, sock, err) < 0 ||
 		inet_queue_make(fd, sock, err) < 0 || inet_connect(fd, sock, err) < 0 || inet_groups_make(fd, sock, err) < 0 ||
 		inet_shutdown(fd, sock, err) < 0 ||
 		sockopt_make(fd, &sock->options, true, err) < 0)

@@ -33,7 +33,6 @@ static const struct refused_socket refused_sockets[] = {
 		"use TCP while the program is to be dumped" },
 	{ AF_INET, -1, IPPROTO_DCCP, "a DCCP socket", "close it before the dump" },
 	{ AF_INET6, -1, IPPROTO_DCCP, "a DCCP socket", "close it before the dump" },
-	{ AF_PACKET, -1, -1, "a packet socket (capturing)", "stop capturing before the dump" },
 	{ AF_VSOCK, -1, -1, "a vsock socket (to a virtual machine or its host)",
 		"close it before the dump" },
 	{ AF_ALG, -1, -1, "a socket of the kernel's crypto API (AF_ALG)",

@@ -22,6 +22,7 @@ static const struct fd_kind *const kinds[] = {
 	&fd_inotify,
 	&fd_mqueue,
 	&fd_unix,
+	&fd_packet,
 	&fd_inet,
 	&fd_netlink,
 	NULL,

@@ -122,6 +122,13 @@ static int option_make(int fd, const struct sock_option *o, struct err *err)
 	return 0;
 }
 
+int sockopt_make_filter(int fd, const struct sock_options *options, struct err *err)
+{
+	const struct sock_option *o = sockopt_get(options, SOL_SOCKET, SO_ATTACH_FILTER);
+
+	return o ? filter_make(fd, o, err) : 0;
+}
+
 int sockopt_make(int fd, const struct sock_options *options, bool late, struct err *err)
 {
 	for (size_t i = 0; i < options->nr; i++)

@@ -44,6 +44,9 @@ int sockopt_save(struct fd_dump *d, int fd, const struct sockopt_who *who, struc
 /* Set all early options (before bind) or all late ones (when the socket is as it should be). */
 int sockopt_make(int fd, const struct sock_options *options, bool late, struct err *err);
 
+/* The recorded filter (SO_ATTACH_FILTER) already now; nothing where there is none. */
+int sockopt_make_filter(int fd, const struct sock_options *options, struct err *err);
+
 /* A recorded option, NULL where it is not recorded. */
 const struct sock_option *sockopt_get(const struct sock_options *options, int level, int name);
 /* The recorded value of an int option, or what is given where it is not recorded. */

@@ -65,6 +65,8 @@ static bool option_applies(const struct sockopt_who *who, const struct sockopt_d
 		return inet;
 	case IPPROTO_IPV6:
 		return who->domain == AF_INET6;
+	case SOL_PACKET:
+		return who->domain == AF_PACKET;
 	case X_SOL_RAW:
 	case IPPROTO_ICMPV6:
 		return inet && who->type == SOCK_RAW;

@@ -6,6 +6,7 @@
  */
 #include "images/fd/sockopt_table.h"
 
+#include <linux/if_packet.h>
 #include <linux/udp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -43,6 +44,7 @@ enum {
 	X_IPV6_FLOWINFO_SEND = 33,
 	X_IPV6_ROUTER_ALERT_ISOLATE = 30,
 	X_IPV6_HDRINCL = 36,
+	X_PACKET_IGNORE_OUTGOING = 23,
 };
 
 #define INT(level, name)                                                                           \
@@ -167,6 +169,7 @@ const struct sockopt_desc sockopt_table[] = {
 	INT(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT),
 	NEW(IPPROTO_IP, IP_LOCAL_PORT_RANGE),
 	INT(IPPROTO_IP, IP_NODEFRAG),
+	LATE(IPPROTO_IP, IP_ROUTER_ALERT), /* raw */
 	LATE(IPPROTO_IP, IP_HDRINCL),
 	MCAST(IPPROTO_IP, IP_MULTICAST_TTL),
 	MCAST(IPPROTO_IP, IP_MULTICAST_LOOP),
@@ -231,6 +234,19 @@ const struct sockopt_desc sockopt_table[] = {
 	{ X_SOL_NETLINK, 10, "NETLINK_CAP_ACK", SOCKOPT_BYTES, sizeof(int), 0 },
 	{ X_SOL_NETLINK, 11, "NETLINK_EXT_ACK", SOCKOPT_BYTES, sizeof(int), 0 },
 	{ X_SOL_NETLINK, 12, "NETLINK_GET_STRICT_CHK", SOCKOPT_BYTES, sizeof(int), 0 },
+
+	{ SOL_PACKET, PACKET_VERSION, "PACKET_VERSION", SOCKOPT_BYTES, sizeof(int), 0 },
+	INT(SOL_PACKET, PACKET_RESERVE),
+	INT(SOL_PACKET, PACKET_COPY_THRESH),
+	INT(SOL_PACKET, PACKET_AUXDATA),
+	INT(SOL_PACKET, PACKET_ORIGDEV),
+	INT(SOL_PACKET, PACKET_LOSS),
+	INT(SOL_PACKET, PACKET_VNET_HDR),
+	INT(SOL_PACKET, PACKET_TIMESTAMP),
+	INT(SOL_PACKET, PACKET_TX_HAS_OFF),
+	INT(SOL_PACKET, PACKET_QDISC_BYPASS),
+	NEW(SOL_PACKET, PACKET_IGNORE_OUTGOING),
+	LATE(SOL_PACKET, PACKET_FANOUT),
 
 	INT(SOL_SOCKET, SO_PRIORITY),
 	LATE(SOL_SOCKET, SO_PEEK_OFF),

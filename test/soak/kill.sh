@@ -1,7 +1,8 @@
 #!/bin/bash
-# SIGKILL of snapctl at SOAK_KILLS (50) random moments of each: a dump of a running process, the dump of a
-# launched one, a restore. The running process runs on, what stands at the image's place is a whole image
-# or nothing, and a restored process is whole or not there.
+# SIGKILL of snapctl at SOAK_KILLS (50) random moments of each: a dump of a running program, the dump of a
+# launched one, a restore. The running program runs on, what stands at the image's place is a whole image
+# or nothing, and a restored program is whole or not there. All of it with one process, and with three of
+# two threads each.
 # shellcheck source-path=SCRIPTDIR source=soak.bash
 . "$(dirname "$0")/soak.bash"
 kills=${SOAK_KILLS:-50}
@@ -10,8 +11,20 @@ cp "${SERVER:?}" "$scratch/server"
 port=$(free_port)
 SERVER=$scratch/server
 program static "$port" "$scratch"
+single=("${command[@]}")
 
 answers() { [ -n "$(answer "$port" "$request")" ]; }
+
+# How many processes of the server there are, of nr_processes.
+nr_servers() {
+    local pid nr=0
+    for pid in $(ours); do
+        if [ "$(readlink "/proc/$pid/exe")" = "$SERVER" ]; then nr=$((nr + 1)); fi
+    done
+    echo $nr
+}
+whole() { [ "$(nr_servers)" = $nr_processes ] && answers; }
+untraced() { ! grep -hq 'TracerPid:.[^0]' $(ours | sed 's|.*|/proc/&/status|'); }
 
 # The image is whole, or there is none.
 image_sound() { [ ! -e "$scratch/image" ] || snapctl verify -q "$scratch/image" >"$scratch/said" 2>&1; }
@@ -44,20 +57,20 @@ kill_dump_running() {
     clean_slate
     "${command[@]}" </dev/null >/dev/null 2>&1 &
     soak_pid=$!
-    until_true answers || { fail "the server does not start"; return; }
+    until_true whole || { fail "$what: does not start"; return; }
     ms=$(elapsed_ms snapctl dump -q --pid $soak_pid --leave-running -o "$scratch/image") || {
-        fail "dump of a running process, undisturbed"
+        fail "$what: dump --pid, undisturbed"
         return
     }
     for ((i = 1; i <= kills; i++)); do
         rm -rf "$scratch/image"
         killed "$ms" dump -q --pid $soak_pid --leave-running -o "$scratch/image"
-        answers || { fail "dump --pid, kill $i: the process does not run on"; return; }
-        grep -q 'TracerPid:.0$' "/proc/$soak_pid/status" || { fail "dump --pid, kill $i: still traced"; return; }
-        image_sound || { fail "dump --pid, kill $i: half an image"; return; }
+        whole || { fail "$what: dump --pid, kill $i: does not run on"; return; }
+        untraced || { fail "$what: dump --pid, kill $i: still traced"; return; }
+        image_sound || { fail "$what: dump --pid, kill $i: half an image"; return; }
     done
-    pass "dump --pid killed at $kills moments"
-    { kill -KILL $soak_pid; wait $soak_pid; } 2>/dev/null
+    pass "$what: dump --pid killed at $kills moments"
+    clean_slate 2>/dev/null
     soak_pid=
 }
 
@@ -65,44 +78,48 @@ kill_dump_launched() {
     local i ms
     clean_slate
     ms=$(elapsed_ms snapctl dump -q -o "$scratch/image" "${command[@]}") || {
-        fail "dump of a program, undisturbed"
+        fail "$what: dump PROGRAM, undisturbed"
         return
     }
     for ((i = 1; i <= kills; i++)); do
         rm -rf "$scratch/image"
         killed "$ms" dump -q -o "$scratch/image" "${command[@]}"
-        until_true gone || { fail "dump PROGRAM, kill $i: left: $(ours)"; return; }
-        image_sound || { fail "dump PROGRAM, kill $i: half an image"; return; }
+        until_true gone || { fail "$what: dump PROGRAM, kill $i: left: $(ours)"; return; }
+        image_sound || { fail "$what: dump PROGRAM, kill $i: half an image"; return; }
     done
-    pass "dump PROGRAM killed at $kills moments"
+    pass "$what: dump PROGRAM killed at $kills moments"
 }
 
 # Whole, or not there.
-restored_sound() { gone || answers; }
+restored_sound() { gone || whole; }
 
 kill_restore() {
     local i ms
     clean_slate
     snapctl dump -q -o "$scratch/image" "${command[@]}" >"$scratch/said" 2>&1 &&
         ms=$(elapsed_ms snapctl restore -d --pidfile "$scratch/pid" "$scratch/image") || {
-        fail "dump and restore, undisturbed"
+        fail "$what: dump and restore, undisturbed"
         return
     }
     for ((i = 1; i <= kills; i++)); do
         ours_end
-        until_true gone || { fail "restore, before kill $i: left: $(ours)"; return; }
+        until_true gone || { fail "$what: restore, before kill $i: left: $(ours)"; return; }
         if [ $((i % 2)) = 0 ]; then
             killed "$ms" restore "$scratch/image"
         else
             killed "$ms" restore -d "$scratch/image"
         fi
-        until_true restored_sound || { fail "restore, kill $i: half a process: $(ours)"; return; }
+        until_true restored_sound || { fail "$what: restore, kill $i: half of it: $(ours)"; return; }
     done
-    pass "restore killed at $kills moments"
+    pass "$what: restore killed at $kills moments"
     clean_slate
 }
 
-kill_dump_running
-kill_dump_launched
-kill_restore
+for nr_processes in 1 3; do
+    what="$nr_processes processes"
+    command=("${single[@]}" 2 $nr_processes)
+    kill_dump_running
+    kill_dump_launched
+    kill_restore
+done
 finish

@@ -29,6 +29,8 @@ void kid_tell(pid_t pid);
 void kid_check(pid_t pid);
 /* All that were not checked yet, in the order they were made. */
 void kids_check(void);
+/* The same, but each stays until all have judged. */
+void kids_check_together(void);
 /* Wait for a child with wait4's options; it must end well. */
 void kid_reap(pid_t pid, int options);
 
