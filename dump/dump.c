@@ -24,6 +24,7 @@
 #include "dump/flocks.h"
 #include "dump/found.h"
 #include "dump/interrupt.h"
+#include "dump/ipc.h"
 #include "dump/launch.h"
 #include "dump/process.h"
 #include "dump/shared.h"
@@ -101,6 +102,8 @@ static int processes_collect(struct dumping *d, struct err *err)
 		ret = fds_collect(d, err);
 	for (size_t i = 0; !ret && i < d->nr_procs; i++)
 		ret = process_collect_memory(&d->procs[i], err);
+	if (!ret)
+		ret = ipc_collect(d, err);
 	return ret < 0 ? ret : flocks_collect(d, err);
 }
 
@@ -206,6 +209,8 @@ static int dump_phases(struct dumping *d, struct err *err)
 	int ret = d->opts->argv ? launch_start(d, err) : launch_attach(d, err);
 
 	if (!ret)
+		ret = ipc_enter(d, err);
+	if (!ret)
 		ret = check_refuse(d, err);
 	if (!ret)
 		ret = image_begin(d, err);
@@ -288,6 +293,8 @@ static int check_attached(struct dumping *d, struct objections *o, struct err *e
 
 	if (!ret)
 		ret = tree_seize(d, err);
+	if (!ret)
+		ret = ipc_enter(d, err);
 	return ret < 0 ? ret : check_collect(d, o, err);
 }
 

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "dump/dumping.h"
+#include "dump/ipc.h"
 #include "dump/settle.h"
 
 static void ids_collect(struct dumping_proc *p)
@@ -57,6 +58,7 @@ static const struct part {
 	{ "timers", timers_collect },
 	{ "attributes", attributes_collect },
 	{ "limits", limits_collect },
+	{ "semaphores", ipc_undos_collect },
 };
 
 static int part_collect(const struct part *part, struct dumping_proc *p, struct err *err)

@@ -167,6 +167,7 @@ void procs_pack(const struct snap *snap, Pb__State *m)
 		out->n_pending = proc->nr_pending;
 		out->pending = siginfos_pack(snap, proc->pending, proc->nr_pending);
 		timers_pack(snap->arena, proc, out);
+		sem_undos_pack(snap, proc, out);
 		limits_pack(snap->arena, proc, out);
 	}
 }
@@ -293,6 +294,7 @@ static int proc_unpack(
 	proc->fds = fds_unpack(snap, m->fds, m->n_fds);
 	unshared_unpack(snap, m, proc);
 	timers_unpack(snap, m, proc);
+	sem_undos_unpack(snap, m, proc);
 	ret = actions_unpack(m, proc, err);
 	if (ret < 0)
 		return ret;

@@ -256,6 +256,37 @@ struct snap_posix_timer {
 
 enum snap_stop { PROC_RUNNING, PROC_STOPPED /* group-stop: comes back stopped */ };
 
+/* System V semaphores and message queues: svipc(7). */
+struct snap_ipc {
+	int32_t id, key;
+	uint32_t mode, uid, gid;
+};
+
+struct snap_sem_set {
+	struct snap_ipc owner;
+	uint16_t *values;
+	size_t nr_values;
+};
+
+struct snap_message {
+	int64_t type;
+	uint8_t *data;
+	size_t len;
+};
+
+struct snap_queue {
+	struct snap_ipc owner;
+	uint64_t max_len; /* msg_qbytes */
+	struct snap_message *messages;
+	size_t nr_messages;
+};
+
+/* What the end of a process adds to a semaphore: semop(2), SEM_UNDO. */
+struct snap_sem_undo {
+	uint32_t set, num; /* index of snap->sem_sets, and which semaphore of it */
+	int32_t adjust;    /* not 0 */
+};
+
 /* One slot of a descriptor table. */
 struct snap_fd {
 	uint32_t num;
@@ -313,6 +344,8 @@ struct snap_proc {
 	uint32_t mdwe;          /* PR_GET_MDWE */
 	bool memory_merge;      /* PR_GET_MEMORY_MERGE: all of its memory may be merged (KSM) */
 	uint32_t membarrier;    /* MEMBARRIER_CMD_REGISTER_... in force */
+	struct snap_sem_undo *undos; /* SEM_UNDO */
+	size_t nr_undos;
 	int32_t autogroup_nice; /* leader of a session: nice of its group of processes, sched(7) */
 	uint32_t tty; /* controlling terminal, its device number as in stat; 0: none. pty_ctty.h */
 	bool foreground; /* its group is the foreground group of that terminal */
@@ -412,6 +445,11 @@ struct snap {
 	size_t nr_ofds, cap_ofds;
 	struct snap_seccomp *seccomp;
 	size_t nr_seccomp, cap_seccomp;
+	bool ipc_own; /* the tree had an IPC namespace of its own */
+	struct snap_sem_set *sem_sets;
+	size_t nr_sem_sets, cap_sem_sets;
+	struct snap_queue *queues;
+	size_t nr_queues, cap_queues;
 };
 
 struct snap *snap_create(void);

@@ -92,6 +92,7 @@ int image_pack_state(
 	procs_pack(snap, &m);
 	zombies_pack(snap, &m);
 	seccomp_pack(snap, &m);
+	ipc_pack(snap, &m);
 	ret = ofds_pack(snap, &m, err);
 	if (ret < 0)
 		return ret;
@@ -113,6 +114,7 @@ static int state_unpack(
 		procs_unpack,
 		zombies_unpack,
 		seccomp_unpack,
+		ipc_unpack,
 		ofds_unpack,
 	};
 
@@ -135,6 +137,7 @@ int snap_check(const struct snap *snap, const struct page_index *index, struct e
 		procs_check,
 		zombies_check,
 		seccomp_check,
+		ipc_check,
 		areas_check,
 		ofds_check,
 	};

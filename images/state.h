@@ -53,6 +53,8 @@ void tasks_pack(const struct snap *snap, const struct snap_proc *proc, Pb__Proc 
 int ofds_pack(const struct snap *snap, Pb__State *m, struct err *err);
 void index_pack(const struct snap *snap, const struct page_index *index, Pb__State *m);
 void seccomp_pack(const struct snap *snap, Pb__State *m);
+void ipc_pack(const struct snap *snap, Pb__State *m);
+void sem_undos_pack(const struct snap *snap, const struct snap_proc *proc, Pb__Proc *m);
 /* A queue of pending signals, as array of blobs in arena. */
 ProtobufCBinaryData *siginfos_pack(
 	const struct snap *snap, const struct snap_siginfo *infos, size_t nr);
@@ -71,6 +73,8 @@ int ofds_unpack(struct snap *snap, const Pb__State *m, struct err *err);
 int ofds_unpack_kinds(struct snap *snap, const Pb__State *m, struct err *err);
 int index_unpack(struct snap *snap, const Pb__State *m, struct page_index *index, struct err *err);
 int seccomp_unpack(struct snap *snap, const Pb__State *m, struct err *err);
+int ipc_unpack(struct snap *snap, const Pb__State *m, struct err *err);
+void sem_undos_unpack(struct snap *snap, const Pb__Proc *m, struct snap_proc *proc);
 int siginfos_unpack(struct snap *snap, const ProtobufCBinaryData *in, size_t nr,
 	struct snap_siginfo **out, struct err *err);
 
@@ -95,6 +99,7 @@ int procs_check(const struct snap *snap, struct err *err);
 int task_check(const struct snap *snap, const struct snap_task *task, struct err *err);
 int ofds_check(const struct snap *snap, struct err *err);
 int seccomp_check(const struct snap *snap, struct err *err);
+int ipc_check(const struct snap *snap, struct err *err);
 int areas_check(const struct snap *snap, struct err *err);
 int index_check(const struct snap *snap, const struct page_index *index, struct err *err);
 int siginfos_check(const struct snap_siginfo *infos, size_t nr, struct err *err);

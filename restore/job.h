@@ -39,6 +39,7 @@ struct job {
 	bool *remade;    /* by snap_file: made again under its name */
 	int *mems;       /* by snap_mem: descriptor of a memfd made anew, or -1 (ours) */
 	int *sysv;       /* by snap_mem: id of a SysV segment made anew, or -1 */
+	int *sems, *queues; /* by snap_sem_set, snap_queue: id of one made anew, or -1 */
 	int *sysv_made;  /* by snap_mem: the same, where it did not exist before, or -1 */
 	int *map_fds[2]; /* by snap_file, [1] opened for writing: in the child, or -1 */
 	int *mem_fds[2]; /* by snap_mem: of a mapped memfd, [1] for writing: in the child, or -1 */

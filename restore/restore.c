@@ -20,6 +20,7 @@
 #include "restore/ghosts.h"
 #include "restore/ids.h"
 #include "restore/instance.h"
+#include "restore/ipc.h"
 #include "restore/job.h"
 #include "restore/mems.h"
 #include "restore/ns.h"
@@ -116,12 +117,17 @@ static int job_make(struct job *job, struct err *err)
 		return -err->code;
 	}
 	job->vdso_same = vdso_is_same(job);
-	ret = mems_make(job, err);
+	ret = ipc_enter_own(job, err);
+	if (!ret)
+		ret = mems_make(job, err);
+	if (!ret)
+		ret = ipc_make(job, err);
 	if (!ret)
 		ret = connections_hold(job, err);
 	if (!ret)
 		ret = tree_make(job, err);
 	if (ret < 0) {
+		ipc_undo(job);
 		mems_undo(job);
 		ghosts_undo(job);
 	}

@@ -11,6 +11,7 @@
 
 #include "restore/creds.h"
 #include "restore/fds.h"
+#include "restore/ipc.h"
 #include "restore/job.h"
 #include "restore/limits.h"
 #include "restore/mm.h"
@@ -261,6 +262,7 @@ int tasks_plan(struct job *job, struct err *err)
 	for (size_t i = 0; i < job->proc->nr_tasks; i++)
 		if (plan_task(job, i, err) < 0)
 			return -err->code;
+	ipc_plan(job);
 	if (timers_plan(job, err) < 0)
 		return -err->code;
 	process_plan(job);

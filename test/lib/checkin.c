@@ -273,10 +273,44 @@ static void mode_thread_of_child(void)
 	say("parent %d", status);
 }
 
+/* ---- asked by others --------------------------------------------------------------------------- */
+
+static void mode_listen(void)
+{
+	snapctl_hook("one", before, after, "one");
+	say("listen %d", snapctl_listen(0));
+	say("listen %d", snapctl_listen(0));
+	for (;;)
+		pause();
+}
+
+static void mode_listen_bad(void)
+{
+	snapctl_hook("one", before, after, "one");
+	snapctl_hook("database", before, after, "bad");
+	say("listen %d", snapctl_listen(SIGUSR2));
+	for (;;)
+		pause();
+}
+
+static void ignore(int sig)
+{
+	(void)sig;
+}
+
+static void mode_listen_taken(void)
+{
+	signal(SIGQUIT, ignore);
+	say("listen %d", snapctl_listen(0));
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } modes[] = {
+	{ "listen", mode_listen },
+	{ "listen-bad", mode_listen_bad },
+	{ "listen-taken", mode_listen_taken },
 	{ "plain", mode_plain },
 	{ "hooks", mode_hooks },
 	{ "bad-hook", mode_bad_hook },

@@ -360,7 +360,8 @@ static inline void sample_proc_lists(struct snap *s, struct snap_proc *proc)
 {
 	static const struct snap_fd fds[] = { { 0, 1, false }, { 3, 0, true }, { 1000, 1, true } };
 	const struct snap_posix_timer timers[] = {
-		{ 0, CLOCK_MONOTONIC, 0, SIGEV_SIGNAL, SIGRTMIN, 0, 0x1234567890, 1000000, 2000000 },
+		{ 0, CLOCK_MONOTONIC, 0, SIGEV_SIGNAL, SIGRTMIN, 0, 0x1234567890, 1000000,
+			2000000 },
 		{ 5, -6, 4243, SIGEV_THREAD_ID, SIGALRM, 4243, UINT64_MAX, 7, 8 },
 	};
 
@@ -457,6 +458,23 @@ static inline void sample_seccomp(struct snap *s)
 	}
 }
 
+static inline void sample_ipc(struct snap *s)
+{
+	static const struct snap_sem_undo undos[] = { { 0, 0, -32768 }, { 0, 2, 5 } };
+	static uint16_t values[] = { 0, 1, 32767 };
+	static struct snap_message messages[] = { { 1, NULL, 0 },
+		{ INT64_MAX, (uint8_t *)"abc", 3 } };
+	static struct snap_sem_set set = { { 32768, 0x1234, 0640, 1, 2 }, values, 3 };
+	static struct snap_queue queue = { { 5, -7, 0777, 3, 4 }, 16384, messages, 2 };
+
+	s->ipc_own = true;
+	s->sem_sets = arena_copy(s->arena, &set, sizeof set);
+	s->queues = arena_copy(s->arena, &queue, sizeof queue);
+	s->nr_sem_sets = s->cap_sem_sets = s->nr_queues = s->cap_queues = 1;
+	s->procs[0].undos = arena_copy(s->arena, undos, sizeof undos);
+	s->procs[0].nr_undos = 2;
+}
+
 static inline struct snap *sample_create(void)
 {
 	struct snap *s = snap_create();
@@ -467,6 +485,7 @@ static inline struct snap *sample_create(void)
 	sample_mm(s);
 	sample_proc(s);
 	sample_seccomp(s);
+	sample_ipc(s);
 	sample_ofds(s);
 	return s;
 }

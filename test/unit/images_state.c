@@ -373,6 +373,32 @@ static void index_equal(const struct page_index *a, const struct page_index *b)
 	EQ(file_size);
 }
 
+static void ipc_equal(const struct snap *a, const struct snap *b)
+{
+	EQ(ipc_own);
+	EQ(nr_sem_sets);
+	for (size_t i = 0; i < a->nr_sem_sets; i++) {
+		assert_memory_equal(
+			&a->sem_sets[i].owner, &b->sem_sets[i].owner, sizeof a->sem_sets[i].owner);
+		EQ(sem_sets[i].nr_values);
+		EQ_BYTES(sem_sets[i].values, a->sem_sets[i].nr_values * sizeof(uint16_t));
+	}
+	EQ(nr_queues);
+	for (size_t i = 0; i < a->nr_queues; i++) {
+		assert_memory_equal(
+			&a->queues[i].owner, &b->queues[i].owner, sizeof a->queues[i].owner);
+		EQ(queues[i].max_len);
+		EQ(queues[i].nr_messages);
+		for (size_t m = 0; m < a->queues[i].nr_messages; m++) {
+			EQ(queues[i].messages[m].type);
+			EQ(queues[i].messages[m].len);
+			EQ_BYTES(queues[i].messages[m].data, a->queues[i].messages[m].len);
+		}
+	}
+	EQ(procs[0].nr_undos);
+	EQ_BYTES(procs[0].undos, a->procs[0].nr_undos * sizeof *a->procs[0].undos);
+}
+
 static void snap_equal(const struct snap *a, const struct snap *b)
 {
 	info_equal(&a->info, &b->info);
@@ -392,6 +418,7 @@ static void snap_equal(const struct snap *a, const struct snap *b)
 	EQ(nr_ofds);
 	for (size_t i = 0; i < a->nr_ofds; i++)
 		ofd_equal(a, b, &a->ofds[i], &b->ofds[i]);
+	ipc_equal(a, b);
 	EQ(nr_seccomp);
 	for (size_t i = 0; i < a->nr_seccomp; i++) {
 		EQ(seccomp[i].before);
@@ -582,6 +609,14 @@ BREAK(mce, s->procs[0].tasks[0].mce_kill = 6)
 BREAK(mempolicy, s->procs[0].tasks[0].nr_mempolicy_nodes = 9)
 BREAK(membarrier, s->procs[0].membarrier = 0x200)
 BREAK(autogroup, s->procs[0].autogroup_nice = 20)
+BREAK(sem_mode, s->sem_sets[0].owner.mode = 01000)
+BREAK(sem_none, s->sem_sets[0].nr_values = 0)
+BREAK(sem_value, s->sem_sets[0].values = arena_copy(s->arena, "\xff\xff\0\0\0\0", 6))
+BREAK(undo_set, s->procs[0].undos[0].set = 1)
+BREAK(undo_num, s->procs[0].undos[0].num = 3)
+BREAK(undo_nothing, s->procs[0].undos[0].adjust = 0)
+BREAK(queue_type, s->queues[0].messages = arena_array(s->arena, 2, sizeof(struct snap_message)))
+BREAK(queue_full, s->queues[0].max_len = 2)
 BREAK(securebits, s->procs[0].tasks[0].creds.securebits = 0x100)
 BREAK(ofd_id, s->ofds[1].id = 0)
 BREAK(ofd_offset, s->ofds[1].offset = UINT64_MAX)
@@ -712,6 +747,14 @@ static const struct {
 	{ "nice 20", break_nice },
 	{ "ioprio", break_ioprio },
 	{ "death signal", break_pdeath },
+	{ "with mode 1000", break_sem_mode },
+	{ "no semaphores", break_sem_none },
+	{ "a semaphore of 65535", break_sem_value },
+	{ "SEM_UNDO", break_undo_set },
+	{ "SEM_UNDO", break_undo_num },
+	{ "SEM_UNDO", break_undo_nothing },
+	{ "message queue 5: type 0", break_queue_type },
+	{ "more than it can hold", break_queue_full },
 	{ "seccomp filter 3 does not exist", break_seccomp_none },
 	{ "seccomp filter 2 does not exist", break_seccomp_both },
 	{ "comes before 1", break_seccomp_circle },

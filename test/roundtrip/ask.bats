@@ -1,0 +1,217 @@
+#!/usr/bin/env bats
+# dump --ask PID: processes that have called snapctl_listen(), the directory in which both meet, and who else may be
+# there. test/lib/checkin.c is the program; what it finds out is in its log.
+load ../helpers/snap
+
+checkin=${BUILD:?}/test/checkin
+
+# The directory is below the scratch one.
+runtime() {
+    run_dir=$scratch/run
+    mkdir -m 700 "$run_dir"
+    [ ${#user[@]} = 0 ] || chown 65534:65534 "$run_dir"
+}
+
+# listener MODE: started, and it listens; sets pid
+listener() {
+    runtime
+    : >"$scratch/work/log"
+    chmod 666 "$scratch/work/log"
+    cp "$checkin" "$scratch/checkin" # an ordinary user has to read it
+    start listener.log env XDG_RUNTIME_DIR="$run_dir" "$scratch/checkin" "$1"
+    until_true grep -qs '^listen' "$scratch/work/log"
+    said 'listen 0'
+}
+
+said() { grep -qx -- "$1" "$scratch/work/log" || fail "it did not say '$1': $(cat "$scratch/work/log")"; }
+
+ask() { snapctl dump --ask "$pid" -o "$(image)" "$@"; }
+
+# refused PATTERN [OPTION...]: asking fails with these words, and the process lives
+refused() {
+    local pattern=$1
+    shift
+    if ask "$@"; then fail "it was dumped"; fi
+    grep -qE "$pattern" "$scratch/said" || fail "it does not say $pattern"
+    [ ! -e "$(image)" ]
+    kill -0 "$pid"
+}
+
+@test "ask: hooks run, and nothing of the asking is in the image" {
+    listener listen
+    said 'listen -114' # EALREADY
+    [ "$(stat -c %a "$run_dir/snapctl")" = 700 ]
+    ask
+    snapctl show --json "$(image)" | jq -r .reason | grep -q '^asked for'
+    if snapctl show "$(image)" | grep -q 'unix\|\.sock'; then fail "a socket is in the image"; fi
+    [ "$(ls "$run_dir/snapctl")" = "$pid.listens" ]
+    "$TARGET" --wait-exit "$pid" 10
+    until_true gone "$pid"
+    : >"$scratch/work/log"
+    restore
+    until_true grep -qsx 'after one 1' "$scratch/work/log"
+    # It can be asked again, under whatever id and start time it has now.
+    rm -r "$(image)"
+    ask
+    said 'before one'
+}
+
+@test "ask: the original goes on" {
+    listener listen
+    ask --leave-running
+    until_true grep -qsx 'after one 0' "$scratch/work/log"
+    rm -r "$(image)"
+    ask --leave-running
+    kill -0 "$pid"
+    [ -e "$(image)" ]
+}
+
+@test "ask: an ordinary user" {
+    as_user
+    listener listen
+    ask
+    "$TARGET" --wait-exit "$pid" 10
+}
+
+@test "ask: a hook that fails, and another signal" {
+    listener listen-bad
+    refused "hook 'database': Input/output error"
+    said 'after one 0'
+    refused "hook 'database': Input/output error" # it still listens
+}
+
+@test "ask: a dump that fails afterwards" {
+    listener listen
+    mkdir "$(image)"
+    : >"$(image)/something"
+    if ask; then fail "it was dumped"; fi
+    until_true grep -qsx 'after one 0' "$scratch/work/log"
+    rm -r "$(image)"
+    ask
+}
+
+@test "ask: nobody listens there" {
+    runtime
+    start log env XDG_RUNTIME_DIR="$run_dir" sleep 1000
+    refused 'does not listen.*' && grep -q 'hint:.*snapctl_listen' "$scratch/said"
+    # A file left behind by an earlier process with this id.
+    mkdir -m 700 "$run_dir/snapctl"
+    echo "3 12345" >"$run_dir/snapctl/$pid.listens"
+    refused 'does not listen'
+    # And one that would have it killed: there is no handler.
+    echo "3 $(start_time "$pid")" >"$run_dir/snapctl/$pid.listens"
+    refused 'has no handler for signal 3'
+    echo "900 x" >"$run_dir/snapctl/$pid.listens"
+    refused 'is not what a process has written'
+}
+
+@test "ask: the signal alone means what it always did" {
+    listener listen
+    kill -QUIT "$pid"
+    "$TARGET" --wait-exit "$pid" 10
+}
+
+@test "ask: a signal that is taken is left alone" {
+    runtime
+    (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir "$checkin" listen-taken)
+    said 'listen -16' # EBUSY
+}
+
+# ---- adversaries -----------------------------------------------------------------------------------------------
+
+@test "ask: a directory that belongs to somebody else, is open to others, or is a link" {
+    local run_dir=$scratch/run2
+    mkdir -m 777 "$run_dir"
+    mkdir "$run_dir/snapctl"
+    chown 65534 "$run_dir/snapctl" || skip "root only"
+    chmod 700 "$run_dir/snapctl"
+    (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir timeout 5 "$checkin" listen) || true
+    said 'listen -1' # EPERM
+    start log env XDG_RUNTIME_DIR="$run_dir" sleep 1000
+    refused "$run_dir/snapctl belongs to user 65534"
+    chown 0 "$run_dir/snapctl"
+    chmod 750 "$run_dir/snapctl"
+    refused 'can be entered by others \(mode 750\)'
+    : >"$scratch/work/log"
+    (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir timeout 5 "$checkin" listen) || true
+    said 'listen -1'
+    rm -r "$run_dir/snapctl"
+    mkdir -m 700 "$scratch/elsewhere"
+    ln -s "$scratch/elsewhere" "$run_dir/snapctl"
+    refused 'is not a directory'
+    : >"$scratch/work/log"
+    (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir timeout 5 "$checkin" listen) || true
+    grep -qx 'listen -\(20\|40\)' "$scratch/work/log" # ENOTDIR, ELOOP
+    [ -z "$(ls "$scratch/elsewhere")" ]
+    # Not even a link that ends with nothing is followed.
+    rm -r "$scratch/elsewhere"
+    refused 'is not a directory'
+}
+
+@test "ask: another user" {
+    [ "$(id -u)" = 0 ] || skip "root only"
+    listener listen
+    as_user
+    refused "belongs to user 0, not to user 65534"
+}
+
+@test "ask: root is no exception" {
+    [ "$(id -u)" = 0 ] || skip "root only"
+    as_user
+    listener listen
+    user=() snapctl=$SNAPCTL
+    refused "belongs to user 65534, not to user 0"
+}
+
+@test "ask: somebody answers in its place" {
+    listener listen
+    kill -STOP "$pid"
+    start fake.log /usr/bin/python3 -c "
+import os, socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.bind('$run_dir/snapctl/$pid.sock'); s.listen()
+c, _ = s.accept()
+c.recv(1000)" && local fake=$pid
+    pid=$(pgrep -fx "$scratch/checkin listen")
+    until_true test -S "$run_dir/snapctl/$pid.sock"
+    refused "process $fake answers in place of process $pid"
+    kill -CONT "$pid"
+}
+
+@test "ask: whoever connects and says nothing, again and again" {
+    listener listen
+    start flood.log /usr/bin/python3 -c "
+import socket, time
+held = []
+end = time.monotonic() + 20
+while time.monotonic() < end:
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        s.connect('$run_dir/snapctl/$pid.sock')
+        held.append(s)
+        if len(held) == 4: break
+    except OSError:
+        time.sleep(0.001)
+print(len(held))" && local flood=$pid
+    pid=$(pgrep -fx "$scratch/checkin listen")
+    ask
+    kill "$flood" 2>/dev/null || true
+}
+
+@test "ask: one at a time" {
+    listener listen
+    : >"$run_dir/snapctl/$pid.ask"
+    refused 'somebody else asks process'
+    rm "$run_dir/snapctl/$pid.ask"
+    ask
+}
+
+@test "ask: not in set-uid programs" {
+    [ "$(id -u)" = 0 ] || skip "root only"
+    cp "$checkin" "$scratch/suid"
+    chown 65534 "$scratch/suid"
+    chmod 4755 "$scratch/suid"
+    mkdir -m 777 "$scratch/open"
+    (cd "$scratch/open" && timeout 5 "$scratch/suid" listen) || true
+    grep -qx 'listen -1' "$scratch/open/log"
+}
