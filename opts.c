@@ -157,6 +157,14 @@ static int set_env(void *field, const struct opt *opt, const char *value, struct
 	return 0;
 }
 
+static int set_ask(void *field, const struct opt *opt, const char *value, struct err *err)
+{
+	struct dump_opts *d = field;
+
+	d->ask = true;
+	return set_number(&d->pid, opt, value, err);
+}
+
 /* ---- tables ---------------------------------------------------------------------------------- */
 
 #define FIELD(name) .field = offsetof(struct opts, name)
@@ -186,6 +194,8 @@ const struct opt opts_global[] = {
 const struct opt opts_dump[] = {
 	{ "pid", 'p', "PID", "dump a running process instead of starting one", set_number,
 		FIELD(dump.pid), .min = 1, .max = INT_MAX },
+	{ "ask", 0, "PID", "the same, of one that listens (snapctl_listen): its hooks run before",
+		set_ask, FIELD(dump), .min = 1, .max = INT_MAX },
 	{ "output", 'o', "DIR", "where the image goes; default: image", set_text,
 		FIELD(dump.image) },
 	{ "force", 'f', NULL, "replace an older image there", set_flag, FIELD(dump.force) },

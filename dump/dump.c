@@ -71,6 +71,9 @@ static void dumping_finish(struct dumping *d)
 {
 	connections_finish(d);
 	slot_table_finish(d->slots);
+	/* There was no image: whoever waits for it has to know. Not for launched ones: they end. */
+	if (d->tracer && d->area.pid)
+		area_tell(d, SNAPCTL_FAILED, NULL);
 	tracer_destroy(d->tracer);
 	until_destroy(d->until);
 	image_writer_destroy(d->writer);
@@ -186,7 +189,8 @@ static int image_commit(struct dumping *d, struct err *err)
 	/* A program that goes on need not wait for the disk. */
 	if (d->opts->leave_running) {
 		connections_finish(d);
-		until_go_on(d->until);
+		area_tell(d, SNAPCTL_WENT_ON, NULL);
+		d->area.pid = 0;
 		let_go(d);
 		return image_writer_commit(d->writer, d->snap, err);
 	}
@@ -211,6 +215,8 @@ static int dump_phases(struct dumping *d, struct err *err)
 		return ret;
 	start = dumping_now_ms();
 	ret = freeze(d, err);
+	if (!ret)
+		ret = area_tell(d, SNAPCTL_RESTORED, err);
 	if (!ret)
 		ret = collect(d, err);
 	log_debug("collected in %.2f ms", dumping_now_ms() - start);

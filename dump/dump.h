@@ -12,6 +12,7 @@ struct err;
 struct dump_opts {
 	char *const *argv;  /* program to launch, or NULL */
 	pid_t pid;          /* running process, or 0 */
+	bool ask; /* it is to be asked first (snapctl_listen) */
 	const char *image;  /* where the image goes */
 	bool force;         /* replace an older image there */
 	bool leave_running; /* go on after the dump; else it is killed once the image is safe */

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "dump/ask.h"
 #include "dump/dumping.h"
 #include "dump/interrupt.h"
 #include "dump/until/until.h"
@@ -92,12 +93,16 @@ int launch_start(struct dumping *d, struct err *err)
 
 int launch_attach(struct dumping *d, struct err *err)
 {
-	int ret = access_check(d->opts->pid, err);
+	int ret = d->opts->ask ? ask_begin(d, err) : 0;
 
+	if (!ret)
+		ret = access_check(d->opts->pid, err);
 	if (!ret)
 		ret = tracee_seize(d->tracer, d->opts->pid, &d->target, err);
 	if (!ret)
 		ret = tree_seize(d, err);
-	d->reason = "as found";
+	if (!ret && d->opts->ask)
+		ret = ask_check(d, err);
+	d->reason = d->opts->ask ? "asked for" : "as found";
 	return ret < 0 ? ret : 0;
 }

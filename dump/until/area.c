@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "dump/dumping.h"
 #include "tracee/proc.h"
 #include "tracee/tracee.h"
 
@@ -53,4 +54,15 @@ int area_answer(struct tracee *t, uint64_t addr, enum snapctl_state state, struc
 
 	return tracee_write(
 		t, addr + offsetof(struct snapctl_area, state), &word, sizeof word, err);
+}
+
+int area_tell(struct dumping *d, enum snapctl_state state, struct err *err)
+{
+	struct tracee *t = d->area.pid ? tracer_find(d->tracer, d->area.pid) : NULL;
+
+	if (!d->area.pid)
+		return 0;
+	if (!t)
+		return err_set(err, ESRCH, "process %d has checked in and ended", d->area.pid);
+	return area_answer(t, d->area.addr, state, err);
 }

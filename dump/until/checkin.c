@@ -283,16 +283,7 @@ static int checkin_undo(struct wait *w, struct err *err)
 	if (!t)
 		return err_set(err, ESRCH, "process %d has checked in and ended", c->area.pid);
 	w->d->area = c->area;
-	return area_answer(t, c->area.addr, SNAPCTL_RESTORED, err);
-}
-
-static void checkin_go_on(struct wait *w)
-{
-	const struct checkin *c = w->own;
-	struct tracee *t = c->area.pid ? tracer_find(w->d->tracer, c->area.pid) : NULL;
-
-	if (t)
-		area_answer(t, c->area.addr, SNAPCTL_WENT_ON, NULL);
+	return 0;
 }
 
 static void checkin_words(const struct wait *w, struct buf *out)
@@ -313,7 +304,6 @@ const struct condition condition_checkin = {
 	.enter = checkin_enter,
 	.look = checkin_look,
 	.undo = checkin_undo,
-	.go_on = checkin_go_on,
 	.finish = checkin_finish,
 	.words = checkin_words,
 };

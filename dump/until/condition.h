@@ -42,8 +42,6 @@ struct condition {
 	/* The tree is frozen: take out of it what was put in, so that the image does not hold it.
 	 */
 	int (*undo)(struct wait *w, struct err *err);
-	/* The image holds all it needs; the original is about to go on (still frozen). */
-	void (*go_on)(struct wait *w);
 	void (*finish)(struct wait *w);
 	/* What is waited for, in the past tense, as in "before IT SAID READY=1". */
 	void (*words)(const struct wait *w, struct buf *out);

@@ -507,10 +507,3 @@ int until_undo(struct until *u, struct err *err)
 			ret = u->waits[i].condition->undo(&u->waits[i], err);
 	return ret;
 }
-
-void until_go_on(struct until *u)
-{
-	for (size_t i = 0; u && i < u->nr; i++)
-		if (u->waits[i].condition->go_on)
-			u->waits[i].condition->go_on(&u->waits[i]);
-}

@@ -10,7 +10,6 @@
  *     until_wait       one of them holds (the tree runs, or its exact thread stands still)
  *     until_warm_up    --warmup, then quiet again
  *     until_undo       tree frozen: what was put into the program is taken out
- *     until_go_on      the image is complete, the original is about to run on
  */
 
 struct dumping;
@@ -29,6 +28,5 @@ void until_launch(struct until *u, struct tracee_launch *what);
 int until_wait(struct until *u, struct err *err);
 int until_warm_up(struct until *u, struct err *err);
 int until_undo(struct until *u, struct err *err);
-void until_go_on(struct until *u); /* NULL is fine */
 
 #endif

@@ -24,6 +24,7 @@ nr_servers() {
     echo $nr
 }
 whole() { [ "$(nr_servers)" = $nr_processes ] && answers; }
+# shellcheck disable=SC2046 # words
 untraced() { ! grep -hq 'TracerPid:.[^0]' $(ours | sed 's|.*|/proc/&/status|'); }
 
 # The image is whole, or there is none.
@@ -117,7 +118,7 @@ kill_restore() {
 
 for nr_processes in 1 3; do
     what="$nr_processes processes"
-    command=("${single[@]}" 2 $nr_processes)
+    command=("${single[@]}" 2 "$nr_processes")
     kill_dump_running
     kill_dump_launched
     kill_restore

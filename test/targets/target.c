@@ -42,6 +42,7 @@ static const struct target *const tables[] = {
 	targets_confine,
 	targets_wait_more,
 	targets_odd,
+	targets_ipc,
 	targets_tree_family,
 	targets_tree_end,
 	targets_tree_ids,

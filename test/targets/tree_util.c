@@ -15,16 +15,17 @@
 
 #include "target.h"
 
-enum { KIDS_MAX = 256 };
+enum { KIDS_MAX = 256, GO = 'x', STAY = 's' };
 
 static struct {
 	pid_t pid;
-	int gate; /* a byte in it: judge */
+	int gate; /* a byte in it: judge, and end (GO) or stop (STAY) */
 } kids[KIDS_MAX];
 static unsigned nr_kids;
 
 /* In a kid. */
 static int my_gate = -1, my_ready = -1;
+static char my_orders;
 
 /* ---- making ------------------------------------------------------------------------------------ */
 
@@ -58,10 +59,8 @@ static void birth_run(const struct birth *birth)
 	close(birth->ready[0]);
 	kid_begin(birth->gate[0], birth->ready[1]);
 	birth->run(birth->arg);
-	if (read(my_gate, &byte, 1) == 1) /* kids_check_together */
-		must(write(my_verdict, "g", 1));
-	while (read(my_gate, &byte, 1) > 0)
-		;
+	if (my_orders == STAY)
+		raise(SIGSTOP);
 	_exit(0);
 }
 
@@ -134,13 +133,12 @@ void kid_ready(void)
 
 void kid_wait(void)
 {
-	char byte;
 	ssize_t len;
 
 	if (my_ready >= 0)
 		kid_ready();
 	do
-		len = read(my_gate, &byte, 1);
+		len = read(my_gate, &my_orders, 1);
 	while (len < 0 && errno == EINTR);
 	if (len == 0)
 		_exit(1); /* its maker has ended, and said why */
@@ -163,13 +161,18 @@ static unsigned kid_of(pid_t pid)
 	fail("no kid %d", pid);
 }
 
-void kid_tell(pid_t pid)
+static void order(pid_t pid, char what)
 {
 	unsigned i = kid_of(pid);
 
-	must(write(kids[i].gate, "x", 1));
+	must(write(kids[i].gate, &what, 1));
 	close(kids[i].gate);
 	kids[i].gate = -1;
+}
+
+void kid_tell(pid_t pid)
+{
+	order(pid, GO);
 }
 
 void kid_reap(pid_t pid, int options)
@@ -198,6 +201,22 @@ void kids_check(void)
 	for (unsigned i = 0; i < nr_kids; i++)
 		if (kids[i].gate >= 0)
 			kid_check(kids[i].pid);
+}
+
+void kids_check_together(void)
+{
+	for (unsigned i = 0; i < nr_kids; i++) {
+		int status;
+
+		order(kids[i].pid, STAY);
+		must(waitpid(kids[i].pid, &status, WUNTRACED));
+		if (!WIFSTOPPED(status))
+			_exit(1); /* it has said why */
+	}
+	for (unsigned i = 0; i < nr_kids; i++) {
+		must(kill(kids[i].pid, SIGCONT));
+		kid_reap(kids[i].pid, 0);
+	}
 }
 
 /* ---- what /proc says --------------------------------------------------------------------------- */
