@@ -224,6 +224,10 @@ static int dump_phases(struct dumping *d, struct err *err)
 		ret = stop_requested(d->stop, err);
 	if (!ret)
 		ret = image_commit(d, err);
+	d->result->committed = !ret;
+	d->result->frozen_ms = dumping_now_ms() - start;
+	if (!ret && d->opts->early)
+		*d->opts->early = *d->result;
 	if (!ret)
 		let_go(d);
 	d->result->frozen_ms = dumping_now_ms() - start;
@@ -271,12 +275,24 @@ static int dump_work_inside(const struct dump_opts *opts, const struct stop_requ
 	struct dump_result *result, struct err *err)
 {
 	struct dump_opts inner;
+	int ret;
 
 	(void)stop; /* worker_run() below waits for the same signals */
 	if (enter(opts, &inner, err) < 0)
 		return -err->code;
+	inner.early = mmap(NULL, sizeof *inner.early, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (inner.early == MAP_FAILED)
+		return err_nomem(err);
 	log_info("dumping from inside: it is process %d there", inner.pid);
-	return worker_run(dump_work, &inner, result, err);
+	ret = worker_run(dump_work, &inner, result, err);
+	/* The end of the target may be the end of the namespace's init, and that of all inside. */
+	if (ret < 0 && inner.early->committed) {
+		*result = *inner.early;
+		ret = image_measure(inner.image, result, err);
+	}
+	munmap(inner.early, sizeof *inner.early);
+	return ret;
 }
 
 int dump_run(const struct dump_opts *opts, struct dump_result *result, struct err *err)
