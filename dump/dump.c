@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -19,6 +20,7 @@
 #include "dump/check.h"
 #include "dump/connections.h"
 #include "dump/dumping.h"
+#include "dump/enter.h"
 #include "dump/fds.h"
 #include "dump/files.h"
 #include "dump/flocks.h"
@@ -227,6 +229,10 @@ static int dump_phases(struct dumping *d, struct err *err)
 		ret = stop_requested(d->stop, err);
 	if (!ret)
 		ret = image_commit(d, err);
+	d->result->committed = !ret;
+	d->result->frozen_ms = dumping_now_ms() - start;
+	if (!ret && d->opts->early)
+		*d->opts->early = *d->result;
 	if (!ret)
 		let_go(d);
 	d->result->frozen_ms = dumping_now_ms() - start;
@@ -269,10 +275,37 @@ static int dump_work(const struct dump_opts *opts, const struct stop_requests *s
 	return ret;
 }
 
+/* A worker that goes there, and the worker of that one. */
+static int dump_work_inside(const struct dump_opts *opts, const struct stop_requests *stop,
+	struct dump_result *result, struct err *err)
+{
+	struct dump_opts inner;
+	int ret;
+
+	(void)stop; /* worker_run() below waits for the same signals */
+	if (enter(opts, &inner, err) < 0)
+		return -err->code;
+	inner.early = mmap(NULL, sizeof *inner.early, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (inner.early == MAP_FAILED)
+		return err_nomem(err);
+	log_info("dumping from inside: it is process %d there", inner.pid);
+	ret = worker_run(dump_work, &inner, result, err);
+	/* The end of the target may be the end of the namespace's init, and that of all inside. */
+	if (ret < 0 && inner.early->committed) {
+		*result = *inner.early;
+		ret = image_measure(inner.image, result, err);
+	}
+	munmap(inner.early, sizeof *inner.early);
+	return ret;
+}
+
 int dump_run(const struct dump_opts *opts, struct dump_result *result, struct err *err)
 {
+	bool elsewhere = !opts->argv && enter_needed(opts->pid);
+
 	*result = (struct dump_result){ 0 };
-	return worker_run(dump_work, opts, result, err);
+	return worker_run(elsewhere ? dump_work_inside : dump_work, opts, result, err);
 }
 
 /* ---- snapctl check ---------------------------------------------------------------------- */
@@ -298,7 +331,7 @@ static int check_attached(struct dumping *d, struct objections *o, struct err *e
 	return ret < 0 ? ret : check_collect(d, o, err);
 }
 
-int dump_check(pid_t pid, const struct dump_opts *opts, FILE *out, struct err *err)
+static int check_here(pid_t pid, const struct dump_opts *opts, FILE *out, struct err *err)
 {
 	struct objections o = { .arena = arena_create() };
 	struct dump_result unused = { 0 };
@@ -318,5 +351,57 @@ int dump_check(pid_t pid, const struct dump_opts *opts, FILE *out, struct err *e
 	if (!ret)
 		ret = objections_print(&o, out);
 	arena_destroy(o.arena);
+	return ret;
+}
+
+/* What the child in the other namespaces has found: shared with it. */
+struct check_answer {
+	int ret;
+	struct err err;
+};
+
+static _Noreturn void check_inside(
+	const struct dump_opts *opts, FILE *out, struct check_answer *answer)
+{
+	struct dump_opts inner;
+	pid_t child;
+
+	answer->ret = enter(opts, &inner, &answer->err);
+	child = answer->ret < 0 ? -1 : fork();
+	if (child == 0) {
+		answer->ret = check_here(inner.pid, &inner, out, &answer->err);
+		fflush(out);
+		_exit(0);
+	}
+	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	_exit(0);
+}
+
+int dump_check(pid_t pid, const struct dump_opts *opts, FILE *out, struct err *err)
+{
+	struct dump_opts with_pid = *opts;
+	struct check_answer *answer;
+	pid_t child;
+	int ret;
+
+	if (!enter_needed(pid))
+		return check_here(pid, opts, out, err);
+	with_pid.pid = pid;
+	answer = mmap(NULL, sizeof *answer, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		0);
+	if (answer == MAP_FAILED)
+		return err_nomem(err);
+	answer->ret = err_set(&answer->err, EIO, "the look from inside ended without a word");
+	fflush(out);
+	child = fork();
+	if (child == 0)
+		check_inside(&with_pid, out, answer);
+	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	ret = answer->ret;
+	if (ret < 0)
+		*err = answer->err;
+	munmap(answer, sizeof *answer);
 	return ret;
 }

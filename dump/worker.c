@@ -30,7 +30,7 @@ static _Noreturn void worker_main(worker_fn *work, const struct dump_opts *opts,
 
 	/* SIGTERM is held back and looked for: interrupt.h. The parent may be gone already. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != parent)
+	if (getppid() != parent && getppid() != 0 /* in another pid namespace */)
 		_exit(1);
 	report.ret = work(opts, stop, &report.result, &report.err);
 	fflush(NULL);

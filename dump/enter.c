@@ -1,0 +1,138 @@
+/* Going where the target is; see enter.h. */
+#include "dump/enter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "dump/dump.h"
+#include "tracee/proc.h"
+
+/* In this order: what follows may need the privileges that come with the first. */
+static const struct {
+	const char *name;
+	int type;
+} namespaces[] = {
+	{ "user", CLONE_NEWUSER },
+	{ "mnt", CLONE_NEWNS },
+	{ "pid", CLONE_NEWPID },
+};
+
+enum { NR_NAMESPACES = sizeof namespaces / sizeof namespaces[0] };
+
+static int ns_open(const char *process, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%s/ns/%s", process, name);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* A descriptor of the target's where it is another one than ours, else -1. */
+static int ns_other(pid_t pid, const char *name)
+{
+	OWNED_FD theirs = -1, ours = ns_open("self", name);
+	struct stat a, b;
+	char process[16];
+
+	snprintf(process, sizeof process, "%d", pid);
+	theirs = ns_open(process, name);
+	if (theirs < 0 || ours < 0 || fstat(theirs, &a) < 0 || fstat(ours, &b) < 0 ||
+		(a.st_dev == b.st_dev && a.st_ino == b.st_ino))
+		return -1;
+	return take_fd(&theirs);
+}
+
+bool enter_needed(pid_t pid)
+{
+	for (size_t i = 0; i < NR_NAMESPACES; i++) {
+		OWNED_FD fd = ns_other(pid, namespaces[i].name);
+
+		if (fd >= 0)
+			return true;
+	}
+	return false;
+}
+
+static int inner_pid(pid_t pid, pid_t *inner, struct err *err)
+{
+	struct arena *a = arena_create();
+	struct proc_status status;
+	OWNED_FD procfd = -1;
+	int ret = proc_open(pid, &procfd, err);
+
+	if (!ret)
+		ret = proc_status(procfd, "status", a, &status, err);
+	if (!ret)
+		*inner = status.nspid;
+	arena_destroy(a);
+	return ret;
+}
+
+/* The directory of the image, which keeps its meaning in any mount namespace. */
+static int image_directory(const char *image, char **base, struct err *err)
+{
+	char *path = strdup(image), *slash;
+	size_t len = path ? strlen(path) : 0;
+	int fd;
+
+	if (!path)
+		return err_nomem(err);
+	while (len > 1 && path[len - 1] == '/')
+		path[--len] = '\0';
+	slash = strrchr(path, '/');
+	*base = strdup(slash ? slash + 1 : path);
+	if (slash)
+		slash[slash == path] = '\0';
+	fd = open(slash ? path : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		err_sys(err, "open %s", slash ? path : ".");
+	free(path);
+	if (!*base)
+		err_nomem(err);
+	return fd >= 0 && *base ? fd : -1;
+}
+
+static int enter_all(pid_t pid, struct err *err)
+{
+	int fds[NR_NAMESPACES], ret = 0;
+
+	for (size_t i = 0; i < NR_NAMESPACES; i++)
+		fds[i] = ns_other(pid, namespaces[i].name);
+	for (size_t i = 0; i < NR_NAMESPACES; i++) {
+		if (!ret && fds[i] >= 0 && setns(fds[i], namespaces[i].type) < 0) {
+			ret = err_sys(err, "enter the %s namespace of process %d",
+				namespaces[i].name, pid);
+			err_hint(err, "run snapctl as root, or as the user who made it");
+		}
+		fd_close(&fds[i]);
+	}
+	return ret;
+}
+
+int enter(const struct dump_opts *opts, struct dump_opts *inner, struct err *err)
+{
+	OWNED_FD dir = -1;
+	char *image = NULL;
+
+	*inner = *opts;
+	if (opts->image) {
+		dir = image_directory(opts->image, &image, err);
+		if (dir < 0)
+			return -err->code;
+		inner->image = image;
+	}
+	if (inner_pid(opts->pid, &inner->pid, err) < 0 || enter_all(opts->pid, err) < 0)
+		return -err->code;
+	if (dir >= 0 && fchdir(dir) < 0)
+		return err_sys(err, "directory of %s", opts->image);
+	return 0;
+}
