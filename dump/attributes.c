@@ -172,14 +172,23 @@ static int root_collect(struct dumping_proc *p, struct err *err)
 	return 0;
 }
 
+/* Whoever has loaded libsnapctl may ask it later what a restore has said. */
+static void area_collect(struct dumping_proc *p)
+{
+	struct snap_proc *proc = dumping_snap_proc(p);
+
+	proc->area = p->t->pid == p->d->area.pid ? p->d->area.addr : 0;
+	if (!proc->area && area_check(p->t, SNAPCTL_AREA_ADDR, NULL) == 0)
+		proc->area = SNAPCTL_AREA_ADDR;
+}
+
 int attributes_collect(struct dumping_proc *p, struct err *err)
 {
 	uint32_t cwd;
 	int ret;
 
 	stop_collect(p);
-	if (p->t->pid == p->d->area.pid)
-		dumping_snap_proc(p)->area = p->d->area.addr;
+	area_collect(p);
 	ret = files_add_link(p, "cwd", &cwd, err);
 	if (ret < 0)
 		return err_wrap(err, "working directory");

@@ -170,7 +170,7 @@ static bool exists(pid_t pid)
 /*
  * What came from the launcher is taken from the caller at restore (D10): with a program that we
  * launched, what is ours; else what somebody outside leads. A session whose leader has ended (a
- * daemon's) is the program's own.
+ * daemon's) is the program's own; so is a group, unless the first process is in it.
  */
 static void ids_mark(const struct dumping *d, const struct dumping_proc *p)
 {
@@ -182,7 +182,8 @@ static void ids_mark(const struct dumping *d, const struct dumping_proc *p)
 		return;
 	}
 	proc->session_inherited = !has_pid(d->snap, proc->sid) && exists(p->stat.session);
-	proc->group_inherited = proc->session_inherited && !has_pid(d->snap, proc->pgid);
+	proc->group_inherited = proc->session_inherited && !has_pid(d->snap, proc->pgid) &&
+				(proc->pgid == d->procs[0].stat.pgrp || exists(p->stat.pgrp));
 }
 
 /* ---- the ended ---------------------------------------------------------------------------- */

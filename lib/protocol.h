@@ -47,7 +47,14 @@ enum snapctl_state {
 	SNAPCTL_FAILED = 4,  /* there was no dump */
 };
 
-/* At the beginning of SNAPCTL_AREA_LEN bytes of private anonymous memory. */
+/*
+ * At the beginning of SNAPCTL_AREA_LEN bytes of private anonymous memory. It is at this address
+ * unless something else is: dumps look there where nobody has checked in, so that a restore can
+ * leave word for whoever has loaded the library. In the middle of nowhere: above the heaps of Go,
+ * ZGC and the shadows of ASan, below executables, stacks and libraries.
+ */
+#define SNAPCTL_AREA_ADDR 0x2eca00000000ull
+
 struct snapctl_area {
 	uint64_t magic;
 	uint32_t len;   /* of the area */

@@ -41,14 +41,24 @@ struct snapctl_area *area_get(void)
 
 	if (the_area)
 		return the_area;
-	area = mmap(NULL, SNAPCTL_AREA_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		0);
+	/* Kernels before 4.17 take the address for a hint. */
+	area = mmap((void *)SNAPCTL_AREA_ADDR, SNAPCTL_AREA_LEN, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (area == MAP_FAILED && errno == EEXIST)
+		area = mmap(NULL, SNAPCTL_AREA_LEN, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (area == MAP_FAILED)
 		return NULL;
 	area->magic = SNAPCTL_AREA_MAGIC;
 	area->len = SNAPCTL_AREA_LEN;
 	the_area = area;
 	return area;
+}
+
+/* It has to be there before anybody makes an image. */
+__attribute__((constructor)) static void area_make(void)
+{
+	area_get();
 }
 
 void hello_init(struct snapctl_hello *hello, enum snapctl_kind kind)

@@ -44,7 +44,8 @@ const char *snapctl_generation(void);
 
 /*
  * What followed "--" at `snapctl restore IMAGE -- ARG...`, and what --setenv NAME=VALUE said, each
- * ending with NULL; empty in a process that was never restored. Good until the next restore.
+ * ending with NULL; empty in a process that was never restored. Good until the next restore, and
+ * however the image was made.
  */
 const char *const *snapctl_restore_args(void);
 const char *const *snapctl_restore_env(void);

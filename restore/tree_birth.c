@@ -193,6 +193,50 @@ static int helper_end(struct tree *tree, struct job *parent, const struct job *h
 	return stops_exit(helper->pid, helper->plan.base + BLOB_SYSCALL_INSN, 0, err);
 }
 
+/* ---- the ended ---------------------------------------------------------------------------------
+ */
+
+/*
+ * A signal with the default action ends it; a core dump is not made again, only its mark is lost.
+ * Given at the stop of a system call, the signal comes to a stop of its own first (ptrace(2)).
+ */
+static int zombie_killed(const struct job *zombie, int signal, struct err *err)
+{
+	int got;
+
+	if (thread_set_sigmask(zombie->pid, 0, err) < 0)
+		return -err->code;
+	do {
+		if (ptrace(PTRACE_CONT, zombie->pid, 0, signal) < 0)
+			return err_sys(err, "end process %d", zombie->pid);
+		if (waitpid(zombie->pid, &got, __WALL) < 0)
+			return err_sys(err, "wait for process %d", zombie->pid);
+	} while (WIFSTOPPED(got) && WSTOPSIG(got) == signal);
+	if (WIFSTOPPED(got) || !WIFSIGNALED(got))
+		return err_set(
+			err, EPROTO, "process %d did not end by signal %d", zombie->pid, signal);
+	return 0;
+}
+
+static int zombie_die(struct job *zombie, int status, struct err *err)
+{
+	if (WIFEXITED(status))
+		return stops_exit(zombie->pid, zombie->plan.base + BLOB_SYSCALL_INSN,
+			WEXITSTATUS(status), err);
+	if (remote_simple(zombie, SYS_prctl, PR_SET_DUMPABLE, 0, "prctl", err) < 0)
+		return -err->code;
+	return zombie_killed(zombie, WTERMSIG(status), err);
+}
+
+/* Its name, and the end it has to have. */
+static int zombie_finish(struct job *made, const struct snap_zombie *zombie, struct err *err)
+{
+	if (stops_write(made, birth_scratch(made), zombie->comm, sizeof zombie->comm, err) < 0 ||
+		remote_simple(made, SYS_prctl, PR_SET_NAME, birth_scratch(made), "prctl", err) < 0)
+		return -err->code;
+	return zombie_die(made, zombie->wait_status, err);
+}
+
 /* ---- who makes whom ----------------------------------------------------------------------------
  */
 
@@ -221,6 +265,35 @@ static struct job *anybody_in(const struct tree *tree, uint32_t base, int32_t se
 	return NULL;
 }
 
+/* An ended process that led this session, if the maker has to wait for it. */
+static const struct snap_zombie *founder_of(
+	const struct snap *snap, const struct job *maker, int32_t session)
+{
+	for (size_t i = 0; i < snap->nr_zombies; i++)
+		if (snap->zombies[i].pid == session &&
+			&snap->procs[snap->zombies[i].parent] == maker->proc)
+			return &snap->zombies[i];
+	return NULL;
+}
+
+/* It has done what a helper does, and stays as the zombie it is. */
+static int founder_end(
+	struct tree *tree, struct job *made, const struct snap_zombie *zombie, struct err *err)
+{
+	tree->founders = arena_grow(tree->snap->arena, tree->founders, tree->nr_founders,
+		&tree->cap_founders, sizeof *tree->founders);
+	tree->founders[tree->nr_founders++] = zombie->pid;
+	return zombie_finish(made, zombie, err);
+}
+
+static bool is_founder(const struct tree *tree, pid_t vpid)
+{
+	for (size_t i = 0; i < tree->nr_founders; i++)
+		if (tree->founders[i] == vpid)
+			return true;
+	return false;
+}
+
 /*
  * Through a helper: it founds the session where nobody is in it, and the process is its sibling
  * where that has a parent in the tree; an orphan is its child, and is orphaned by its end.
@@ -230,6 +303,7 @@ static int birth_by_helper(struct tree *tree, uint32_t i, struct job *maker, int
 {
 	const struct snap_proc *proc = &tree->snap->procs[i];
 	bool founds = !fits(maker, session), orphan = proc->parent == ID_NONE;
+	const struct snap_zombie *founder = founds ? founder_of(tree->snap, maker, session) : NULL;
 	struct job helper;
 	pid_t vpid = session;
 	int ret;
@@ -240,7 +314,8 @@ static int birth_by_helper(struct tree *tree, uint32_t i, struct job *maker, int
 			proc->pid, session);
 		return err_hint(err, "there is no way to make it again");
 	}
-	ret = founds ? clone_with_id(tree, maker, vpid, 0, SIGCHLD, pid, err)
+	ret = founds ? clone_with_id(tree, maker, vpid, 0, founder ? founder->exit_signal : SIGCHLD,
+			       pid, err)
 		     : clone_anonymous(tree, maker, &vpid, pid, err);
 	if (ret < 0)
 		return taken_hint(err);
@@ -252,6 +327,8 @@ static int birth_by_helper(struct tree *tree, uint32_t i, struct job *maker, int
 		return taken_hint(err);
 	tree->jobs[i]->session = founds ? session : maker->session;
 	tree->jobs[i]->group = founds ? session : maker->group;
+	if (founder)
+		return founder_end(tree, &helper, founder, err);
 	return helper_end(tree, maker, &helper, vpid, err);
 }
 
@@ -387,40 +464,7 @@ int birth_first(struct tree *tree, struct err *err)
 	return 0;
 }
 
-/* ---- the ended ---------------------------------------------------------------------------------
- */
-
-/*
- * A signal with the default action ends it; a core dump is not made again, only its mark is lost.
- * Given at the stop of a system call, the signal comes to a stop of its own first (ptrace(2)).
- */
-static int zombie_killed(const struct job *zombie, int signal, struct err *err)
-{
-	int got;
-
-	if (thread_set_sigmask(zombie->pid, 0, err) < 0)
-		return -err->code;
-	do {
-		if (ptrace(PTRACE_CONT, zombie->pid, 0, signal) < 0)
-			return err_sys(err, "end process %d", zombie->pid);
-		if (waitpid(zombie->pid, &got, __WALL) < 0)
-			return err_sys(err, "wait for process %d", zombie->pid);
-	} while (WIFSTOPPED(got) && WSTOPSIG(got) == signal);
-	if (WIFSTOPPED(got) || !WIFSIGNALED(got))
-		return err_set(err, EPROTO, "process %d did not end by signal %d", zombie->pid,
-			signal);
-	return 0;
-}
-
-static int zombie_die(struct job *zombie, int status, struct err *err)
-{
-	if (WIFEXITED(status))
-		return stops_exit(zombie->pid, zombie->plan.base + BLOB_SYSCALL_INSN,
-			WEXITSTATUS(status), err);
-	if (remote_simple(zombie, SYS_prctl, PR_SET_DUMPABLE, 0, "prctl", err) < 0)
-		return -err->code;
-	return zombie_killed(zombie, WTERMSIG(status), err);
-}
+/* ---- the ended, in their families ------------------------------------------------------------ */
 
 static bool group_is_ours(const struct snap *snap, int32_t pgid)
 {
@@ -435,6 +479,8 @@ int birth_zombie(struct tree *tree, const struct snap_zombie *zombie, struct err
 	struct job *parent = tree->jobs[zombie->parent], made;
 	pid_t pid;
 
+	if (is_founder(tree, zombie->pid))
+		return 0;
 	if (clone_with_id(tree, parent, zombie->pid, 0, zombie->exit_signal, &pid, err) < 0)
 		return taken_hint(err);
 	made = helper_job(parent, pid);
@@ -452,11 +498,7 @@ int birth_zombie(struct tree *tree, const struct snap_zombie *zombie, struct err
 		if (stops_syscall(&made, made.plan.base + BLOB_SYSCALL_INSN, &join, &ret, err) < 0)
 			return -err->code;
 	}
-	if (stops_write(&made, birth_scratch(&made), zombie->comm, sizeof zombie->comm, err) < 0 ||
-		remote_simple(&made, SYS_prctl, PR_SET_NAME, birth_scratch(&made), "prctl", err) <
-			0)
-		return -err->code;
-	return zombie_die(&made, zombie->wait_status, err);
+	return zombie_finish(&made, zombie, err);
 }
 
 /* ---- groups ------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ struct tree {
 	struct job **jobs; /* by snap_proc, [0] is the caller's; NULL: not made yet */
 	struct helper *helpers;
 	size_t nr_helpers, cap_helpers;
+	pid_t *founders; /* ended ones that were made early, to found a session */
+	size_t nr_founders, cap_founders;
 	pid_t *pids; /* all that were made, by our view, to be killed after a failure */
 	size_t nr_pids, cap_pids;
 };

@@ -178,6 +178,14 @@ static int item_add_spent(
 	return lent ? pipe_take_back(file, err) : 0;
 }
 
+/* What it watches is another file until all processes are there. */
+static bool is_later(const struct snap *snap, const struct epoll_item *item)
+{
+	uint32_t flags;
+
+	return pidfd_later(snap, &snap->ofds[item->ofd], &flags) != 0;
+}
+
 int epoll_make_link(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)
 {
 	const struct epoll_priv *priv = ofd->priv;
@@ -188,11 +196,39 @@ int epoll_make_link(const struct fd_make *m, const struct snap_ofd *ofd, int fd,
 	if (priv->nr_items && set < 0)
 		return err_sys(err, "epoll: duplicate descriptor %d", fd);
 	for (size_t i = 0; i < priv->nr_items; i++)
-		if (is_spent(&priv->items[i]) && item_add_spent(m, set, &priv->items[i], err) < 0)
+		if (is_spent(&priv->items[i]) && !is_later(m->snap, &priv->items[i]) &&
+			item_add_spent(m, set, &priv->items[i], err) < 0)
 			return -err->code;
 	for (size_t i = 0; i < priv->nr_items; i++)
-		if (!is_spent(&priv->items[i]) &&
+		if (!is_spent(&priv->items[i]) && !is_later(m->snap, &priv->items[i]) &&
 			item_add(m, set, &priv->items[i], priv->items[i].events, err) < 0)
+			return -err->code;
+	return 0;
+}
+
+/* Here no slot is the program's, so each file is put into the right one for a moment. */
+static int item_add_later(
+	const struct fd_make *m, int fd, const struct epoll_item *item, struct err *err)
+{
+	OWNED_FD set = fcntl(fd, F_DUPFD_CLOEXEC, item->num + 1);
+	int file = m->made[item->ofd];
+
+	if (set < 0)
+		return err_sys(err, "epoll: duplicate descriptor %d", fd);
+	if (file < 0)
+		return err_set(err, EBADF, "epoll: what descriptor %d was is not open", item->num);
+	if (file == item->num)
+		return item_add_here(m->snap, set, item, item->events, err);
+	return item_add_moved(m->snap, set, item, item->events, file, err);
+}
+
+int epoll_finish(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)
+{
+	const struct epoll_priv *priv = ofd->priv;
+
+	for (size_t i = 0; i < priv->nr_items; i++)
+		if (is_later(m->snap, &priv->items[i]) &&
+			item_add_later(m, fd, &priv->items[i], err) < 0)
 			return -err->code;
 	return 0;
 }

@@ -77,7 +77,8 @@ static int group_ask(
 	f->gf_numsrc = MAX_SOURCES;
 	group_sockaddr(family, addr, &f->gf_group);
 	if (getsockopt(s->fd, group_level(family), MCAST_MSFILTER, f, &len) < 0)
-		return errno == EADDRNOTAVAIL || errno == ENODEV
+		/* ENOPROTOOPT: an IPv6 raw socket knows nothing of IPv4. */
+		return errno == EADDRNOTAVAIL || errno == ENODEV || errno == ENOPROTOOPT
 			       ? 0
 			       : err_sys(err, "ask for a multicast membership");
 	if (f->gf_numsrc > MAX_SOURCES)

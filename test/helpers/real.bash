@@ -77,6 +77,11 @@ command_static() { command=("${SERVER:?}" "$port" 3); }
 fill_static() { fill_counter; }
 check_static() { check_counter; }
 
+# Three processes of two threads that count in memory they share.
+command_forked() { command=("${SERVER:?}" "$port" 2 3); }
+fill_forked() { fill_counter; }
+check_forked() { check_counter; }
+
 command_musl() { command=("${SERVER_MUSL:?}" "$port" 2); }
 fill_musl() { fill_counter; }
 check_musl() { check_counter; }

@@ -23,6 +23,8 @@ setup() {
 
 teardown() {
     local pid start
+    # Children of what was noted, and orphans: whoever has our HOME.
+    while read -r pid; do note_pid "${pid//[!0-9]/}"; done < <(grep -lzsx "HOME=$scratch/work" /proc/[0-9]*/environ)
     while read -r pid start; do
         [ "$(start_time "$pid")" != "$start" ] || kill -KILL "$pid" 2>/dev/null || true
     done <"$scratch/pids"

@@ -73,10 +73,7 @@ static unsigned token_count(void)
 			prot[0] != 'r')
 			continue;
 		for (const unsigned char *p = (void *)start; (unsigned long)p + 32 <= end; p++) {
-			if (!token_at(p))
-				continue;
-			say("token at %p of %s", (const void *)p, line);
-			found++;
+			found += token_at(p);
 		}
 	}
 	fclose(maps);

@@ -21,3 +21,10 @@ load ../helpers/real
 }
 @test "musl: launched by the dump" { from_start musl; }
 @test "musl: running" { running musl; }
+@test "forked: launched by the dump" { from_start forked; }
+@test "forked: running" { running forked; }
+
+@test "forked: of an ordinary user, in a namespace" {
+    as_user
+    running forked pid,ns,caps -- --pids=ns
+}

@@ -80,7 +80,7 @@ log_is() { [ "$(tr '\n' ';' <"$scratch/work/log")" = "$1" ] || fail "the log is 
     snapctl dump -o "$(image)" --until=after=100ms sleep 100
     run snapctl restore --setenv A=1 "$(image)"
     [ "$status" = 125 ]
-    [[ $output == *"would not see --setenv"*hint:*checkin* ]]
+    [[ $output == *"would not see --setenv"*hint:*libsnapctl* ]]
     run snapctl restore "$(image)" -- x
     [ "$status" = 125 ]
     [[ $output == *"would not see the arguments"* ]]

@@ -12,6 +12,10 @@ load ../helpers/snap
 @test "tcp_inside: a connection inside the process" { roundtrip_or_refusal tcp_inside; }
 @test "tcp_ended: a connection that was reset" { roundtrip_or_refusal tcp_ended sockets; }
 @test "udp_sockets: bound, connected, fresh" { roundtrip udp_sockets; }
-@test "udp_queued: a datagram nobody has read" { roundtrip_or_refusal udp_queued; }
+@test "udp_queued: a datagram nobody has read" { roundtrip udp_queued; }
+@test "udp_queue: datagrams nobody has read, from several senders" { roundtrip udp_queue; }
+@test "udp_queue_any: the same, with the address they were sent to" { roundtrip udp_queue_any; }
 @test "udp_multicast: member of a group" { roundtrip_or_refusal udp_multicast; }
 @test "netlink_idle: netlink with groups" { roundtrip netlink_idle; }
+@test "raw_idle: raw sockets" { roundtrip raw_idle; }
+@test "packet_idle: a packet socket" { roundtrip packet_idle; }

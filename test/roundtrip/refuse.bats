@@ -29,7 +29,6 @@ load ../helpers/snap
 @test "refuse_namespace_fd: a namespace" { refusal refuse_namespace_fd 'is a namespace, which cannot be dumped'; }
 @test "refuse_tcp_waiting: a TCP connection that nobody accepted yet" { refusal refuse_tcp_waiting '1 connections? to .* waits? to be accepted'; }
 @test "refuse_unix_waiting: a unix connection that nobody accepted yet" { refusal refuse_unix_waiting '1 connection to waiting waits? to be accepted'; }
-@test "refuse_udp_unread: a datagram that was not read yet" { refusal refuse_udp_unread 'has datagrams that were not read yet'; }
 @test "refuse_pid_for_children: a PID namespace for children" { refusal refuse_pid_for_children 'has made a namespace for its future children'; }
 @test "refuse_time_for_children: a time namespace for children" { refusal refuse_time_for_children 'has made a namespace for its future children'; }
 @test "refuse_timer_outside: a timer on another process' CPU clock" { refusal refuse_timer_outside 'timer [0-9]+ runs on the CPU clock of another process'; }

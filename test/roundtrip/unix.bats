@@ -20,3 +20,5 @@ load ../helpers/snap
 @test "unix_rights: descriptors in flight, also in each other" { roundtrip unix_rights; }
 @test "unix_creds: senders' credentials in queues" { roundtrip unix_creds; }
 @test "unix_pending: connections waiting to be accepted" { roundtrip unix_pending; }
+@test "tree_unix_pair: pairs between parent and child" { roundtrip tree_unix_pair; }
+@test "tree_unix_server: listener, client and accepted end apart" { roundtrip tree_unix_server; }

@@ -117,7 +117,8 @@ kill_restore() {
 }
 
 for nr_processes in 1 3; do
-    what="$nr_processes processes"
+    what="$nr_processes process"
+    [ "$nr_processes" = 1 ] || what+=es
     command=("${single[@]}" 2 "$nr_processes")
     kill_dump_running
     kill_dump_launched

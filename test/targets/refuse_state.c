@@ -173,22 +173,6 @@ static void refuse_unix_waiting(void)
 	must(accept(fd, NULL, NULL));
 }
 
-static void refuse_udp_unread(void)
-{
-	struct sockaddr_in addr = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = (int)must(socket(AF_INET, SOCK_DGRAM, 0));
-	socklen_t len = sizeof addr;
-	char text[4] = "";
-
-	must(bind(fd, (struct sockaddr *)&addr, len));
-	must(getsockname(fd, (struct sockaddr *)&addr, &len));
-	must(sendto(fd, "abc", 3, 0, (struct sockaddr *)&addr, len));
-	target_wait();
-	must(recv(fd, text, 3, 0));
-	expect(!strcmp(text, "abc"), "datagram: %s", text);
-}
-
 /* ---- processes ------------------------------------------------------------------------------- */
 
 static void refuse_pid_for_children(void)
@@ -240,8 +224,6 @@ const struct target targets_refuse_state[] = {
 	{ "refuse_tcp_waiting", refuse_tcp_waiting, "a TCP connection that nobody accepted yet",
 		TARGET_REFUSED },
 	{ "refuse_unix_waiting", refuse_unix_waiting, "a unix connection that nobody accepted yet",
-		TARGET_REFUSED },
-	{ "refuse_udp_unread", refuse_udp_unread, "a datagram that was not read yet",
 		TARGET_REFUSED },
 	{ "refuse_pid_for_children", refuse_pid_for_children, "a PID namespace for children",
 		TARGET_REFUSED },

@@ -413,7 +413,7 @@ const struct target targets_sock_inet[] = {
 	{ "tcp_inside", tcp_inside, "a connection inside the process", TARGET_EITHER },
 	{ "tcp_ended", tcp_ended, "a connection that was reset", TARGET_EITHER },
 	{ "udp_sockets", udp_sockets, "bound, connected, fresh", 0 },
-	{ "udp_queued", udp_queued, "a datagram nobody has read", TARGET_EITHER },
+	{ "udp_queued", udp_queued, "a datagram nobody has read", 0 },
 	{ "udp_multicast", udp_multicast, "member of a group", TARGET_EITHER },
 	{ "netlink_idle", netlink_idle, "netlink with groups", 0 },
 	{ NULL, NULL, NULL, 0 },

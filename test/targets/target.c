@@ -36,6 +36,8 @@ static const struct target *const tables[] = {
 	targets_sock_unix,
 	targets_sock_inet,
 	targets_sock_tcp,
+	targets_sock_raw,
+	targets_sock_tree,
 	targets_wait,
 	targets_refuse,
 	targets_refuse_state,

@@ -50,7 +50,8 @@ static pid_t killed_by(int signal)
 	return pid;
 }
 
-/* ---- zombies ----------------------------------------------------------------------------------- */
+/* ---- zombies -----------------------------------------------------------------------------------
+ */
 
 static void zombie_status(void)
 {
@@ -208,7 +209,8 @@ static void zombie_ids(void)
 	kids_check();
 }
 
-/* ---- SIGCHLD ----------------------------------------------------------------------------------- */
+/* ---- SIGCHLD -----------------------------------------------------------------------------------
+ */
 
 /* One handler call for each end, none because of the restore, and new ones for new ends. */
 static void sigchld_counted(void)
@@ -299,7 +301,8 @@ static void sigchld_ignored_later(void)
 	expect(waitpid(pid, &status, WNOHANG) == pid && WEXITSTATUS(status) == 6, "it is gone");
 }
 
-/* ---- stopped ----------------------------------------------------------------------------------- */
+/* ---- stopped -----------------------------------------------------------------------------------
+ */
 
 /* In a group of its own, as shells do it: one that becomes orphaned gets SIGHUP (setpgid(2)). */
 static pid_t stop(pid_t pid, int signal)

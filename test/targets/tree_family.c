@@ -12,7 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- shapes ------------------------------------------------------------------------------------ */
+/* ---- shapes ------------------------------------------------------------------------------------
+ */
 
 struct place {
 	pid_t parent;
@@ -171,7 +172,8 @@ static void tree_fork_thread(void)
 	thread_join(thread);
 }
 
-/* ---- orphans ----------------------------------------------------------------------------------- */
+/* ---- orphans -----------------------------------------------------------------------------------
+ */
 
 static void tree_subreaper(void)
 {
@@ -295,7 +297,8 @@ static void tree_daemon_twice(void)
 	expect(read(said[0], &byte, 1) == 1 && byte == 'g', "the daemon is not well");
 }
 
-/* ---- how an end is told ------------------------------------------------------------------------ */
+/* ---- how an end is told ------------------------------------------------------------------------
+ */
 
 static volatile sig_atomic_t nr_usr1;
 
@@ -373,7 +376,8 @@ static void waits_for(void *arg)
 	pid_t pid;
 	char byte;
 
-	must(setpgid(0, 0)); /* an id that stays: that of the launcher's group is the caller's later */
+	must(setpgid(
+		0, 0)); /* an id that stays: that of the launcher's group is the caller's later */
 	pid = (pid_t)must(fork());
 	if (pid == 0)
 		_exit(read(w->gate[0], &byte, 1) == 1 ? 33 : 34);
@@ -385,8 +389,8 @@ static void waits_for(void *arg)
 	else if (w->how == 2)
 		must(waitpid(0, &status, __WALL));
 	else
-		must(waitid(w->how == 3 ? P_PID : P_PGID,
-			(id_t)(w->how == 3 ? pid : getpgrp()), &info, WEXITED));
+		must(waitid(w->how == 3 ? P_PID : P_PGID, (id_t)(w->how == 3 ? pid : getpgrp()),
+			&info, WEXITED));
 	if (w->how < 3)
 		expect(WIFEXITED(status) && WEXITSTATUS(status) == 33, "status %x", status);
 	else

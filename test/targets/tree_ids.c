@@ -9,7 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- what a kid must find again ---------------------------------------------------------------- */
+/* ---- what a kid must find again ----------------------------------------------------------------
+ */
 
 static void kid_of_group(void *arg)
 {
@@ -31,7 +32,8 @@ static void kid_keeps_ids(void *arg)
 	expect(!group_is_ours || getpgrp() == pgid, "group %d, not %d", getpgrp(), pgid);
 }
 
-/* ---- groups ------------------------------------------------------------------------------------ */
+/* ---- groups ------------------------------------------------------------------------------------
+ */
 
 static void treeid_groups(void)
 {
@@ -58,7 +60,8 @@ static void member_with_kids(void *arg)
 	kids_check();
 }
 
-/* A nephew in the group of its uncle, and a group led by a grandchild which the root's child joins. */
+/* A nephew in the group of its uncle, and a group led by a grandchild which the root's child joins.
+ */
 static void treeid_nephews(void)
 {
 	pid_t leader = kid(kid_of_group, &(pid_t){ 0 });
@@ -106,7 +109,8 @@ static void treeid_group_leader_zombie(void)
 	kids_check();
 }
 
-/* ---- sessions ---------------------------------------------------------------------------------- */
+/* ---- sessions ----------------------------------------------------------------------------------
+ */
 
 static void leads_session(void *arg)
 {
@@ -185,7 +189,8 @@ static void treeid_root_old_session(void)
 	kids_check();
 }
 
-/* A session whose leader ends and leaves a member behind; gives the leader, which is not waited for.
+/* A session whose leader ends and leaves a member behind; gives the leader, which is not waited
+ * for.
  */
 static pid_t session_with_orphan(int tell, int gate, int status)
 {
@@ -243,7 +248,8 @@ static void treeid_session_leader_zombie(void)
 	kid_reap(orphan, 0);
 }
 
-/* ---- signals to groups ------------------------------------------------------------------------- */
+/* ---- signals to groups -------------------------------------------------------------------------
+ */
 
 static volatile sig_atomic_t nr_usr1;
 
@@ -292,8 +298,8 @@ const struct target targets_tree_ids[] = {
 	{ "treeid_session", treeid_session, "sessions with groups", 0 },
 	{ "treeid_nested", treeid_nested, "sessions below sessions", 0 },
 	{ "treeid_old_session", treeid_old_session, "a child in its parent's old session", 0 },
-	{ "treeid_root_old_session", treeid_root_old_session,
-		"a child in the launcher's session", 0 },
+	{ "treeid_root_old_session", treeid_root_old_session, "a child in the launcher's session",
+		0 },
 	{ "treeid_session_leader_gone", treeid_session_leader_gone,
 		"a session whose leader is gone", 0 },
 	{ "treeid_session_leader_zombie", treeid_session_leader_zombie,

@@ -15,7 +15,8 @@ static const int RW = PROT_READ | PROT_WRITE;
 
 enum { BIG = 2048 * PAGE, SMALL = 64 * PAGE };
 
-/* ---- is a page one with that of another process? ------------------------------------------------ */
+/* ---- is a page one with that of another process? ------------------------------------------------
+ */
 
 /* Proportional set size of the mapping at addr, in KiB. */
 static unsigned long pss_at(const void *addr)
@@ -45,7 +46,8 @@ static void expect_shared(const void *addr, size_t len, unsigned n)
 	expect(pss <= want + want / 10, "Pss is %lu KiB, not %lu", pss, want);
 }
 
-/* ---- values ------------------------------------------------------------------------------------ */
+/* ---- values ------------------------------------------------------------------------------------
+ */
 
 struct area {
 	char *at;
@@ -173,7 +175,8 @@ static void treemem_parent_unmapped(void)
 	kids_check();
 }
 
-/* ---- mappings that differ ---------------------------------------------------------------------- */
+/* ---- mappings that differ ----------------------------------------------------------------------
+ */
 
 static void kid_remaps(void *arg)
 {
@@ -183,8 +186,8 @@ static void kid_remaps(void *arg)
 	must(mprotect(at + 8 * PAGE, 8 * PAGE, PROT_READ));
 	must(mprotect(at + 16 * PAGE, 8 * PAGE, PROT_NONE));
 	must(madvise(at + 24 * PAGE, 8 * PAGE, MADV_DONTNEED));
-	must((long)mmap(at + 32 * PAGE, 8 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-		0));
+	must((long)mmap(
+		at + 32 * PAGE, 8 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	pattern_fill(at + 32 * PAGE, 4 * PAGE, 11);
 	fresh = map_anon(8 * PAGE, RW, MAP_PRIVATE);
 	pattern_fill(fresh, 8 * PAGE, 12);
@@ -311,7 +314,8 @@ static void treemem_stack_parent(void)
 	kids_check();
 }
 
-/* ---- files ------------------------------------------------------------------------------------- */
+/* ---- files -------------------------------------------------------------------------------------
+ */
 
 static void kid_file(void *arg)
 {
@@ -338,7 +342,8 @@ static void treemem_file(void)
 	expect(at[0] != 'p', "the file has changed");
 }
 
-/* ---- advice ------------------------------------------------------------------------------------ */
+/* ---- advice ------------------------------------------------------------------------------------
+ */
 
 static void kid_advice(void *arg)
 {
