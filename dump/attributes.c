@@ -61,7 +61,7 @@ static int numbers_collect(struct dumping_proc *p, struct err *err)
 static int prctls_collect(struct dumping_proc *p, struct err *err)
 {
 	struct snap_proc *proc = dumping_snap_proc(p);
-	struct tracee_thread *leader = &p->t->threads[0];
+	struct tracee_thread *leader = p->th;
 	uint64_t dumpable, mdwe, merge;
 	int32_t subreaper;
 	int ret = remote_prctl(
@@ -90,7 +90,7 @@ static int prctls_collect(struct dumping_proc *p, struct err *err)
 static int membarrier_collect(struct dumping_proc *p, struct err *err)
 {
 	int64_t answer;
-	int ret = tracee_syscall(p->t, &p->t->threads[0], SYS_membarrier,
+	int ret = tracee_syscall(p->t, p->th, SYS_membarrier,
 		(uint64_t[6]){ MEMBARRIER_GET_REGISTRATIONS }, &answer, err);
 
 	if (ret < 0)
@@ -132,7 +132,7 @@ static int ldt_check(struct dumping_proc *p, struct err *err)
 	int ret = tracee_scratch(p->t, &scratch, &room, err);
 
 	if (!ret)
-		ret = tracee_syscall(p->t, &p->t->threads[0], SYS_modify_ldt,
+		ret = tracee_syscall(p->t, p->th, SYS_modify_ldt,
 			(uint64_t[6]){ 0, scratch, 8 }, &answer, err);
 	if (ret < 0)
 		return err_wrap(err, "modify_ldt");
@@ -163,7 +163,7 @@ static int root_collect(struct dumping_proc *p, struct err *err)
 	struct stat theirs, ours;
 	uint32_t root = ID_NONE;
 
-	if (fstatat(p->t->procfd, "root", &theirs, 0) < 0 || stat("/", &ours) < 0)
+	if (fstatat(p->dir, "root", &theirs, 0) < 0 || stat("/", &ours) < 0)
 		return err_sys(err, "root directory");
 	if ((theirs.st_dev != ours.st_dev || theirs.st_ino != ours.st_ino) &&
 		files_add_link(p, "root", &root, err) < 0)

@@ -118,7 +118,11 @@ static int check_processes(struct dumping *d, struct objections *o, struct err *
 
 	for (size_t i = 0; !ret && i < d->nr_procs; i++)
 		ret = check_process(&d->procs[i], o, err);
-	return ret < 0 ? ret : check_fds(d, o, err);
+	if (!ret)
+		ret = check_fds(d, o, err);
+	for (size_t i = 0; i < d->nr_procs; i++)
+		process_end(&d->procs[i]);
+	return ret;
 }
 
 /* Looking needs tables as a dump has them; these are thrown away. */

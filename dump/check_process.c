@@ -88,7 +88,7 @@ static void check_thread_tables(
 	if (tid == p->t->pid || proc_tasks(p->t->procfd, o->arena, &tids, &nr, NULL) < 0)
 		return;
 	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++) {
-		bool own = syscall(SYS_kcmp, p->t->pid, tid, tables[t].type, 0, 0) > 0;
+		bool own = syscall(SYS_kcmp, p->th->tid, tid, tables[t].type, 0, 0) > 0;
 
 		for (size_t i = 0; own && i < nr; i++)
 			if (tids[i] > tid &&
@@ -129,11 +129,6 @@ static void check_status(const struct proc_status *status, const char *name, str
 	if (status->shadow_stack)
 		object(o, "start the program with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off",
 			"%s has a shadow stack (CET), which is not supported yet", name);
-	if (status->state == 'Z' || status->state == 'X')
-		object(o, "let the main thread wait for the others (pthread_join)",
-			"%s has ended while others of its process go on (pthread_exit of the main "
-			"thread), which is not supported yet",
-			name);
 }
 
 /* PF_EXITING of linux/sched.h, in the ninth field of stat: it gives up its tables one by one. */
@@ -200,7 +195,7 @@ static bool same_ns(const struct dumping_proc *p, const char *theirs, const char
 	/* A kernel without this namespace; or, where we see ours, one that waits for its first
 	 * child. */
 	snprintf(path, sizeof path, "ns/%s", theirs);
-	if (fstatat(p->t->procfd, path, &a, 0) < 0) {
+	if (fstatat(p->dir, path, &a, 0) < 0) {
 		snprintf(path, sizeof path, "/proc/self/ns/%s", theirs);
 		return stat(path, &a) < 0;
 	}
@@ -214,8 +209,8 @@ static bool awaits_first_child(const struct dumping_proc *p)
 {
 	struct stat st;
 
-	return fstatat(p->t->procfd, "ns/pid", &st, 0) == 0 &&
-	       fstatat(p->t->procfd, "ns/pid_for_children", &st, 0) < 0 && errno == ENOENT;
+	return fstatat(p->dir, "ns/pid", &st, 0) == 0 &&
+	       fstatat(p->dir, "ns/pid_for_children", &st, 0) < 0 && errno == ENOENT;
 }
 
 static void check_namespaces(struct dumping_proc *p, struct objections *o)

@@ -118,6 +118,7 @@ static int collect(struct dumping *d, struct err *err)
 	if (!ret)
 		ret = processes_collect(d, err);
 	for (size_t i = 0; i < d->nr_procs; i++) {
+		process_end(&d->procs[i]);
 		ended = tracee_scratch_end(d->procs[i].t, ret < 0 ? NULL : err);
 		if (!ret)
 			ret = ended;

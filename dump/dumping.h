@@ -54,6 +54,10 @@ struct dumping_proc {
 	struct dumping *d;
 	struct tracee *t;
 	uint32_t id;           /* in snap->procs */
+	/* Where the leader has ended before its threads, it has no memory and no files any more: a
+	 * thread that lives, and its directory below /proc. Else the leader, and that of the process. */
+	struct tracee_thread *th;
+	int dir;
 	struct proc_vma *vmas; /* smaps as it was before we asked the target for anything */
 	size_t nr_vmas;
 	struct proc_status status; /* of the leader */

@@ -148,6 +148,13 @@ struct table_look {
 	pid_t tid;  /* 0: of the process */
 };
 
+int seen_getfd(struct dumping_proc *p, int num, int *fd, struct err *err)
+{
+	if (p->th != &p->t->threads[0])
+		return thread_getfd(p->th->tid, num, fd, err);
+	return tracee_getfd(p->t, num, fd, err);
+}
+
 static int seen_read(const struct table_look *look, int num, struct fd_seen *seen, struct err *err)
 {
 	struct arena *a = look->p->d->snap->arena;
@@ -171,7 +178,7 @@ static int seen_read(const struct table_look *look, int num, struct fd_seen *see
 		.dump = &look->p->d->fd_dump,
 	};
 	ret = look->tid ? thread_getfd(look->tid, num, &seen->fd, err)
-			: tracee_getfd(look->p->t, num, &seen->fd, err);
+			: seen_getfd(look->p, num, &seen->fd, err);
 	if (ret < 0)
 		return ret;
 	if (fstat(seen->fd, &seen->st) < 0) {
@@ -258,7 +265,8 @@ static int slots_look(
 
 static bool has_own(const struct dumping_proc *p, pid_t tid, int type)
 {
-	return tid != p->t->pid && syscall(SYS_kcmp, p->t->pid, tid, type, 0, 0) > 0;
+	return tid != p->t->pid && tid != p->th->tid &&
+	       syscall(SYS_kcmp, p->th->tid, tid, type, 0, 0) > 0;
 }
 
 static int thread_fs_look(struct dumping_proc *p, int dir, pid_t tid, size_t *cap, struct err *err)
@@ -325,7 +333,7 @@ static int threads_look(struct dumping_proc *p, struct err *err)
 
 static int process_look(struct dumping_proc *p, struct err *err)
 {
-	struct table_look look = { p, p->t->procfd, 0 };
+	struct table_look look = { p, p->dir, 0 };
 	struct snap_fd *fds = NULL;
 	size_t nr = 0;
 	int ret = slots_look(&look, &fds, &nr, err);

@@ -43,6 +43,8 @@ int fds_look(struct dumping *d, struct err *err);
  * tables may move.
  */
 int fds_add(struct dumping *d, struct fd_seen *seen, uint32_t *ofd, struct err *err);
+/* A duplicate of what the process has in that slot. */
+int seen_getfd(struct dumping_proc *p, int num, int *fd, struct err *err);
 /* A further ofd for the same file, as its own entry of snap and table. Gives its id. */
 uint32_t fds_split(struct dumping *d, uint32_t ofd);
 /* Whether two local descriptors are the same open file description; negative without kcmp(2). */

@@ -189,7 +189,7 @@ int files_add_link_at(
 
 int files_add_link(struct dumping_proc *p, const char *name, uint32_t *id, struct err *err)
 {
-	return files_add_link_at(p->d, p->t->procfd, name, id, err);
+	return files_add_link_at(p->d, p->dir, name, id, err);
 }
 
 /* ---- files of mappings ------------------------------------------------------------------ */
@@ -211,9 +211,9 @@ static int mapped_open_named(const struct proc_vma *vma)
 	return -1;
 }
 
-static int mapped_open_exe(struct tracee *t, const struct proc_vma *vma)
+static int mapped_open_exe(int procfd, const struct proc_vma *vma)
 {
-	int fd = openat(t->procfd, "exe", O_PATH | O_CLOEXEC);
+	int fd = openat(procfd, "exe", O_PATH | O_CLOEXEC);
 	struct stat st;
 
 	if (fd >= 0 && !fstat(fd, &st) && st.st_ino == vma->ino && st.st_dev == vma->dev)
@@ -227,15 +227,15 @@ static int mapped_open_slot(struct dumping_proc *p, const struct proc_vma *vma)
 	int *nums, fd = -1;
 	size_t nr;
 
-	if (proc_fds(p->t->procfd, p->d->snap->arena, &nums, &nr, NULL) < 0)
+	if (proc_fds(p->dir, p->d->snap->arena, &nums, &nr, NULL) < 0)
 		return -1;
 	for (size_t i = 0; i < nr; i++) {
 		char name[32];
 		struct stat st;
 
 		snprintf(name, sizeof name, "fd/%d", nums[i]);
-		if (!fstatat(p->t->procfd, name, &st, 0) && st.st_ino == vma->ino &&
-			st.st_dev == vma->dev && !tracee_getfd(p->t, nums[i], &fd, NULL))
+		if (!fstatat(p->dir, name, &st, 0) && st.st_ino == vma->ino &&
+			st.st_dev == vma->dev && !seen_getfd(p, nums[i], &fd, NULL))
 			return fd;
 	}
 	return -1;
@@ -249,11 +249,11 @@ static int mapped_open(
 
 	snprintf(name, sizeof name, "map_files/%llx-%llx", (unsigned long long)vma->start,
 		(unsigned long long)vma->end);
-	fd = openat(p->t->procfd, name, O_PATH | O_CLOEXEC);
+	fd = openat(p->dir, name, O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		fd = mapped_open_named(vma);
 	if (fd < 0)
-		fd = mapped_open_exe(p->t, vma);
+		fd = mapped_open_exe(p->dir, vma);
 	if (fd < 0)
 		fd = mapped_open_slot(p, vma);
 	if (fd >= 0) {

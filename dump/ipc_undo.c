@@ -145,7 +145,7 @@ static int set_collect(struct dumping_proc *p, int id, size_t *cap, struct err *
 	union {
 		struct semid_ds *ds;
 	} arg = { &ds };
-	struct probe probe = { .p = p, .th = &p->t->threads[0], .set = id };
+	struct probe probe = { .p = p, .th = p->th, .set = id };
 	int ret = 0;
 
 	if (semctl(id, 0, IPC_STAT, arg) < 0)
@@ -165,7 +165,7 @@ static int lists_check(const struct dumping_proc *p, struct err *err)
 {
 	for (size_t i = 1; i < p->t->nr_threads; i++) {
 		if (p->t->threads[i].state == TRACEE_EXITED ||
-			syscall(SYS_kcmp, p->t->pid, p->t->threads[i].tid, KCMP_SYSVSEM, 0, 0) <= 0)
+			syscall(SYS_kcmp, p->th->tid, p->t->threads[i].tid, KCMP_SYSVSEM, 0, 0) <= 0)
 			continue;
 		err_set(err, ENOTSUP,
 			"thread %d has a list of semaphore adjustments of its own (SEM_UNDO "
@@ -183,7 +183,7 @@ int ipc_undos_collect(struct dumping_proc *p, struct err *err)
 	size_t nr, cap = 0;
 	int ret;
 
-	if (syscall(SYS_kcmp, p->t->pid, getpid(), KCMP_SYSVSEM, 0, 0) == 0 &&
+	if (syscall(SYS_kcmp, p->th->tid, getpid(), KCMP_SYSVSEM, 0, 0) == 0 &&
 		p->t->nr_threads == 1)
 		return 0;
 	a = arena_create();

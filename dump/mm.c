@@ -144,7 +144,7 @@ static int private_pages_collect(struct dumping_proc *p, struct err *err)
 		if (!has_private_pages(vma))
 			continue;
 		ret = proc_pages(
-			p->t->procfd, vma->start, vma->end, true, scratch, &runs, &nr, &cap, err);
+			p->dir, vma->start, vma->end, true, scratch, &runs, &nr, &cap, err);
 		for (size_t r = 0; !ret && r < nr; r++)
 			ret = private_run_save(p, &runs[r], vma->kind != VMA_ANON, base, err);
 	}
@@ -161,7 +161,7 @@ static int guards_collect(struct dumping_proc *p, struct err *err)
 
 	for (size_t i = 0; !ret && i < mm->nr_vmas; i++)
 		if (has_private_pages(&mm->vmas[i]))
-			ret = proc_guards(p->t->procfd, mm->vmas[i].start, mm->vmas[i].end,
+			ret = proc_guards(p->dir, mm->vmas[i].start, mm->vmas[i].end,
 				p->d->snap->arena, &runs, &nr, &cap, err);
 	for (size_t i = 0; !ret && i < nr; i++) {
 		mm->guards = arena_grow(p->d->snap->arena, mm->guards, mm->nr_guards, &cap_guards,
@@ -178,7 +178,7 @@ static int auxv_collect(struct dumping_proc *p, struct err *err)
 	struct snap_mm *mm = mm_of(p);
 	char *auxv;
 	size_t len;
-	int ret = proc_text(p->t->procfd, "auxv", p->d->snap->arena, &auxv, &len, err);
+	int ret = proc_text(p->dir, "auxv", p->d->snap->arena, &auxv, &len, err);
 
 	if (ret < 0)
 		return ret;
@@ -203,8 +203,10 @@ static int stat_collect(struct dumping_proc *p, struct err *err)
 	mm->env_start = stat->env_start;
 	mm->env_end = stat->env_end;
 	return remote_call(
-		p->t, &p->t->threads[0], SYS_brk, (uint64_t[6]){ 0 }, "brk", &mm->brk, err);
+		p->t, p->th, SYS_brk, (uint64_t[6]){ 0 }, "brk", &mm->brk, err);
 }
+
+enum { COREDUMP_DEFAULT = 0x33 }; /* core(5) */
 
 static int coredump_filter_collect(struct dumping_proc *p, struct err *err)
 {
@@ -212,7 +214,14 @@ static int coredump_filter_collect(struct dumping_proc *p, struct err *err)
 	uint64_t filter;
 	char *text;
 	size_t len;
-	int ret = proc_text(p->t->procfd, "coredump_filter", p->d->snap->arena, &text, &len, err);
+	int ret;
+
+	/* Of the process alone, and an ended leader shows nothing: then it is the kernel's default. */
+	if (p->dir != p->t->procfd) {
+		mm->coredump_filter = COREDUMP_DEFAULT;
+		return 0;
+	}
+	ret = proc_text(p->dir, "coredump_filter", p->d->snap->arena, &text, &len, err);
 
 	if (ret < 0)
 		return ret;
@@ -225,7 +234,7 @@ static int coredump_filter_collect(struct dumping_proc *p, struct err *err)
 static int thp_collect(struct dumping_proc *p, struct err *err)
 {
 	uint64_t disabled;
-	int ret = remote_prctl(p->t, &p->t->threads[0], PR_GET_THP_DISABLE,
+	int ret = remote_prctl(p->t, p->th, PR_GET_THP_DISABLE,
 		"prctl(PR_GET_THP_DISABLE)", &disabled, err);
 
 	if (ret < 0)
@@ -259,7 +268,7 @@ static int mlockall_collect(struct dumping_proc *p, struct err *err)
 		return 0;
 	ret = tracee_scratch(p->t, &scratch, &len, err);
 	if (!ret)
-		ret = proc_smaps(p->t->procfd, a, &vmas, &nr, err);
+		ret = proc_smaps(p->dir, a, &vmas, &nr, err);
 	for (size_t i = 0; !ret && i < nr; i++) {
 		uint64_t flags = vma_flags(vmas[i].vmflags);
 

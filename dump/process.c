@@ -1,9 +1,12 @@
 /* One process, part by part; see process.h. */
 #include "dump/process.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "dump/dumping.h"
 #include "dump/ipc.h"
@@ -23,18 +26,54 @@ static void ids_collect(struct dumping_proc *p)
 	proc->umask = p->status.umask;
 }
 
+/* The leader has ended: what it gave up is read from a thread that lives. */
+static int process_begin_led(struct dumping_proc *p, struct err *err)
+{
+	struct proc_status status;
+	struct proc_stat stat;
+	char name[32];
+	int ret;
+
+	for (size_t i = 1; i < p->t->nr_threads && p->th->state == TRACEE_EXITED; i++)
+		p->th = &p->t->threads[i];
+	snprintf(name, sizeof name, "task/%d", p->th->tid);
+	p->dir = openat(p->t->procfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (p->dir < 0)
+		return err_sys(err, "open %s", name);
+	ret = proc_status(p->dir, "status", p->d->snap->arena, &status, err);
+	if (!ret)
+		ret = proc_stat(p->dir, "stat", &stat, err);
+	if (ret < 0)
+		return ret;
+	p->status.umask = status.umask;
+	stat.pid = p->stat.pid;
+	stat.exit_signal = p->stat.exit_signal;
+	stat.exit_code = p->stat.exit_code;
+	memcpy(stat.comm, p->stat.comm, sizeof stat.comm);
+	p->stat = stat;
+	return 0;
+}
+
+void process_end(struct dumping_proc *p)
+{
+	if (p->dir != p->t->procfd)
+		fd_close(&p->dir);
+}
+
 int process_begin(struct dumping *d, struct tracee *t, struct dumping_proc *p, struct err *err)
 {
 	struct arena *a = d->snap->arena;
 	int ret;
 
-	*p = (struct dumping_proc){ .d = d, .t = t };
+	*p = (struct dumping_proc){ .d = d, .t = t, .th = &t->threads[0], .dir = t->procfd };
 	p->id = (uint32_t)(snap_add_proc(d->snap) - d->snap->procs);
 	ret = proc_status(t->procfd, "status", a, &p->status, err);
 	if (!ret)
 		ret = proc_stat(t->procfd, "stat", &p->stat, err);
+	if (!ret && (p->status.state == 'Z' || p->th->state == TRACEE_EXITED))
+		ret = process_begin_led(p, err);
 	if (!ret)
-		ret = proc_smaps(t->procfd, a, &p->vmas, &p->nr_vmas, err);
+		ret = proc_smaps(p->dir, a, &p->vmas, &p->nr_vmas, err);
 	if (!ret)
 		ids_collect(p);
 	return ret;

@@ -10,6 +10,8 @@ struct tracee;
 
 /* A snap_proc for t and what /proc says without asking t itself; t may run. */
 int process_begin(struct dumping *d, struct tracee *t, struct dumping_proc *p, struct err *err);
+/* What process_begin() has opened. */
+void process_end(struct dumping_proc *p);
 /* All that concerns it alone; frozen. Memory comes when all processes have got this far. */
 int process_collect(struct dumping_proc *p, struct err *err);
 int process_collect_memory(struct dumping_proc *p, struct err *err);

@@ -210,7 +210,7 @@ static int map_files_open(struct dumping_proc *p, const struct proc_vma *vma)
 
 	snprintf(name, sizeof name, "map_files/%llx-%llx", (unsigned long long)vma->start,
 		(unsigned long long)vma->end);
-	path = openat(p->t->procfd, name, O_PATH | O_CLOEXEC);
+	path = openat(p->dir, name, O_PATH | O_CLOEXEC);
 	return path >= 0 && !file_reopen(path, &fd, NULL) ? fd : -1;
 }
 
@@ -221,17 +221,17 @@ static int slot_open(struct dumping_proc *p, const struct proc_vma *vma)
 	int *nums, fd;
 	size_t nr;
 
-	if (proc_fds(p->t->procfd, p->d->snap->arena, &nums, &nr, NULL) < 0)
+	if (proc_fds(p->dir, p->d->snap->arena, &nums, &nr, NULL) < 0)
 		return -1;
 	for (size_t i = 0; i < nr; i++) {
 		char name[32];
 		struct stat st;
 
 		snprintf(name, sizeof name, "fd/%d", nums[i]);
-		if (fstatat(p->t->procfd, name, &st, 0) || st.st_ino != vma->ino ||
+		if (fstatat(p->dir, name, &st, 0) || st.st_ino != vma->ino ||
 			st.st_dev != vma->dev)
 			continue;
-		if (tracee_getfd(p->t, nums[i], &theirs, NULL) < 0)
+		if (seen_getfd(p, nums[i], &theirs, NULL) < 0)
 			return -1;
 		return file_reopen(theirs, &fd, NULL) < 0 ? -1 : fd;
 	}

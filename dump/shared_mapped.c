@@ -28,7 +28,7 @@ static int save_resident(struct dumping_proc *p, uint32_t mem, uint64_t start, u
 	size_t nr = (size_t)((end - start) / PAGES_PAGE);
 	unsigned char resident[MINCORE_PAGES];
 	int ret = remote_get(
-		p->t, &p->t->threads[0], SYS_mincore, args, 2, resident, nr, "mincore", err);
+		p->t, p->th, SYS_mincore, args, 2, resident, nr, "mincore", err);
 
 	if (everything)
 		memset(resident, 1, nr);

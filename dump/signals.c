@@ -20,7 +20,7 @@ static uint64_t signal_bit(int signo)
 
 static int actions_collect(struct dumping_proc *p, struct err *err)
 {
-	struct tracee_thread *leader = &p->t->threads[0];
+	struct tracee_thread *leader = p->th;
 
 	for (int signo = 1; signo <= SNAP_NSIG; signo++) {
 		struct snap_sigaction *action = &dumping_snap_proc(p)->actions[signo - 1];
@@ -75,7 +75,7 @@ int signals_collect_private(struct dumping_proc *p, const struct tracee_thread *
 int signals_collect(struct dumping_proc *p, struct err *err)
 {
 	struct snap_proc *proc = dumping_snap_proc(p);
-	int ret = pending_append(p->d->snap->arena, p->t->threads[0].tid, true, &proc->pending,
+	int ret = pending_append(p->d->snap->arena, p->th->tid, true, &proc->pending,
 		&proc->nr_pending, err);
 
 	return ret < 0 ? ret : actions_collect(p, err);

@@ -218,12 +218,33 @@ static int task_collect(struct dumping_proc *p, struct tracee_thread *th, struct
 	return ret < 0 ? err_wrap(err, "thread %d", th->tid) : 0;
 }
 
+/* It is made again as one of its threads, and ends again before it runs anything of its own. */
+static void ended_leader(
+	struct dumping_proc *p, struct snap_task *leader, const struct snap_task *thread)
+{
+	*leader = *thread;
+	leader->exited = true;
+	leader->tid = p->status.nspid;
+	memset(leader->comm, 0, sizeof leader->comm);
+	memcpy(leader->comm, p->stat.comm, strnlen(p->stat.comm, sizeof leader->comm - 1));
+	leader->pending = NULL;
+	leader->nr_pending = 0;
+	leader->altstack_sp = leader->altstack_size = 0;
+	leader->altstack_flags = SS_DISABLE;
+	leader->rseq = (struct snap_rseq){ 0 };
+	leader->robust_list = leader->robust_len = leader->clear_tid = 0;
+	leader->pdeath_signal = 0;
+	leader->waiting_nr = -1;
+	leader->waiting_in = arena_strdup(p->d->snap->arena, "ended");
+}
+
 int tasks_collect(struct dumping_proc *p, struct err *err)
 {
 	struct snap_proc *proc = dumping_snap_proc(p);
 	uint64_t shared_taken = 0;
 
 	proc->tasks = arena_array(p->d->snap->arena, p->t->nr_threads, sizeof *proc->tasks);
+	proc->nr_tasks = p->t->threads[0].state == TRACEE_EXITED;
 	for (size_t i = 0; i < p->t->nr_threads; i++) {
 		struct tracee_thread *th = &p->t->threads[i];
 		int ret;
@@ -235,5 +256,7 @@ int tasks_collect(struct dumping_proc *p, struct err *err)
 			return ret;
 		proc->nr_tasks++;
 	}
+	if (p->t->threads[0].state == TRACEE_EXITED)
+		ended_leader(p, &proc->tasks[0], &proc->tasks[1]);
 	return 0;
 }

@@ -26,7 +26,7 @@ static int itimers_collect(struct dumping_proc *p, struct err *err)
 {
 	for (int which = ITIMER_REAL; which <= ITIMER_PROF; which++) {
 		struct itimerval it;
-		int ret = remote_get(p->t, &p->t->threads[0], SYS_getitimer,
+		int ret = remote_get(p->t, p->th, SYS_getitimer,
 			(uint64_t[6]){ (uint64_t)which }, 1, &it, sizeof it, "getitimer", err);
 
 		if (ret < 0)
@@ -77,7 +77,7 @@ static int timer_collect(struct dumping_proc *p, const struct proc_timer *timer,
 	struct snap_posix_timer *out, struct err *err)
 {
 	const uint64_t args[6] = { (uint64_t)timer->id };
-	struct tracee_thread *leader = &p->t->threads[0];
+	struct tracee_thread *leader = p->th;
 	struct itimerspec it;
 	int ret = timers_clock(p, timer, &out->clock_tid, err);
 

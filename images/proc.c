@@ -478,6 +478,8 @@ static int proc_check_ids(
 		return BAD(err, "its root is not a directory of this image");
 	if (proc->nr_tasks == 0 || proc->tasks[0].tid != proc->pid)
 		return BAD(err, "its first thread is not its leader");
+	if (proc->nr_tasks == 1 && proc->tasks[0].exited)
+		return BAD(err, "it has ended, and is no zombie");
 	return 0;
 }
 

@@ -198,6 +198,7 @@ struct snap_dispatch {
 
 /* One thread. */
 struct snap_task {
+	bool exited; /* a leader that has ended before other threads: a zombie until they end */
 	int32_t tid;           /* as the target sees it */
 	char comm[16];         /* may hold any bytes, NUL-terminated */
 	struct snap_regs regs; /* already rewound where a system call was interrupted (D8) */

@@ -93,6 +93,7 @@ static Pb__Creds *creds_pack(struct arena *arena, const struct snap_creds *creds
 /* What few threads have set. */
 static void task_modes_pack(struct arena *arena, const struct snap_task *task, Pb__Task *m)
 {
+	PUT(m, exited, task->exited);
 	PUT(m, seccomp, task->seccomp);
 	PUT(m, seccomp_strict, task->seccomp_strict);
 	PUT(m, tsc_mode, task->tsc_mode);
@@ -223,6 +224,7 @@ static void task_unpack_numbers(const Pb__Task *m, struct snap_task *task)
 
 static void task_unpack_modes(struct snap *snap, const Pb__Task *m, struct snap_task *task)
 {
+	task->exited = m->exited;
 	task->seccomp = m->seccomp;
 	task->seccomp_strict = m->seccomp_strict;
 	task->tsc_mode = m->tsc_mode;

@@ -330,6 +330,20 @@ static int sigtrap_ignore(struct job *job, struct err *err)
 	return job->sigtrap_at ? stops_blob_syscall(job, &call, "ignore SIGTRAP", NULL, err) : 0;
 }
 
+/* A leader that had ended ends again, and the next thread sees to the blob: no status is reported for
+ * a leader while others live (wait(2) in kernel/exit.c, delay_group_leader). */
+static int leader_exit(struct job *job, struct err *err)
+{
+	struct job next = *job;
+	struct remote call = { SYS_exit, { 0 } };
+
+	if (stops_begin(job->pid, job->plan.base + BLOB_SYSCALL_INSN, &call, err) < 0 ||
+		stops_continue(job->pid, err) < 0)
+		return -err->code;
+	next.pid = job->plan.threads[1].tid;
+	return blob_remove(&next, err);
+}
+
 /* ---- the parts ---------------------------------------------------------------------------------
  */
 
@@ -360,9 +374,11 @@ int handover_second(struct job *job, struct err *err)
 int handover_last(struct job *job, struct err *err)
 {
 	if (limits_finish(job, err) < 0 || sigtrap_ignore(job, err) < 0 ||
-		process_finish(job, err) < 0 || blob_remove(job, err) < 0)
+		process_finish(job, err) < 0)
 		return -err->code;
-	for (size_t i = 0; i < job->proc->nr_tasks; i++)
+	if (job->proc->tasks[0].exited ? leader_exit(job, err) < 0 : blob_remove(job, err) < 0)
+		return -err->code;
+	for (size_t i = job->proc->tasks[0].exited; i < job->proc->nr_tasks; i++)
 		if (task_finish(job, i, err) < 0)
 			return -err->code;
 	return 0;

@@ -87,7 +87,7 @@ int stops_continue(pid_t tid, struct err *err)
 /* ---- system calls ------------------------------------------------------------------------------
  */
 
-static int syscall_begin(pid_t pid, uint64_t insn, const struct remote *call, struct err *err)
+int stops_begin(pid_t pid, uint64_t insn, const struct remote *call, struct err *err)
 {
 	struct user_regs_struct regs;
 
@@ -123,7 +123,7 @@ static int syscall_result(pid_t pid, int64_t *ret, struct err *err)
 int stops_syscall(const struct job *job, uint64_t insn, const struct remote *call, int64_t *ret,
 	struct err *err)
 {
-	if (syscall_begin(job->pid, insn, call, err) < 0)
+	if (stops_begin(job->pid, insn, call, err) < 0)
 		return -err->code;
 	/* Stops at entry and exit, which unlike a single step cost an ignored SIGTRAP nothing. */
 	for (int stop = 0; stop < 2; stop++)
@@ -172,7 +172,7 @@ int stops_clone(const struct job *job, const struct remote *call, pid_t *pid, st
 	int64_t ret = 0;
 
 	*pid = 0;
-	if (syscall_begin(job->pid, job->plan.base + BLOB_SYSCALL_INSN, call, err) < 0 ||
+	if (stops_begin(job->pid, job->plan.base + BLOB_SYSCALL_INSN, call, err) < 0 ||
 		syscall_go(job->pid, err) < 0 ||
 		stops_wait(job, job->pid, SIGTRAP | STOPS_SYSCALL, err) < 0 ||
 		syscall_go(job->pid, err) < 0 || clone_event(job, pid, err) < 0 ||
@@ -188,7 +188,7 @@ int stops_exec(const struct job *job, uint64_t insn, const struct remote *call, 
 {
 	struct user_regs_struct regs;
 
-	if (syscall_begin(job->pid, insn, call, err) < 0 || stops_continue(job->pid, err) < 0 ||
+	if (stops_begin(job->pid, insn, call, err) < 0 || stops_continue(job->pid, err) < 0 ||
 		stops_wait(job, job->pid, SIGTRAP, err) < 0 ||
 		thread_get_regs(job->pid, &regs, err) < 0)
 		return -err->code;
@@ -203,7 +203,7 @@ int stops_exit(pid_t pid, uint64_t insn, int status, struct err *err)
 	struct remote call = { SYS_exit_group, { (uint64_t)status } };
 	int got;
 
-	if (syscall_begin(pid, insn, &call, err) < 0 || stops_continue(pid, err) < 0 ||
+	if (stops_begin(pid, insn, &call, err) < 0 || stops_continue(pid, err) < 0 ||
 		wait_for(pid, &got, err) < 0)
 		return -err->code;
 	if (WIFSTOPPED(got))

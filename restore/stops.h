@@ -33,6 +33,8 @@ struct remote {
 	long nr;
 	uint64_t args[6];
 };
+/* Registers for the call, which happens when the thread goes on. */
+int stops_begin(pid_t tid, uint64_t insn, const struct remote *call, struct err *err);
 int stops_syscall(const struct job *job, uint64_t insn, const struct remote *call, int64_t *ret,
 	struct err *err);
 /* The same at the instruction of the blob; a negative result is an error named `what`. */

@@ -442,7 +442,7 @@ const struct target targets_thread[] = {
 	{ "thread_pi", thread_pi, "a contended priority inheritance mutex", 0 },
 	{ "thread_churn", thread_churn, "threads come and go all the time",
 		TARGET_BUSY | TARGET_UNSTEADY },
-	{ "thread_leader_gone", thread_leader_gone, "the first thread has ended", TARGET_EITHER },
+	{ "thread_leader_gone", thread_leader_gone, "the first thread has ended", 0 },
 	{ "thread_join_pending", thread_join_pending, "pthread_join in progress", 0 },
 	{ "thread_own_files", thread_own_files, "an unshared descriptor table", 0 },
 	{ "thread_own_cwd", thread_own_cwd, "an unshared working directory", 0 },
