@@ -118,10 +118,10 @@ static int ask_read(struct ask *a, struct err *err)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, "open %s/%s", a->place, name);
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || read(fd, text, LISTENS_MAX) < 0 ||
-		!text_dec(&at, &sig) || !text_char(&at, ' ') || !text_dec(&at, &start) ||
-		sig < 1 || sig > 64)
-		return err_set(err, EPROTO, "%s/%s is not what a process has written", a->place,
-			name);
+		!text_dec(&at, &sig) || !text_char(&at, ' ') || !text_dec(&at, &start) || sig < 1 ||
+		sig > 64)
+		return err_set(
+			err, EPROTO, "%s/%s is not what a process has written", a->place, name);
 	if (proc_stat(a->procfd, "stat", &stat, err) < 0)
 		return -err->code;
 	if (stat.start_time != start)
@@ -175,8 +175,8 @@ static int ask_peer(struct ask *a, struct err *err)
 	if (getsockopt(a->channel, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return err_sys(err, "SO_PEERCRED");
 	if (cred.pid != a->pid || cred.uid != geteuid())
-		return err_set(err, EPERM, "process %d answers in place of process %d", cred.pid,
-			a->pid);
+		return err_set(
+			err, EPERM, "process %d answers in place of process %d", cred.pid, a->pid);
 	return 0;
 }
 
@@ -251,7 +251,7 @@ static void ask_finish(struct ask *a)
 
 int ask_begin(struct dumping *d, struct err *err)
 {
-	static int (*const steps[])(struct ask *a, struct err *err) = { ask_user, ask_place,
+	static int (*const steps[])(struct ask * a, struct err * err) = { ask_user, ask_place,
 		ask_open_place, ask_read, ask_handler, ask_trigger, ask_connect, ask_talk };
 	struct ask a = { .d = d, .pid = d->opts->pid, .procfd = -1, .dir = -1, .channel = -1 };
 	int ret = proc_open(a.pid, &a.procfd, err);

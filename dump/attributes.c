@@ -132,8 +132,8 @@ static int ldt_check(struct dumping_proc *p, struct err *err)
 	int ret = tracee_scratch(p->t, &scratch, &room, err);
 
 	if (!ret)
-		ret = tracee_syscall(p->t, p->th, SYS_modify_ldt,
-			(uint64_t[6]){ 0, scratch, 8 }, &answer, err);
+		ret = tracee_syscall(
+			p->t, p->th, SYS_modify_ldt, (uint64_t[6]){ 0, scratch, 8 }, &answer, err);
 	if (ret < 0)
 		return err_wrap(err, "modify_ldt");
 	if (answer <= 0)

@@ -27,8 +27,8 @@ int areas_check(const struct snap *snap, struct err *err)
 	for (size_t i = 0; i < snap->nr_procs; i++) {
 		const struct snap_proc *proc = &snap->procs[i];
 
-		if (proc->area && (proc->area % PAGE ||
-					  !area_is_mapped(&snap->mms[proc->mm], proc->area)))
+		if (proc->area &&
+			(proc->area % PAGE || !area_is_mapped(&snap->mms[proc->mm], proc->area)))
 			return BAD(err, "process %d: area at %#llx", proc->pid,
 				(unsigned long long)proc->area);
 	}

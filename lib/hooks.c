@@ -42,8 +42,8 @@ static int hook_add(const struct hook *what)
 int snapctl_hook(const char *name, int (*before)(void *arg), void (*after)(void *arg, int restored),
 	void *arg)
 {
-	return hook_add(&(struct hook){
-		.name = name, .before = before, .after = after, .arg = arg });
+	return hook_add(
+		&(struct hook){ .name = name, .before = before, .after = after, .arg = arg });
 }
 
 int snapctl_reseed(void (*reseed)(void *arg, const unsigned char generation[16]), void *arg)

@@ -27,7 +27,7 @@
 
 enum {
 	ASK_LIMIT_MS = 10000, /* from the signal to the connection */
-	TALK_LIMIT_MS = 500, /* for what a connected peer has to say */
+	TALK_LIMIT_MS = 500,  /* for what a connected peer has to say */
 	BACKLOG = 8,
 	NAME_LEN = 32,
 };

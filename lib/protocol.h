@@ -15,9 +15,9 @@
  * descriptor, no bytes on their way) is in the image.
  */
 
-#define SNAPCTL_READY_ENV "SNAPCTL_READY"
+#define SNAPCTL_READY_ENV   "SNAPCTL_READY"
 #define SNAPCTL_HELLO_MAGIC "snapctl1"
-#define SNAPCTL_AREA_MAGIC 0x3161657261637073ull /* "spcarea1" */
+#define SNAPCTL_AREA_MAGIC  0x3161657261637073ull /* "spcarea1" */
 
 enum {
 	SNAPCTL_TOKEN_LEN = 32, /* lower-case hexadecimal digits: 128 bits */
@@ -57,8 +57,8 @@ enum snapctl_state {
 
 struct snapctl_area {
 	uint64_t magic;
-	uint32_t len;   /* of the area */
-	uint32_t state; /* a futex(2) word */
+	uint32_t len;           /* of the area */
+	uint32_t state;         /* a futex(2) word */
 	uint8_t generation[16]; /* another one after each restore; zeroes before the first */
 	/* Behind the struct, after a restore: nr_args and then nr_env texts, each with its NUL. */
 	uint32_t nr_args, nr_env;

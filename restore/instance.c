@@ -52,8 +52,9 @@ int instance_prepare(struct job *job, struct err *err)
 	if (!somebody_listens(job->snap)) {
 		err_set(err, ENOTSUP, "the program of this image would not see %s",
 			nr_env ? "--setenv" : "the arguments behind --");
-		return err_hint(err, "only programs that have loaded libsnapctl can ask for it: see "
-				     "snapctl-lib(3)");
+		return err_hint(err,
+			"only programs that have loaded libsnapctl can ask for it: see "
+			"snapctl-lib(3)");
 	}
 	if (len > SNAPCTL_AREA_LEN - sizeof(struct snapctl_area))
 		return err_set(err, E2BIG, "--setenv and arguments are longer than %zu bytes",

@@ -41,6 +41,10 @@ $B/test/checkin: test/lib/checkin.c $B/libsnapctl.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(TARGET_CFLAGS) -I. -o $@ $< $B/libsnapctl.a
 
+$B/test/checkins: test/lib/checkins.c $B/libsnapctl.a
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(TARGET_CFLAGS) -I. -o $@ $< $B/libsnapctl.a
+
 $(UNIT:=.o): | $B/.deps-test $(PB_H)
 $(UNIT): %: %.o $(PARTS)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
@@ -52,7 +56,7 @@ TEST_ENV = BUILD=$(abspath $B) SNAPCTL=$(abspath $B)/snapctl TARGET=$(abspath $B
 	SERVER_RUST=$(if $(RUSTC),$(abspath $B)/test/server-rust) \
 	VISIBLE='python3 $(CURDIR)/test/visible/visible.py' T='$(T)'
 RUN_TESTS = $(Q)$(TEST_ENV) test/run
-RUNNABLE  = $B/snapctl $B/test/target $(SERVERS) $B/test/checkin $(LIBS)
+RUNNABLE  = $B/snapctl $B/test/target $(SERVERS) $B/test/checkin $B/test/checkins $(LIBS)
 
 check: $(RUNNABLE) $(UNIT) ## run all tests; T=NAME runs the tests of that name
 	$(RUN_TESTS) lint unit roundtrip real

@@ -26,8 +26,8 @@ static int area_is_mapped(struct tracee *t, uint64_t addr, struct arena *a, stru
 			(vmas[i].prot & PROT_WRITE))
 			return 0;
 	return ret < 0 ? ret
-		       : err_set(err, EPROTO, "process %d: what it checks in with is not its memory",
-				 t->pid);
+		       : err_set(err, EPROTO,
+				 "process %d: what it checks in with is not its memory", t->pid);
 }
 
 int area_check(struct tracee *t, uint64_t addr, struct err *err)

@@ -162,8 +162,8 @@ static int checkin_accept(
 	return 1;
 }
 
-static int checkin_judge(struct wait *w, pid_t pid, const struct snapctl_hello *hello, size_t len,
-	struct err *err)
+static int checkin_judge(
+	struct wait *w, pid_t pid, const struct snapctl_hello *hello, size_t len, struct err *err)
 {
 	if (len != sizeof *hello ||
 		memcmp(hello->magic, SNAPCTL_HELLO_MAGIC, sizeof hello->magic)) {
@@ -233,8 +233,10 @@ static int checkin_gone(struct wait *w, uint64_t now, struct err *err)
 	w->next_ms = c->gone_ms + GRACE_MS;
 	if (now < w->next_ms || until_nth(w->until, 1)) /* something else may still come */
 		return 0;
-	err_set(err, EPIPE, "no process of the program holds descriptor %d any more, so that none "
-			    "can check in", c->num);
+	err_set(err, EPIPE,
+		"no process of the program holds descriptor %d any more, so that none "
+		"can check in",
+		c->num);
 	return err_hint(err, "%s names it: leave it open until snapctl_ready() was called",
 		SNAPCTL_READY_ENV);
 }

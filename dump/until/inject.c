@@ -62,6 +62,50 @@ int inject_find(struct tracee *t, const struct stat *st, struct arena *a, struct
 	return ret < 0 ? ret : 0;
 }
 
+/* A line of fdinfo of an epoll set: "tfd:        1 events:       19 data: ..." */
+static bool epoll_watches(const char *text, int num)
+{
+	struct text at = { text };
+	const char *line;
+	size_t len;
+
+	while (text_line(&at, &line, &len)) {
+		struct text words = { line };
+		uint64_t watched;
+
+		if (!text_word(&words, "tfd:"))
+			continue;
+		text_blanks(&words);
+		if (text_dec(&words, &watched) && watched == (uint64_t)num)
+			return true;
+	}
+	return false;
+}
+
+static int slot_unwatched(struct tracee *t, int epoll, int num, struct arena *a, struct err *err)
+{
+	char name[40], *text;
+
+	snprintf(name, sizeof name, "fdinfo/%d", epoll);
+	if (proc_text(t->procfd, name, a, &text, NULL, NULL) < 0 || !epoll_watches(text, num))
+		return 0;
+	err_set(err, ENOTSUP, "descriptor %d is watched by its epoll set %d", num, epoll);
+	return err_hint(err, "with --until=output it is a pipe of snapctl, which would be watched "
+			     "no more: use another condition, such as ready or listen");
+}
+
+int inject_unwatched(
+	struct tracee *t, const struct slot *slots, size_t nr, struct arena *a, struct err *err)
+{
+	size_t nr_nums;
+	int *nums, ret = proc_fds(t->procfd, a, &nums, &nr_nums, err);
+
+	for (size_t i = 0; ret >= 0 && i < nr_nums; i++)
+		for (size_t j = 0; ret >= 0 && j < nr; j++)
+			ret = slot_unwatched(t, nums[i], slots[j].num, a, err);
+	return ret < 0 ? ret : 0;
+}
+
 /* ---- remote calls ----------------------------------------------------------------------- */
 
 static int remote(struct tracee *t, long nr, uint64_t arg0, uint64_t arg1, uint64_t arg2,

@@ -19,6 +19,9 @@ struct slot {
 /* The slots of t that hold this file (device and inode), in the arena. None in a zombie. */
 int inject_find(struct tracee *t, const struct stat *st, struct arena *a, struct slot **slots,
 	size_t *nr, struct err *err);
+/* -ENOTSUP where an epoll set of t watches one of them: it would lose sight of it. */
+int inject_unwatched(
+	struct tracee *t, const struct slot *slots, size_t nr, struct arena *a, struct err *err);
 /* Put our descriptor fd into these slots: the same open file description. */
 int inject_replace(struct tracee *t, int fd, const struct slot *slots, size_t nr, struct err *err);
 int inject_close(struct tracee *t, const struct slot *slots, size_t nr, struct err *err);

@@ -207,6 +207,8 @@ static int relay_undo_in(struct relay *r, struct tracee *t, struct err *err)
 	size_t nr = 0;
 	int ret = inject_find(t, &r->st, a, &slots, &nr, err);
 
+	if (!ret && nr)
+		ret = inject_unwatched(t, slots, nr, a, err);
 	if (!ret)
 		ret = inject_replace(t, r->to, slots, nr, err);
 	if (!ret)

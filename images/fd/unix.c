@@ -1,8 +1,7 @@
 /*
  * Unix sockets: stream, datagram, seqpacket. Looking at live ones is in unix_save.c and the files
- * it names, making them anew in unix_make.c. What cannot be set again: the pid and uid that
- * SO_PEERCRED tells of a connection are those of the restoring process afterwards, and times of
- * arrival are those of the restore.
+ * it names, making them anew in unix_make.c. What cannot be set again: times of arrival are those of
+ * the restore.
  */
 #include "images/fd/unix.h"
 
@@ -129,6 +128,10 @@ static int unix_pack(
 	unix_queue_pack(snap, sock, &m->queue, &m->n_queue);
 	m->pending = sock->pending;
 	m->n_pending = sock->nr_pending;
+	m->has_peer_pid = m->has_peer_uid = m->has_peer_gid = sock->peercred.pid != 0;
+	m->peer_pid = sock->peercred.pid;
+	m->peer_uid = sock->peercred.uid;
+	m->peer_gid = sock->peercred.gid;
 	sockopt_pack(snap, &sock->options, &m->options, &m->n_options);
 	msg->unix = m;
 	return 0;
@@ -226,7 +229,7 @@ static int unix_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 	if (!m)
 		return message_missing("unix", err);
 	if ((m->type != SOCK_STREAM && m->type != SOCK_DGRAM && m->type != SOCK_SEQPACKET) ||
-		!state_fits(m) || m->shutdown > (UNIX_SHUT_RCV | UNIX_SHUT_SEND))
+		!state_fits(m) || m->peer_pid < 0 || m->shutdown > (UNIX_SHUT_RCV | UNIX_SHUT_SEND))
 		return err_set(
 			err, EBADMSG, "unix socket of type %u in state %u", m->type, m->state);
 	sock->type = (int)m->type;
@@ -234,6 +237,7 @@ static int unix_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 	sock->backlog = m->backlog;
 	sock->shutdown = m->shutdown;
 	sock->reset = m->reset;
+	sock->peercred = (struct unix_creds){ m->peer_pid, m->peer_uid, m->peer_gid };
 	ofd->priv = sock;
 	if (unix_name_unpack(m->has_name, m->name.data, m->name.len, &sock->name, err) < 0 ||
 		unix_name_unpack(m->has_peer_name, m->peer_name.data, m->peer_name.len,

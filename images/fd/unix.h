@@ -51,7 +51,7 @@ struct unix_file {
 	uint32_t mode, uid, gid; /* permission bits and owner; not for UNIX_UNLINKED */
 };
 
-/* SCM_CREDENTIALS; pid 0: none came along. */
+/* SCM_CREDENTIALS or SO_PEERCRED; pid 0: none. */
 struct unix_creds {
 	int32_t pid; /* as the target sees it */
 	uint32_t uid, gid;
@@ -76,6 +76,7 @@ struct unix_sock {
 	uint32_t backlog;
 	uint32_t peer; /* UNIX_PEER: ofd at the other end; else ID_NONE */
 	uint32_t shutdown;
+	struct unix_creds peercred; /* SO_PEERCRED: who connected, listened or made the pair */
 	bool reset; /* UNIX_ORPHAN: ECONNRESET is pending */
 	struct unix_msg *queue;
 	size_t nr_queue;
@@ -185,6 +186,21 @@ int unix_queue_make(const struct fd_make *m, int fd, const struct unix_msg *msg,
 ssize_t unix_send_as(
 	const struct fd_make *m, int fd, const struct msghdr *msg, const struct unix_creds *creds);
 
+/* unix_as.c: a call that notes for SO_PEERCRED who makes it. */
+struct unix_call {
+	enum { UNIX_CALL_PAIR, UNIX_CALL_LISTEN, UNIX_CALL_CONNECT } what;
+	int type, pair[2];          /* pair: its type, both ends (O_CLOEXEC) */
+	int fd, backlog;            /* listen, connect */
+	struct sockaddr_storage to; /* connect */
+	socklen_t to_len;
+	int error; /* errno, or 0 */
+	pid_t pid; /* who made it after all */
+};
+/* By these, as far as it can be had; creds->pid 0: by ourselves. */
+void unix_call_as(const struct fd_make *m, const struct unix_creds *creds, struct unix_call *call);
+/* Processes of the dump have other ids now, if they were restored with new ones. */
+pid_t unix_creds_pid(const struct fd_make *m, int32_t recorded);
+
 /*
  * Give a new socket its name, with the socket file where it was and as it was. A stale file of a
  * socket that nobody has any more is replaced, and nothing else. Unlinked files stay until
@@ -193,8 +209,12 @@ ssize_t unix_send_as(
  */
 int unix_bind(struct arena *arena, int fd, const struct unix_sock *sock, struct err *err);
 int unix_bind_finish(struct arena *arena, const struct unix_sock *sock, struct err *err);
-/* Connect to the socket that unix_bind has just put in its place. */
-int unix_connect(struct arena *arena, int fd, const struct unix_sock *to, struct err *err);
+/*
+ * Connect to the socket that unix_bind has just put in its place, by these; *by (if not NULL) is who
+ * did it after all.
+ */
+int unix_connect(const struct fd_make *m, int fd, const struct unix_sock *to,
+	const struct unix_creds *creds, pid_t *by, struct err *err);
 /* Its address for connect and sendto; *held (may be -1) has to stay open while it is used. */
 int unix_address(struct arena *arena, const struct unix_sock *to, struct sockaddr_storage *sa,
 	socklen_t *len, int *held, struct err *err);

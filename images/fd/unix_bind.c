@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "images/fd/kind.h"
 #include "images/fd/unix.h"
 
 /* A file by the directory it is in: a path may be swapped for a symlink between two looks, this may
@@ -270,16 +271,20 @@ int unix_address(struct arena *arena, const struct unix_sock *to, struct sockadd
 	return 0;
 }
 
-int unix_connect(struct arena *arena, int fd, const struct unix_sock *to, struct err *err)
+int unix_connect(const struct fd_make *m, int fd, const struct unix_sock *to,
+	const struct unix_creds *creds, pid_t *by, struct err *err)
 {
+	struct unix_call call = { .what = UNIX_CALL_CONNECT, .fd = fd };
 	char text[UNIX_NAME_TEXT];
-	struct sockaddr_storage sa;
 	OWNED_FD held = -1;
-	socklen_t len;
 
-	if (unix_address(arena, to, &sa, &len, &held, err) < 0)
+	if (unix_address(m->snap->arena, to, &call.to, &call.to_len, &held, err) < 0)
 		return -err->code;
-	if (connect(fd, (struct sockaddr *)&sa, len) < 0)
-		return err_sys(err, "connect to unix socket %s", unix_name_text(&to->name, text));
+	unix_call_as(m, creds, &call);
+	if (call.error)
+		return err_ret(err, -call.error, "connect to unix socket %s",
+			unix_name_text(&to->name, text));
+	if (by)
+		*by = call.pid;
 	return 0;
 }

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "images/fd/common.h"
 #include "images/fd/unix.h"
 
 enum { CREDS_CONTROL = CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(UNIX_MAX_FDS * sizeof(int)) };
@@ -39,12 +38,6 @@ static void placeholder_end(pid_t child)
 		;
 }
 
-/* Those of the dump have other ids now, if they were restored with new ones. */
-static pid_t creds_pid(const struct fd_make *m, int32_t recorded)
-{
-	return snap_has_id(m->snap, recorded) ? m->pid_of(m, recorded) : recorded;
-}
-
 static ssize_t send_with(
 	int fd, const struct msghdr *msg, const struct unix_creds *creds, pid_t pid)
 {
@@ -68,7 +61,7 @@ static ssize_t send_with(
 ssize_t unix_send_as(
 	const struct fd_make *m, int fd, const struct msghdr *msg, const struct unix_creds *creds)
 {
-	pid_t pid = creds_pid(m, creds->pid), child;
+	pid_t pid = unix_creds_pid(m, creds->pid), child;
 	ssize_t n = send_with(fd, msg, creds, pid);
 
 	if (n < 0 && errno == ESRCH) {

@@ -136,6 +136,7 @@ static int connect_outside(int fd, const struct unix_sock *sock, struct err *err
 
 int making_find_peers(struct making *k, struct err *err)
 {
+	const struct unix_creds nobody = { 0 }; /* datagram sockets note nobody */
 	const struct snap *snap = k->m->snap;
 
 	for (uint32_t i = 0; i < snap->nr_ofds; i++) {
@@ -147,7 +148,8 @@ int making_find_peers(struct making *k, struct err *err)
 		if (sock->state == UNIX_OUTSIDE)
 			ret = connect_outside(k->m->made[i], sock, err);
 		else if (sock->state == UNIX_PEER && !making_mutual_peer(snap, i))
-			ret = unix_connect(k->arena, k->m->made[i], unix_of(snap, sock->peer), err);
+			ret = unix_connect(k->m, k->m->made[i], unix_of(snap, sock->peer), &nobody, NULL,
+				err);
 		if (ret < 0)
 			return ret;
 	}

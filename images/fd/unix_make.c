@@ -32,6 +32,15 @@ static void keep(struct making *k, uint32_t i, int fd)
 	k->ours[i] = true;
 }
 
+int making_listen(
+	struct making *k, int fd, int backlog, const struct unix_creds *creds, struct err *err)
+{
+	struct unix_call call = { .what = UNIX_CALL_LISTEN, .fd = fd, .backlog = backlog };
+
+	unix_call_as(k->m, creds, &call);
+	return call.error ? err_ret(err, -call.error, "listen") : 0;
+}
+
 int making_socket(int type, int *fd, struct err *err)
 {
 	*fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
@@ -109,12 +118,14 @@ static int check_peer(const struct snap *snap, uint32_t i, struct err *err)
 
 static int make_pair(struct making *k, uint32_t i, int *other, struct err *err)
 {
-	int pair[2];
+	const struct unix_sock *sock = unix_of(k->m->snap, i);
+	struct unix_call call = { .what = UNIX_CALL_PAIR, .type = sock->type };
 
-	if (socketpair(AF_UNIX, unix_of(k->m->snap, i)->type | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_sys(err, "socketpair");
-	keep(k, i, pair[0]);
-	*other = pair[1];
+	unix_call_as(k->m, &sock->peercred, &call);
+	if (call.error)
+		return err_ret(err, -call.error, "socketpair");
+	keep(k, i, call.pair[0]);
+	*other = call.pair[1];
 	return 0;
 }
 
@@ -188,8 +199,10 @@ static int bind_all(struct making *k, bool gone, struct err *err)
 			continue;
 		if (unix_bind(k->arena, k->m->made[i], sock, err) < 0)
 			return -err->code;
-		if (sock->state == UNIX_LISTEN && listen(k->m->made[i], (int)sock->backlog) < 0)
-			return err_sys(err, "listen");
+		if (sock->state == UNIX_LISTEN &&
+			making_listen(k, k->m->made[i], (int)sock->backlog, &sock->peercred, err) <
+				0)
+			return -err->code;
 		if (gone && name_is_wanted(snap, i) && unix_bind_finish(k->arena, sock, err) < 0)
 			return -err->code;
 	}
@@ -212,9 +225,9 @@ static int unlink_all(struct making *k, struct err *err)
 
 /*
  * The listener may be in everybody's reach already, so it is made sure that the accepted connection
- * is the one that this process has just made.
+ * is the one that `by` has just made.
  */
-static int accept_own(int listener, int *out, struct err *err)
+static int accept_own(int listener, pid_t by, int *out, struct err *err)
 {
 	for (;;) {
 		OWNED_FD fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
@@ -225,7 +238,7 @@ static int accept_own(int listener, int *out, struct err *err)
 			return err_sys(err, "accept");
 		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 			return err_sys(err, "SO_PEERCRED");
-		if (cred.pid == getpid()) {
+		if (cred.pid == by) {
 			*out = take_fd(&fd);
 			return 0;
 		}
@@ -233,28 +246,40 @@ static int accept_own(int listener, int *out, struct err *err)
 	}
 }
 
+/* What SO_PEERCRED tells at the other end of an accepted one: who listened. */
+static struct unix_creds who_listened(const struct snap *snap, const struct unix_sock *sock)
+{
+	const struct unix_sock *client = unix_of(snap, sock->peer);
+
+	return client && sock->state == UNIX_PEER ? client->peercred : (struct unix_creds){ 0 };
+}
+
 /* The listener that `sock` was accepted from is gone: another one, for a moment. */
 static int connect_through_new(
 	struct making *k, const struct unix_sock *sock, int client, int *out, struct err *err)
 {
+	struct unix_creds creds = who_listened(k->m->snap, sock);
 	OWNED_FD listener = -1;
+	pid_t by;
 
 	if (making_socket(sock->type, &listener, err) < 0 ||
 		unix_bind(k->arena, listener, sock, err) < 0)
 		return -err->code;
-	if (listen(listener, 1) < 0)
-		return err_sys(err, "listen");
-	if (unix_connect(k->arena, client, sock, err) < 0 || accept_own(listener, out, err) < 0)
+	if (making_listen(k, listener, 1, &creds, err) < 0 ||
+		unix_connect(k->m, client, sock, &sock->peercred, &by, err) < 0 ||
+		accept_own(listener, by, out, err) < 0)
 		return -err->code;
 	return unix_bind_finish(k->arena, sock, err);
 }
 
-static int connect_through(
-	struct making *k, uint32_t listener, int client, int *out, struct err *err)
+static int connect_through(struct making *k, uint32_t listener, int client,
+	const struct unix_creds *creds, int *out, struct err *err)
 {
-	if (unix_connect(k->arena, client, unix_of(k->m->snap, listener), err) < 0)
+	pid_t by;
+
+	if (unix_connect(k->m, client, unix_of(k->m->snap, listener), creds, &by, err) < 0)
 		return -err->code;
-	return accept_own(k->m->made[listener], out, err);
+	return accept_own(k->m->made[listener], by, out, err);
 }
 
 /* An accepted end: its client is another socket of the dump, or is made to be closed again. */
@@ -272,7 +297,8 @@ static int accept_one(struct making *k, uint32_t i, const struct unix_sock *sock
 	if (client < 0)
 		return err_set(err, EBADMSG, "unix connection without a client");
 	ret = listener == ID_NONE ? connect_through_new(k, sock, client, &fd, err)
-				  : connect_through(k, listener, client, &fd, err);
+				  : connect_through(k, listener, client, &sock->peercred, &fd,
+						   err);
 	if (fd >= 0)
 		keep(k, i, fd);
 	return ret;
@@ -280,6 +306,7 @@ static int accept_one(struct making *k, uint32_t i, const struct unix_sock *sock
 
 static int connect_all(struct making *k, struct err *err)
 {
+	const struct unix_creds nobody = { 0 }; /* it is closed at once */
 	const struct snap *snap = k->m->snap;
 
 	for (uint32_t i = 0; i < snap->nr_ofds; i++) {
@@ -296,7 +323,8 @@ static int connect_all(struct making *k, struct err *err)
 		/* The client's end of a connection whose accepted end was closed. */
 		listener = listener_of(snap, sock->type, &sock->peer_name);
 		if (k->ours[i] && sock->state == UNIX_ORPHAN && listener != ID_NONE &&
-			connect_through(k, listener, k->m->made[i], &k->far_end[i], err) < 0)
+			connect_through(k, listener, k->m->made[i], &nobody, &k->far_end[i], err) <
+				0)
 			return -err->code;
 	}
 	return 0;

@@ -18,6 +18,9 @@ const struct unix_sock *making_done(const struct making *k, uint32_t ofd);
  * NULL. */
 const struct unix_sock *making_mutual_peer(const struct snap *snap, uint32_t ofd);
 int making_socket(int type, int *fd, struct err *err);
+/* listen(2) by these. */
+int making_listen(
+	struct making *k, int fd, int backlog, const struct unix_creds *creds, struct err *err);
 
 /* Connections that nobody accepts (unix_pending.c), when all that are accepted have been. */
 int making_pending(struct making *k, struct err *err);

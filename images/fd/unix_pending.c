@@ -106,10 +106,12 @@ int unix_pending_find(const struct fd_seen *seen, struct unix_sock *sock, struct
 static int pending_connect(struct making *k, uint32_t listener, uint32_t id, struct err *err)
 {
 	const struct unix_sock *to = unix_of(k->m->snap, listener), *sock = making_done(k, id);
+	const struct unix_creds unknown = { 0 };
 
 	if (!sock || sock->state != UNIX_PENDING || sock->type != to->type)
 		return err_set(err, EBADMSG, "unix socket: ofd %u cannot wait to be accepted", id);
-	return unix_connect(k->arena, k->m->made[id], to, err);
+	/* Who it was nobody tells before it is accepted. */
+	return unix_connect(k->m, k->m->made[id], to, &unknown, NULL, err);
 }
 
 static int pending_at(
@@ -121,12 +123,12 @@ static int pending_at(
 
 	if (!sock->nr_pending)
 		return 0;
-	if (listen(fd, room) < 0)
-		return err_sys(err, "listen");
+	if (making_listen(k, fd, room, &sock->peercred, err) < 0)
+		return -err->code;
 	for (size_t i = 0; i < sock->nr_pending; i++)
 		if (pending_connect(k, listener, sock->pending[i], err) < 0)
 			return -err->code;
-	return listen(fd, (int)sock->backlog) < 0 ? err_sys(err, "listen") : 0;
+	return making_listen(k, fd, (int)sock->backlog, &sock->peercred, err);
 }
 
 int making_pending(struct making *k, struct err *err)

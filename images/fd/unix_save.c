@@ -67,6 +67,18 @@ static int save_connected(const struct fd_seen *seen, const struct diag_unix *di
 	return 0;
 }
 
+static int save_peercred(int fd, struct unix_sock *sock, struct err *err)
+{
+	struct ucred cred;
+	socklen_t len = sizeof cred;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+		return err_sys(err, "SO_PEERCRED");
+	if (cred.pid > 0)
+		sock->peercred = (struct unix_creds){ cred.pid, cred.uid, cred.gid };
+	return 0;
+}
+
 static int save_state(
 	const struct fd_seen *seen, struct unix_sock *sock, bool *eof, struct err *err)
 {
@@ -75,6 +87,8 @@ static int save_state(
 
 	if (save_names(seen->fd, sock, &connected, err) < 0 ||
 		sock_diag_unix(seen->st.st_ino, &diag, err) < 0)
+		return -err->code;
+	if (save_peercred(seen->fd, sock, err) < 0)
 		return -err->code;
 	sock->shutdown = diag.shutdown;
 	*eof = diag.shutdown & UNIX_SHUT_RCV;

@@ -1,6 +1,6 @@
 /*
- * checkin MODE: a program that takes part (lib/snapctl.h), or pretends to. What it finds out goes to
- * the file "log" in the working directory, line by line.
+ * checkin MODE: a program that takes part (lib/snapctl.h), or pretends to. What it finds out goes
+ * to the file "log" in the working directory, line by line.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +32,8 @@ static void say(const char *fmt, ...)
 	close(fd);
 }
 
-/* ---- the token --------------------------------------------------------------------------------- */
+/* ---- the token ---------------------------------------------------------------------------------
+ */
 
 enum { MASK = 0x5a };
 
@@ -80,7 +81,8 @@ static unsigned token_count(void)
 	return found;
 }
 
-/* ---- hooks ------------------------------------------------------------------------------------- */
+/* ---- hooks -------------------------------------------------------------------------------------
+ */
 
 static int before(void *name)
 {
@@ -99,7 +101,8 @@ static void reseed(void *arg, const unsigned char generation[16])
 	say("reseed %d", generation[0] || generation[1] || generation[2] || generation[3]);
 }
 
-/* ---- modes ------------------------------------------------------------------------------------- */
+/* ---- modes -------------------------------------------------------------------------------------
+ */
 
 static void tell(int ret)
 {
@@ -212,7 +215,9 @@ static void mode_leak(void)
 	} control = { { 0 } };
 	char *text = getenv(SNAPCTL_READY_ENV), byte;
 	struct iovec iov = { text, strlen(text) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
 		.msg_controllen = sizeof control };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	int fd = atoi(text);
@@ -270,7 +275,8 @@ static void mode_thread_of_child(void)
 	say("parent %d", status);
 }
 
-/* ---- asked by others --------------------------------------------------------------------------- */
+/* ---- asked by others ---------------------------------------------------------------------------
+ */
 
 static void mode_listen(void)
 {

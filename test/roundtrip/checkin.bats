@@ -177,6 +177,10 @@ s.send(b"x")')
     [ $((SECONDS - begin)) -lt 10 ]
 }
 
+@test "checkin: 10,000 that are accepted in a row, without a leak" {
+    timeout 60 "$BUILD/test/checkins" 10000
+}
+
 # ---- other languages ---------------------------------------------------------------------------------------
 
 @test "checkin: Python, with the module over ctypes" {

@@ -23,8 +23,8 @@ load ../helpers/snap
 @test "proc_clock: clocks go on" { roundtrip proc_clock; }
 @test "proc_fork: can fork, exec and wait" { roundtrip proc_fork; }
 @test "proc_exe_deleted: the executable was deleted" { roundtrip proc_exe_deleted; }
-@test "proc_mdwe: PR_SET_MDWE" { roundtrip_or_refusal proc_mdwe; }
+@test "proc_mdwe: PR_SET_MDWE" { roundtrip proc_mdwe; }
 @test "proc_tsc: PR_GET_TSC" { roundtrip proc_tsc; }
-@test "proc_memory_merge: PR_SET_MEMORY_MERGE" { roundtrip_or_refusal proc_memory_merge; }
+@test "proc_memory_merge: PR_SET_MEMORY_MERGE" { roundtrip proc_memory_merge; }
 @test "proc_child: a child process" { roundtrip proc_child; }
 @test "proc_zombie: a child that has ended" { roundtrip proc_zombie; }

@@ -289,6 +289,42 @@ import time; time.sleep(100)"
     [ -e "$(image)" ]
 }
 
+@test "until=output: a program that watches it with epoll is refused" {
+    program <<<"
+import select, time
+e = select.epoll(); e.register(1, select.EPOLLERR)
+print('ready', flush=True)
+time.sleep(100)"
+    # Under a pipe of ours, since a file cannot be watched.
+    run dump_until 'output=^ready'
+    [ "$status" = 125 ]
+    [[ $output == *"descriptor 1 is watched by its epoll set"*hint:* ]]
+}
+
+@test "until: an ordinary user" {
+    as_user
+    program <<<"$stay
+import os
+print('ready', flush=True)
+stay()
+os.mkdir('made')"
+    chmod 644 "$scratch/work/program.py"
+    dump_until 'output=^ready'
+    rm -rf "$(image)"
+    : >"$scratch/work/restored"
+    dump_until syscall=mkdir
+    [ ! -e "$scratch/work/made" ]
+    snapctl restore "$(image)"
+    [ -d "$scratch/work/made" ]
+}
+
+@test "until: not for processes that run already" {
+    start log sleep 1000
+    run snapctl dump --pid "$pid" --until=ready -o "$(image)"
+    [ "$status" = 125 ]
+    [[ $output == *"for programs that it starts"* ]]
+}
+
 # ---- probe -------------------------------------------------------------------------------------------------
 
 @test "until=probe: a command that succeeds in the end" {
