@@ -39,27 +39,45 @@ static const char *process_name(const struct dumping_proc *p, struct arena *a)
 /* ---- relatives -------------------------------------------------------------------------- */
 
 /* What clone(2) can let two processes share, besides memory by copy on write. */
-static void check_shared(struct dumping_proc *p, struct objections *o)
-{
-	static const struct {
-		int type;
-		const char *what, *remedy;
-	} tables[] = {
-		{ KCMP_VM, "memory", "wait until it has called exec" },
-		{ KCMP_FILES, "descriptor table", "start it without CLONE_FILES" },
-		{ KCMP_FS, "working directory and umask", "start it without CLONE_FS" },
-		{ KCMP_SIGHAND, "signal handlers", "start it without CLONE_SIGHAND" },
-	};
+static const struct {
+	int type;
+	const char *what, *remedy;
+	bool with_parent; /* held where the one is the other's parent */
+} shareable[] = {
+	{ KCMP_VM, "memory", "wait until it has called exec", false },
+	{ KCMP_FILES, "descriptor table", "start it without CLONE_FILES", true },
+	{ KCMP_FS, "working directory and umask", "start it without CLONE_FS", true },
+	{ KCMP_SIGHAND, "signal handlers", "start it without CLONE_SIGHAND", false },
+};
 
-	for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
-		if (syscall(SYS_kcmp, p->t->pid, p->status.ppid, tables[i].type, 0, 0) != 0)
+enum { NR_SHAREABLE = sizeof shareable / sizeof shareable[0], MAX_PAIRS = 64 };
+
+static void check_shared_with(
+	struct dumping_proc *p, pid_t other, bool is_parent, struct objections *o)
+{
+	for (size_t i = 0; i < NR_SHAREABLE; i++) {
+		if ((is_parent && shareable[i].with_parent) ||
+			syscall(SYS_kcmp, p->th->tid, other, shareable[i].type, 0, 0) != 0)
 			continue;
-		object(o, tables[i].remedy,
-			"%s shares its %s with its parent, process %d (vfork, clone), which is not "
-			"supported yet",
-			process_name(p, o->arena), tables[i].what, p->status.ppid);
+		object(o, shareable[i].remedy,
+			"%s shares its %s with process %d (vfork, clone), which is not supported "
+			"yet",
+			process_name(p, o->arena), shareable[i].what, other);
 		break;
 	}
+}
+
+/* Every pair of a large tree would take too long: there it is children and parents, and the first. */
+static void check_shared(struct dumping_proc *p, struct objections *o)
+{
+	const struct dumping *d = p->d;
+	uint32_t parent = dumping_snap_proc(p)->parent;
+
+	if (parent == ID_NONE)
+		check_shared_with(p, p->status.ppid, false, o);
+	for (uint32_t i = 0; i < p->id; i++)
+		if (i == parent || i == 0 || d->nr_procs <= MAX_PAIRS)
+			check_shared_with(p, d->procs[i].th->tid, i == parent, o);
 }
 
 int check_tree(struct dumping_proc *p, struct objections *o, struct err *err)

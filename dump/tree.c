@@ -2,8 +2,10 @@
 #include "dump/tree.h"
 
 #include <errno.h>
+#include <linux/kcmp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -222,6 +224,23 @@ static int zombies_add(struct dumping *d, struct err *err)
 	return ret;
 }
 
+/* ---- what is shared ------------------------------------------------------------------------ */
+
+static bool shares(const struct dumping_proc *a, const struct dumping_proc *b, int type)
+{
+	return syscall(SYS_kcmp, a->th->tid, b->th->tid, type, 0, 0) == 0;
+}
+
+static void shared_mark(const struct dumping *d, const struct dumping_proc *p)
+{
+	struct snap_proc *proc = dumping_snap_proc(p);
+
+	if (proc->parent == ID_NONE)
+		return;
+	proc->shares_files = shares(p, &d->procs[proc->parent], KCMP_FILES);
+	proc->shares_fs = shares(p, &d->procs[proc->parent], KCMP_FS);
+}
+
 int tree_begin(struct dumping *d, struct err *err)
 {
 	int ret = procs_add(d, err);
@@ -230,6 +249,8 @@ int tree_begin(struct dumping *d, struct err *err)
 		ret = zombies_add(d, err);
 	for (size_t i = 0; !ret && i < d->nr_procs; i++)
 		ids_mark(d, &d->procs[i]);
+	for (size_t i = 0; !ret && i < d->nr_procs; i++)
+		shared_mark(d, &d->procs[i]);
 	if (!ret)
 		d->outside = d->procs[0].status.ppid;
 	return ret;

@@ -137,6 +137,8 @@ static void proc_pack_numbers(const struct snap_proc *proc, Pb__Proc *m)
 	PUT(m, stop, (Pb__Proc__Stop)proc->stop);
 	PUT(m, stop_signal, proc->stop_signal);
 	PUT(m, stop_told, proc->stop_told);
+	PUT(m, shares_files, proc->shares_files);
+	PUT(m, shares_fs, proc->shares_fs);
 	PUT(m, session_inherited, proc->session_inherited);
 	PUT(m, group_inherited, proc->group_inherited);
 	PUT(m, mdwe, proc->mdwe);
@@ -271,6 +273,8 @@ static void proc_unpack_numbers(const Pb__Proc *m, struct snap_proc *proc)
 	proc->stop = (enum snap_stop)m->stop;
 	proc->stop_signal = m->stop_signal;
 	proc->stop_told = m->stop_told;
+	proc->shares_files = m->shares_files;
+	proc->shares_fs = m->shares_fs;
 	proc->session_inherited = m->session_inherited;
 	proc->group_inherited = m->group_inherited;
 	proc->mdwe = m->mdwe;
@@ -466,6 +470,8 @@ static int proc_check_ids(
 {
 	if (proc->pid <= 0 || proc->ppid < 0 || proc->pgid < 0 || proc->sid < 0)
 		return BAD(err, "impossible ids");
+	if ((proc->shares_files || proc->shares_fs) && proc->parent == ID_NONE)
+		return BAD(err, "it shares something with a parent that it does not have");
 	if (proc->exit_signal < 0 || proc->exit_signal > SNAP_NSIG)
 		return BAD(err, "impossible exit signal %d", proc->exit_signal);
 	if (proc->parent != ID_NONE && proc->parent >= index)

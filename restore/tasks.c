@@ -200,6 +200,8 @@ static void plan_place(struct job *job)
 	size_t i = (size_t)(job->proc - first);
 	bool chroot = job->proc->root != ID_NONE;
 
+	if (job->proc->shares_fs)
+		return;
 	if (chroot) {
 		plan_syscall(&job->plan, 0, SYS_fchdir,
 			(struct plan_args){ { (uint64_t)job->root_fds[i] } });
@@ -249,7 +251,8 @@ int tasks_plan(struct job *job, struct err *err)
 	shared_plan_sealed(job);
 	/* Descriptors first: closing the userfaultfd makes the filled ranges ordinary memory again.
 	 */
-	fds_plan(job);
+	if (!job->proc->shares_files)
+		fds_plan(job);
 	if (mm_plan_finish(job, err) < 0)
 		return -err->code;
 	signals_plan_actions(job);

@@ -233,10 +233,21 @@ static int stopped_release_all(struct tree *tree, struct err *err)
 	return 0;
 }
 
+/* Children first: who shares its parent's table of descriptors needs what the parent closes. */
+static int second_do(struct tree *tree, struct err *err)
+{
+	for (size_t i = tree->snap->nr_procs; i-- > 0;)
+		if (handover_second(tree->jobs[i], err) < 0)
+			return tree->snap->nr_procs == 1
+				       ? -err->code
+				       : err_wrap(err, "process %d", tree->jobs[i]->proc->pid);
+	return 0;
+}
+
 static int tree_run(struct tree *tree, struct err *err)
 {
 	if (all_make(tree, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
-		all_do(tree, handover_second, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
+		second_do(tree, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
 		stopped_release_all(tree, err) < 0 ||
 		all_do(tree, handover_last, err) < 0 ||
 		all_do(tree, instance_tell, err) < 0 ||

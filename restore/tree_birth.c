@@ -342,6 +342,13 @@ static int birth_clone(
 	struct job *sibling;
 	uint64_t flags = 0;
 
+	if ((proc->shares_files || proc->shares_fs) && !fits(tree->jobs[proc->parent], session)) {
+		err_set(err, ENOTSUP,
+			"process %d shares descriptors or directories with a parent that is in "
+			"another session",
+			proc->pid);
+		return err_hint(err, "start it without CLONE_FILES and CLONE_FS");
+	}
 	*maker = orphan ? anybody_in(tree, snap_base_of(tree->snap, i), session)
 			: tree->jobs[proc->parent];
 	sibling = sibling_in(tree, i, session);
@@ -355,6 +362,8 @@ static int birth_clone(
 			*maker = tree->jobs[0];
 		return birth_by_helper(tree, i, *maker, session, pid, err);
 	}
+	if (!flags)
+		flags = (proc->shares_files ? CLONE_FILES : 0) | (proc->shares_fs ? CLONE_FS : 0);
 	tree->jobs[i]->session = (*maker)->session;
 	tree->jobs[i]->group = (*maker)->group;
 	if (clone_with_id(tree, *maker, proc->pid, flags, proc->exit_signal, pid, err) < 0)
