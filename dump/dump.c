@@ -28,6 +28,7 @@
 #include "dump/interrupt.h"
 #include "dump/ipc.h"
 #include "dump/launch.h"
+#include "dump/left.h"
 #include "dump/process.h"
 #include "dump/shared.h"
 #include "dump/until/until.h"
@@ -220,7 +221,10 @@ static int dump_phases(struct dumping *d, struct err *err)
 	if (ret < 0)
 		return ret;
 	start = dumping_now_ms();
+	left_sample(d);
 	ret = freeze(d, err);
+	if (!ret)
+		left_confirm(d);
 	if (!ret)
 		ret = area_tell(d, SNAPCTL_RESTORED, err);
 	if (!ret)

@@ -20,6 +20,7 @@
 struct err;
 struct file_table;
 struct image_writer;
+struct left_table;
 struct mem_table;
 struct pages_writer;
 struct slot_table;
@@ -41,6 +42,7 @@ struct dumping {
 	struct fd_dump fd_dump;   /* the hooks of fds.c; priv is this struct */
 	struct file_table *files; /* in snap's arena, files.c */
 	struct mem_table *mems;   /* in snap's arena, shared.c */
+	struct left_table *left; /* in snap's arena, left.c */
 	struct slot_table *slots; /* in snap's arena, fds.c */
 	int *own_fds;             /* descriptors of our own that a launched program inherits */
 	size_t nr_own_fds;

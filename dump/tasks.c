@@ -10,11 +10,13 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "dump/dumping.h"
+#include "dump/left.h"
 #include "dump/modes.h"
 #include "dump/remote.h"
 #include "dump/restart.h"
 #include "dump/seccomp.h"
 #include "dump/signals.h"
+#include "tracee/kernel_abi.h"
 
 /* All of x86's state components together, AMX tiles being the largest, are under 12 KiB. */
 enum { XSTATE_ROOM = 64 * 1024, SYSCALL_INSN_LEN = 2 };
@@ -174,6 +176,7 @@ static int regs_collect(struct dumping_proc *p, struct tracee_thread *th, struct
 {
 	struct user_regs_struct live;
 	struct restart_signal next;
+	uint64_t left;
 	int ret = thread_get_regs(th->tid, &live, err);
 
 	if (ret < 0)
@@ -182,11 +185,15 @@ static int regs_collect(struct dumping_proc *p, struct tracee_thread *th, struct
 	ret = resolve_restart_syscall(p->t, &task->regs, err);
 	if (ret < 0)
 		return ret;
+	left = (int64_t)live.rax == -ABI_ERESTART_RESTARTBLOCK ? left_of(p, th->tid, &task->regs)
+							       : 0;
 	next = signals_next(dumping_snap_proc(p), task, shared_taken);
 	task->waiting_nr = restart_waiting_in(&task->regs);
 	task->waiting_in = arena_strdup(p->d->snap->arena,
 		task->waiting_nr < 0 ? "computing" : syscall_name(task->waiting_nr));
 	restart_apply(&task->regs, &next);
+	if (task->regs.rip != live.rip)
+		task->wait_left = left;
 	return eintr_take_back(th, &live, &task->regs, err);
 }
 

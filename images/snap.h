@@ -219,6 +219,7 @@ struct snap_task {
 	int32_t pdeath_signal;
 	int64_t waiting_nr; /* system call it waited in, -1: was computing; for show and messages */
 	char *waiting_in;   /* "epoll_wait", "futex", "computing" */
+	uint64_t wait_left; /* of the relative timeout of that call; 0: all of it, or unknown */
 	uint32_t seccomp;   /* newest filter, an index of snap->seccomp plus 1; 0: none */
 	bool seccomp_strict;
 	struct snap_dispatch dispatch;

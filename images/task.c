@@ -94,6 +94,7 @@ static Pb__Creds *creds_pack(struct arena *arena, const struct snap_creds *creds
 static void task_modes_pack(struct arena *arena, const struct snap_task *task, Pb__Task *m)
 {
 	PUT(m, exited, task->exited);
+	PUT(m, wait_left, task->wait_left);
 	PUT(m, seccomp, task->seccomp);
 	PUT(m, seccomp_strict, task->seccomp_strict);
 	PUT(m, tsc_mode, task->tsc_mode);
@@ -225,6 +226,7 @@ static void task_unpack_numbers(const Pb__Task *m, struct snap_task *task)
 static void task_unpack_modes(struct snap *snap, const Pb__Task *m, struct snap_task *task)
 {
 	task->exited = m->exited;
+	task->wait_left = m->wait_left;
 	task->seccomp = m->seccomp;
 	task->seccomp_strict = m->seccomp_strict;
 	task->tsc_mode = m->tsc_mode;
@@ -359,6 +361,8 @@ static int modes_check(const struct snap *snap, const struct snap_task *task, st
 {
 	if (task->seccomp > snap->nr_seccomp || (task->seccomp && task->seccomp_strict))
 		return BAD(err, "seccomp filter %u does not exist", task->seccomp);
+	if (task->wait_left > INT64_MAX)
+		return BAD(err, "impossible time to wait");
 	if (task->dispatch.mode > DISPATCH_MAX || task->dispatch.selector >= USER_END)
 		return BAD(err, "impossible system call user dispatch");
 	if (task->tsc_mode < 0 || task->tsc_mode > TSC_MODE_MAX || task->mce_kill > MCE_KILL_MAX)

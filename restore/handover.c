@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "restore/fill.h"
 #include "restore/job.h"
+#include "restore/left.h"
 #include "restore/limits.h"
 #include "restore/mm.h"
 #include "restore/mm_fork.h"
@@ -303,6 +304,7 @@ static int task_finish(const struct job *job, size_t i, struct err *err)
 
 	task_regs(&task->regs, &regs);
 	if (thread_set_xstate(tid, task->xstate, task->nr_xstate, err) < 0 ||
+		(task->wait_left && left_go_on(job, task, tid, &regs, err) < 0) ||
 		thread_set_sigmask(tid, task->sigmask, err) < 0 ||
 		thread_set_regs(tid, &regs, err) < 0 || modes_finish(task, tid, err) < 0)
 		return err_wrap(err, "thread %d", task->tid);

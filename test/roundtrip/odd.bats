@@ -18,6 +18,7 @@ refusal_late() { # NAME PATTERN
 @test "odd_timer_once: a timer that has fired" { roundtrip odd_timer_once; }
 @test "odd_timers_many: 2000 timers" { roundtrip odd_timers_many; }
 @test "odd_itimer_pending: an interval timer that has fired" { roundtrip odd_itimer_pending; }
+@test "odd_rest: waits go on for the rest of their time" { roundtrip odd_rest; }
 @test "odd_sleep_whole: a sleep is not shorter" { roundtrip odd_sleep_whole; }
 @test "odd_policies: scheduling policies of threads" { roundtrip odd_policies; }
 @test "odd_slice: a slice of its own" { roundtrip odd_slice; }

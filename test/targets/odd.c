@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <linux/mempolicy.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -279,6 +280,53 @@ static void odd_sleep_whole(void)
 	thread_waits_in(tid, SYS_clock_nanosleep);
 	target_wait();
 	thread_join(thread);
+}
+
+/* What has been slept before the dump is not slept again. */
+static atomic_int rest_tid;
+
+static void *rest_call(void *arg)
+{
+	long nr = *(long *)arg;
+	struct timespec ts = { 5, 0 };
+	static int word;
+	int64_t start = now_ms();
+
+	rest_tid = gettid();
+	thread_arrived();
+	if (nr == SYS_poll)
+		must(poll(NULL, 0, 5000));
+	else if (nr == SYS_futex)
+		syscall(SYS_futex, &word, 0 /* FUTEX_WAIT */, 0, &ts, NULL, 0);
+	else if (nr == SYS_nanosleep)
+		must(syscall(SYS_nanosleep, &ts, NULL));
+	else
+		expect(clock_nanosleep(CLOCK_BOOTTIME, 0, &ts, NULL) == 0, "clock_nanosleep");
+	expect(now_ms() - start >= 5000, "call %ld came back after %d ms", nr,
+		(int)(now_ms() - start));
+	/* A call by syscall(3) is not known again at a second dump: it waits for all of its time.
+	 */
+	expect(nr == SYS_futex || nr == SYS_nanosleep || now_ms() - start < 8000,
+		"call %ld took %d ms", nr, (int)(now_ms() - start));
+	expect(ts.tv_sec == 5 && ts.tv_nsec == 0, "its time was written to");
+	return arg;
+}
+
+static void odd_rest(void)
+{
+	static long nrs[4] = { SYS_poll, SYS_futex, SYS_nanosleep, SYS_clock_nanosleep };
+	pthread_t threads[4];
+	int64_t start = now_ms();
+
+	for (int i = 0; i < 4; i++) {
+		threads[i] = thread_start(rest_call, &nrs[i]);
+		thread_waits_in(rest_tid, nrs[i]);
+	}
+	while (now_ms() < start + 3800) /* the time that must not count twice */
+		usleep(10000);
+	target_wait();
+	for (int i = 0; i < 4; i++)
+		thread_join(threads[i]);
 }
 
 /* ---- scheduling
@@ -560,6 +608,7 @@ const struct target targets_odd[] = {
 	{ "odd_timer_once", odd_timer_once, "a timer that has fired", 0 },
 	{ "odd_timers_many", odd_timers_many, "2000 timers", 0 },
 	{ "odd_itimer_pending", odd_itimer_pending, "an interval timer that has fired", 0 },
+	{ "odd_rest", odd_rest, "waits go on for the rest of their time", 0 },
 	{ "odd_sleep_whole", odd_sleep_whole, "a sleep is not shorter", 0 },
 	{ "odd_policies", odd_policies, "scheduling policies of threads", 0 },
 	{ "odd_slice", odd_slice, "a slice of its own", 0 },

@@ -343,6 +343,7 @@ static inline void sample_task(struct snap *s, struct snap_task *task, unsigned 
 			0x11, 0x1ffffffffff, 0x22, 0x1fffffffffe, 0x33, 0x2f, true },
 		.timerslack = 50001,
 		.pdeath_signal = 9,
+		.wait_left = 123456789 + n,
 		.seccomp = 2 - n,
 		.dispatch = { 1, 0x1000, 0x2000, 0x555555556000 },
 		.tsc_mode = 2,

@@ -254,6 +254,7 @@ static void task_equal(const struct snap_task *a, const struct snap_task *b)
 	creds_equal(&a->creds, &b->creds);
 	EQ(timerslack);
 	EQ(pdeath_signal);
+	EQ(wait_left);
 	EQ(seccomp);
 	EQ(seccomp_strict);
 	assert_memory_equal(&a->dispatch, &b->dispatch, sizeof a->dispatch);
@@ -602,6 +603,7 @@ BREAK(seccomp_circle, s->seccomp[0].before = 1)
 BREAK(seccomp_flags, s->seccomp[0].flags = 1)
 BREAK(seccomp_odd, s->seccomp[0].nr_program = 23)
 BREAK(seccomp_empty, s->seccomp[0].nr_program = 0)
+BREAK(wait_left, s->procs[0].tasks[0].wait_left = UINT64_MAX)
 BREAK(dispatch_mode, s->procs[0].tasks[0].dispatch.mode = 3)
 BREAK(dispatch_selector, s->procs[0].tasks[0].dispatch.selector = UINT64_MAX)
 BREAK(tsc, s->procs[0].tasks[0].tsc_mode = 3)
@@ -761,6 +763,7 @@ static const struct {
 	{ "flags 1", break_seccomp_flags },
 	{ "23 bytes", break_seccomp_odd },
 	{ "0 bytes", break_seccomp_empty },
+	{ "time to wait", break_wait_left },
 	{ "user dispatch", break_dispatch_mode },
 	{ "user dispatch", break_dispatch_selector },
 	{ "tsc_mode", break_tsc },

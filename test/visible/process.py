@@ -172,6 +172,8 @@ def scheduling(tid):
 ARGUMENTS = {"0": 3, "1": 3, "7": 3, "16": 3, "23": 5, "34": 0, "35": 2, "42": 3, "43": 3, "46": 3, "47": 3, "61": 4,
              "65": 3, "70": 5, "72": 3, "73": 2, "128": 4, "130": 2, "220": 4, "230": 4, "232": 4, "247": 5, "271": 5,
              "288": 4}
+# poll, nanosleep, futex, clock_nanosleep: after a stop they are restart_syscall (219), with the same arguments.
+RESTARTED = {"7", "35", "202", "219", "230"}
 
 
 def waiting(base):
@@ -179,6 +181,8 @@ def waiting(base):
     if state_class(stat(f"{base}/stat")[3]) == "stopped":
         return "waiting stopped"         # on its way into or out of the call
     words = text(f"{base}/syscall").decode().split()
+    if words[0] in RESTARTED:
+        words = ["restarted"] + words[1:3] + words[-2:]
     if words[0] in ARGUMENTS:
         del words[1 + ARGUMENTS[words[0]]:-2]
     return "waiting " + " ".join(words)

@@ -1,0 +1,210 @@
+/* What is left of relative timeouts; see left.h. */
+#include "dump/left.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "dump/dumping.h"
+#include "dump/restart.h"
+
+enum {
+	SYSCALL_INSN_LEN = 2,
+	/* Clocks of two CPUs differ by the time that a hypervisor took from each. */
+	MARGIN_NS = 20 * 1000 * 1000,
+	WORTH_NS = 200 * 1000 * 1000,
+};
+
+static const uint64_t NS = 1000000000;
+
+struct left {
+	int tid;
+	int64_t nr;
+	uint64_t sp, pc, elapsed, switches;
+};
+
+struct left_table {
+	struct left *all; /* in the snap's arena */
+	size_t nr, cap;
+};
+
+/* ---- /proc/PID/task/TID/sched ------------------------------------------------------------ */
+
+struct on_cpu {
+	uint64_t last; /* ns of the scheduler's clock when it last ran */
+	uint64_t switches;
+};
+
+static bool on_cpu_parse(const char *text, struct on_cpu *out)
+{
+	const char *last = strstr(text, "se.exec_start"),
+		   *switches = strstr(text, "nr_voluntary_switches");
+	unsigned long long ms, ns;
+
+	last = last ? strchr(last, ':') : NULL;
+	switches = switches ? strchr(switches, ':') : NULL;
+	if (!last || !switches || sscanf(last, ": %llu.%6llu", &ms, &ns) != 2)
+		return false;
+	out->last = ms * 1000000 + ns;
+	out->switches = strtoull(switches + 1, NULL, 10);
+	return true;
+}
+
+static bool on_cpu_read(int procfd, int tid, struct on_cpu *out)
+{
+	char name[48], text[2048];
+	OWNED_FD fd = -1;
+	ssize_t len;
+
+	snprintf(name, sizeof name, "task/%d/sched", tid);
+	fd = openat(procfd, name, O_RDONLY | O_CLOEXEC);
+	len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (len < 0)
+		return false;
+	text[len] = '\0';
+	return on_cpu_parse(text, out);
+}
+
+static bool now_read(uint64_t *now)
+{
+	OWNED_FD self = -1;
+	struct on_cpu on_cpu;
+
+	sched_yield(); /* brings our own up to date */
+	if (proc_open(getpid(), &self, NULL) < 0 || !on_cpu_read(self, getpid(), &on_cpu))
+		return false;
+	*now = on_cpu.last;
+	return true;
+}
+
+/* ---- before the freeze ------------------------------------------------------------------- */
+
+static bool is_restarted(int64_t nr)
+{
+	return nr == SYS_poll || nr == SYS_nanosleep || nr == SYS_clock_nanosleep ||
+	       nr == SYS_futex || nr == SYS_restart_syscall;
+}
+
+static void thread_sample(struct dumping *d, const struct tracee *t, int tid, uint64_t now)
+{
+	struct arena *a = d->snap->arena;
+	struct left_table *table = d->left;
+	struct proc_syscall call;
+	struct on_cpu on_cpu;
+
+	if (proc_syscall(t->procfd, tid, &call, NULL) < 0 || !is_restarted(call.nr) ||
+		!on_cpu_read(t->procfd, tid, &on_cpu) || on_cpu.last + WORTH_NS > now)
+		return;
+	table->all = arena_grow(a, table->all, table->nr, &table->cap, sizeof *table->all);
+	table->all[table->nr++] = (struct left){ tid, call.nr, call.sp, call.pc,
+		now - on_cpu.last - MARGIN_NS, on_cpu.switches };
+}
+
+void left_sample(struct dumping *d)
+{
+	uint64_t now;
+
+	d->left = arena_alloc(d->snap->arena, sizeof *d->left);
+	if (!now_read(&now))
+		return;
+	for (size_t i = 0; i < d->tracer->nr_tracees; i++)
+		for (size_t j = 0; j < d->tracer->tracees[i]->nr_threads; j++)
+			thread_sample(d, d->tracer->tracees[i],
+				d->tracer->tracees[i]->threads[j].tid, now);
+}
+
+/* Our stop woke it up, and it went to sleep again in it: one switch more, if that was all. */
+static bool is_unmoved(const struct dumping *d, const struct left *left)
+{
+	const struct tracee *t = tracer_find(d->tracer, left->tid);
+	struct on_cpu on_cpu;
+
+	return t && on_cpu_read(t->procfd, left->tid, &on_cpu) &&
+	       on_cpu.switches == left->switches + 1;
+}
+
+void left_confirm(struct dumping *d)
+{
+	struct left_table *table = d->left;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < table->nr; i++)
+		if (is_unmoved(d, &table->all[i]))
+			table->all[kept++] = table->all[i];
+	table->nr = kept;
+}
+
+/* ---- what the call asked for ------------------------------------------------------------- */
+
+static uint64_t timespec_at(struct tracee *t, uint64_t addr)
+{
+	struct timespec ts;
+
+	if (!addr || tracee_read(t, addr, &ts, sizeof ts, NULL) < 0 || ts.tv_sec < 0 ||
+		ts.tv_nsec < 0 || (uint64_t)ts.tv_sec > INT64_MAX / NS - 1)
+		return 0;
+	return (uint64_t)ts.tv_sec * NS + (uint64_t)ts.tv_nsec;
+}
+
+/* The whole relative timeout of a call in ns; 0: none, or one until a moment. */
+static uint64_t timeout_of(struct tracee *t, const struct snap_regs *regs)
+{
+	switch ((int64_t)regs->orig_rax) {
+	case SYS_poll:
+		return (int32_t)regs->rdx > 0 ? (uint64_t)regs->rdx * 1000000 : 0;
+	case SYS_nanosleep:
+		return timespec_at(t, regs->rdi);
+	case SYS_clock_nanosleep:
+		/* CPU clocks are numbers of their own, and do not go on meanwhile. */
+		return regs->rsi & TIMER_ABSTIME || (int32_t)regs->rdi < 0 ||
+				       regs->rdi == CLOCK_PROCESS_CPUTIME_ID
+			       ? 0
+			       : timespec_at(t, regs->rdx);
+	case SYS_futex:
+		return (regs->rsi & FUTEX_CMD_MASK) == FUTEX_WAIT ? timespec_at(t, regs->r10) : 0;
+	default:
+		return 0;
+	}
+}
+
+/* Will a dump of the restored program know which call it is in? See restart.h. */
+static bool is_told_by_code(struct tracee *t, const struct snap_regs *regs)
+{
+	uint8_t code[RESTART_CODE_LEN];
+
+	return tracee_read(t, regs->rip - SYSCALL_INSN_LEN - sizeof code, code, sizeof code,
+		       NULL) == 0 &&
+	       restart_call_before(code, sizeof code) == (int64_t)regs->orig_rax;
+}
+
+uint64_t left_of(const struct dumping_proc *p, int tid, const struct snap_regs *regs)
+{
+	const struct left_table *table = p->d->left;
+
+	for (size_t i = 0; table && i < table->nr; i++) {
+		const struct left *left = &table->all[i];
+		uint64_t whole;
+
+		if (left->tid != tid || left->sp != regs->rsp || left->pc != regs->rip)
+			continue;
+		whole = timeout_of(p->t, regs);
+		if (!whole || !is_told_by_code(p->t, regs))
+			return 0;
+		log_debug("thread %d: %llu ms of %llu have passed in %s", tid,
+			(unsigned long long)(left->elapsed / 1000000),
+			(unsigned long long)(whole / 1000000),
+			syscall_name((int64_t)regs->orig_rax));
+		return left->elapsed < whole ? whole - left->elapsed : 1;
+	}
+	return 0;
+}

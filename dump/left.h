@@ -1,0 +1,24 @@
+#ifndef DUMP_LEFT_H
+#define DUMP_LEFT_H
+
+#include <stdint.h>
+
+/*
+ * How much of a relative timeout is left: of nanosleep, poll and futex, which the kernel itself
+ * goes on with after a stop (restart_syscall(2)). It shows to nobody when such a call began; but a
+ * thread that has slept ever since was last on a CPU then, and /proc/PID/sched says when that was.
+ */
+
+struct dumping;
+struct dumping_proc;
+struct err;
+struct snap_regs;
+
+/* While the tree runs: who waits since when. Failures mean that less is known. */
+void left_sample(struct dumping *d);
+/* As soon as it is frozen: who has not run in between? */
+void left_confirm(struct dumping *d);
+/* Nanoseconds left of the call that regs show thread tid in, interrupted; 0: unknown or none. */
+uint64_t left_of(const struct dumping_proc *p, int tid, const struct snap_regs *regs);
+
+#endif
