@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "dump/contents.h"
 #include "dump/dumping.h"
+#include "dump/fds.h"
 
 static const char DELETED[] = " (deleted)";
 enum { TRAVEL_LIMIT = 16 * 1024 * 1024 };
