@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "dump/contents.h"
 #include "dump/dumping.h"
+#include "dump/fds.h"
 #include "dump/files.h"
 #include "dump/shared_mapped.h"
 
