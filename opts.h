@@ -23,7 +23,7 @@ struct opts {
 	bool json, quiet, help, version;
 	unsigned verbose;                      /* how many -v */
 	const char *setenv[OPTS_SETENV + 1];   /* what restore.setenv points to */
-	bool dashes; /* "--" stood in front of the operands */
+	bool dashes;                           /* "--" stood in front of the operands */
 	const char *until[OPTS_UNTIL + 1];     /* what dump.until points to */
 	const char *inherit[OPTS_INHERIT + 1]; /* what restore.inherit points to */
 };

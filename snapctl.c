@@ -116,7 +116,8 @@ static int run_dump(const struct opts *o, char **operands, int *status, struct e
 	if (d.pid && operands[0])
 		return fail_usage("dump", err, "either a program or --pid, not both");
 	if (d.pid && (o->until[0] || d.warmup))
-		return fail_usage("dump", err, "--until and --warmup are for programs that it starts");
+		return fail_usage(
+			"dump", err, "--until and --warmup are for programs that it starts");
 	d.argv = operands[0] ? operands : NULL;
 	if (d.pid)
 		snprintf(who, sizeof who, "process %d", d.pid);

@@ -38,8 +38,8 @@ void connections_release(struct job *job)
 	job->hold = NULL;
 }
 
-static int slot_wake(
-	const struct job *job, const struct snap_fd *slot, const struct inet_sock *sock, struct err *err)
+static int slot_wake(const struct job *job, const struct snap_fd *slot,
+	const struct inet_sock *sock, struct err *err)
 {
 	OWNED_FD pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
 	OWNED_FD fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, slot->num, 0);

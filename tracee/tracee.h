@@ -68,7 +68,7 @@ struct tracee {
 	size_t cap_threads;
 	uint64_t syscall_insn; /* address of a `syscall` instruction, 0 until looked for */
 	uint64_t scratch;      /* address of the scratch page, 0: none */
-	void *scratch_was;     /* malloc'ed: what it holds otherwise, where it was not mapped by us */
+	void *scratch_was; /* malloc'ed: what it holds otherwise, where it was not mapped by us */
 };
 
 /*

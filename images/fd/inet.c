@@ -1,7 +1,7 @@
 /*
- * TCP, MPTCP, UDP, UDP-Lite, ICMP (ping) and raw sockets, IPv4 and IPv6. Looking at live ones is in inet_save.c,
- * making them anew in inet_make.c. As the last kind of socket that is asked, this one also takes
- * the families and protocols that nobody can restore, to refuse them by name.
+ * TCP, MPTCP, UDP, UDP-Lite, ICMP (ping) and raw sockets, IPv4 and IPv6. Looking at live ones is in
+ * inet_save.c, making them anew in inet_make.c. As the last kind of socket that is asked, this one
+ * also takes the families and protocols that nobody can restore, to refuse them by name.
  */
 #include "images/fd/inet.h"
 
@@ -116,8 +116,8 @@ static bool is_in_a_slot(const struct snap *snap, uint32_t ofd)
 }
 
 /* What only is in flight (SCM_RIGHTS) nobody could wake later. */
-static int carried_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd,
-	struct err *err)
+static int carried_make(
+	const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
 	const struct inet_sock *sock = ofd->priv;
 
@@ -222,8 +222,8 @@ static int inet_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 	if (!m)
 		return message_missing("inet", err);
 	if (m->protocol > INT32_MAX ||
-		!inet_is_ours((int)m->family, (int)m->type, (int)m->protocol) ||
-		m->shutdown > 3 || (m->shutdown && m->type == SOCK_STREAM))
+		!inet_is_ours((int)m->family, (int)m->type, (int)m->protocol) || m->shutdown > 3 ||
+		(m->shutdown && m->type == SOCK_STREAM))
 		return err_set(err, EBADMSG, "socket of family %u, type %u, protocol %u", m->family,
 			m->type, m->protocol);
 	if (!inet_state_fits(m))

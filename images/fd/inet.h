@@ -10,7 +10,8 @@
 #include "images/fd/sockopt.h"
 
 /*
- * What the files inet*.c share: the record of a TCP, MPTCP, UDP, UDP-Lite, ICMP (ping) or raw socket.
+ * What the files inet*.c share: the record of a TCP, MPTCP, UDP, UDP-Lite, ICMP (ping) or raw
+ * socket.
  */
 
 struct Pb__InetAddr;
@@ -63,7 +64,7 @@ struct inet_sock {
 	enum inet_state state;
 	struct inet_addr local, remote; /* local.set: bound */
 	uint32_t backlog;
-	uint32_t shutdown; /* datagrams: 1 receiving, 2 sending is shut down */
+	uint32_t shutdown;  /* datagrams: 1 receiving, 2 sending is shut down */
 	bool pending_error; /* INET_RESET: the program was not told yet */
 	struct sock_options options;
 	struct inet_group *groups;

@@ -1,6 +1,6 @@
 /*
- * Whom a raw or ping socket is connected to. getpeername(2) does not tell where the port is 0, as it
- * mostly is with these; /proc/net does.
+ * Whom a raw or ping socket is connected to. getpeername(2) does not tell where the port is 0, as
+ * it mostly is with these; /proc/net does.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +38,8 @@ static bool address_read(const char *hex, size_t nr_words, uint8_t *addr)
 	return true;
 }
 
-/* "  54: 0100007F:0001 0100007F:0000 01 00000000:00000000 00:00000000 00000000 0 0 12266373 2 ..." */
+/* "  54: 0100007F:0001 0100007F:0000 01 00000000:00000000 00:00000000 00000000 0 0 12266373 2 ..."
+ */
 static bool line_read(const char *line, uint64_t ino, struct inet_sock *sock)
 {
 	size_t words = sock->family == AF_INET ? 1 : 4;

@@ -32,7 +32,8 @@ struct udp_header {
 	uint16_t sport, dport, len, check;
 };
 
-/* ---- live -> record ---------------------------------------------------------------------------- */
+/* ---- live -> record ----------------------------------------------------------------------------
+ */
 
 /* What recvmsg(2) tells only when asked; the socket is the target's too, so all is put back. */
 static const struct asked {
@@ -180,8 +181,7 @@ static bool is_local(int family, const struct inet_addr *to)
 	       bind(fd, (struct sockaddr *)&sa, len) == 0;
 }
 
-static int arrived_check(
-	const struct inet_sock *sock, const struct arrived *a, struct err *err)
+static int arrived_check(const struct inet_sock *sock, const struct arrived *a, struct err *err)
 {
 	char to[INET_ADDR_TEXT];
 
@@ -201,8 +201,7 @@ static void dgram_add(struct arena *arena, struct inet_sock *sock, size_t *cap,
 {
 	struct inet_dgram *d;
 
-	sock->dgrams =
-		arena_grow(arena, sock->dgrams, sock->nr_dgrams, cap, sizeof *sock->dgrams);
+	sock->dgrams = arena_grow(arena, sock->dgrams, sock->nr_dgrams, cap, sizeof *sock->dgrams);
 	d = &sock->dgrams[sock->nr_dgrams++];
 	*d = a->dgram;
 	d->to.port = sock->local.port;
@@ -246,7 +245,8 @@ int inet_queue_save(struct arena *arena, int fd, struct inet_sock *sock, struct 
 	return ask_no_more(fd, sock->family, was, nr, ret, err);
 }
 
-/* ---- record -> live ---------------------------------------------------------------------------- */
+/* ---- record -> live ----------------------------------------------------------------------------
+ */
 
 /* Bytes of memory that the receive queue takes; it grows with each datagram. */
 static int queue_size(int fd, uint32_t *size, struct err *err)
@@ -367,10 +367,11 @@ int inet_queue_make(int fd, const struct inet_sock *sock, struct err *err)
 	return 0;
 }
 
-/* ---- record <-> message ------------------------------------------------------------------------ */
+/* ---- record <-> message ------------------------------------------------------------------------
+ */
 
-void inet_queue_pack(struct arena *arena, const struct inet_sock *sock, Pb__InetDatagram ***msgs,
-	size_t *nr)
+void inet_queue_pack(
+	struct arena *arena, const struct inet_sock *sock, Pb__InetDatagram ***msgs, size_t *nr)
 {
 	*nr = sock->nr_dgrams;
 	*msgs = arena_array(arena, sock->nr_dgrams, sizeof **msgs);
@@ -407,8 +408,8 @@ static int dgram_unpack(struct arena *arena, int family, const Pb__InetDatagram 
 int inet_queue_unpack(struct arena *arena, Pb__InetDatagram *const *msgs, size_t nr,
 	struct inet_sock *sock, struct err *err)
 {
-	if (nr > MOST_DATAGRAMS || (nr && (sock->protocol != IPPROTO_UDP || sock->type != SOCK_DGRAM ||
-						!sock->local.set)))
+	if (nr > MOST_DATAGRAMS || (nr && (sock->protocol != IPPROTO_UDP ||
+						  sock->type != SOCK_DGRAM || !sock->local.set)))
 		return err_set(err, EBADMSG, "%zu datagrams in a socket", nr);
 	sock->dgrams = arena_array(arena, nr, sizeof *sock->dgrams);
 	sock->nr_dgrams = nr;

@@ -125,8 +125,7 @@ static bool has_no_ports(const struct inet_sock *sock)
 	       sock->protocol == IPPROTO_ICMPV6;
 }
 
-static int inet_live(
-	int fd, const struct stat *st, struct inet_live *live, struct err *err)
+static int inet_live(int fd, const struct stat *st, struct inet_live *live, struct err *err)
 {
 	struct sockopt_who who;
 
@@ -257,7 +256,8 @@ int inet_check(const struct fd_seen *seen, struct err *err)
 	struct inet_sock sock = { 0 };
 	struct inet_live live = { .sock = &sock };
 
-	if (inet_live(seen->fd, &seen->st, &live, err) < 0 || connection_check(seen, &live, err) < 0 ||
+	if (inet_live(seen->fd, &seen->st, &live, err) < 0 ||
+		connection_check(seen, &live, err) < 0 ||
 		(sock.type == SOCK_STREAM ? stream_queue_check(seen, &live, err)
 					  : dgram_queue_check(seen, &live, err)) < 0)
 		return err_wrap(err, "descriptor %d", seen->num);
@@ -322,7 +322,8 @@ int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err
 	struct sockopt_who who;
 
 	memset(out, 0, sizeof *out);
-	if (inet_live(seen->fd, &seen->st, &live, err) < 0 || connection_check(seen, &live, err) < 0)
+	if (inet_live(seen->fd, &seen->st, &live, err) < 0 ||
+		connection_check(seen, &live, err) < 0)
 		return err_wrap(err, "descriptor %d", seen->num);
 	inet_set_state(seen, out, &live);
 	who = (struct sockopt_who){ out->family, out->type, out->protocol,

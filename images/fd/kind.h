@@ -133,8 +133,7 @@ struct fd_kind {
 	 * descriptors and nothing of ours is open in them, before any thread runs. fd is a
 	 * duplicate. Of descriptors made, m has those that were made later than others (pidfd.h).
 	 */
-	int (*finish)(
-		const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err);
+	int (*finish)(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err);
 	/* One line for show: "count 7, semaphore"; or NULL. Returned text is in arena. */
 	char *(*describe)(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena);
 };

@@ -1,6 +1,6 @@
 /*
- * Packet sockets (AF_PACKET): protocol, interface, memberships, options and filter. Frames that were
- * not read yet are refused: nobody can put them back.
+ * Packet sockets (AF_PACKET): protocol, interface, memberships, options and filter. Frames that
+ * were not read yet are refused: nobody can put them back.
  */
 #include "images/fd/packet.h"
 
@@ -44,8 +44,9 @@ static int fanout_check(int fd, struct err *err)
 	type = fanout >> FANOUT_TYPE_SHIFT & FANOUT_TYPE_MASK;
 	if (type != PACKET_FANOUT_CBPF && type != PACKET_FANOUT_EBPF)
 		return 0;
-	err_set(err, ENOTSUP, "a packet socket whose fanout group has a program, which cannot be "
-			      "read back");
+	err_set(err, ENOTSUP,
+		"a packet socket whose fanout group has a program, which cannot be "
+		"read back");
 	return err_hint(err, "stop capturing before the dump");
 }
 
@@ -218,8 +219,7 @@ static int make_members(int fd, const struct packet_sock *sock, struct err *err)
 /* Only now it receives. */
 static int make_bound(int fd, const struct packet_sock *sock, struct err *err)
 {
-	struct sockaddr_ll ll = { .sll_family = AF_PACKET,
-		.sll_protocol = htons(sock->protocol) };
+	struct sockaddr_ll ll = { .sll_family = AF_PACKET, .sll_protocol = htons(sock->protocol) };
 
 	if (!sock->protocol && !sock->interface[0])
 		return 0;
@@ -234,8 +234,8 @@ static int packet_make(
 	const struct fd_make *m, const struct snap_ofd *ofd, int *out, struct err *err)
 {
 	const struct packet_sock *sock = ofd->priv;
-	OWNED_FD fd = socket(AF_PACKET,
-		(int)sock->type | SOCK_CLOEXEC | (ofd->flags & SOCK_NONBLOCK), 0);
+	OWNED_FD fd = socket(
+		AF_PACKET, (int)sock->type | SOCK_CLOEXEC | (ofd->flags & SOCK_NONBLOCK), 0);
 
 	(void)m;
 	if (fd < 0) {

@@ -25,8 +25,8 @@ struct packet_member {
 };
 
 struct packet_sock {
-	uint32_t type;             /* SOCK_RAW, SOCK_DGRAM */
-	uint16_t protocol;         /* ETH_P_..., host order; 0: receives nothing */
+	uint32_t type;               /* SOCK_RAW, SOCK_DGRAM */
+	uint16_t protocol;           /* ETH_P_..., host order; 0: receives nothing */
 	char interface[IF_NAMESIZE]; /* bound to; "": all */
 	struct packet_member *members;
 	size_t nr_members;

@@ -74,11 +74,13 @@ int packet_diag(struct arena *arena, uint64_t ino, struct packet_sock *out, stru
 		return err_wrap(err, "ask about a packet socket (packet_diag)");
 	if (!s.found) {
 		err_set(err, ENOTSUP, "the kernel (sock_diag) does not know this packet socket");
-		return err_hint(err, "it may belong to another network namespace: run snapctl there");
+		return err_hint(
+			err, "it may belong to another network namespace: run snapctl there");
 	}
 	if (s.ring) {
-		err_set(err, ENOTSUP, "a packet socket with a ring (PACKET_RX_RING, PACKET_TX_RING) "
-				      "cannot be dumped: it shares memory with the kernel");
+		err_set(err, ENOTSUP,
+			"a packet socket with a ring (PACKET_RX_RING, PACKET_TX_RING) "
+			"cannot be dumped: it shares memory with the kernel");
 		return err_hint(err, "stop capturing before the dump");
 	}
 	out->members = arena_array(arena, s.nr, sizeof *out->members);

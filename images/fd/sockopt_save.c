@@ -16,7 +16,12 @@
 #include "images/fd/kind.h"
 #include "images/fd/sockopt_table.h"
 
-enum { X_SOL_RAW = 255, X_SO_BUF_LOCK = 72, SNDBUF_LOCK = 1, RCVBUF_LOCK = 2 }; /* include/uapi/linux/socket.h */
+enum {
+	X_SOL_RAW = 255,
+	X_SO_BUF_LOCK = 72,
+	SNDBUF_LOCK = 1,
+	RCVBUF_LOCK = 2
+}; /* include/uapi/linux/socket.h */
 
 /* What getsockopt(2) says: len bytes, or an errno. */
 struct raw_option {

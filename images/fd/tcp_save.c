@@ -132,8 +132,8 @@ static int save_options(int fd, struct tcp_conn *out, struct err *err)
 			0 ||
 		get(fd, SOL_SOCKET, SO_SNDBUF, &out->sndbuf, sizeof out->sndbuf, err) < 0 ||
 		get(fd, SOL_SOCKET, SO_RCVBUF, &out->rcvbuf, sizeof out->rcvbuf, err) < 0 ||
-		get(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &out->window_clamp,
-			sizeof out->window_clamp, err) < 0 ||
+		get(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &out->window_clamp, sizeof out->window_clamp,
+			err) < 0 ||
 		get(fd, SOL_SOCKET, X_SO_BUF_LOCK, &out->buf_lock, sizeof out->buf_lock, err) < 0)
 		return -err->code;
 	return 0;

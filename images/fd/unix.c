@@ -1,7 +1,7 @@
 /*
  * Unix sockets: stream, datagram, seqpacket. Looking at live ones is in unix_save.c and the files
- * it names, making them anew in unix_make.c. What cannot be set again: times of arrival are those of
- * the restore.
+ * it names, making them anew in unix_make.c. What cannot be set again: times of arrival are those
+ * of the restore.
  */
 #include "images/fd/unix.h"
 

@@ -77,7 +77,7 @@ struct unix_sock {
 	uint32_t peer; /* UNIX_PEER: ofd at the other end; else ID_NONE */
 	uint32_t shutdown;
 	struct unix_creds peercred; /* SO_PEERCRED: who connected, listened or made the pair */
-	bool reset; /* UNIX_ORPHAN: ECONNRESET is pending */
+	bool reset;                 /* UNIX_ORPHAN: ECONNRESET is pending */
 	struct unix_msg *queue;
 	size_t nr_queue;
 	uint32_t *pending; /* UNIX_LISTEN: ofds of UNIX_PENDING that wait, in order */
@@ -210,8 +210,8 @@ pid_t unix_creds_pid(const struct fd_make *m, int32_t recorded);
 int unix_bind(struct arena *arena, int fd, const struct unix_sock *sock, struct err *err);
 int unix_bind_finish(struct arena *arena, const struct unix_sock *sock, struct err *err);
 /*
- * Connect to the socket that unix_bind has just put in its place, by these; *by (if not NULL) is who
- * did it after all.
+ * Connect to the socket that unix_bind has just put in its place, by these; *by (if not NULL) is
+ * who did it after all.
  */
 int unix_connect(const struct fd_make *m, int fd, const struct unix_sock *to,
 	const struct unix_creds *creds, pid_t *by, struct err *err);

@@ -148,8 +148,8 @@ int making_find_peers(struct making *k, struct err *err)
 		if (sock->state == UNIX_OUTSIDE)
 			ret = connect_outside(k->m->made[i], sock, err);
 		else if (sock->state == UNIX_PEER && !making_mutual_peer(snap, i))
-			ret = unix_connect(k->m, k->m->made[i], unix_of(snap, sock->peer), &nobody, NULL,
-				err);
+			ret = unix_connect(
+				k->m, k->m->made[i], unix_of(snap, sock->peer), &nobody, NULL, err);
 		if (ret < 0)
 			return ret;
 	}

@@ -297,8 +297,7 @@ static int accept_one(struct making *k, uint32_t i, const struct unix_sock *sock
 	if (client < 0)
 		return err_set(err, EBADMSG, "unix connection without a client");
 	ret = listener == ID_NONE ? connect_through_new(k, sock, client, &fd, err)
-				  : connect_through(k, listener, client, &sock->peercred, &fd,
-						   err);
+				  : connect_through(k, listener, client, &sock->peercred, &fd, err);
 	if (fd >= 0)
 		keep(k, i, fd);
 	return ret;

@@ -159,7 +159,8 @@ refused() {
     [ "$(id -u)" = 0 ] || skip "root only"
     as_user
     listener listen
-    user=() snapctl=$SNAPCTL
+    # shellcheck disable=SC2034
+    user=() snapctl=$SNAPCTL # of helpers/snap
     refused "belongs to user 65534, not to user 0"
 }
 

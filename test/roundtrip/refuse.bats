@@ -10,7 +10,7 @@ load ../helpers/snap
 @test "refuse_device: a device file" { refusal refuse_device '/dev/kmsg|/dev/fuse'; }
 @test "refuse_mqueue: a message queue with a notification" { refusal refuse_mqueue 'mq_notify'; }
 @test "refuse_aio: an io_setup context" { refusal refuse_aio 'asynchronous I/O \(io_setup\)'; }
-@test "refuse_packet: a packet socket" { refusal refuse_packet 'packet socket'; }
+@test "refuse_packet: a packet socket with a ring" { refusal refuse_packet 'packet socket with a ring'; }
 @test "refuse_alg: a socket of the crypto interface" { refusal refuse_alg 'crypto'; }
 @test "refuse_tcp: an established TCP connection" { refusal refuse_tcp 'is established.*--tcp-close|--tcp-close'; }
 @test "refuse_unix_outside: a unix socket whose peer is elsewhere" { refusal refuse_unix_outside 'outside|not part of the dump'; }

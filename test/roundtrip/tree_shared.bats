@@ -6,7 +6,7 @@ load ../helpers/snap
 @test "treeshm_memfd: a memfd" { roundtrip treeshm_memfd; }
 @test "treeshm_memfd_closed: a memfd without a descriptor" { roundtrip treeshm_memfd_closed; }
 @test "treeshm_file: a file" { roundtrip treeshm_file; }
-@test "treeshm_posix: POSIX shared memory, unlinked" { roundtrip treeshm_posix; }
+@test "treeshm_posix: POSIX shared memory, unlinked" { roundtrip treeshm_posix openflags; }
 @test "treeshm_sysv: a System V segment, removed" { roundtrip treeshm_sysv; }
 @test "treeshm_sysv_kids: attached by children" { roundtrip treeshm_sysv_kids; }
 @test "treeshm_kids_only: shared by the children only" { roundtrip treeshm_kids_only; }

@@ -26,7 +26,7 @@ go_on() {
     : >"$scratch/work/restored"
     (
         cd "$scratch/work" || exit 1
-        exec timeout -k 5 30 "$SNAPCTL" restore "$@" "$(image)" </dev/null >"$scratch/out" 2>&1
+        exec timeout -k 5 30 "$SNAPCTL" restore "$(image)" </dev/null >"$scratch/out" 2>&1
     )
 }
 
@@ -285,7 +285,7 @@ import time; time.sleep(100)"
     timeout 60 script -qec "$SNAPCTL dump -o $(image) --leave-running --until='output=^ready' --timeout 20s \
         /usr/bin/python3 program.py" "$scratch/typescript" </dev/null >/dev/null || true
     grep -q '^a terminal' "$scratch/typescript"
-    ! grep -q $'\r\r' "$scratch/typescript"
+    if grep -q $'\r\r' "$scratch/typescript"; then fail "carriage returns are doubled"; fi
     [ -e "$(image)" ]
 }
 
@@ -399,7 +399,7 @@ print(sorted(d for d in os.listdir('.') if d in ('one', 'two', 'three')), flush=
     # shellcheck disable=SC2016
     snapctl dump -o "$(image)" --until=exec=2 sh -c 'exec env A=1 sh -c "echo ran; cat /proc/self/cmdline"'
     [[ $(reason) == "exec /usr/bin/dash, the 2nd:"* ]]
-    ! grep -q ran "$scratch/said"
+    if grep -q ran "$scratch/said"; then fail "it ran before the dump"; fi
     go_on
     grep -q ran "$scratch/out"
 }
@@ -468,14 +468,13 @@ effect() {
 }
 
 @test "until=effect: one image, and every instance does its own first step" {
-    local i
     program <<<'
 import os, sys
 x = sum(i * i for i in range(100000))
 os.write(1, b"%d %s\n" % (x, os.urandom(4).hex().encode()))'
     snapctl dump -o "$(image)" --until=effect=-identity,-clock env PYTHONHASHSEED=0 /usr/bin/python3 program.py
     [[ $(reason) == "effect (random): getrandom"* ]]
-    for i in 1 2 3; do
+    for _ in 1 2 3; do
         go_on
         cat "$scratch/out" >>"$scratch/all"
     done

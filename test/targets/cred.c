@@ -173,6 +173,6 @@ const struct target targets_cred[] = {
 	{ "cred_keepcaps", cred_keepcaps, "a user with capabilities", 0 },
 	{ "cred_securebits", cred_securebits, "securebits", 0 },
 	{ "cred_no_new_privs", cred_no_new_privs, "no_new_privs", 0 },
-	{ "cred_thread", cred_thread, "a thread of another user", TARGET_EITHER },
+	{ "cred_thread", cred_thread, "a thread of another user", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

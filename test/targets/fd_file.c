@@ -274,7 +274,7 @@ const struct target targets_fd_file[] = {
 	{ "file_hole", file_hole, "a deleted file of 8 GiB with holes", 0 },
 	{ "file_devices", file_devices, "null, zero, full, random, urandom", 0 },
 	{ "file_owner", file_owner, "F_SETOWN, F_SETSIG, O_ASYNC", 0 },
-	{ "file_proc", file_proc, "files of /proc", TARGET_EITHER },
+	{ "file_proc", file_proc, "files of /proc", 0 },
 	{ "file_no_stdio", file_no_stdio, "0, 1 and 2 closed", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -196,9 +196,9 @@ const struct target targets_fd_pipe[] = {
 	{ "pipe_packets", pipe_packets, "O_DIRECT packets", 0 },
 	{ "pipe_one_end", pipe_one_end, "without reader or writer", 0 },
 	{ "pipe_dup", pipe_dup, "duplicated ends", 0 },
-	{ "pipe_reopened", pipe_reopened, "a second description of one end", TARGET_EITHER },
+	{ "pipe_reopened", pipe_reopened, "a second description of one end", 0 },
 	{ "pipe_fifo", pipe_fifo, "FIFOs with contents", 0 },
-	{ "pipe_fifo_deleted", pipe_fifo_deleted, "a deleted FIFO", TARGET_EITHER },
+	{ "pipe_fifo_deleted", pipe_fifo_deleted, "a deleted FIFO", 0 },
 	{ "pipe_partly", pipe_partly, "partly read", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -293,6 +293,6 @@ const struct target targets_mem_file[] = {
 	{ "memfile_text", memfile_text, "code with a patch in it", 0 },
 	{ "memfile_data", memfile_data, "data, bss, relocated data", 0 },
 	{ "memfile_neighbours", memfile_neighbours, "adjacent mappings in reverse order", 0 },
-	{ "memfile_dev_zero", memfile_dev_zero, "/dev/zero private and shared", TARGET_EITHER },
+	{ "memfile_dev_zero", memfile_dev_zero, "/dev/zero private and shared", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -10,6 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/fanotify.h>
 #include <linux/filter.h>
+#include <linux/if_packet.h>
 #include <linux/io_uring.h>
 #include <linux/perf_event.h>
 #include <linux/seccomp.h>
@@ -130,10 +131,12 @@ static void refuse_aio(void)
 
 static void refuse_packet(void)
 {
+	struct tpacket_req ring = { 4096, 1, 2048, 2 };
 	int fd = socket(AF_PACKET, SOCK_RAW, 0);
 
 	if (fd < 0)
 		target_skip("socket(AF_PACKET)");
+	must(setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &ring, sizeof ring));
 	target_wait();
 	expect(fcntl(fd, F_GETFD) >= 0, "descriptor");
 }
@@ -288,7 +291,7 @@ const struct target targets_refuse[] = {
 	{ "refuse_device", refuse_device, "a device file", TARGET_REFUSED },
 	{ "refuse_mqueue", refuse_mqueue, "a message queue with a notification", TARGET_REFUSED },
 	{ "refuse_aio", refuse_aio, "an io_setup context", TARGET_REFUSED },
-	{ "refuse_packet", refuse_packet, "a packet socket", TARGET_REFUSED },
+	{ "refuse_packet", refuse_packet, "a packet socket with a ring", TARGET_REFUSED },
 	{ "refuse_alg", refuse_alg, "a socket of the crypto interface", TARGET_REFUSED },
 	{ "refuse_tcp", refuse_tcp, "an established TCP connection", TARGET_REFUSED },
 	{ "refuse_unix_outside", refuse_unix_outside, "a unix socket whose peer is elsewhere",

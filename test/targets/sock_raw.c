@@ -117,7 +117,8 @@ static void udp_queue_any(void)
 	must(connect(connected, &any.any, sizeof any.v4));
 	target_wait();
 	expect(recvmsg(fd, &msg, MSG_DONTWAIT) == 5, "datagram: %s", strerror(errno));
-	expect(CMSG_FIRSTHDR(&msg) && CMSG_FIRSTHDR(&msg)->cmsg_type == IP_PKTINFO, "no IP_PKTINFO");
+	expect(CMSG_FIRSTHDR(&msg) && CMSG_FIRSTHDR(&msg)->cmsg_type == IP_PKTINFO,
+		"no IP_PKTINFO");
 	memcpy(&info, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof info);
 	expect(info.ipi_addr.s_addr == to.v4.sin_addr.s_addr, "sent to %s",
 		inet_ntoa(info.ipi_addr));

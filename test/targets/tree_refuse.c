@@ -14,17 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void treerefuse_files(void)
-{
-	pid_t pid = kid_clone(CLONE_FILES | SIGCHLD, kid_idle, NULL);
-	int fd;
-
-	target_wait();
-	fd = (int)must(dup(0));
-	expect(fd >= 0 && pid > 0, "dup");
-	kids_check();
-}
-
 static void treerefuse_fs(void)
 {
 	kid_clone(CLONE_FS | SIGCHLD, kid_idle, NULL);
@@ -54,6 +43,11 @@ static void shares(int flags)
 	target_wait();
 	must(write(gate[1], "x", 1));
 	expect(waitpid(pid, &status, 0) == pid && status == 0, "status %x", status);
+}
+
+static void treerefuse_files(void)
+{
+	shares(CLONE_FILES);
 }
 
 static void treerefuse_vm(void)
@@ -115,9 +109,14 @@ static void treerefuse_net(void)
 
 static void treerefuse_pid(void)
 {
-	kid_clone(CLONE_NEWPID | SIGCHLD, kid_idle, NULL);
+	pid_t pid = (pid_t)must(syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0));
+
+	if (pid == 0)
+		for (;;)
+			pause();
 	target_wait();
-	kids_check();
+	must(kill(pid, SIGKILL));
+	must(waitpid(pid, NULL, 0));
 }
 
 /* A child that its parent traces. */

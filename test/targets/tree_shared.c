@@ -38,6 +38,7 @@ static void kid_sees(void *arg)
 static void two_see(char *at)
 {
 	pattern_fill(at, LEN - PAGE, 1);
+	memset(at + LEN - PAGE, 0, PAGE);
 	kid(kid_sees, at);
 	kid(kid_sees, at);
 	target_wait();

@@ -800,8 +800,7 @@ static void test_udp_connected(void **state)
 
 static void send_text(int from, const struct addr *to, const char *text)
 {
-	assert_int_equal(
-		sendto(from, text, strlen(text), 0, (struct sockaddr *)&to->sa, to->len),
+	assert_int_equal(sendto(from, text, strlen(text), 0, (struct sockaddr *)&to->sa, to->len),
 		strlen(text));
 }
 
@@ -810,8 +809,8 @@ static void expect_text(int fd, const char *text, const struct addr *from)
 	struct addr a = { .len = sizeof a.sa };
 	char data[64];
 
-	assert_int_equal(recvfrom(fd, data, sizeof data, MSG_DONTWAIT, (struct sockaddr *)&a.sa,
-				 &a.len),
+	assert_int_equal(
+		recvfrom(fd, data, sizeof data, MSG_DONTWAIT, (struct sockaddr *)&a.sa, &a.len),
 		strlen(text));
 	assert_memory_equal(data, text, strlen(text));
 	assert_int_equal(a.len, from->len);
@@ -842,8 +841,7 @@ static void test_udp_queue(void **state)
 		send_text(from, &to, "");
 		send_text(from, &to, "third");
 		if (i >= 2 && i < 4)
-			assert_int_equal(
-				connect(fd, (struct sockaddr *)&sender.sa, sender.len), 0);
+			assert_int_equal(connect(fd, (struct sockaddr *)&sender.sa, sender.len), 0);
 		if (i >= 4) {
 			other = new_socket(family, SOCK_DGRAM, 0);
 			assert_int_equal(

@@ -118,7 +118,8 @@ static void test_raw_queue_refused(void **state)
 	fake_destroy(f);
 }
 
-/* ---- packet sockets ----------------------------------------------------------------------------- */
+/* ---- packet sockets -----------------------------------------------------------------------------
+ */
 
 static struct sockaddr_ll on_loopback(void)
 {
@@ -141,8 +142,8 @@ static void test_packet(void **state)
 	(void)state;
 	set_int(fd, SOL_PACKET, PACKET_AUXDATA, 1);
 	set_int(fd, SOL_PACKET, PACKET_VERSION, TPACKET_V2);
-	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous,
-				 sizeof promiscuous),
+	assert_int_equal(
+		setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous),
 		0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter), 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&ll, sizeof ll), 0);
@@ -156,7 +157,8 @@ static void test_packet(void **state)
 				 sizeof promiscuous),
 		0);
 	assert_int_equal(sendto(fd, "frame", 5, 0, (struct sockaddr *)&ll, sizeof ll), 5);
-	assert_int_equal(recv(fd, (char[64]){ 0 }, 64, 0), 3); /* so long is what the filter keeps */
+	assert_int_equal(
+		recv(fd, (char[64]){ 0 }, 64, 0), 3); /* so long is what the filter keeps */
 	fake_destroy(f);
 }
 

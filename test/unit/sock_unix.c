@@ -1145,6 +1145,52 @@ static void test_credentials(void **state)
 	}
 }
 
+static struct ucred peercred(int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof cred;
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len), 0);
+	return cred;
+}
+
+/* A process that is gone, of another user, has connected, listened, or made the pair. */
+static void test_peercred(void **state)
+{
+	int listener = listening(SOCK_STREAM, "@cred", 5), client = new_socket(SOCK_STREAM), status,
+	    server;
+	struct name name = named("@cred");
+	pid_t child;
+	struct fake *f;
+
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("other users need root\n");
+		skip();
+	}
+	child = fork();
+	if (child == 0) {
+		if (setresgid(4321, 4321, 4321) || setresuid(1234, 1234, 1234) ||
+			listen(listener, 4))
+			_exit(1);
+		_exit(connect(client, (struct sockaddr *)&name.un, name.len) != 0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	server = accepted(listener);
+	f = TRIP(listener, client, server);
+	for (int i = 0; i < 3; i++) {
+		struct ucred cred = peercred(i == 0 ? listener : i == 1 ? client : server);
+
+		assert_int_equal(cred.pid, child);
+		assert_int_equal(cred.uid, 1234);
+		assert_int_equal(cred.gid, 4321);
+	}
+	assert_int_equal(geteuid(), 0);
+	says(client, server, "hello");
+	fake_destroy(f);
+}
+
 static void test_refused_others(void **state)
 {
 	int fd[2], stranger;
@@ -1321,6 +1367,7 @@ int main(void)
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_rights_in_a_stream),
 		cmocka_unit_test(test_credentials),
+		cmocka_unit_test(test_peercred),
 		cmocka_unit_test(test_refused_others),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_malformed),
