@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "dump/check.h"
 #include "dump/dumping.h"
+#include "dump/tree.h"
 #include "dump/seccomp.h"
 
 /* One objection: what to do about it, then what it is and why. */
@@ -42,42 +43,67 @@ static const char *process_name(const struct dumping_proc *p, struct arena *a)
 static const struct {
 	int type;
 	const char *what, *remedy;
-	bool with_parent; /* held where the one is the other's parent */
 } shareable[] = {
-	{ KCMP_VM, "memory", "wait until it has called exec", false },
-	{ KCMP_FILES, "descriptor table", "start it without CLONE_FILES", true },
-	{ KCMP_FS, "working directory and umask", "start it without CLONE_FS", true },
-	{ KCMP_SIGHAND, "signal handlers", "start it without CLONE_SIGHAND", false },
+	{ KCMP_VM, "memory", "wait until it has called exec" },
+	{ KCMP_FILES, "descriptor table", "start it without CLONE_FILES" },
+	{ KCMP_FS, "working directory and umask", "start it without CLONE_FS" },
+	{ KCMP_SIGHAND, "signal handlers", "start it without CLONE_SIGHAND" },
 };
 
 enum { NR_SHAREABLE = sizeof shareable / sizeof shareable[0], MAX_PAIRS = 64 };
 
-static void check_shared_with(
-	struct dumping_proc *p, pid_t other, bool is_parent, struct objections *o)
+/* The oldest ancestor with which everybody in between shares it, too: that is held. */
+static uint32_t share_root(const struct dumping *d, uint32_t i, int type)
 {
+	uint32_t parent = d->snap->procs[i].parent;
+
+	while (parent != ID_NONE && tree_share(&d->procs[i], &d->procs[parent], type)) {
+		i = parent;
+		parent = d->snap->procs[i].parent;
+	}
+	return i;
+}
+
+static void check_shared_with(struct dumping_proc *p, uint32_t other, struct objections *o)
+{
+	const struct dumping *d = p->d;
+
 	for (size_t i = 0; i < NR_SHAREABLE; i++) {
-		if ((is_parent && shareable[i].with_parent) ||
-			syscall(SYS_kcmp, p->th->tid, other, shareable[i].type, 0, 0) != 0)
-			continue;
-		object(o, shareable[i].remedy,
-			"%s shares its %s with process %d (vfork, clone), which is not supported "
-			"yet",
-			process_name(p, o->arena), shareable[i].what, other);
-		break;
+		int type = shareable[i].type;
+
+		if (tree_share(p, &d->procs[other], type) &&
+			share_root(d, p->id, type) != share_root(d, other, type))
+			object(o, shareable[i].remedy,
+				"%s shares its %s with process %d, which is not its parent; that "
+				"is not supported yet",
+				process_name(p, o->arena), shareable[i].what,
+				d->procs[other].t->pid);
 	}
 }
 
-/* Every pair of a large tree would take too long: there it is children and parents, and the first. */
+static void check_shared_outside(struct dumping_proc *p, struct objections *o)
+{
+	for (size_t i = 0; i < NR_SHAREABLE; i++) {
+		if (syscall(SYS_kcmp, p->th->tid, p->status.ppid, shareable[i].type, 0, 0) != 0)
+			continue;
+		object(o, i ? shareable[i].remedy : "wait until it has called exec, or dump the parent",
+			"%s shares its %s with its parent, process %d (vfork, clone), which is not "
+			"part of the dump",
+			process_name(p, o->arena), shareable[i].what, p->status.ppid);
+		return;
+	}
+}
+
+/* Every pair of a large tree would take too long: there it is with the first one. */
 static void check_shared(struct dumping_proc *p, struct objections *o)
 {
 	const struct dumping *d = p->d;
-	uint32_t parent = dumping_snap_proc(p)->parent;
 
-	if (parent == ID_NONE)
-		check_shared_with(p, p->status.ppid, false, o);
+	if (dumping_snap_proc(p)->parent == ID_NONE)
+		check_shared_outside(p, o);
 	for (uint32_t i = 0; i < p->id; i++)
-		if (i == parent || i == 0 || d->nr_procs <= MAX_PAIRS)
-			check_shared_with(p, d->procs[i].th->tid, i == parent, o);
+		if (i == 0 || d->nr_procs <= MAX_PAIRS)
+			check_shared_with(p, i, o);
 }
 
 int check_tree(struct dumping_proc *p, struct objections *o, struct err *err)

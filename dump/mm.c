@@ -1,5 +1,6 @@
 /* The address space: mappings, their private pages, and the fields that ps and /proc show. */
 #include <errno.h>
+#include <linux/kcmp.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -13,6 +14,7 @@
 #include "dump/files.h"
 #include "dump/remote.h"
 #include "dump/shared.h"
+#include "dump/tree.h"
 #include "dump/vma.h"
 #include "images/tree.h"
 
@@ -279,7 +281,7 @@ static int mlockall_collect(struct dumping_proc *p, struct err *err)
 	return ret;
 }
 
-int mm_collect(struct dumping_proc *p, struct err *err)
+static int mm_collect_own(struct dumping_proc *p, struct err *err)
 {
 	struct snap *snap = p->d->snap;
 	uint32_t id = (uint32_t)(snap_add_mm(snap) - snap->mms);
@@ -306,4 +308,15 @@ int mm_collect(struct dumping_proc *p, struct err *err)
 	if (!ret)
 		ret = private_pages_collect(p, err);
 	return ret;
+}
+
+int mm_collect(struct dumping_proc *p, struct err *err)
+{
+	struct snap *snap = p->d->snap;
+	uint32_t parent = dumping_snap_proc(p)->parent;
+
+	if (parent == ID_NONE || !tree_share(p, &p->d->procs[parent], KCMP_VM))
+		return mm_collect_own(p, err);
+	dumping_snap_proc(p)->mm = snap->procs[parent].mm;
+	return 0;
 }

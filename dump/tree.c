@@ -226,7 +226,7 @@ static int zombies_add(struct dumping *d, struct err *err)
 
 /* ---- what is shared ------------------------------------------------------------------------ */
 
-static bool shares(const struct dumping_proc *a, const struct dumping_proc *b, int type)
+bool tree_share(const struct dumping_proc *a, const struct dumping_proc *b, int type)
 {
 	return syscall(SYS_kcmp, a->th->tid, b->th->tid, type, 0, 0) == 0;
 }
@@ -237,8 +237,9 @@ static void shared_mark(const struct dumping *d, const struct dumping_proc *p)
 
 	if (proc->parent == ID_NONE)
 		return;
-	proc->shares_files = shares(p, &d->procs[proc->parent], KCMP_FILES);
-	proc->shares_fs = shares(p, &d->procs[proc->parent], KCMP_FS);
+	proc->shares_files = tree_share(p, &d->procs[proc->parent], KCMP_FILES);
+	proc->shares_fs = tree_share(p, &d->procs[proc->parent], KCMP_FS);
+	proc->shares_sighand = tree_share(p, &d->procs[proc->parent], KCMP_SIGHAND);
 }
 
 int tree_begin(struct dumping *d, struct err *err)

@@ -1,6 +1,8 @@
 #ifndef DUMP_TREE_H
 #define DUMP_TREE_H
 
+#include <stdbool.h>
+
 /* The processes of a dump: who belongs to it, in which order, and how they stand to each other. */
 
 struct dumping;
@@ -14,5 +16,9 @@ int tree_seize(struct dumping *d, struct err *err);
  * too. Nothing is asked of the processes themselves, which may run.
  */
 int tree_begin(struct dumping *d, struct err *err);
+
+/* kcmp(2) of two processes: KCMP_VM, KCMP_FILES ... */
+struct dumping_proc;
+bool tree_share(const struct dumping_proc *a, const struct dumping_proc *b, int type);
 
 #endif

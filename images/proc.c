@@ -139,6 +139,7 @@ static void proc_pack_numbers(const struct snap_proc *proc, Pb__Proc *m)
 	PUT(m, stop_told, proc->stop_told);
 	PUT(m, shares_files, proc->shares_files);
 	PUT(m, shares_fs, proc->shares_fs);
+	PUT(m, shares_sighand, proc->shares_sighand);
 	PUT(m, session_inherited, proc->session_inherited);
 	PUT(m, group_inherited, proc->group_inherited);
 	PUT(m, mdwe, proc->mdwe);
@@ -275,6 +276,7 @@ static void proc_unpack_numbers(const Pb__Proc *m, struct snap_proc *proc)
 	proc->stop_told = m->stop_told;
 	proc->shares_files = m->shares_files;
 	proc->shares_fs = m->shares_fs;
+	proc->shares_sighand = m->shares_sighand;
 	proc->session_inherited = m->session_inherited;
 	proc->group_inherited = m->group_inherited;
 	proc->mdwe = m->mdwe;
@@ -470,12 +472,20 @@ static int proc_check_ids(
 {
 	if (proc->pid <= 0 || proc->ppid < 0 || proc->pgid < 0 || proc->sid < 0)
 		return BAD(err, "impossible ids");
-	if ((proc->shares_files || proc->shares_fs) && proc->parent == ID_NONE)
+	if ((proc->shares_files || proc->shares_fs || proc->shares_sighand) &&
+		proc->parent == ID_NONE)
 		return BAD(err, "it shares something with a parent that it does not have");
 	if (proc->exit_signal < 0 || proc->exit_signal > SNAP_NSIG)
 		return BAD(err, "impossible exit signal %d", proc->exit_signal);
 	if (proc->parent != ID_NONE && proc->parent >= index)
 		return BAD(err, "its parent does not come before it");
+	for (size_t i = 0; i < index; i++)
+		if (snap->procs[i].mm == proc->mm && proc->parent == ID_NONE)
+			return BAD(err, "its address space is that of process %d, which is not "
+					"its parent",
+				snap->procs[i].pid);
+	if (proc->shares_sighand && proc->mm != snap->procs[proc->parent].mm)
+		return BAD(err, "it shares signal handlers, but not the memory they are in");
 	if (proc->mm >= snap->nr_mms)
 		return BAD(err, "address space %u does not exist", proc->mm);
 	if (!is_directory(snap, proc->cwd))

@@ -315,7 +315,9 @@ struct snap_proc {
 	 * somebody outside has adopted. */
 	uint32_t parent;
 	int32_t exit_signal; /* what the parent gets at its end: SIGCHLD, mostly */
-	bool shares_files, shares_fs; /* with its parent: clone(2) with CLONE_FILES, CLONE_FS */
+	/* With its parent, clone(2) with CLONE_FILES, CLONE_FS, CLONE_SIGHAND. CLONE_VM shows by the
+	 * same mm. */
+	bool shares_files, shares_fs, shares_sighand;
 	uint32_t mm;
 	struct snap_task *tasks; /* tasks[0] is the leader */
 	size_t nr_tasks;

@@ -12,6 +12,13 @@ bool snap_mm_is_fork(const struct snap_mm *mm, const struct snap_mm *of)
 	       !memcmp(mm->auxv, of->auxv, mm->nr_auxv * sizeof *mm->auxv);
 }
 
+bool snap_shares_vm(const struct snap *snap, uint32_t proc)
+{
+	uint32_t parent = snap->procs[proc].parent;
+
+	return parent != ID_NONE && snap->procs[parent].mm == snap->procs[proc].mm;
+}
+
 uint32_t snap_base_of(const struct snap *snap, uint32_t proc)
 {
 	uint32_t parent = snap->procs[proc].parent;

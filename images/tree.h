@@ -14,6 +14,9 @@
  */
 bool snap_mm_is_fork(const struct snap_mm *mm, const struct snap_mm *of);
 
+/* Does it share its address space with its parent (clone(2) with CLONE_VM)? */
+bool snap_shares_vm(const struct snap *snap, uint32_t proc);
+
 /*
  * The process of which process `proc` is made by a fork at restore, sharing memory: its parent, or
  * for an orphan any process before it with the same memory layout. ID_NONE: it is executed anew.

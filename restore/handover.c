@@ -132,6 +132,12 @@ static int blob_map_forked(struct job *job, struct err *err)
 	return blob_map(job, job->plan.base + BLOB_SYSCALL_INSN, MAP_FIXED, err);
 }
 
+/* The maker's blob makes the call; its plan is no concern of ours. */
+static int blob_map_sharing(struct job *job, struct err *err)
+{
+	return blob_map(job, job->maker_insn, MAP_FIXED_NOREPLACE, err);
+}
+
 static int blob_insert(struct job *job, int (*map)(struct job *, struct err *), struct err *err)
 {
 	struct user_regs_struct regs;
@@ -364,6 +370,25 @@ int handover_forked(struct job *job, const struct job *base, struct err *err)
 
 	if (plan_build_forked(job, base, &uffd_step, err) < 0 ||
 		blob_insert(job, blob_map_forked, err) < 0)
+		return -err->code;
+	return first_part(job, uffd_step, err);
+}
+
+int handover_sharing(
+	struct job *job, const struct job *maker, uint64_t above, struct err *err)
+{
+	struct mm_fresh fresh;
+	size_t uffd_step;
+	uint64_t base;
+
+	job->maker_insn = maker->plan.base + BLOB_SYSCALL_INSN;
+	if (fresh_read(job, &fresh, err) < 0)
+		return -err->code;
+	base = mm_hole(job, &fresh, PLAN_ROOM, above);
+	if (!base)
+		return err_set(err, ENOMEM, "the address space has no second hole");
+	plan_init(&job->plan, base, job->proc->nr_tasks);
+	if (plan_rest(job, &uffd_step, err) < 0 || blob_insert(job, blob_map_sharing, err) < 0)
 		return -err->code;
 	return first_part(job, uffd_step, err);
 }

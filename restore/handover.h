@@ -1,6 +1,8 @@
 #ifndef RESTORE_HANDOVER_H
 #define RESTORE_HANDOVER_H
 
+#include <stdint.h>
+
 /*
  * One process from its birth to the moment it runs on as recorded: the blob goes in, maps memory,
  * parks while pages are filled and children are made, does the rest of its plan, threads get their
@@ -17,6 +19,9 @@ int handover_executed(struct job *job, struct err *err);
 /* job->pid was forked from `base`, which is parked, and is stopped in the copy of its blob. The
  * same for a copy of an address space: what differs is mapped and filled. */
 int handover_forked(struct job *job, const struct job *base, struct err *err);
+/* The same where they share the address space: the blob gets a place of its own, behind `above`. */
+int handover_sharing(
+	struct job *job, const struct job *maker, uint64_t above, struct err *err);
 /* The rest of the plan: descriptors, protections, threads, credentials, timers. */
 int handover_second(struct job *job, struct err *err);
 /* The blob goes, threads get their registers. They stay stopped. */

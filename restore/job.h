@@ -64,6 +64,7 @@ struct job {
 	int32_t session, group; /* where it is now; 0: the caller's. See tree_birth.h */
 	struct user_regs_struct
 		parked_at;   /* its registers while other calls are made in its name */
+	uint64_t maker_insn; /* of the blob of whose address space it shares */
 	bool released; /* before the others: it was stopped */
 	bool session_waits;  /* it makes its session only after children that are not in it */
 	uint64_t sigtrap_at; /* where in the target the action of an ignored SIGTRAP stands, or 0 */
@@ -73,6 +74,7 @@ struct job {
 	uint64_t *mem_at;    /* by snap_mem: where in the target its pages are filled in, 0: not */
 	/* Forked: the private pages that differ from those of the process it is a copy of. */
 	bool forked;
+	bool shares_vm; /* it has its parent's address space, and nothing of it to make */
 	struct page_run *fork_runs;
 	size_t nr_fork_runs;
 	uint64_t *mem_staged; /* by snap_mem: where it is mapped whole for the time being, 0: not */

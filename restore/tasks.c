@@ -248,14 +248,16 @@ int tasks_plan(struct job *job, struct err *err)
 {
 	plan_place(job);
 	plan_forget_children(job);
-	shared_plan_sealed(job);
+	if (!job->shares_vm)
+		shared_plan_sealed(job);
 	/* Descriptors first: closing the userfaultfd makes the filled ranges ordinary memory again.
 	 */
 	if (!job->proc->shares_files)
 		fds_plan(job);
-	if (mm_plan_finish(job, err) < 0)
+	if (!job->shares_vm && mm_plan_finish(job, err) < 0)
 		return -err->code;
-	signals_plan_actions(job);
+	if (!job->proc->shares_sighand)
+		signals_plan_actions(job);
 	/* Before there are threads: they begin with the leader's name. */
 	plan_name(job, 0);
 	seccomp_plan_common(job);

@@ -94,6 +94,17 @@ static int attributes(struct job *job, const struct job *maker, struct err *err)
 	return 0;
 }
 
+/* Behind the room of all blobs that there are. */
+static uint64_t blobs_end(const struct tree *tree)
+{
+	uint64_t end = 0;
+
+	for (size_t i = 0; i < tree->snap->nr_procs; i++)
+		if (tree->jobs[i] && tree->jobs[i]->plan.base + PLAN_ROOM > end)
+			end = tree->jobs[i]->plan.base + PLAN_ROOM;
+	return end;
+}
+
 static int other_make(struct tree *tree, uint32_t i, struct err *err)
 {
 	struct job *job = tree->jobs[i] = job_derive(tree->jobs[0], i), *maker;
@@ -107,7 +118,10 @@ static int other_make(struct tree *tree, uint32_t i, struct err *err)
 		return err_sys(err, "pidfd_open");
 	if (attributes(job, maker, err) < 0)
 		return -err->code;
-	if (snap_mm_is_fork(job->mm, maker->mm)) {
+	if (snap_shares_vm(job->snap, i)) {
+		job->forked = job->shares_vm = true;
+		ret = handover_sharing(job, maker, blobs_end(tree), err);
+	} else if (snap_mm_is_fork(job->mm, maker->mm)) {
 		job_inherit(job, maker);
 		ret = handover_forked(job, maker, err);
 	} else {

@@ -332,6 +332,16 @@ static int birth_by_helper(struct tree *tree, uint32_t i, struct job *maker, int
 	return helper_end(tree, maker, &helper, vpid, err);
 }
 
+/* What it shares with its parent, as flags of clone(2). */
+static uint64_t birth_shares(const struct snap *snap, uint32_t i)
+{
+	const struct snap_proc *proc = &snap->procs[i];
+
+	return (proc->shares_files ? CLONE_FILES : 0) | (proc->shares_fs ? CLONE_FS : 0) |
+	       (proc->shares_sighand ? CLONE_SIGHAND : 0) |
+	       (snap_shares_vm(snap, i) ? CLONE_VM : 0);
+}
+
 /* *maker: whose copy it is. */
 static int birth_clone(
 	struct tree *tree, uint32_t i, struct job **maker, pid_t *pid, struct err *err)
@@ -342,12 +352,12 @@ static int birth_clone(
 	struct job *sibling;
 	uint64_t flags = 0;
 
-	if ((proc->shares_files || proc->shares_fs) && !fits(tree->jobs[proc->parent], session)) {
+	if (birth_shares(tree->snap, i) && !fits(tree->jobs[proc->parent], session)) {
 		err_set(err, ENOTSUP,
-			"process %d shares descriptors or directories with a parent that is in "
-			"another session",
+			"process %d shares memory, descriptors or directories with a parent that "
+			"is in another session",
 			proc->pid);
-		return err_hint(err, "start it without CLONE_FILES and CLONE_FS");
+		return err_hint(err, "start it without CLONE_VM, CLONE_FILES and CLONE_FS");
 	}
 	*maker = orphan ? anybody_in(tree, snap_base_of(tree->snap, i), session)
 			: tree->jobs[proc->parent];
@@ -363,7 +373,7 @@ static int birth_clone(
 		return birth_by_helper(tree, i, *maker, session, pid, err);
 	}
 	if (!flags)
-		flags = (proc->shares_files ? CLONE_FILES : 0) | (proc->shares_fs ? CLONE_FS : 0);
+		flags = birth_shares(tree->snap, i);
 	tree->jobs[i]->session = (*maker)->session;
 	tree->jobs[i]->group = (*maker)->group;
 	if (clone_with_id(tree, *maker, proc->pid, flags, proc->exit_signal, pid, err) < 0)
