@@ -86,7 +86,9 @@ static void check_shared_outside(struct dumping_proc *p, struct objections *o)
 	for (size_t i = 0; i < NR_SHAREABLE; i++) {
 		if (syscall(SYS_kcmp, p->th->tid, p->status.ppid, shareable[i].type, 0, 0) != 0)
 			continue;
-		object(o, i ? shareable[i].remedy : "wait until it has called exec, or dump the parent",
+		object(o,
+			i ? shareable[i].remedy
+			  : "wait until it has called exec, or dump the parent",
 			"%s shares its %s with its parent, process %d (vfork, clone), which is not "
 			"part of the dump",
 			process_name(p, o->arena), shareable[i].what, p->status.ppid);

@@ -9,25 +9,28 @@
 #include "base/log.h"
 #include "dump/dumping.h"
 #include "dump/fds.h"
+#include "images/fd/inet.h"
 #include "images/fd/tcp.h"
 
 int connections_begin(struct dumping *d, struct err *err)
 {
 	char table[TCP_HOLD_NAME];
 
-	if (!d->opts->tcp_established)
-		return 0;
 	snprintf(table, sizeof table, "snapctl-dump-%d", getpid());
 	d->fd_dump.hold = tcp_hold_create(table, true);
 	return d->fd_dump.hold ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 
+/* To outside: nobody sends anything over the others while the program does not exist. */
 static size_t connections_count(const struct dumping *d)
 {
 	size_t nr = 0;
 
-	for (uint32_t i = 0; i < d->snap->nr_ofds; i++)
-		nr += tcp_established(d->snap, i) != NULL;
+	for (uint32_t i = 0; i < d->snap->nr_ofds; i++) {
+		const struct inet_sock *sock = tcp_established(d->snap, i);
+
+		nr += sock && !sock->conn->inside;
+	}
 	return nr;
 }
 
@@ -42,7 +45,7 @@ int connections_keep(struct dumping *d, struct err *err)
 		return 0;
 	tcp_hold_name(d->snap, table);
 	hold = tcp_hold_create(table, false);
-	ret = hold ? tcp_hold_all(hold, d->snap, err) : err_set(err, ENOMEM, "out of memory");
+	ret = hold ? tcp_hold_all(hold, d->snap, true, err) : err_set(err, ENOMEM, "out of memory");
 	tcp_hold_destroy(hold);
 	if (!ret)
 		log_info("packets of %zu TCP connection%s are held back until the restore by the "

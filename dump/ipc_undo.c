@@ -165,7 +165,8 @@ static int lists_check(const struct dumping_proc *p, struct err *err)
 {
 	for (size_t i = 1; i < p->t->nr_threads; i++) {
 		if (p->t->threads[i].state == TRACEE_EXITED ||
-			syscall(SYS_kcmp, p->th->tid, p->t->threads[i].tid, KCMP_SYSVSEM, 0, 0) <= 0)
+			syscall(SYS_kcmp, p->th->tid, p->t->threads[i].tid, KCMP_SYSVSEM, 0, 0) <=
+				0)
 			continue;
 		err_set(err, ENOTSUP,
 			"thread %d has a list of semaphore adjustments of its own (SEM_UNDO "

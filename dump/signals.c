@@ -1,6 +1,7 @@
 /* Signals: actions and the shared queue of a process, the private queues of its threads. */
 #include "dump/signals.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,21 +21,30 @@ static uint64_t signal_bit(int signo)
 
 static int actions_collect(struct dumping_proc *p, struct err *err)
 {
-	struct tracee_thread *leader = p->th;
+	struct snap_sigaction *actions = dumping_snap_proc(p)->actions;
+	struct tracee_call calls[SNAP_NSIG];
+	uint64_t scratch;
+	size_t nr = 0, room;
+	int ret = tracee_scratch(p->t, &scratch, &room, err);
 
-	for (int signo = 1; signo <= SNAP_NSIG; signo++) {
-		struct snap_sigaction *action = &dumping_snap_proc(p)->actions[signo - 1];
-		const uint64_t args[6] = { (uint64_t)signo, 0, 0, KERNEL_SIGSET_LEN };
-		int ret;
-
-		if (signo == SIGKILL || signo == SIGSTOP)
-			continue;
-		ret = remote_get(p->t, leader, SYS_rt_sigaction, args, 2, action, sizeof *action,
-			"rt_sigaction", err);
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
+	if (ret < 0)
+		return ret;
+	assert(room >= SNAP_NSIG * sizeof *actions);
+	for (uint64_t signo = 1; signo <= SNAP_NSIG; signo++)
+		if (signo != SIGKILL && signo != SIGSTOP)
+			calls[nr++] = (struct tracee_call){ SYS_rt_sigaction,
+				{ signo, 0, scratch + (signo - 1) * sizeof *actions,
+					KERNEL_SIGSET_LEN },
+				0 };
+	ret = tracee_syscalls(p->t, p->th, calls, nr, err);
+	for (size_t i = 0; !ret && i < nr; i++)
+		if (calls[i].ret < 0)
+			ret = err_ret(err, calls[i].ret, "rt_sigaction");
+	if (!ret)
+		ret = tracee_read(p->t, scratch, actions, SNAP_NSIG * sizeof *actions, err);
+	/* Nobody can change what these two do, and nobody has written there. */
+	actions[SIGKILL - 1] = actions[SIGSTOP - 1] = (struct snap_sigaction){ 0 };
+	return ret;
 }
 
 /* Queue of tid behind *queue, which has *nr entries already. */
@@ -75,8 +85,8 @@ int signals_collect_private(struct dumping_proc *p, const struct tracee_thread *
 int signals_collect(struct dumping_proc *p, struct err *err)
 {
 	struct snap_proc *proc = dumping_snap_proc(p);
-	int ret = pending_append(p->d->snap->arena, p->th->tid, true, &proc->pending,
-		&proc->nr_pending, err);
+	int ret = pending_append(
+		p->d->snap->arena, p->th->tid, true, &proc->pending, &proc->nr_pending, err);
 
 	return ret < 0 ? ret : actions_collect(p, err);
 }

@@ -26,8 +26,8 @@ static int itimers_collect(struct dumping_proc *p, struct err *err)
 {
 	for (int which = ITIMER_REAL; which <= ITIMER_PROF; which++) {
 		struct itimerval it;
-		int ret = remote_get(p->t, p->th, SYS_getitimer,
-			(uint64_t[6]){ (uint64_t)which }, 1, &it, sizeof it, "getitimer", err);
+		int ret = remote_get(p->t, p->th, SYS_getitimer, (uint64_t[6]){ (uint64_t)which },
+			1, &it, sizeof it, "getitimer", err);
 
 		if (ret < 0)
 			return ret;

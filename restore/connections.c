@@ -8,14 +8,34 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "images/fd/inet.h"
 #include "images/fd/tcp.h"
 #include "restore/job.h"
 
-static bool has_connections(const struct snap *snap)
+/* The connection that an ofd was and is to be again; NULL: none, or it comes back as a reset one. */
+static const struct inet_sock *carried(const struct job *job, uint32_t ofd)
 {
-	for (uint32_t i = 0; i < snap->nr_ofds; i++)
-		if (tcp_established(snap, i))
+	const struct inet_sock *sock = tcp_established(job->snap, ofd);
+
+	return sock && (sock->conn->inside || job->opts->tcp_established) ? sock : NULL;
+}
+
+static bool has_carried(const struct job *job)
+{
+	for (uint32_t i = 0; i < job->snap->nr_ofds; i++)
+		if (carried(job, i))
 			return true;
+	return false;
+}
+
+static bool has_outside(const struct snap *snap)
+{
+	for (uint32_t i = 0; i < snap->nr_ofds; i++) {
+		const struct inet_sock *sock = tcp_established(snap, i);
+
+		if (sock && !sock->conn->inside)
+			return true;
+	}
 	return false;
 }
 
@@ -23,13 +43,13 @@ int connections_hold(struct job *job, struct err *err)
 {
 	char table[TCP_HOLD_NAME];
 
-	if (!job->opts->tcp_established || !has_connections(job->snap))
+	if (!has_carried(job))
 		return 0;
 	snprintf(table, sizeof table, "snapctl-restore-%d", getpid());
 	job->hold = tcp_hold_create(table, true);
 	if (!job->hold)
 		return err_set(err, ENOMEM, "out of memory");
-	return tcp_hold_all(job->hold, job->snap, err);
+	return tcp_hold_all(job->hold, job->snap, false, err);
 }
 
 void connections_release(struct job *job)
@@ -56,7 +76,7 @@ static int slots_wake(const struct job *job, bool *awake, struct err *err)
 
 	for (size_t i = 0; i < job->proc->nr_fds; i++) {
 		const struct snap_fd *slot = &job->proc->fds[i];
-		const struct inet_sock *sock = tcp_established(snap, slot->ofd);
+		const struct inet_sock *sock = carried(job, slot->ofd);
 
 		if (!sock || awake[slot->ofd])
 			continue;
@@ -73,6 +93,8 @@ static int hold_remove(struct job *job, struct err *err)
 	char table[TCP_HOLD_NAME];
 
 	connections_release(job);
+	if (!has_outside(job->snap))
+		return 0;
 	if (tcp_hold_remove(tcp_hold_name(job->snap, table), err) == 0)
 		return 0;
 	if (job->opts->tcp_established)
@@ -86,12 +108,10 @@ int connections_wake(struct job *const *jobs, size_t nr, struct err *err)
 	struct snap *snap = jobs[0]->snap;
 	bool *awake;
 
-	if (!has_connections(snap))
-		return 0;
 	if (hold_remove(jobs[0], err) < 0)
 		return -err->code;
 	awake = arena_array(snap->arena, snap->nr_ofds, sizeof *awake);
-	for (size_t i = 0; jobs[0]->opts->tcp_established && i < nr; i++)
+	for (size_t i = 0; i < nr; i++)
 		if (slots_wake(jobs[i], awake, err) < 0)
 			return -err->code;
 	return 0;

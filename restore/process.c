@@ -26,7 +26,8 @@ void process_plan(struct job *job)
 	if (proc->personality != (uint32_t)personality(0xffffffff))
 		plan_syscall(&job->plan, 0, SYS_personality,
 			(struct plan_args){ { proc->personality } });
-	if (!job->shares_vm && job->mm->thp_disabled != (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1))
+	if (!job->shares_vm &&
+		job->mm->thp_disabled != (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1))
 		plan_prctl(job, PR_SET_THP_DISABLE, job->mm->thp_disabled);
 	if (proc->child_subreaper)
 		plan_prctl(job, PR_SET_CHILD_SUBREAPER, 1);

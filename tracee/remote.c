@@ -164,37 +164,72 @@ static int remote_confine(const struct tracee *t, const struct tracee_thread *th
 	return was->mode ? thread_set_dispatch(th->tid, was, err) : 0;
 }
 
-int tracee_syscall(struct tracee *t, struct tracee_thread *th, long nr, const uint64_t args[6],
-	int64_t *ret, struct err *err)
+/* One after the other; *done is how many went through. */
+static int remote_run_all(struct tracee *t, struct tracee_thread *th, struct borrowed *b,
+	struct tracee_call *calls, size_t nr, size_t *done, struct err *err)
 {
-	struct user_regs_struct call;
+	for (*done = 0; *done < nr; ++*done) {
+		struct tracee_call *c = &calls[*done];
+		struct user_regs_struct regs = b->regs;
+		int ret;
+
+		regs_for_call(&regs, t->syscall_insn, c->nr, c->args);
+		ret = remote_run(t, th, b, &regs, &c->ret, err);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+/* Taking a thread and giving it back costs more than the calls between. */
+static int remote_borrowed(struct tracee *t, struct tracee_thread *th, struct tracee_call *calls,
+	size_t nr, size_t *done, struct err *err)
+{
 	struct borrowed b;
 	struct thread_dispatch rules = { 0 };
 	struct err end = { 0 };
-	int64_t answer = 0;
-	int r = 0;
+	int r = borrow_begin(t, th, 0, &b, err);
 
-	if (!t->syscall_insn)
-		r = tracee_find_insn(t, err);
-	if (r == 0)
-		r = borrow_begin(t, th, 0, &b, err);
 	if (r < 0)
-		return err_wrap(err, "remote %s", syscall_name(nr)), r;
-	call = b.regs;
-	regs_for_call(&call, t->syscall_insn, nr, args);
+		return r;
 	r = remote_unconfine(t, th, &rules, err);
 	if (r == 0)
-		r = remote_run(t, th, &b, &call, &answer, err);
+		r = remote_run_all(t, th, &b, calls, nr, done, err);
 	if (th->state == TRACEE_EXITED)
-		return err_wrap(err, "remote %s", syscall_name(nr)), r < 0 ? r : -ESRCH;
+		return r < 0 ? r : -ESRCH;
 	if (remote_confine(t, th, &rules, &end) < 0 && r == 0)
 		r = -end.code;
 	if (borrow_end(t, th, &b, &end) < 0 && r == 0)
 		r = -end.code;
 	if (end.code && err && r == -end.code)
 		*err = end;
+	return r;
+}
+
+int tracee_syscalls(struct tracee *t, struct tracee_thread *th, struct tracee_call *calls,
+	size_t nr, struct err *err)
+{
+	size_t done = 0;
+	int r = 0;
+
+	if (!t->syscall_insn)
+		r = tracee_find_insn(t, err);
+	if (r == 0)
+		r = remote_borrowed(t, th, calls, nr, &done, err);
 	if (r < 0)
-		return err_wrap(err, "remote %s", syscall_name(nr)), r;
-	*ret = answer;
+		return err_wrap(err, "remote %s", syscall_name(calls[done < nr ? done : 0].nr)), r;
 	return 0;
+}
+
+int tracee_syscall(struct tracee *t, struct tracee_thread *th, long nr, const uint64_t args[6],
+	int64_t *ret, struct err *err)
+{
+	struct tracee_call call = { .nr = nr };
+	int r;
+
+	memcpy(call.args, args, sizeof call.args);
+	r = tracee_syscalls(t, th, &call, 1, err);
+	if (r == 0)
+		*ret = call.ret;
+	return r;
 }

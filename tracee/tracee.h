@@ -271,6 +271,15 @@ int tracee_write(struct tracee *t, uint64_t addr, const void *data, size_t len, 
  */
 int tracee_syscall(struct tracee *t, struct tracee_thread *th, long nr, const uint64_t args[6],
 	int64_t *ret, struct err *err);
+/* Several at once, which is much cheaper than one by one: ret of each is the kernel's answer. On an
+ * error of ours some may have been made. */
+struct tracee_call {
+	long nr;
+	uint64_t args[6];
+	int64_t ret;
+};
+int tracee_syscalls(struct tracee *t, struct tracee_thread *th, struct tracee_call *calls,
+	size_t nr, struct err *err);
 
 /* Scratch memory in the target for results of remote calls: one page mapped by a remote mmap on
  * first use and unmapped by tracee_scratch_end; or, where there is no room for one, an unused page

@@ -134,7 +134,7 @@ static int established_make(
 	struct inet_sock reset = *sock;
 	char text[INET_SOCK_TEXT];
 
-	if (m->opts && m->opts->tcp_established)
+	if (sock->conn->inside || (m->opts && m->opts->tcp_established))
 		return carried_make(m, ofd, fd, err);
 	reset.pending_error = true;
 	if (m->opts && m->opts->tcp_close)

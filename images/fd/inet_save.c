@@ -164,8 +164,9 @@ static bool is_connection(const struct inet_live *live)
 
 static bool is_wanted(const struct fd_seen *seen, const struct inet_live *live)
 {
-	return seen->dump->opts && seen->dump->opts->tcp_established &&
-	       live->sock->protocol == IPPROTO_TCP;
+	return live->sock->protocol == IPPROTO_TCP &&
+	       ((seen->dump->opts && seen->dump->opts->tcp_established) ||
+		       tcp_conn_is_inside(seen, live->sock));
 }
 
 static int connection_check(
@@ -302,6 +303,7 @@ static int established_save(const struct fd_seen *seen, struct inet_sock *sock, 
 	sock->conn = arena_alloc(d->snap->arena, sizeof *sock->conn);
 	if (tcp_conn_save(d->snap->arena, seen->fd, sock->conn, err) < 0)
 		return err_wrap(err, "connection %s", inet_sock_text(sock, text));
+	sock->conn->inside = tcp_conn_is_inside(seen, sock);
 	return 0;
 }
 

@@ -39,6 +39,7 @@ struct tcp_window {
 
 struct tcp_conn {
 	enum tcp_state state;
+	bool inside; /* its other end is part of the dump, too: carried over without being asked */
 	/* Sequence numbers behind the last byte of each queue; without the FINs. */
 	uint32_t snd_seq, rcv_seq;
 	uint32_t mss;     /* mss_clamp of the kernel */
@@ -67,6 +68,9 @@ const char *tcp_state_text(enum tcp_state state);
  * back. ENOTSUP: state that cannot travel.
  */
 int tcp_conn_save(struct arena *arena, int fd, struct tcp_conn *out, struct err *err);
+/* May we do that, and is the other end of this connection of `seen` part of the dump, too? */
+struct fd_seen;
+bool tcp_conn_is_inside(const struct fd_seen *seen, const struct inet_sock *sock);
 /* From now on closing fd is silent: the other end is not told. */
 int tcp_conn_silence(int fd, struct err *err);
 /* Why fd, a TCP socket in this state, could not travel even with --tcp-established; or 0. */
@@ -112,8 +116,9 @@ enum { TCP_HOLD_NAME = 64, TCP_HOLD_MARK = 0x536e6170 /* packets with this mark 
 struct tcp_hold *tcp_hold_create(const char *table, bool owned);
 void tcp_hold_destroy(struct tcp_hold *hold); /* NULL is fine */
 int tcp_hold_add(struct tcp_hold *hold, const struct inet_sock *sock, struct err *err);
-/* Hold back the packets of all connections of a snap. */
-int tcp_hold_all(struct tcp_hold *hold, const struct snap *snap, struct err *err);
+/* Hold back the packets of all connections of a snap; outside: only of those to outside. */
+int tcp_hold_all(
+	struct tcp_hold *hold, const struct snap *snap, bool outside, struct err *err);
 /* Remove a table that stayed; none is fine. */
 int tcp_hold_remove(const char *table, struct err *err);
 /* The table that stays while the processes of this snap do not exist; returns buf. */

@@ -26,6 +26,7 @@ Pb__TcpConn *tcp_conn_pack(struct arena *arena, const struct tcp_conn *conn)
 	m->has_snd_wscale = m->has_rcv_wscale = m->has_timestamp = m->has_nr_unsent = true;
 	m->has_sndbuf = m->has_rcvbuf = m->has_buf_lock = true;
 	m->state = conn->state;
+	m->has_inside = m->inside = conn->inside;
 	m->snd_seq = conn->snd_seq;
 	m->rcv_seq = conn->rcv_seq;
 	m->mss = conn->mss;
@@ -68,6 +69,7 @@ int tcp_conn_unpack(
 		return err_set(err, EBADMSG, "TCP connection: missing or malformed");
 	memset(out, 0, sizeof *out);
 	out->state = m->state;
+	out->inside = m->inside;
 	out->snd_seq = m->snd_seq;
 	out->rcv_seq = m->rcv_seq;
 	out->mss = m->mss;

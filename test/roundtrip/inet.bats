@@ -9,7 +9,6 @@ load ../helpers/snap
 @test "tcp_reuseport: three listeners on one port" { roundtrip tcp_reuseport; }
 @test "tcp_device: SO_BINDTODEVICE, IPv6 options" { roundtrip tcp_device; }
 @test "tcp_fresh: not bound, not listening" { roundtrip tcp_fresh; }
-@test "tcp_inside: a connection inside the process" { roundtrip_or_refusal tcp_inside; }
 @test "tcp_ended: a connection that was reset" { roundtrip_or_refusal tcp_ended sockets; }
 @test "udp_sockets: bound, connected, fresh" { roundtrip udp_sockets; }
 @test "udp_queued: a datagram nobody has read" { roundtrip udp_queued; }

@@ -1,20 +1,8 @@
 #!/usr/bin/env bats
-# TCP connections that are carried over (--tcp-established). Needs root: TCP_REPAIR, nftables.
+# TCP connections that are carried over: those inside the program by themselves, others with --tcp-established.
+# Needs root: TCP_REPAIR, nftables.
 load ../helpers/snap
 eval "$(declare -f teardown | sed '1s/teardown/teardown_processes/')"
-
-# carried NAME: as roundtrip, with the option on both sides.
-carried() {
-    start_target "$1"
-    see before "$pid"
-    dump_pid "$pid" --tcp-established
-    held || fail "nothing is held back"
-    restore --tcp-established
-    ! held || fail "packets are held back still"
-    see after "$pid"
-    same before after tcp
-    check_target "$pid"
-}
 
 # Is there a table of this image? It is named after the image.
 held() { nft_tables | grep -q "^$(table)\$"; }
@@ -46,18 +34,23 @@ echoes() { # TEXT: comes back
 
 expect_echo() { [ "$(timeout 20 head -c ${#1} <&7)" = "$1" ] || fail "$1 does not come back"; }
 
-@test "tcp_carried: established connections" { carried tcp_carried; }
-@test "tcp_carried_queued: bytes in both queues" { carried tcp_carried_queued; }
-@test "tcp_carried_full: queues full, window closed" { carried tcp_carried_full; }
-@test "tcp_carried_half: one direction closed" { carried tcp_carried_half; }
-@test "tcp_carried_options: options" { carried tcp_carried_options; }
-@test "tcp_carried_mapped: IPv4 over an IPv6 socket" { carried tcp_carried_mapped; }
+@test "tcp_carried: established connections" { roundtrip tcp_carried tcp; }
+@test "tcp_carried_queued: bytes in both queues" { roundtrip tcp_carried_queued tcp; }
+@test "tcp_carried_full: queues full, window closed" { roundtrip tcp_carried_full tcp; }
+@test "tcp_carried_half: one direction closed" { roundtrip tcp_carried_half tcp; }
+@test "tcp_carried_options: options" { roundtrip tcp_carried_options tcp; }
+@test "tcp_carried_mapped: IPv4 over an IPv6 socket" { roundtrip tcp_carried_mapped tcp; }
+
+@test "tree_tcp: TCP connections between processes" { roundtrip tree_tcp tcp; }
+@test "tcp_inside: a connection inside the process" { roundtrip tcp_inside tcp; }
 
 @test "tcp_carried_outside: what the peer sends meanwhile arrives" {
     start_outside
     dump_pid "$pid" --tcp-established
+    held || fail "nothing is held back"
     printf 'meanwhile' >&7
     restore --tcp-established
+    ! held || fail "packets are held back still"
     timeout 10 bash -c "echo check >'$scratch/ctl'"
     expect_echo queuedmeanwhile
     echoes again

@@ -3,7 +3,7 @@
 load ../helpers/snap
 
 @test "treefd_pipe: a pipe with data" { roundtrip treefd_pipe; }
-@test "treefd_pipe_blocked: blocked at both ends" { roundtrip treefd_pipe_blocked; }
+@test "treefd_pipe_blocked: blocked at both ends" { roundtrip treefd_pipe_blocked waiting; }
 @test "treefd_pipe_siblings: a pipe between siblings" { roundtrip treefd_pipe_siblings; }
 @test "treefd_fifo: a FIFO between siblings" { roundtrip treefd_fifo; }
 @test "treefd_offset: one offset" { roundtrip treefd_offset; }

@@ -410,7 +410,7 @@ const struct target targets_sock_inet[] = {
 	{ "tcp_reuseport", tcp_reuseport, "three listeners on one port", 0 },
 	{ "tcp_device", tcp_device, "SO_BINDTODEVICE, IPv6 options", 0 },
 	{ "tcp_fresh", tcp_fresh, "not bound, not listening", 0 },
-	{ "tcp_inside", tcp_inside, "a connection inside the process", TARGET_EITHER },
+	{ "tcp_inside", tcp_inside, "a connection inside the process", 0 },
 	{ "tcp_ended", tcp_ended, "a connection that was reset", TARGET_EITHER },
 	{ "udp_sockets", udp_sockets, "bound, connected, fresh", 0 },
 	{ "udp_queued", udp_queued, "a datagram nobody has read", 0 },

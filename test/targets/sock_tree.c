@@ -1,7 +1,9 @@
 /* Sockets whose ends are in different processes. */
 #include "target.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -119,8 +121,43 @@ static void tree_unix_server(void)
 	expect_child(server);
 }
 
+/* A TCP server with two children, and a client in each; the listener is in all of them. */
+static void tree_tcp(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = (int)must(socket(AF_INET, SOCK_STREAM, 0)), end[2];
+	socklen_t len = sizeof addr;
+	pid_t child[2];
+
+	must(bind(fd, (struct sockaddr *)&addr, sizeof addr));
+	must(getsockname(fd, (struct sockaddr *)&addr, &len));
+	must(listen(fd, 3));
+	for (int i = 0; i < 2; i++) {
+		end[i] = (int)must(socket(AF_INET, SOCK_STREAM, 0));
+		must(connect(end[i], (struct sockaddr *)&addr, sizeof addr));
+		child[i] = (pid_t)must(fork());
+		if (child[i] == 0) {
+			int own = accept(fd, NULL, NULL);
+
+			close(end[0]);
+			if (i)
+				close(end[1]);
+			echo(own);
+		}
+		says(end[i], end[i], "hello");
+	}
+	target_wait();
+	for (int i = 0; i < 2; i++) {
+		says(end[i], end[i], "again");
+		must(shutdown(end[i], SHUT_WR));
+		expect_child(child[i]);
+	}
+}
+
 const struct target targets_sock_tree[] = {
 	{ "tree_unix_pair", tree_unix_pair, "pairs between parent and child", 0 },
 	{ "tree_unix_server", tree_unix_server, "listener, client and accepted end apart", 0 },
+	{ "tree_tcp", tree_tcp, "TCP connections between processes", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -2,9 +2,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "images/fd/pidfd.h"
 #include "test/unit/fd_fake.h"
 
 static int open_pidfd(pid_t pid, unsigned flags)
@@ -41,41 +43,61 @@ static pid_t child_start(void)
 	pid_t pid = fork();
 
 	assert_true(pid >= 0);
-	if (pid == 0)
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test must not leave it */
 		for (;;)
 			pause();
+	}
 	return pid;
 }
 
-static void outside_and_dead_are_refused(void **state)
+static void outside_is_refused(void **state)
 {
 	struct fake *f = fake_create();
 	pid_t child = child_start();
 	int fd = open_pidfd(child, 0);
 
 	(void)state;
-	fake_expect_words(f, fake_try_save(f, fcntl(fd, F_DUPFD_CLOEXEC, 0)), ENOTSUP,
-		"not part of the dump");
+	fake_expect_words(f, fake_try_save(f, fd), ENOTSUP, "not part of the dump");
 	kill(child, SIGKILL);
 	assert_int_equal(waitpid(child, NULL, 0), child);
-	fake_expect_words(f, fake_try_save(f, fd), ENOTSUP, "has ended");
 	fake_destroy(f);
 }
 
+static void ended_process_survives(void **state)
+{
+	pid_t child = child_start();
+	int fd = open_pidfd(child, 0);
+	struct pollfd end = { .fd = fd, .events = POLLIN };
+	struct fake *f;
+
+	(void)state;
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	f = fake_round_trip(fd, &fd_pidfd);
+	assert_int_equal(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0), -1);
+	assert_int_equal(errno, ESRCH);
+	assert_int_equal(poll(&end, 1, 0), 1);
+	fake_destroy(f);
+}
+
+/* It is born later: until then ourselves are in its place. */
 static void other_process_of_the_dump(void **state)
 {
 	struct fake *f = fake_create();
 	pid_t child = child_start();
-	int fd = open_pidfd(child, 0);
+	int fd = open_pidfd(child, O_NONBLOCK);
+	uint32_t flags = 0;
 
 	(void)state;
 	snap_add_proc(f->snap)->pid = child;
 	fake_save(f, fd, &fd_pidfd);
 	assert_string_equal(fd_pidfd.describe(f->snap, &f->snap->ofds[0], f->snap->arena),
 		arena_printf(f->snap->arena, "process %d", child));
-	/* The fake's pid_of knows nobody but ourselves. */
-	fake_expect_words(f, fd_pidfd.make(&f->make, &f->snap->ofds[0], &f->made[0], &f->err),
-		ESRCH, "no process stands for");
+	assert_int_equal(pidfd_later(f->snap, &f->snap->ofds[0], &flags), child);
+	assert_int_equal(flags, O_NONBLOCK);
+	assert_int_equal(fd_pidfd.make(&f->make, &f->snap->ofds[0], &f->made[0], &f->err), 0);
+	assert_true(fcntl(f->made[0], F_GETFL) & O_NONBLOCK);
 	kill(child, SIGKILL);
 	assert_int_equal(waitpid(child, NULL, 0), child);
 	fake_destroy(f);
@@ -103,7 +125,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(own_process_survives),
 		cmocka_unit_test(leading_thread_survives),
-		cmocka_unit_test(outside_and_dead_are_refused),
+		cmocka_unit_test(outside_is_refused),
+		cmocka_unit_test(ended_process_survives),
 		cmocka_unit_test(other_process_of_the_dump),
 		cmocka_unit_test(damaged_messages),
 	};

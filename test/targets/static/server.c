@@ -1,6 +1,6 @@
 /*
- * server PORT [THREADS [PROCESSES]]: answers each HTTP request on 127.0.0.1 with how many there have
- * been; several processes count in memory that they share, and each has as many threads.
+ * server PORT [THREADS [PROCESSES]]: answers each HTTP request on 127.0.0.1 with how many there
+ * have been; several processes count in memory that they share, and each has as many threads.
  * Linked statically with glibc and with musl: the smallest real server there is. Prints nothing.
  */
 #include <arpa/inet.h>

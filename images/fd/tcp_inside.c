@@ -1,0 +1,67 @@
+/* Whether both ends of a TCP connection are part of the dump; see tcp.h. */
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "images/fd/inet.h"
+#include "images/fd/kind.h"
+#include "images/fd/tcp.h"
+
+/* Asked of a socket of our own: CAP_NET_ADMIN in the user namespace that owns the network's. */
+static bool may_repair(void)
+{
+	OWNED_FD fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	int on = TCP_REPAIR_ON;
+
+	return fd >= 0 && setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) == 0;
+}
+
+/* The bytes of an address that matter: one end may see IPv4 as IPv6. */
+static const uint8_t *address_bytes(int family, const struct inet_addr *a, size_t *len)
+{
+	bool mapped = family == AF_INET6 && IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)a->addr);
+
+	*len = family == AF_INET || mapped ? 4 : 16;
+	return a->addr + (mapped ? 12 : 0);
+}
+
+static bool same_end(int family, const struct inet_addr *a, const struct sockaddr_storage *sa)
+{
+	struct inet_addr b;
+	const uint8_t *of_a, *of_b;
+	size_t len_a, len_b;
+
+	inet_addr_from(sa, &b);
+	of_a = address_bytes(family, a, &len_a);
+	of_b = address_bytes(sa->ss_family, &b, &len_b);
+	return a->port == b.port && len_a == len_b && !memcmp(of_a, of_b, len_a);
+}
+
+static bool is_other_end(int fd, const struct inet_sock *sock)
+{
+	struct sockaddr_storage own = { 0 }, peer = { 0 };
+	socklen_t own_len = sizeof own, peer_len = sizeof peer, len = sizeof(int);
+	int type = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
+	       getsockname(fd, (struct sockaddr *)&own, &own_len) == 0 &&
+	       (own.ss_family == AF_INET || own.ss_family == AF_INET6) &&
+	       getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
+	       same_end(sock->family, &sock->remote, &own) &&
+	       same_end(sock->family, &sock->local, &peer);
+}
+
+bool tcp_conn_is_inside(const struct fd_seen *seen, const struct inet_sock *sock)
+{
+	struct fd_dump *d = seen->dump;
+
+	for (uint32_t i = 0; d->fd_of && sock->remote.set && i < d->snap->nr_ofds; i++) {
+		int fd = d->fd_of(d, i);
+
+		if (fd >= 0 && is_other_end(fd, sock))
+			return may_repair();
+	}
+	return false;
+}
