@@ -10,7 +10,6 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "dump/dumping.h"
-#include "dump/remote.h"
 
 enum { KERNEL_SIGSET_LEN = 8 };
 

@@ -1,6 +1,7 @@
 /* Interval timers and POSIX timers of a process; see timers.h. */
 #include "dump/timers.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -11,6 +12,8 @@
 #include "base/err.h"
 #include "dump/dumping.h"
 #include "dump/remote.h"
+
+enum { AT_ONCE = 64 };
 
 static uint64_t timeval_ns(const struct timeval *tv)
 {
@@ -74,17 +77,10 @@ int timers_clock(
 }
 
 static int timer_collect(struct dumping_proc *p, const struct proc_timer *timer,
-	struct snap_posix_timer *out, struct err *err)
+	const struct itimerspec *it, struct snap_posix_timer *out, struct err *err)
 {
-	const uint64_t args[6] = { (uint64_t)timer->id };
-	struct tracee_thread *leader = p->th;
-	struct itimerspec it;
 	int ret = timers_clock(p, timer, &out->clock_tid, err);
 
-	if (ret < 0)
-		return ret;
-	ret = remote_get(
-		p->t, leader, SYS_timer_gettime, args, 1, &it, sizeof it, "timer_gettime", err);
 	if (ret < 0)
 		return ret;
 	out->id = timer->id;
@@ -93,14 +89,47 @@ static int timer_collect(struct dumping_proc *p, const struct proc_timer *timer,
 	out->signo = timer->signo;
 	out->notify_tid = timer->notify_tid;
 	out->sigval = timer->sigval;
-	out->value = timespec_ns(&it.it_value);
-	out->interval = timespec_ns(&it.it_interval);
+	out->value = timespec_ns(&it->it_value);
+	out->interval = timespec_ns(&it->it_interval);
 	return 0;
+}
+
+/* What is left of nr timers, no more than AT_ONCE. */
+static int timers_ask(struct dumping_proc *p, const struct proc_timer *timers, size_t nr,
+	struct itimerspec *left, struct err *err)
+{
+	struct tracee_call calls[AT_ONCE];
+	uint64_t scratch;
+	size_t room;
+	int ret = tracee_scratch(p->t, &scratch, &room, err);
+
+	if (ret < 0)
+		return ret;
+	assert(room >= AT_ONCE * sizeof *left);
+	for (size_t i = 0; i < nr; i++)
+		calls[i] = (struct tracee_call){ SYS_timer_gettime,
+			{ (uint64_t)timers[i].id, scratch + i * sizeof *left }, 0 };
+	ret = tracee_syscalls(p->t, p->th, calls, nr, err);
+	for (size_t i = 0; !ret && i < nr; i++)
+		if (calls[i].ret < 0)
+			ret = err_ret(err, calls[i].ret, "timer_gettime of %d", timers[i].id);
+	return ret < 0 ? ret : tracee_read(p->t, scratch, left, nr * sizeof *left, err);
+}
+
+static int some_collect(
+	struct dumping_proc *p, const struct proc_timer *timers, size_t nr, struct err *err)
+{
+	struct snap_proc *proc = dumping_snap_proc(p);
+	struct itimerspec left[AT_ONCE];
+	int ret = timers_ask(p, timers, nr, left, err);
+
+	for (size_t i = 0; !ret && i < nr; i++)
+		ret = timer_collect(p, &timers[i], &left[i], &proc->timers[proc->nr_timers++], err);
+	return ret;
 }
 
 int timers_collect(struct dumping_proc *p, struct err *err)
 {
-	struct snap_proc *proc = dumping_snap_proc(p);
 	struct proc_timer *timers;
 	size_t nr;
 	int ret = itimers_collect(p, err);
@@ -109,12 +138,9 @@ int timers_collect(struct dumping_proc *p, struct err *err)
 		ret = proc_timers(p->t->procfd, p->d->snap->arena, &timers, &nr, err);
 	if (ret < 0)
 		return ret;
-	proc->timers = arena_array(p->d->snap->arena, nr, sizeof *proc->timers);
-	for (size_t i = 0; i < nr; i++) {
-		ret = timer_collect(p, &timers[i], &proc->timers[i], err);
-		if (ret < 0)
-			return ret;
-		proc->nr_timers++;
-	}
-	return 0;
+	dumping_snap_proc(p)->timers = arena_array(
+		p->d->snap->arena, nr, sizeof(struct snap_posix_timer));
+	for (size_t i = 0; !ret && i < nr; i += AT_ONCE)
+		ret = some_collect(p, timers + i, nr - i < AT_ONCE ? nr - i : AT_ONCE, err);
+	return ret;
 }

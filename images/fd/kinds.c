@@ -21,6 +21,7 @@ static const struct fd_kind *const kinds[] = {
 	&fd_pidfd,
 	&fd_inotify,
 	&fd_mqueue,
+	&fd_fanotify,
 	&fd_unix,
 	&fd_packet,
 	&fd_inet,

@@ -39,8 +39,6 @@ static const struct refusal refusals[] = {
 		"restore" },
 	{ "anon_inode:[perf_event]", 0, "a performance counter (perf_event_open)",
 		"the counter belongs to the hardware", "stop the profiler before the dump" },
-	{ "anon_inode:[fanotify]", 0, "an fanotify group", "events may wait that others depend on",
-		"stop the watching part of the program before the dump" },
 	{ "anon_inode:seccomp notify", 0, "the listener of a seccomp filter",
 		"calls of another process wait for its answers",
 		"end the supervised program first" },

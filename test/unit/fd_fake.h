@@ -473,6 +473,13 @@ static inline int fake_try_make(struct fake *f)
 		if (f->made[i] >= 0 &&
 			ofd_make_locks(&f->make, &f->snap->ofds[i], f->made[i], &f->err) < 0)
 			return -f->err.code;
+	for (uint32_t i = 0; i < f->snap->nr_ofds; i++) {
+		const struct fd_kind *kind = f->snap->ofds[i].kind;
+
+		if (f->made[i] >= 0 && kind && kind->finish &&
+			kind->finish(&f->make, &f->snap->ofds[i], f->made[i], &f->err) < 0)
+			return -f->err.code;
+	}
 	return 0;
 }
 

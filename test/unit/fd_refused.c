@@ -3,7 +3,6 @@
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
 #include <sys/eventfd.h>
-#include <sys/fanotify.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -70,16 +69,6 @@ static void perf_event(void **state)
 	if (fd < 0)
 		skip(); /* not allowed, or not built in */
 	expect_refusal(fd, "performance counter");
-}
-
-static void fanotify(void **state)
-{
-	int fd = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC, O_RDONLY);
-
-	(void)state;
-	if (fd < 0)
-		skip(); /* root only */
-	expect_refusal(fd, "fanotify");
 }
 
 static void landlock(void **state)
@@ -174,7 +163,6 @@ int main(void)
 		cmocka_unit_test(userfaultfd),
 		cmocka_unit_test(bpf_map),
 		cmocka_unit_test(perf_event),
-		cmocka_unit_test(fanotify),
 		cmocka_unit_test(landlock),
 		cmocka_unit_test(secret_memory),
 		cmocka_unit_test(namespaces),
