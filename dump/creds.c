@@ -1,19 +1,10 @@
-/* Credentials of one thread: status says nearly all, securebits must be asked for. */
-#include <sys/prctl.h>
-
+/* Credentials of one thread: status says nearly all. */
 #include "base/arena.h"
 #include "dump/dumping.h"
-#include "dump/remote.h"
 
-int creds_collect(struct dumping_proc *p, struct tracee_thread *th,
-	const struct proc_status *status, struct snap_creds *out, struct err *err)
+void creds_collect(
+	const struct dumping_proc *p, const struct proc_status *status, struct snap_creds *out)
 {
-	uint64_t securebits;
-	int ret = remote_prctl(
-		p->t, th, PR_GET_SECUREBITS, "prctl(PR_GET_SECUREBITS)", &securebits, err);
-
-	if (ret < 0)
-		return ret;
 	*out = (struct snap_creds){
 		.ruid = status->uid[0],
 		.euid = status->uid[1],
@@ -31,8 +22,7 @@ int creds_collect(struct dumping_proc *p, struct tracee_thread *th,
 		.cap_effective = status->cap_eff,
 		.cap_bounding = status->cap_bnd,
 		.cap_ambient = status->cap_amb,
-		.securebits = (uint32_t)securebits,
+		.securebits = out->securebits, /* of ask.c */
 		.no_new_privs = status->no_new_privs,
 	};
-	return 0;
 }

@@ -84,8 +84,9 @@ int mm_collect(struct dumping_proc *p, struct err *err);
 int vdso_collect(struct dumping_proc *p, struct err *err);
 
 /* Parts of one thread. `name` is its directory below /proc/PID: "task/TID". */
-int creds_collect(struct dumping_proc *p, struct tracee_thread *th,
-	const struct proc_status *status, struct snap_creds *out, struct err *err);
+/* All but the securebits. */
+void creds_collect(
+	const struct dumping_proc *p, const struct proc_status *status, struct snap_creds *out);
 int sched_collect(struct dumping_proc *p, pid_t tid, struct snap_sched *out, struct err *err);
 
 /* Parts of the whole. */

@@ -3,14 +3,10 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 
-#include "base/arena.h"
 #include "base/err.h"
 #include "dump/dumping.h"
-#include "dump/remote.h"
 
 /* include/linux/sched.h: flags in stat. */
 enum {
@@ -22,8 +18,6 @@ enum {
 
 enum {
 	MCE_KILL_RECORDED = 3, /* added, see snap.h */
-	NODES_LEN = 128,       /* MAX_NUMNODES of the largest configuration, in bytes */
-	SCRATCH_POLICY = NODES_LEN,
 };
 
 static int dispatch_collect(int tid, struct snap_task *task, struct err *err)
@@ -63,46 +57,10 @@ static int flags_collect(
 	return 0;
 }
 
-/* ENOSYS: a kernel without NUMA. */
-static int mempolicy_collect(
-	struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task, struct err *err)
-{
-	uint8_t found[SCRATCH_POLICY + sizeof(int32_t)];
-	uint64_t scratch;
-	int64_t answer;
-	int32_t policy;
-	size_t room;
-	int ret = tracee_scratch(p->t, &scratch, &room, err);
-
-	if (!ret)
-		ret = tracee_syscall(p->t, th, SYS_get_mempolicy,
-			(uint64_t[6]){ scratch + SCRATCH_POLICY, scratch, NODES_LEN * 8 + 1 },
-			&answer, err);
-	if (ret < 0 || answer == -ENOSYS)
-		return ret;
-	if (answer < 0)
-		return err_ret(err, answer, "get_mempolicy");
-	ret = tracee_read(p->t, scratch, found, sizeof found, err);
-	if (ret < 0)
-		return ret;
-	memcpy(&policy, found + SCRATCH_POLICY, sizeof policy);
-	task->mempolicy = (uint32_t)policy;
-	if (policy) {
-		task->mempolicy_nodes = arena_copy(p->d->snap->arena, found, NODES_LEN);
-		task->nr_mempolicy_nodes = NODES_LEN;
-	}
-	return 0;
-}
-
 int modes_collect(
 	struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task, struct err *err)
 {
 	int ret = dispatch_collect(th->tid, task, err);
 
-	if (!ret)
-		ret = flags_collect(p, th, task, err);
-	if (!ret)
-		ret = remote_prctl_int(
-			p->t, th, PR_GET_TSC, "prctl(PR_GET_TSC)", &task->tsc_mode, err);
-	return ret < 0 ? ret : mempolicy_collect(p, th, task, err);
+	return ret < 0 ? ret : flags_collect(p, th, task, err);
 }

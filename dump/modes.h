@@ -1,8 +1,8 @@
 #ifndef DUMP_MODES_H
 #define DUMP_MODES_H
 
-/* What a thread may have set for itself and few do: syscall user dispatch, the time stamp counter,
- * memory failures, NUMA policy. */
+/* What a thread may have set for itself and few do: syscall user dispatch, what is to
+ * happen at memory failures. The rest is asked for in ask.c. */
 
 struct dumping_proc;
 struct err;

@@ -3,16 +3,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "dump/ask.h"
 #include "dump/dumping.h"
 #include "dump/left.h"
 #include "dump/modes.h"
-#include "dump/remote.h"
 #include "dump/restart.h"
 #include "dump/seccomp.h"
 #include "dump/signals.h"
@@ -20,18 +19,6 @@
 
 /* All of x86's state components together, AMX tiles being the largest, are under 12 KiB. */
 enum { XSTATE_ROOM = 64 * 1024, SYSCALL_INSN_LEN = 2 };
-
-/* uapi/linux/prctl.h since Linux 3.5. */
-#ifndef PR_GET_TID_ADDRESS
-#define PR_GET_TID_ADDRESS 40
-#endif
-
-/* stack_t as the kernel has it. */
-struct kernel_stack {
-	uint64_t sp;
-	int32_t flags;
-	uint64_t size;
-};
 
 static void regs_to_snap(const struct user_regs_struct *from, struct snap_regs *to)
 {
@@ -52,8 +39,7 @@ static int xstate_collect(struct arena *a, pid_t tid, struct snap_task *task, st
 	return 0;
 }
 
-static int pointers_collect(
-	struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task, struct err *err)
+static int pointers_collect(struct tracee_thread *th, struct snap_task *task, struct err *err)
 {
 	struct thread_rseq rseq;
 	int ret = thread_get_rseq(th->tid, &rseq, err);
@@ -61,38 +47,7 @@ static int pointers_collect(
 	if (ret < 0)
 		return ret;
 	task->rseq = (struct snap_rseq){ rseq.addr, rseq.len, rseq.sig, rseq.flags };
-	ret = thread_get_robust_list(th->tid, &task->robust_list, &task->robust_len, err);
-	if (ret < 0)
-		return ret;
-	return remote_get(p->t, th, SYS_prctl, (uint64_t[6]){ PR_GET_TID_ADDRESS }, 1,
-		&task->clear_tid, sizeof task->clear_tid, "prctl(PR_GET_TID_ADDRESS)", err);
-}
-
-static int altstack_collect(
-	struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task, struct err *err)
-{
-	struct kernel_stack stack;
-	int ret = remote_get(p->t, th, SYS_sigaltstack, (uint64_t[6]){ 0 }, 1, &stack, sizeof stack,
-		"sigaltstack", err);
-
-	if (ret < 0)
-		return ret;
-	task->altstack_sp = stack.sp;
-	task->altstack_size = stack.size;
-	task->altstack_flags = (uint32_t)stack.flags & ~(uint32_t)SS_ONSTACK;
-	return 0;
-}
-
-static int task_prctls_collect(
-	struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task, struct err *err)
-{
-	int ret = remote_prctl(
-		p->t, th, PR_GET_TIMERSLACK, "prctl(PR_GET_TIMERSLACK)", &task->timerslack, err);
-
-	if (ret < 0)
-		return ret;
-	return remote_prctl_int(
-		p->t, th, PR_GET_PDEATHSIG, "prctl(PR_GET_PDEATHSIG)", &task->pdeath_signal, err);
+	return thread_get_robust_list(th->tid, &task->robust_list, &task->robust_len, err);
 }
 
 /* comm may hold any bytes, a newline too; the file ends with one more. */
@@ -125,7 +80,7 @@ static int status_collect(
 	ret = proc_status(p->t->procfd, name, a, &status, err);
 	if (!ret) {
 		task->tid = status.nspid;
-		ret = creds_collect(p, th, &status, &task->creds, err);
+		creds_collect(p, &status, &task->creds);
 	}
 	if (!ret)
 		ret = seccomp_collect(p, th->tid, &status, task, err);
@@ -213,11 +168,9 @@ static int task_collect(struct dumping_proc *p, struct tracee_thread *th, struct
 	if (!ret)
 		ret = sched_collect(p, th->tid, &task->sched, err);
 	if (!ret)
-		ret = pointers_collect(p, th, task, err);
+		ret = pointers_collect(th, task, err);
 	if (!ret)
-		ret = altstack_collect(p, th, task, err);
-	if (!ret)
-		ret = task_prctls_collect(p, th, task, err);
+		ret = task_ask(p, th, task, err);
 	if (!ret)
 		ret = modes_collect(p, th, task, err);
 	if (!ret)

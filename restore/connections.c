@@ -12,7 +12,8 @@
 #include "images/fd/tcp.h"
 #include "restore/job.h"
 
-/* The connection that an ofd was and is to be again; NULL: none, or it comes back as a reset one. */
+/* The connection that an ofd was and is to be again; NULL: none, or it comes back as a reset one.
+ */
 static const struct inet_sock *carried(const struct job *job, uint32_t ofd)
 {
 	const struct inet_sock *sock = tcp_established(job->snap, ofd);

@@ -307,15 +307,21 @@ static int fanotify_make(
 	const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
 	const struct fanotify_priv *priv = ofd->priv;
+	OWNED_FD fresh = fanotify_init(priv->flags, priv->event_flags);
 
 	(void)m;
-	*fd = fanotify_init(priv->flags | FAN_CLOEXEC, priv->event_flags);
-	if (*fd >= 0)
-		return 0;
-	err_sys(err, "fanotify_init");
-	if (err->code == EPERM)
-		err_hint(err, "the program watched files with fanotify: restore it as root");
-	return -err->code;
+	if (fresh < 0) {
+		err_sys(err, "fanotify_init");
+		if (err->code == EPERM)
+			err_hint(
+				err, "the program watched files with fanotify: restore it as root");
+		return -err->code;
+	}
+	/* FAN_CLOEXEC would show in fdinfo. */
+	if (fcntl(fresh, F_SETFD, FD_CLOEXEC) < 0)
+		return err_sys(err, "F_SETFD");
+	*fd = take_fd(&fresh);
+	return 0;
 }
 
 static int mark_add(int fd, const struct mark *mark, struct err *err)

@@ -188,6 +188,10 @@ static int inet_pack(
 	m->remote = inet_addr_pack(snap->arena, sock->family, &sock->remote);
 	sockopt_pack(snap, &sock->options, &m->options, &m->n_options);
 	inet_groups_pack(snap->arena, sock, &m->groups, &m->n_groups);
+	m->has_unread = sock->nr_unread > 0;
+	m->unread.data = sock->unread;
+	m->unread.len = sock->nr_unread;
+	tcp_md5_pack(snap->arena, sock, &m->md5, &m->n_md5);
 	inet_queue_pack(snap->arena, sock, &m->queue, &m->n_queue);
 	if (sock->conn)
 		m->conn = tcp_conn_pack(snap->arena, sock->conn);
@@ -241,11 +245,17 @@ static int inet_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 		inet_addr_unpack(sock->family, m->remote, &sock->remote, err) < 0 ||
 		sockopt_unpack(snap, m->options, m->n_options, &sock->options, err) < 0)
 		return -err->code;
+	if (m->unread.len && (m->state != INET_RESET || m->unread.len > INT32_MAX / 4))
+		return err_set(err, EBADMSG, "socket with %zu bytes to read", m->unread.len);
+	sock->unread = arena_copy(snap->arena, m->unread.data, m->unread.len);
+	sock->nr_unread = m->unread.len;
 	if (sock->state == INET_ESTABLISHED) {
 		sock->conn = arena_alloc(snap->arena, sizeof *sock->conn);
 		if (tcp_conn_unpack(snap->arena, m->conn, sock->conn, err) < 0)
 			return -err->code;
 	}
+	if (tcp_md5_unpack(snap->arena, m->md5, m->n_md5, sock, err) < 0)
+		return -err->code;
 	if (inet_queue_unpack(snap->arena, m->queue, m->n_queue, sock, err) < 0)
 		return -err->code;
 	return inet_groups_unpack(snap->arena, m->groups, m->n_groups, sock, err);
@@ -268,7 +278,10 @@ static char *inet_describe(const struct snap *snap, const struct snap_ofd *ofd, 
 	case INET_CONNECTED:
 		return arena_printf(arena, "%s, connected%s", text, queue);
 	case INET_RESET:
-		return arena_printf(arena, "%s, connection that was reset", text);
+		return arena_printf(arena, "%s, connection that was reset%s", text,
+			sock->nr_unread
+				? arena_printf(arena, ", %zu bytes to read", sock->nr_unread)
+				: "");
 	case INET_CONNECTING:
 		return arena_printf(arena, "%s, connecting", text);
 	case INET_ESTABLISHED:

@@ -21,6 +21,7 @@ struct arena;
 struct err;
 struct fd_seen;
 struct tcp_conn;
+struct tcp_md5_key;
 
 enum { INET_ADDR_TEXT = 96, INET_SOCK_TEXT = 256 };
 
@@ -66,15 +67,21 @@ struct inet_sock {
 	uint32_t backlog;
 	uint32_t shutdown;  /* datagrams: 1 receiving, 2 sending is shut down */
 	bool pending_error; /* INET_RESET: the program was not told yet */
+	uint8_t *unread;    /* INET_RESET: what came before the end; nr_unread bytes */
+	size_t nr_unread;
 	struct sock_options options;
 	struct inet_group *groups;
 	size_t nr_groups;
 	struct inet_dgram *dgrams;
 	size_t nr_dgrams;
+	struct tcp_md5_key *md5; /* TCP */
+	size_t nr_md5;
 	struct tcp_conn *conn; /* INET_ESTABLISHED; else NULL */
 };
 
-/* An IPv6 socket that talks IPv4 (::ffff:1.2.3.4). */
+/* An IPv4 address as IPv6 has it (::ffff:1.2.3.4) ... */
+bool inet_addr_is_mapped(int family, const struct inet_addr *addr);
+/* ... and an IPv6 socket that talks IPv4. */
 bool inet_is_mapped(const struct inet_sock *sock);
 
 /* "tcp", "udp", ...; NULL: none of ours. Raw sockets may have any protocol. */

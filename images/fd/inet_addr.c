@@ -15,11 +15,16 @@ static size_t addr_len(int family)
 	return family == AF_INET ? 4 : 16;
 }
 
-bool inet_is_mapped(const struct inet_sock *sock)
+bool inet_addr_is_mapped(int family, const struct inet_addr *addr)
 {
 	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
 
-	return sock->family == AF_INET6 && !memcmp(sock->local.addr, prefix, sizeof prefix);
+	return family == AF_INET6 && !memcmp(addr->addr, prefix, sizeof prefix);
+}
+
+bool inet_is_mapped(const struct inet_sock *sock)
+{
+	return inet_addr_is_mapped(sock->family, &sock->local);
 }
 
 void inet_addr_from(const struct sockaddr_storage *sa, struct inet_addr *out)

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "images/fd/inet.h"
 #include "images/fd/sock_diag.h"
+#include "images/fd/tcp.h"
 
 /* ---- why an address could not be had --------------------------------------------------------- */
 
@@ -141,7 +142,8 @@ int inet_sock_make(const struct inet_sock *sock, int flags, int *out, struct err
 		return err_sys(err, "socket");
 	/* Raw sockets receive from the start: only what the filter lets through. */
 	if ((sock->type == SOCK_RAW && sockopt_make_filter(fd, &sock->options, err) < 0) ||
-		sockopt_make(fd, &sock->options, false, err) < 0 || inet_bind(fd, sock, err) < 0 ||
+		sockopt_make(fd, &sock->options, false, err) < 0 ||
+		tcp_md5_make(fd, sock, err) < 0 || inet_bind(fd, sock, err) < 0 ||
 		inet_queue_make(fd, sock, err) < 0 || inet_connect(fd, sock, err) < 0 ||
 		inet_groups_make(fd, sock, err) < 0 || inet_shutdown(fd, sock, err) < 0 ||
 		sockopt_make(fd, &sock->options, true, err) < 0)

@@ -277,7 +277,7 @@ static int await_arrival(int fd, uint32_t before, struct err *err)
 
 static int dgram_send(int family, const struct inet_dgram *d, struct err *err)
 {
-	bool mapped = family == AF_INET6 && IN6_IS_ADDR_V4MAPPED((struct in6_addr *)d->to.addr);
+	bool mapped = inet_addr_is_mapped(family, &d->to);
 	uint8_t data[sizeof(struct udp_header) + MOST_BYTES];
 	struct udp_header udp = { htons(d->from.port), htons(d->to.port),
 		htons((uint16_t)(sizeof udp + d->len)), 0 };

@@ -8,12 +8,13 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/err.h"
 #include "base/fd.h"
 #include "images/fd/inet.h"
 
-enum { RESET_TIMEOUT_MS = 2000 };
+enum { RESET_TIMEOUT_MS = 2000, ROOM_ENOUGH = 32768 };
 
 static void loopback_of(int family, bool mapped, struct sockaddr_storage *sa, socklen_t *len)
 {
@@ -48,8 +49,49 @@ static int reset_listen(
 	return 0;
 }
 
+/* All of it has to arrive: a reset makes the rest be thrown away. */
+static int unread_send(int from, int to, const struct inet_sock *sock, struct err *err)
+{
+	struct timeval patience = { .tv_sec = RESET_TIMEOUT_MS / 1000 };
+	size_t done = 0;
+	int arrived = 0;
+
+	if (setsockopt(from, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0)
+		return err_sys(err, "SO_SNDTIMEO");
+	while (done < sock->nr_unread) {
+		ssize_t n = send(from, sock->unread + done, sock->nr_unread - done, MSG_NOSIGNAL);
+
+		if (n < 0 && errno != EINTR)
+			return err_sys(err, "bytes of a connection that ended");
+		done += n > 0 ? (size_t)n : 0;
+	}
+	for (int i = 0; (size_t)arrived < sock->nr_unread; i++) {
+		if (ioctl(to, FIONREAD, &arrived) < 0)
+			return err_sys(err, "bytes of a connection that ended");
+		if (i == RESET_TIMEOUT_MS)
+			return err_set(err, ETIMEDOUT, "%d of %zu bytes of a connection arrived",
+				arrived, sock->nr_unread);
+		if ((size_t)arrived < sock->nr_unread)
+			poll(NULL, 0, 1);
+	}
+	return 0;
+}
+
+/* The buffer is the machine's to tune; only what is more than usual needs room made for it. */
+static int unread_room(int fd, const struct inet_sock *sock, struct err *err)
+{
+	int size = (int)sock->nr_unread * 2;
+
+	if (sock->nr_unread < ROOM_ENOUGH)
+		return 0;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0 &&
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size) < 0)
+		return err_sys(err, "SO_RCVBUF");
+	return 0;
+}
+
 /* Others may connect to the port too: go on until it is ours. */
-static int reset_accept(int listener, int fd, struct err *err)
+static int reset_accept(int listener, int fd, const struct inet_sock *sock, struct err *err)
 {
 	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
 	struct sockaddr_storage mine = { 0 }, theirs = { 0 };
@@ -69,7 +111,7 @@ static int reset_accept(int listener, int fd, struct err *err)
 			continue;
 		if (setsockopt(end, SOL_SOCKET, SO_LINGER, &hard, sizeof hard) < 0)
 			return err_sys(err, "SO_LINGER");
-		return 0; /* closing sends the reset */
+		return unread_send(end, fd, sock, err); /* closing sends the reset */
 	}
 }
 
@@ -99,11 +141,13 @@ int inet_reset_make(const struct inet_sock *sock, int *out, struct err *err)
 
 	if (listener < 0 || fd < 0)
 		return err_sys(err, "socket");
-	if (reset_listen(listener, sock->family, &sa, &len, err) < 0)
+	if (unread_room(fd, sock, err) < 0 ||
+		reset_listen(listener, sock->family, &sa, &len, err) < 0)
 		return -err->code;
 	if (connect(fd, (struct sockaddr *)&sa, len) < 0)
 		return err_sys(err, "connect to the loopback address");
-	if (reset_accept(listener, fd, err) < 0 || reset_arrived(fd, sock->pending_error, err) < 0)
+	if (reset_accept(listener, fd, sock, err) < 0 ||
+		reset_arrived(fd, sock->pending_error, err) < 0)
 		return err_wrap(err, "make a connection that was reset");
 	if (sockopt_make(fd, &sock->options, false, err) < 0 ||
 		sockopt_make(fd, &sock->options, true, err) < 0)

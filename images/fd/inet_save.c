@@ -194,18 +194,12 @@ static int stream_queue_check(
 	const struct fd_seen *seen, const struct inet_live *live, struct err *err)
 {
 	char text[INET_SOCK_TEXT];
-	int bytes = 0;
 
 	inet_sock_text(live->sock, text);
 	if (live->waiting) {
 		err_set(err, ENOTSUP, "%u connections to %s wait to be accepted", live->waiting,
 			text);
 		err_hint(err, "let the program accept them, or drop them with --tcp-close");
-		return refuse_or_drop(seen, err);
-	}
-	if (live->state == TCP_STATE_CLOSE && ioctl(seen->fd, FIONREAD, &bytes) == 0 && bytes > 0) {
-		err_set(err, ENOTSUP, "%s was reset and still has %d bytes to read", text, bytes);
-		err_hint(err, "let the program read them, or drop them with --tcp-close");
 		return refuse_or_drop(seen, err);
 	}
 	return 0;
@@ -292,6 +286,21 @@ static void inet_set_state(
 			      (live->state != TCP_STATE_CLOSE || live->events & POLLERR);
 }
 
+/* What came before a connection ended can still be read; reading on would fetch the error. */
+static int unread_save(const struct fd_seen *seen, struct inet_sock *sock, struct err *err)
+{
+	int bytes = 0;
+
+	if (ioctl(seen->fd, FIONREAD, &bytes) < 0 || bytes <= 0)
+		return 0;
+	sock->unread = arena_alloc(seen->dump->snap->arena, (size_t)bytes);
+	sock->nr_unread = (size_t)bytes;
+	if (recv(seen->fd, sock->unread, sock->nr_unread, MSG_PEEK | MSG_DONTWAIT) != bytes)
+		return err_set(
+			err, EIO, "%d bytes of a connection that ended cannot be read", bytes);
+	return 0;
+}
+
 /* Packets are held back first: those that come later would be acknowledged, and lost. */
 static int established_save(const struct fd_seen *seen, struct inet_sock *sock, struct err *err)
 {
@@ -332,10 +341,16 @@ int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err
 		.connected = out->state != INET_IDLE && out->state != INET_LISTEN };
 	if (sockopt_save(seen->dump, seen->fd, &who, &out->options, err) < 0)
 		return -err->code;
+	if (out->state != INET_RESET &&
+		tcp_md5_save(seen->dump->snap->arena, seen->st.st_ino, out, err) < 0)
+		return -err->code;
 	if (out->state == INET_ESTABLISHED)
 		return established_save(seen, out, err);
 	if (out->state == INET_CONNECTING)
 		return connecting_save(seen, out, err);
+	if (out->state == INET_RESET && live.state == TCP_STATE_CLOSE &&
+		unread_save(seen, out, err) < 0)
+		return -err->code;
 	if (out->type == SOCK_STREAM)
 		return stream_queue_check(seen, &live, err);
 	if (dgram_queue_check(seen, &live, err) < 0)

@@ -129,7 +129,8 @@ static void find_by_handle(const struct snap *snap, struct inode_path *wanted, s
 	if (fd < 0 || fd_read_text(fd, MOUNTINFO_LIMIT, &mountinfo, &len, NULL) < 0)
 		return;
 	for (size_t i = 0; i < nr; i++)
-		wanted[i].path = path_by_handle(mountinfo, &wanted[i], snap->arena);
+		if (!wanted[i].path)
+			wanted[i].path = path_by_handle(mountinfo, &wanted[i], snap->arena);
 	free(mountinfo);
 }
 

@@ -18,7 +18,7 @@ struct inode_path {
 	uint64_t dev, ino;
 	const char *handle;              /* hex digits of f_handle as fdinfo has them, or NULL */
 	uint32_t handle_type, nr_handle; /* bytes */
-	char *path;                      /* out: in arena; NULL if none was found */
+	char *path; /* out: in arena; NULL if none was found. Not sought if set */
 };
 
 void inode_paths_find(const struct snap *snap, struct inode_path *wanted, size_t nr);

@@ -179,16 +179,23 @@ static bool numbers_can_be_set(void)
 	return fd >= 0 && ioctl(fd, SET_NEXT_WD, 1) == 0;
 }
 
-/* Where there is no path, a deleted file may still be open in the dump. */
-static bool watch_resolve(
-	const struct fd_seen *seen, struct watch *watch, const struct inode_path *inode)
+/* A deleted file has no path, but it may be open in the dump: nobody has to search for that. */
+static void watch_find_open(
+	const struct fd_seen *seen, struct watch *watch, struct inode_path *inode)
 {
 	struct fd_dump *d = seen->dump;
 
-	watch->path = inode->path;
-	watch->ofd = ID_NONE;
-	if (!watch->path)
-		watch->ofd = d->ofd_of_inode(d, inode->dev, inode->ino, ID_NONE);
+	watch->ofd = d->ofd_of_inode(d, inode->dev, inode->ino, ID_NONE);
+	if (watch->ofd != ID_NONE && d->snap->ofds[watch->ofd].label &&
+		text_ends(d->snap->ofds[watch->ofd].label, " (deleted)"))
+		inode->path = "";
+	else
+		watch->ofd = ID_NONE;
+}
+
+static bool watch_resolve(struct watch *watch, const struct inode_path *inode)
+{
+	watch->path = watch->ofd == ID_NONE ? inode->path : NULL;
 	return watch->path || watch->ofd != ID_NONE;
 }
 
@@ -201,11 +208,12 @@ static int inotify_save_link(const struct fd_seen *seen, struct snap_ofd *ofd, s
 
 	if (watches_read(seen, &w, err) < 0)
 		return -err->code;
+	for (size_t i = 0; i < w.nr; i++)
+		watch_find_open(seen, &w.array[i], &w.inodes[i]);
 	inode_paths_find(seen->dump->snap, w.inodes, w.nr);
-	for (size_t i = 0; i < w.nr; i++) {
-		if (!watch_resolve(seen, &w.array[i], &w.inodes[i]) || w.array[i].wd > most)
+	for (size_t i = 0; i < w.nr; i++)
+		if (!watch_resolve(&w.array[i], &w.inodes[i]) || w.array[i].wd > most)
 			return watch_refused(seen, &w.array[i], &w.inodes[i], err);
-	}
 	if (w.nr)
 		qsort(w.array, w.nr, sizeof *w.array, watch_compare);
 	priv->watches = w.array;

@@ -87,6 +87,24 @@ int tcp_conn_wake(int fd, const struct inet_sock *sock, struct err *err);
 /* SYN_SENT: the connect(2) begins anew. */
 int tcp_connecting_make(const struct inet_sock *sock, int flags, int *out, struct err *err);
 
+/* ---- tcp_md5.c ------------------------------------------------------------------------------- */
+
+/* A key for peers of this address or network. */
+struct tcp_md5_key {
+	int family;
+	uint8_t addr[16], prefix; /* network order; prefix in bits */
+	uint8_t key[80];
+	size_t nr_key;
+};
+struct Pb__TcpMd5Key;
+/* The keys of the socket with this inode, into sock->md5; without CAP_NET_ADMIN none are told. */
+int tcp_md5_save(struct arena *arena, uint64_t ino, struct inet_sock *sock, struct err *err);
+int tcp_md5_make(int fd, const struct inet_sock *sock, struct err *err);
+void tcp_md5_pack(struct arena *arena, const struct inet_sock *sock, struct Pb__TcpMd5Key ***msgs,
+	size_t *nr);
+int tcp_md5_unpack(struct arena *arena, struct Pb__TcpMd5Key *const *msgs, size_t nr,
+	struct inet_sock *sock, struct err *err);
+
 /* ---- tcp_inject.c ---------------------------------------------------------------------------- */
 
 /* A segment without data as if the other end had sent it. */
@@ -117,8 +135,7 @@ struct tcp_hold *tcp_hold_create(const char *table, bool owned);
 void tcp_hold_destroy(struct tcp_hold *hold); /* NULL is fine */
 int tcp_hold_add(struct tcp_hold *hold, const struct inet_sock *sock, struct err *err);
 /* Hold back the packets of all connections of a snap; outside: only of those to outside. */
-int tcp_hold_all(
-	struct tcp_hold *hold, const struct snap *snap, bool outside, struct err *err);
+int tcp_hold_all(struct tcp_hold *hold, const struct snap *snap, bool outside, struct err *err);
 /* Remove a table that stayed; none is fine. */
 int tcp_hold_remove(const char *table, struct err *err);
 /* The table that stays while the processes of this snap do not exist; returns buf. */

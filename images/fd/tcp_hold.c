@@ -118,8 +118,7 @@ int tcp_hold_add(struct tcp_hold *hold, const struct inet_sock *sock, struct err
 	return nft_commit(hold->fd, &batch, err) < 0 ? hold_failed(err) : 0;
 }
 
-int tcp_hold_all(
-	struct tcp_hold *hold, const struct snap *snap, bool outside, struct err *err)
+int tcp_hold_all(struct tcp_hold *hold, const struct snap *snap, bool outside, struct err *err)
 {
 	for (uint32_t i = 0; i < snap->nr_ofds; i++) {
 		const struct inet_sock *sock = tcp_established(snap, i);

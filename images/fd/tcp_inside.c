@@ -21,7 +21,7 @@ static bool may_repair(void)
 /* The bytes of an address that matter: one end may see IPv4 as IPv6. */
 static const uint8_t *address_bytes(int family, const struct inet_addr *a, size_t *len)
 {
-	bool mapped = family == AF_INET6 && IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)a->addr);
+	bool mapped = inet_addr_is_mapped(family, a);
 
 	*len = family == AF_INET || mapped ? 4 : 16;
 	return a->addr + (mapped ? 12 : 0);

@@ -285,7 +285,7 @@ int tcp_conn_make(const struct inet_sock *sock, int flags, int *out, struct err 
 
 	if (fd < 0)
 		return err_sys(err, "socket");
-	if (sockopt_make(fd, &sock->options, false, err) < 0 ||
+	if (sockopt_make(fd, &sock->options, false, err) < 0 || tcp_md5_make(fd, sock, err) < 0 ||
 		set_tcp(fd, TCP_REPAIR, TCP_REPAIR_ON, err) < 0 ||
 		buffers_widen(fd, sock->conn, err) < 0 || sequence(fd, sock->conn, err) < 0 ||
 		connect_silently(fd, sock, err) < 0)

@@ -16,6 +16,7 @@ refusal_late() { # NAME PATTERN
 @test "confine_tight: a filter that kills for nearly everything" { roundtrip confine_tight; }
 @test "confine_threads: threads with filters of their own" { roundtrip confine_threads; }
 @test "confine_tsync: filters shared between threads" { roundtrip confine_tsync; }
+@test "confine_tree: processes with filters of their own" { roundtrip confine_tree; }
 @test "confine_strict: a thread in strict mode" { roundtrip confine_strict; }
 @test "confine_strict_kills: strict mode still kills" { roundtrip confine_strict_kills; }
 @test "confine_trap: SECCOMP_RET_TRAP" { roundtrip confine_trap; }

@@ -12,4 +12,6 @@ load ../helpers/snap
 @test "pidfd_children: pidfds of children, alive, ended and gone" { roundtrip pidfd_children; }
 @test "owner_child: F_SETOWN of a child and its group" { roundtrip owner_child; }
 @test "inotify_watches: inotify watches and their numbers" { roundtrip inotify_watches; }
+@test "inotify_moved: watches of what was moved or deleted; all events" { roundtrip inotify_moved watch; }
+@test "fanotify_marks: fanotify marks of a directory and a file system" { roundtrip fanotify_marks; }
 @test "inotify_queued: an inotify event nobody has read" { roundtrip_or_refusal inotify_queued; }

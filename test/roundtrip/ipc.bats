@@ -4,6 +4,7 @@ load ../helpers/snap
 
 @test "ipc_sem: System V semaphores" { roundtrip ipc_sem; }
 @test "ipc_sem_undo: SEM_UNDO" { roundtrip ipc_sem_undo; }
+@test "ipc_sem_tree: SEM_UNDO of three processes" { roundtrip ipc_sem_tree; }
 @test "ipc_sem_waits: semop and semtimedop wait" { roundtrip ipc_sem_waits; }
 @test "ipc_msg: System V messages" { roundtrip ipc_msg; }
 @test "ipc_msg_waits: msgrcv and msgsnd wait" { roundtrip ipc_msg_waits; }
@@ -14,4 +15,8 @@ load ../helpers/snap
     bash "$scratch/work/ipcrm"
     restore
     check_target "$pid"
+}
+@test "ipc_sem_undo: to an ordinary user" {
+    as_user
+    roundtrip ipc_sem_undo pid,ns
 }

@@ -36,3 +36,11 @@ refusal_late() { # NAME PATTERN
 @test "odd_oom_never: oom_score_adj -1000" { roundtrip odd_oom_never; }
 @test "odd_gs_base: gs base" { roundtrip odd_gs_base; }
 @test "odd_ldt: an LDT" { refusal_late odd_ldt "local descriptor table"; }
+
+@test "as an ordinary user: signals, timers, scheduling, settings" {
+    as_user
+    for name in odd_queue_over_limit odd_timer_overruns odd_policies odd_membarrier odd_autogroup; do
+        rm -rf "$scratch/ctl" "$scratch/work/image"
+        roundtrip "$name" pid,ns
+    done
+}

@@ -6,7 +6,7 @@ load ../helpers/snap
 @test "refuse_userfaultfd: userfaultfd" { refusal refuse_userfaultfd 'userfaultfd'; }
 @test "refuse_bpf: a bpf map" { refusal refuse_bpf 'bpf'; }
 @test "refuse_perf: a perf event" { refusal refuse_perf 'perf_event_open'; }
-@test "refuse_fanotify: fanotify" { refusal refuse_fanotify 'fanotify'; }
+@test "refuse_fanotify: fanotify" { refusal refuse_fanotify 'fanotify group that others ask for permission'; }
 @test "refuse_device: a device file" { refusal refuse_device '/dev/kmsg|/dev/fuse'; }
 @test "refuse_mqueue: a message queue with a notification" { refusal refuse_mqueue 'mq_notify'; }
 @test "refuse_aio: an io_setup context" { refusal refuse_aio 'asynchronous I/O \(io_setup\)'; }

@@ -181,6 +181,50 @@ static void confine_tsync(void)
 /* ---- strict mode
  * -------------------------------------------------------------------------------------- */
 
+/* Processes of a tree, each with its own rules: none, one filter, two, strict mode. */
+static void child_confined(int i, int said)
+{
+	char byte;
+
+	if (i < 3)
+		no_new_privs();
+	for (int n = 0; n < i && i < 3; n++)
+		must(install(SYS_getppid, error(EXDEV + n), 0));
+	if (i == 3)
+		must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT));
+	if (write(said, "r", 1) != 1 || read(gate[0], &byte, 1) != 1)
+		syscall(SYS_exit, 1);
+	if (i == 3)
+		syscall(SYS_getppid); /* kills it */
+	fails(SYS_getppid, i ? EXDEV + i - 1 : 0, "child");
+	_exit(40 + i);
+}
+
+static void confine_tree(void)
+{
+	int status, said[2];
+	pid_t children[4];
+	char byte;
+
+	must(pipe(gate));
+	must(pipe(said));
+	for (int i = 0; i < 4; i++) {
+		children[i] = (pid_t)must(fork());
+		if (children[i] == 0)
+			child_confined(i, said[1]);
+		must(read(said[0], &byte, 1));
+	}
+	target_wait();
+	fails(SYS_getppid, 0, "parent");
+	must(write(gate[1], "1234", 4));
+	for (int i = 0; i < 4; i++) {
+		must(waitpid(children[i], &status, 0));
+		expect(i == 3 ? WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL
+			      : WIFEXITED(status) && WEXITSTATUS(status) == 40 + i,
+			"child %d ended with %x", i, status);
+	}
+}
+
 static atomic_int strict_done;
 
 /* Only read, write, exit and sigreturn are allowed. */
@@ -349,6 +393,7 @@ const struct target targets_confine[] = {
 	{ "confine_tight", confine_tight, "a filter that kills for nearly everything", 0 },
 	{ "confine_threads", confine_threads, "threads with filters of their own", 0 },
 	{ "confine_tsync", confine_tsync, "filters shared between threads", 0 },
+	{ "confine_tree", confine_tree, "processes with filters of their own", 0 },
 	{ "confine_strict", confine_strict, "a thread in strict mode", 0 },
 	{ "confine_strict_kills", confine_strict_kills, "strict mode still kills", 0 },
 	{ "confine_trap", confine_trap, "SECCOMP_RET_TRAP", 0 },

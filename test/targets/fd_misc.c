@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -152,6 +153,38 @@ static void inotify_watches(void)
 		event->mask);
 }
 
+/* Watches for everything, of a file that was moved and one that is deleted and still open. */
+static void inotify_moved(void)
+{
+	int fd = (int)must(inotify_init1(IN_NONBLOCK)), gone = file_make("gone", 10, 1, O_RDWR),
+	    open_one, moved, deleted;
+	char buf[4096];
+	struct inotify_event *event = (struct inotify_event *)buf;
+
+	must(mkdir("dir", 0755));
+	must(mkdir("all", 0755));
+	open_one = file_make("all/open", 10, 1, O_RDWR);
+	close(file_make("file", 1, 1, O_RDONLY));
+	moved = (int)must(inotify_add_watch(fd, "file", IN_ATTRIB | IN_MOVE_SELF));
+	deleted = (int)must(inotify_add_watch(fd, "gone", IN_MODIFY));
+	must(inotify_add_watch(fd, "all", IN_ALL_EVENTS));
+	must(rename("file", "dir/elsewhere"));
+	must(unlink("gone"));
+	must(read(fd, buf, sizeof buf));
+	target_wait();
+	expect(read(fd, buf, sizeof buf) == -1 && errno == EAGAIN, "an event out of nothing: %x %s",
+		event->mask, event->name);
+	must(chmod("dir/elsewhere", 0600));
+	must(read(fd, buf, sizeof buf));
+	expect(event->wd == moved && event->mask == IN_ATTRIB, "watch %d mask %x", event->wd,
+		event->mask);
+	must(write(gone, "x", 1));
+	must(read(fd, buf, sizeof buf));
+	expect(event->wd == deleted && event->mask == IN_MODIFY, "watch %d mask %x", event->wd,
+		event->mask);
+	close(open_one);
+}
+
 static void inotify_queued(void)
 {
 	int fd = (int)must(inotify_init1(IN_NONBLOCK)), wd;
@@ -166,11 +199,38 @@ static void inotify_queued(void)
 	expect(event->wd == wd && event->mask == IN_ATTRIB, "queued event");
 }
 
+/* Marks of a directory with an ignored mask, and of a file system; nothing of the restore shows. */
+static void fanotify_marks(void)
+{
+	int fd = fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK | FAN_REPORT_FID, O_RDONLY);
+	const struct fanotify_event_metadata *event;
+	char events[4096];
+
+	if (fd < 0)
+		target_skip("fanotify_init");
+	must(mkdir("dir", 0755));
+	must(fanotify_mark(
+		fd, FAN_MARK_ADD, FAN_CREATE | FAN_ONDIR | FAN_EVENT_ON_CHILD, AT_FDCWD, "dir"));
+	must(fanotify_mark(fd, FAN_MARK_ADD | FAN_MARK_IGNORED_MASK | FAN_MARK_IGNORED_SURV_MODIFY,
+		FAN_MODIFY, AT_FDCWD, "dir"));
+	must(fanotify_mark(
+		fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_DELETE_SELF, AT_FDCWD, "/dev/shm"));
+	target_wait();
+	expect(read(fd, events, sizeof events) == -1 && errno == EAGAIN, "event out of nothing");
+	must(mkdir("dir/new", 0755));
+	must(read(fd, events, sizeof events));
+	event = (const struct fanotify_event_metadata *)events;
+	expect(event->mask == (FAN_CREATE | FAN_ONDIR), "event %llx",
+		(unsigned long long)event->mask);
+}
+
 const struct target targets_fd_misc[] = {
 	{ "pidfd_self", pidfd_self, "pidfd of the process itself", 0 },
 	{ "pidfd_children", pidfd_children, "pidfds of children, alive, ended and gone", 0 },
 	{ "owner_child", owner_child, "F_SETOWN of a child and its group", 0 },
 	{ "inotify_watches", inotify_watches, "inotify watches and their numbers", 0 },
+	{ "inotify_moved", inotify_moved, "watches of what was moved or deleted; all events", 0 },
+	{ "fanotify_marks", fanotify_marks, "fanotify marks of a directory and a file system", 0 },
 	{ "inotify_queued", inotify_queued, "an inotify event nobody has read", TARGET_EITHER },
 	{ NULL, NULL, NULL, 0 },
 };

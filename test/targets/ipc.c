@@ -102,6 +102,37 @@ static void ipc_sem_undo(void)
 	clean();
 }
 
+/* Three processes owe to the same semaphore. */
+static void ipc_sem_tree(void)
+{
+	int gate[2], said[2], status;
+	char byte;
+
+	sem_make(IPC_PRIVATE, 5);
+	must(pipe(gate));
+	must(pipe(said));
+	must(op(4, -5, SEM_UNDO));
+	for (int i = 0; i < 2; i++) {
+		if (must(fork()) == 0) {
+			must(op(4, i ? -7 : 3, SEM_UNDO));
+			must(write(said[1], "r", 1));
+			_exit(read(gate[0], &byte, 1) == 1 ? 0 : 1);
+		}
+		must(read(said[0], &byte, 1));
+	}
+	target_wait();
+	is(4, 31);
+	must(write(gate[1], "12", 2));
+	for (int i = 0; i < 2; i++) {
+		must(wait(&status));
+		expect(status == 0, "child ended with %x", status);
+	}
+	is(4, 35);
+	must(unshare(CLONE_SYSVSEM));
+	is(4, 40);
+	clean();
+}
+
 static atomic_int waiter_tid;
 
 static void *sem_waiter(void *arg)
@@ -278,6 +309,7 @@ static void ipc_gone(void)
 const struct target targets_ipc[] = {
 	{ "ipc_sem", ipc_sem, "System V semaphores", 0 },
 	{ "ipc_sem_undo", ipc_sem_undo, "SEM_UNDO", 0 },
+	{ "ipc_sem_tree", ipc_sem_tree, "SEM_UNDO of three processes", 0 },
 	{ "ipc_sem_waits", ipc_sem_waits, "semop and semtimedop wait", 0 },
 	{ "ipc_msg", ipc_msg, "System V messages", 0 },
 	{ "ipc_msg_waits", ipc_msg_waits, "msgrcv and msgsnd wait", 0 },

@@ -86,7 +86,7 @@ static void refuse_perf(void)
 
 static void refuse_fanotify(void)
 {
-	int fd = (int)syscall(SYS_fanotify_init, FAN_CLASS_NOTIF | FAN_REPORT_FID, O_RDONLY);
+	int fd = (int)syscall(SYS_fanotify_init, FAN_CLASS_CONTENT, O_RDONLY);
 
 	if (fd < 0)
 		target_skip("fanotify_init");

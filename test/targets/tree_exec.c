@@ -41,7 +41,6 @@ static void treeexec_sleep(void)
 
 	process_waits_in(pid, SYS_clock_nanosleep);
 	target_wait();
-	process_waits_in(pid, SYS_clock_nanosleep);
 	must(kill(pid, SIGTERM));
 	expect(waitpid(pid, &status, 0) == pid && WTERMSIG(status) == SIGTERM, "status");
 }

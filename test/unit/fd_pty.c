@@ -9,7 +9,6 @@
 
 #include "test/unit/fd_fake.h"
 
-/* Of the pair there is always one like this: NONE set, so that no test depends on an order. */
 struct pair {
 	int master, slave;
 	unsigned index;

@@ -228,6 +228,56 @@ static void words_far_away_are_not_near(void **state)
 	assert_null(opts_nearest("", words, 3));
 }
 
+static void conditions_add_up(void **state)
+{
+	struct opts o;
+	struct err err;
+
+	(void)state;
+	assert_true(parse(&o, &err, opts_dump, "--until=ready", "--until", "listen=80", "--warmup",
+			    "true", "prog", NULL) > 0);
+	assert_string_equal(o.dump.until[0], "ready");
+	assert_string_equal(o.dump.until[1], "listen=80");
+	assert_null(o.dump.until[2]);
+	assert_string_equal(o.dump.warmup, "true");
+	assert_int_equal(o.dump.probe_interval_ms, 500);
+	assert_true(parse(&o, &err, opts_dump, "--until=redy", "prog", NULL) < 0);
+	assert_non_null(strstr(err.msg, "redy"));
+	assert_non_null(strstr(err.hint, "ready"));
+}
+
+static void asking_names_the_process(void **state)
+{
+	struct opts o;
+	struct err err;
+
+	(void)state;
+	assert_true(parse(&o, &err, opts_dump, "--ask", "42", NULL) > 0);
+	assert_true(o.dump.ask);
+	assert_int_equal(o.dump.pid, 42);
+	assert_true(parse(&o, &err, opts_dump, "--ask", "0", NULL) < 0);
+}
+
+static void what_a_restore_tells(void **state)
+{
+	struct opts o;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse(&o, &err, opts_restore, "--setenv", "A=1", "image", "--setenv",
+				 "B=", "--", "-d", "x", NULL),
+		6);
+	assert_true(o.dashes);
+	assert_false(o.restore.detach);
+	assert_string_equal(o.restore.setenv[0], "A=1");
+	assert_string_equal(o.restore.setenv[1], "B=");
+	assert_null(o.restore.setenv[2]);
+	assert_int_equal(parse(&o, &err, opts_restore, "image", NULL), 1);
+	assert_false(o.dashes);
+	assert_true(parse(&o, &err, opts_restore, "--setenv", "A", "image", NULL) < 0);
+	assert_true(parse(&o, &err, opts_restore, "--setenv", "=1", "image", NULL) < 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +295,9 @@ int main(void)
 		cmocka_unit_test(common_options_add_up),
 		cmocka_unit_test(help_shows_all_but_the_hidden),
 		cmocka_unit_test(words_far_away_are_not_near),
+		cmocka_unit_test(conditions_add_up),
+		cmocka_unit_test(asking_names_the_process),
+		cmocka_unit_test(what_a_restore_tells),
 	};
 
 	return cmocka_run_group_tests_name("opts", tests, NULL, NULL);

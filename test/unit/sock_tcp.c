@@ -267,6 +267,43 @@ static void test_connecting(void **state)
 	fake_destroy(f);
 }
 
+/* A listener with a key for a peer, and a connection that is signed. */
+static void test_md5(void **state)
+{
+	struct tcp_md5sig sig = { .tcpm_keylen = 6, .tcpm_key = "secret" };
+	struct sockaddr_in *peer = (void *)&sig.tcpm_addr;
+	struct ends e = { socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), -1,
+		socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct fake *f = carry_begin();
+	socklen_t len = sizeof sa;
+	int more;
+
+	(void)state;
+	need_root();
+	*peer = sa;
+	if (setsockopt(e.a, IPPROTO_TCP, TCP_MD5SIG, &sig, sizeof sig) < 0)
+		skip(); /* a kernel without */
+	assert_int_equal(setsockopt(e.listener, IPPROTO_TCP, TCP_MD5SIG, &sig, sizeof sig), 0);
+	assert_int_equal(bind(e.listener, (struct sockaddr *)&sa, sizeof sa), 0);
+	assert_int_equal(listen(e.listener, 4), 0);
+	assert_int_equal(getsockname(e.listener, (struct sockaddr *)&sa, &len), 0);
+	assert_int_equal(connect(e.a, (struct sockaddr *)&sa, sizeof sa), 0);
+	e.b = accept4(e.listener, NULL, NULL, SOCK_CLOEXEC);
+	fake_save(f, e.a, &fd_inet);
+	fake_save(f, e.b, &fd_inet);
+	fake_save(f, e.listener, &fd_inet);
+	carry_end(f);
+	assert_int_equal(send(e.a, "signed", 6, 0), 6);
+	assert_int_equal(recv(e.b, (char[8]){ 0 }, 8, 0), 6);
+	more = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(setsockopt(more, IPPROTO_TCP, TCP_MD5SIG, &sig, sizeof sig), 0);
+	assert_int_equal(connect(more, (struct sockaddr *)&sa, sizeof sa), 0);
+	close(more);
+	fake_destroy(f);
+}
+
 static void test_refused(void **state)
 {
 	struct ends e = connection();
@@ -317,6 +354,7 @@ int main(void)
 		cmocka_unit_test(test_closing),
 		cmocka_unit_test(test_last_ack),
 		cmocka_unit_test(test_connecting),
+		cmocka_unit_test(test_md5),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_malformed),
 	};

@@ -94,7 +94,7 @@ def timerfd_lines(info):
 def special_lines(info, names):
     out = epoll_lines([value for key, value in info if key == "tfd"], names) + timerfd_lines(info)
     out += sorted("lock " + lock_row(value, names) for key, value in info if key == "lock")
-    out += sorted("inotify " + key + value for key, value in info if key.startswith("inotify"))
+    out += sorted("inotify " + key + value for key, value in info if key.startswith(("inotify", "fanotify")))
     out += [f"pidfd of {names.task(int(value))}" for key, value in info if key == "Pid"]
     return out + [f"scm_fds {value}" for key, value in info if key == "scm_fds" and value != "0"]
 
@@ -103,7 +103,7 @@ def info_lines(info, names):
     known = dict(info)
     out = [f"flags {known['flags']}", f"pos {known['pos']}"]
     out += [f"{key} {value}" for key, value in info
-            if key not in CHANGING and not key.startswith("inotify")]
+            if key not in CHANGING and not key.startswith(("inotify", "fanotify"))]
     return out + special_lines(info, names)
 
 
