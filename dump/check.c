@@ -116,8 +116,17 @@ static int check_processes(struct dumping *d, struct objections *o, struct err *
 {
 	int ret = tree_begin(d, err);
 
-	for (size_t i = 0; !ret && i < d->nr_procs; i++)
+	for (size_t i = 0; !ret && i < d->nr_procs; i++) {
+		size_t before = o->nr;
+
 		ret = check_process(&d->procs[i], o, err);
+		/* What an ending process looks like does not matter: it will not be there. */
+		if (i && (ret < 0 || o->nr > before) && tree_is_ending(d->procs[i].t->pid)) {
+			*err = (struct err){ 0 };
+			o->nr = before;
+			ret = 0;
+		}
+	}
 	if (!ret)
 		ret = check_fds(d, o, err);
 	for (size_t i = 0; i < d->nr_procs; i++)

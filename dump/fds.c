@@ -19,6 +19,7 @@
 #include "dump/in_flight.h"
 #include "dump/inherited.h"
 #include "dump/shared.h"
+#include "dump/tree.h"
 #include "images/fd/common.h"
 #include "images/fd/locks.h"
 
@@ -351,9 +352,14 @@ int fds_look(struct dumping *d, struct err *err)
 	int ret = 0;
 
 	raise_nofile();
-	for (size_t i = 0; !ret && i < d->nr_procs; i++)
-		if ((ret = process_look(&d->procs[i], err)) < 0)
+	for (size_t i = 0; !ret && i < d->nr_procs; i++) {
+		ret = process_look(&d->procs[i], err);
+		/* For a check, processes are not frozen, and may end. */
+		if (ret < 0 && i && tree_is_ending(d->procs[i].t->pid))
+			ret = 0;
+		if (ret < 0)
 			err_wrap(err, "process %d", d->procs[i].t->pid);
+	}
 	for (size_t i = 0; !ret && i < d->nr_procs; i++)
 		if ((ret = inherited_mark(&d->procs[i], err)) < 0)
 			err_wrap(err, "process %d", d->procs[i].t->pid);

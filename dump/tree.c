@@ -32,6 +32,14 @@ static bool is_zombie(pid_t pid, struct proc_stat *stat)
 	       ((stat->state == 'Z' || stat->state == 'X') && stat->num_threads <= 1);
 }
 
+/* PF_EXITING of linux/sched.h: it gives up its tables one by one. */
+bool tree_is_ending(pid_t pid)
+{
+	struct proc_stat stat;
+
+	return is_zombie(pid, &stat) || stat.flags & 0x4;
+}
+
 static int children_seize(struct dumping *d, struct tracee *t, struct arena *a, struct err *err)
 {
 	int ret, seized = 0;
@@ -84,22 +92,30 @@ static uint32_t proc_of(const struct dumping *d, pid_t pid)
 	return ID_NONE;
 }
 
+/* 1: added; 0: it is just ending, as it may while it is not frozen. */
 static int proc_add(struct dumping *d, struct tracee *t, uint32_t parent, struct err *err)
 {
 	struct dumping_proc *p = &d->procs[d->nr_procs];
 	int ret = process_begin(d, t, p, err);
 
-	if (ret < 0)
-		return err_wrap(err, "process %d", t->pid);
-	d->nr_procs++;
-	dumping_snap_proc(p)->parent = parent;
-	return 0;
+	if (!ret) {
+		d->nr_procs++;
+		dumping_snap_proc(p)->parent = parent;
+		return 1;
+	}
+	process_end(p);
+	d->snap->nr_procs = d->nr_procs;
+	if (t != d->target && tree_is_ending(t->pid)) {
+		*err = (struct err){ 0 };
+		return 0;
+	}
+	return err_wrap(err, "process %d", t->pid);
 }
 
 /* Those whose parents are there already; gives how many that were. */
 static int procs_add_children(struct dumping *d, struct err *err)
 {
-	int added = 0;
+	int added = 0, ret;
 
 	for (size_t i = 0; i < d->tracer->nr_tracees; i++) {
 		struct tracee *t = d->tracer->tracees[i];
@@ -112,9 +128,10 @@ static int procs_add_children(struct dumping *d, struct err *err)
 		parent = proc_of(d, stat.ppid);
 		if (parent == ID_NONE)
 			continue;
-		if (proc_add(d, t, parent, err) < 0)
-			return -err->code;
-		added++;
+		ret = proc_add(d, t, parent, err);
+		if (ret < 0)
+			return ret;
+		added += ret;
 	}
 	return added;
 }
@@ -122,13 +139,17 @@ static int procs_add_children(struct dumping *d, struct err *err)
 /* Lost its parent, and was adopted by somebody outside. */
 static int procs_add_orphan(struct dumping *d, struct err *err)
 {
+	int ret;
+
 	for (size_t i = 0; i < d->tracer->nr_tracees; i++) {
 		struct tracee *t = d->tracer->tracees[i];
 		struct proc_stat stat;
 
 		if (t->ended || proc_of(d, t->pid) != ID_NONE || is_zombie(t->pid, &stat))
 			continue;
-		return proc_add(d, t, ID_NONE, err) < 0 ? -err->code : 1;
+		ret = proc_add(d, t, ID_NONE, err);
+		if (ret)
+			return ret;
 	}
 	return 0;
 }

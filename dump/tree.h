@@ -2,6 +2,7 @@
 #define DUMP_TREE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* The processes of a dump: who belongs to it, in which order, and how they stand to each other. */
 
@@ -17,6 +18,8 @@ int tree_seize(struct dumping *d, struct err *err);
  */
 int tree_begin(struct dumping *d, struct err *err);
 
+/* A process that is about to be gone, or is. */
+bool tree_is_ending(pid_t pid);
 /* kcmp(2) of two processes: KCMP_VM, KCMP_FILES ... */
 struct dumping_proc;
 bool tree_share(const struct dumping_proc *a, const struct dumping_proc *b, int type);
