@@ -204,7 +204,8 @@ const struct opt opts_dump[] = {
 	{ "until", 0, "WHAT",
 		"when to stop a program that was started: quiescent (default), ready,\n"
 		"listen[=PORT|PATH], output=REGEX, probe=CMD, syscall=NAME[:N],\n"
-		"exec[=N], signal=SIG, effect[=-KIND,...], checkin, after=TIME; may be repeated",
+		"exec[=N], signal=SIG, effect[=-KIND,...], checkin, after=TIME;\n"
+		"given several times: the first that holds",
 		set_until, FIELD(until) },
 	{ "warmup", 0, "CMD", "run this when it has come so far, then wait until it is quiet",
 		set_text, FIELD(dump.warmup) },

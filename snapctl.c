@@ -211,7 +211,7 @@ static int run_version(const struct opts *o, char **operands, int *status, struc
 static int run_help(const struct opts *o, char **operands, int *status, struct err *err);
 
 static const struct command commands[] = {
-	{ "dump", "[OPTION...] PROGRAM [ARG...]\n[OPTION...] --pid PID",
+	{ "dump", "[OPTION...] PROGRAM [ARG...]\n[OPTION...] --pid PID | --ask PID",
 		"write an image of a program that has started up, or of a running process",
 		"Starts PROGRAM, waits until it is quiescent, writes an image of it and ends it; "
 		"or does\n"

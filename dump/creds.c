@@ -22,7 +22,7 @@ void creds_collect(
 		.cap_effective = status->cap_eff,
 		.cap_bounding = status->cap_bnd,
 		.cap_ambient = status->cap_amb,
-		.securebits = out->securebits, /* of ask.c */
+		.securebits = out->securebits, /* of task_ask.c */
 		.no_new_privs = status->no_new_privs,
 	};
 }

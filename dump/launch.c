@@ -14,8 +14,8 @@
 #include "dump/ask.h"
 #include "dump/dumping.h"
 #include "dump/interrupt.h"
-#include "dump/until/until.h"
 #include "dump/tree.h"
+#include "dump/until/until.h"
 #include "tracee/access.h"
 
 int launch_note_fds(struct dumping *d, struct err *err)

@@ -2,7 +2,7 @@
 #define DUMP_MODES_H
 
 /* What a thread may have set for itself and few do: syscall user dispatch, what is to
- * happen at memory failures. The rest is asked for in ask.c. */
+ * happen at memory failures. The rest is asked for in task_ask.c. */
 
 struct dumping_proc;
 struct err;

@@ -8,7 +8,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "dump/ask.h"
+#include "dump/task_ask.h"
 #include "dump/dumping.h"
 #include "dump/left.h"
 #include "dump/modes.h"

@@ -50,7 +50,9 @@ int connections_hold(struct job *job, struct err *err)
 	job->hold = tcp_hold_create(table, true);
 	if (!job->hold)
 		return err_set(err, ENOMEM, "out of memory");
-	return tcp_hold_all(job->hold, job->snap, false, err);
+	if (tcp_hold_all(job->hold, job->snap, false, err) < 0)
+		return -err->code;
+	return tcp_hold_park(job->hold, job->park, err);
 }
 
 void connections_release(struct job *job)

@@ -133,6 +133,8 @@ enum { TCP_HOLD_NAME = 64, TCP_HOLD_MARK = 0x536e6170 /* packets with this mark 
  */
 struct tcp_hold *tcp_hold_create(const char *table, bool owned);
 void tcp_hold_destroy(struct tcp_hold *hold); /* NULL is fine */
+/* Keep its descriptor out of the way: at this number or above. */
+int tcp_hold_park(struct tcp_hold *hold, int above, struct err *err);
 int tcp_hold_add(struct tcp_hold *hold, const struct inet_sock *sock, struct err *err);
 /* Hold back the packets of all connections of a snap; outside: only of those to outside. */
 int tcp_hold_all(struct tcp_hold *hold, const struct snap *snap, bool outside, struct err *err);

@@ -1,6 +1,7 @@
 /* Packets of connections that no process has at the moment are held back; see tcp.h. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,17 @@ void tcp_hold_destroy(struct tcp_hold *hold)
 		return;
 	fd_close(&hold->fd);
 	free(hold);
+}
+
+int tcp_hold_park(struct tcp_hold *hold, int above, struct err *err)
+{
+	int moved = hold->fd < 0 ? -1 : fcntl(hold->fd, F_DUPFD_CLOEXEC, above);
+
+	if (hold->fd >= 0 && moved < 0)
+		return err_sys(err, "move descriptor %d", hold->fd);
+	fd_close(&hold->fd);
+	hold->fd = moved;
+	return 0;
 }
 
 static int hold_failed(struct err *err)

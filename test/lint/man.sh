@@ -6,7 +6,7 @@ snapctl=${SNAPCTL:-build/snapctl}
 bad=0
 
 if command -v mandoc >/dev/null; then
-    mandoc -Tlint -Wwarning doc/*.[15] || bad=1
+    mandoc -Tlint -Wwarning doc/*.[135] || bad=1
 fi
 
 # snapctl.1 has a section "Ss dump" per command; options stand there or among the common ones.

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Damaged images of a server: every cut of every file and SOAK_CHANGES (10000) changes of single bytes in one
+# Damaged images of a server of three processes: every cut of every file and SOAK_CHANGES (10000) changes of single bytes in one
 # process, fuzz_image built with ASan; a few hundred of them through the command line (damage.py).
 # shellcheck source-path=SCRIPTDIR source=soak.bash
 . "$(dirname "$0")/soak.bash"
@@ -8,6 +8,7 @@
 cp "${SERVER:?}" "$scratch/server"
 SERVER=$scratch/server
 program static "$(free_port)" "$scratch"
+command+=(2 3) # threads, processes
 if ! snapctl dump -q -o "$scratch/image" "${command[@]}" >"$scratch/said" 2>&1; then
     fail "dump of the server"
     finish
