@@ -149,6 +149,11 @@ static int proc_file_check(const struct fd_seen *seen, const char *name, struct 
 	if (pid != seen->pid && !snap_has_id(seen->dump->snap, pid))
 		err_set(err, ENOTSUP, "%s belongs to process %d, which is not part of the dump",
 			name, pid);
+	else if (pid != seen->dump->snap->procs[0].pid)
+		err_set(err, ENOTSUP,
+			"%s belongs to process %d, which does not exist yet when descriptors "
+			"are made again",
+			name, pid);
 	else if (tid && tid != pid)
 		err_set(err, ENOTSUP,
 			"%s belongs to thread %d, which does not exist yet when descriptors "

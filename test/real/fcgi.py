@@ -1,4 +1,4 @@
-"""fcgi.py SOCKET SCRIPT: ask a FastCGI server to run a script, print what it answers."""
+"""fcgi.py SOCKET|PORT SCRIPT: ask a FastCGI server to run a script, print what it answers."""
 import socket
 import struct
 import sys
@@ -12,9 +12,10 @@ def pair(name, value):
     return bytes([len(name), len(value)]) + name.encode() + value.encode()
 
 
-s = socket.socket(socket.AF_UNIX)
+is_port = sys.argv[1].isdigit()
+s = socket.socket(socket.AF_INET if is_port else socket.AF_UNIX)
 s.settimeout(15)
-s.connect(sys.argv[1])
+s.connect(("127.0.0.1", int(sys.argv[1])) if is_port else sys.argv[1])
 params = {"SCRIPT_FILENAME": sys.argv[2], "REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1"}
 s.sendall(record(1, struct.pack("!HB5x", 1, 0)) + record(4, b"".join(pair(*p) for p in params.items())) +
           record(4, b"") + record(5, b""))

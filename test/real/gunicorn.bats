@@ -3,4 +3,4 @@
 load ../helpers/real_tree
 
 @test "gunicorn: launched by the dump" { launched_tree gunicorn; }
-@test "gunicorn: running" { running_tree gunicorn waiting; }
+@test "gunicorn: running" { running_tree gunicorn waiting,openflags; }

@@ -28,3 +28,11 @@ load ../helpers/snap
     same before after
     check_target "$pid"
 }
+
+@test "pseudo-terminals of an ordinary user" {
+    as_user
+    start_target pty_lines
+    see before "$pid"
+    trip pty_lines pid,ppid,ns,caps -- --pids=ns
+    check_target "$pid"
+}

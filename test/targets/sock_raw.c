@@ -11,8 +11,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* RFC 3692, IEEE: for experiments, so nobody else answers or receives. */
-enum { PROTOCOL = 253, ETH_P_TEST = 0x88b5 };
+/* RFC 3692: for experiments, so nobody else answers. */
+enum { PROTOCOL = 253 };
+
+/* What other tests send at the same time must not arrive here: an address of our own. */
+static in_addr_t own_address(void)
+{
+	return htonl(127u << 24 | ((uint32_t)getpid() & 0xffffff));
+}
+
+/* The same for frames; no such protocol is in use. */
+static uint16_t own_protocol(void)
+{
+	return htons((uint16_t)(0xa000 | (getpid() & 0xfff)));
+}
 
 union address {
 	struct sockaddr any;
@@ -152,8 +164,7 @@ static void raw_idle(void)
 {
 	int fd = raw(AF_INET, SOCK_RAW, PROTOCOL), six = raw(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6),
 	    connected = raw(AF_INET, SOCK_RAW, PROTOCOL + 1);
-	struct sockaddr_in to = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = own_address() };
 	uint8_t none[32], got[32];
 	socklen_t len = sizeof got;
 
@@ -178,7 +189,7 @@ static void packet_idle(void)
 {
 	int fd = raw(AF_PACKET, SOCK_DGRAM, 0);
 	struct sockaddr_ll ll = { .sll_family = AF_PACKET,
-		.sll_protocol = htons(ETH_P_TEST),
+		.sll_protocol = own_protocol(),
 		.sll_ifindex = (int)if_nametoindex("lo") };
 	struct packet_mreq all = { .mr_ifindex = ll.sll_ifindex, .mr_type = PACKET_MR_ALLMULTI };
 	char data[8];

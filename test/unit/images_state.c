@@ -553,6 +553,9 @@ BREAK(pid, s->procs[0].pid = -1)
 BREAK(leader, s->procs[0].pid = 7)
 BREAK(parent, s->procs[0].parent = 0)
 BREAK(proc_mm, s->procs[0].mm = 1)
+BREAK(area_unaligned, s->procs[0].area = 8)
+BREAK(area_nowhere, s->procs[0].area = 0x2eca00000000)
+BREAK(area_code, s->procs[0].area = s->mms[0].vmas[0].start)
 BREAK(cwd, s->procs[0].cwd = SAMPLE_EXE)
 BREAK(cwd_none, s->procs[0].cwd = ID_NONE)
 BREAK(root, s->procs[0].root = SAMPLE_LIB)
@@ -652,6 +655,9 @@ static const struct {
 	void (*breaks)(struct snap *s, struct page_index *x);
 } breakages[] = {
 	{ "xcr0", break_xcr0 },
+	{ "area", break_area_unaligned },
+	{ "area", break_area_nowhere },
+	{ "area", break_area_code },
 	{ "vdso", break_vdso_len },
 	{ "vdso", break_vdso_place },
 	{ "argv", break_argv_nul },

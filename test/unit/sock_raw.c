@@ -14,7 +14,10 @@
 /* RFC 3692: for experiments, so nobody else answers or receives. */
 /* linux/icmp.h clashes with net/if.h. */
 enum { X_SOL_RAW = 255, X_ICMP_FILTER = 1, X_ICMPV6_FILTER = 1 };
-enum { PROTOCOL = 253, ETH_P_TEST = 0x88b5 /* IEEE local experimental */ };
+enum {
+	PROTOCOL = 253,
+	ETH_P_TEST = 0xb000 /* and the twelve bits after it; no such protocol is in use */
+};
 
 static int raw_socket(int family, int type, int protocol)
 {
@@ -42,10 +45,11 @@ static void set_int(int fd, int level, int name, int value)
 	assert_int_equal(setsockopt(fd, level, name, &value, sizeof value), 0);
 }
 
+/* An address of our own: what other tests send must not arrive here. */
 static struct sockaddr_in loopback(void)
 {
 	return (struct sockaddr_in){ .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		.sin_addr.s_addr = htonl(127u << 24 | ((uint32_t)getpid() & 0xffffff)) };
 }
 
 static struct fake *trip(int fd, const struct fd_kind *kind)
@@ -68,6 +72,7 @@ static void test_raw(void **state)
 	(void)state;
 	set_int(fd, IPPROTO_IP, IP_HDRINCL, 1);
 	set_int(fd, IPPROTO_IP, IP_TTL, 7);
+	assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof to), 0);
 	/* To port 0, which getpeername(2) does not count as a connection. */
 	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
 	f = trip(fd, &fd_inet);
@@ -113,6 +118,7 @@ static void test_raw_queue_refused(void **state)
 	struct fake *f = fake_create();
 
 	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof to), 0);
 	assert_int_equal(sendto(fd, "q", 1, 0, (struct sockaddr *)&to, sizeof to), 1);
 	fake_expect_words(f, fake_try_save(f, fd), ENOTSUP, "datagrams that were not read");
 	fake_destroy(f);
@@ -124,7 +130,7 @@ static void test_raw_queue_refused(void **state)
 static struct sockaddr_ll on_loopback(void)
 {
 	return (struct sockaddr_ll){ .sll_family = AF_PACKET,
-		.sll_protocol = htons(ETH_P_TEST),
+		.sll_protocol = htons((uint16_t)(ETH_P_TEST | (getpid() & 0xfff))),
 		.sll_ifindex = (int)if_nametoindex("lo") };
 }
 
