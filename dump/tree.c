@@ -211,7 +211,8 @@ static void ids_mark(const struct dumping *d, const struct dumping_proc *p)
 
 /* ---- the ended ---------------------------------------------------------------------------- */
 
-static void zombie_add(struct dumping *d, uint32_t parent, const struct proc_stat *stat)
+static void zombie_add(
+	struct dumping *d, uint32_t parent, uint32_t elder, const struct proc_stat *stat)
 {
 	struct snap_zombie *zombie = snap_add_zombie(d->snap);
 
@@ -219,6 +220,7 @@ static void zombie_add(struct dumping *d, uint32_t parent, const struct proc_sta
 	zombie->pgid = stat->pgrp;
 	zombie->sid = stat->session;
 	zombie->parent = parent;
+	zombie->elder = elder;
 	zombie->exit_signal = stat->exit_signal;
 	zombie->wait_status = stat->exit_code;
 	memcpy(zombie->comm, stat->comm, strnlen(stat->comm, sizeof zombie->comm - 1));
@@ -230,15 +232,19 @@ static int zombies_add(struct dumping *d, struct err *err)
 	int ret = 0;
 
 	for (uint32_t i = 0; !ret && i < d->nr_procs; i++) {
+		uint32_t living = 0;
 		pid_t *pids;
 		size_t nr;
 
+		/* In the order of births. */
 		ret = proc_children(d->procs[i].t->procfd, a, &pids, &nr, err);
 		for (size_t j = 0; !ret && j < nr; j++) {
 			struct proc_stat stat = { 0 };
 
-			if (proc_of(d, pids[j]) == ID_NONE && is_zombie(pids[j], &stat) && stat.pid)
-				zombie_add(d, i, &stat);
+			if (proc_of(d, pids[j]) != ID_NONE)
+				living++;
+			else if (is_zombie(pids[j], &stat) && stat.pid)
+				zombie_add(d, i, living, &stat);
 		}
 	}
 	arena_destroy(a);

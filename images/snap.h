@@ -365,6 +365,7 @@ struct snap_zombie {
 	uint32_t parent;     /* index of the snap_proc that may wait for it */
 	int32_t exit_signal; /* as in snap_proc */
 	int32_t wait_status; /* as wait(2) will give it */
+	uint32_t elder;      /* how many living children of its parent were born before it */
 	char comm[16];
 };
 

@@ -22,6 +22,7 @@ void zombies_pack(const struct snap *snap, Pb__State *m)
 		PUT_ID(out, parent, zombie->parent);
 		PUT(out, exit_signal, zombie->exit_signal);
 		PUT(out, wait_status, zombie->wait_status);
+		PUT(out, elder, zombie->elder);
 		PUT_TEXT(out, comm, zombie->comm);
 	}
 }
@@ -41,6 +42,7 @@ int zombies_unpack(struct snap *snap, const Pb__State *m, struct err *err)
 			.parent = GET_ID(in, parent),
 			.exit_signal = in->exit_signal,
 			.wait_status = in->wait_status,
+			.elder = in->elder,
 		};
 		if (in->comm.len >= sizeof zombie->comm)
 			return BAD(err, "ended process %d: a name of %zu bytes", in->pid,

@@ -137,14 +137,53 @@ static int other_make(struct tree *tree, uint32_t i, struct err *err)
 
 static int family_make(struct tree *tree, uint32_t i, struct err *err);
 
+static int zombie_make(struct tree *tree, size_t i, struct err *err)
+{
+	tree->zombie_made[i] = true;
+	return birth_zombie(tree, &tree->snap->zombies[i], err);
+}
+
+/* Is there the group that it has to join? */
+static bool group_stands(const struct tree *tree, const struct snap_zombie *zombie)
+{
+	if (zombie->pgid == zombie->pid || zombie->pgid == tree->jobs[zombie->parent]->group)
+		return true;
+	for (size_t i = 0; i < tree->snap->nr_procs; i++)
+		if (tree->jobs[i] && tree->jobs[i]->pid && tree->snap->procs[i].pid == zombie->pgid)
+			return true;
+	return false;
+}
+
+/* wait(2) gives the eldest first: those born before the child that comes next. */
+static int elder_zombies_make(
+	struct tree *tree, uint32_t parent, uint32_t elder, struct err *err)
+{
+	for (size_t i = 0; i < tree->snap->nr_zombies; i++) {
+		const struct snap_zombie *zombie = &tree->snap->zombies[i];
+
+		if (zombie->parent == parent && zombie->elder <= elder && !tree->zombie_made[i] &&
+			group_stands(tree, zombie) && zombie_make(tree, i, err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
 static int children_make(struct tree *tree, uint32_t parent, bool early, struct err *err)
 {
 	const struct snap *snap = tree->snap;
+	uint32_t elder = 0;
 
-	for (uint32_t i = parent + 1; i < snap->nr_procs; i++)
-		if (snap->procs[i].parent == parent && birth_is_early(snap, i) == early &&
-			family_make(tree, i, err) < 0)
-			return -err->code;
+	for (uint32_t i = parent + 1; i < snap->nr_procs; i++) {
+		if (snap->procs[i].parent != parent)
+			continue;
+		if (birth_is_early(snap, i) == early) {
+			if (!early && elder_zombies_make(tree, parent, elder, err) < 0)
+				return -err->code;
+			if (family_make(tree, i, err) < 0)
+				return -err->code;
+		}
+		elder++;
+	}
 	return 0;
 }
 
@@ -169,7 +208,8 @@ static int zombies_make(struct tree *tree, bool leaders, struct err *err)
 	for (size_t i = 0; i < tree->snap->nr_zombies; i++) {
 		const struct snap_zombie *zombie = &tree->snap->zombies[i];
 
-		if ((zombie->pgid == zombie->pid) == leaders && birth_zombie(tree, zombie, err) < 0)
+		if ((zombie->pgid == zombie->pid) == leaders && !tree->zombie_made[i] &&
+			zombie_make(tree, i, err) < 0)
 			return -err->code;
 	}
 	return 0;
@@ -291,6 +331,8 @@ int tree_make(struct job *job, struct err *err)
 
 	tree.jobs = arena_array(job->snap->arena, job->snap->nr_procs, sizeof(struct job *));
 	tree.jobs[0] = job;
+	tree.zombie_made = arena_array(
+		job->snap->arena, job->snap->nr_zombies + 1, sizeof *tree.zombie_made);
 	if (job->pids == PIDS_NEW && job->snap->nr_procs + job->snap->nr_zombies > 1) {
 		err_set(err, ENOTSUP,
 			"%zu processes that know each other by their ids can not get "

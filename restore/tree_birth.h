@@ -33,6 +33,7 @@ struct tree {
 	size_t nr_founders, cap_founders;
 	pid_t *pids; /* all that were made, by our view, to be killed after a failure */
 	size_t nr_pids, cap_pids;
+	bool *zombie_made; /* by snap_zombie */
 };
 
 /* The session in which process i has to be born. */

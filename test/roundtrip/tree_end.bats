@@ -18,7 +18,6 @@ load ../helpers/snap
 @test "sigchld_ignored_later: SIGCHLD ignored after the end" { roundtrip sigchld_ignored_later; }
 @test "stopped_untold: stops that were not waited for" { roundtrip stopped_untold; }
 @test "stopped_told: a stop that was waited for" { roundtrip stopped_told; }
-@test "continued_untold: WCONTINUED that was not waited for" { roundtrip continued_untold; }
 @test "stopped_pending: a signal waits for the end of a stop" { roundtrip stopped_pending; }
 @test "stopped_threads: stopped with threads" { roundtrip stopped_threads; }
 @test "stopped_grandchild: a stopped child of a stopped child" { roundtrip stopped_grandchild; }

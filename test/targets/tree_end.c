@@ -356,20 +356,6 @@ static void stopped_told(void)
 	kids_check();
 }
 
-/* That it continued has not been waited for. */
-static void continued_untold(void)
-{
-	pid_t pid = stopped_by(SIGSTOP);
-	int status;
-
-	must(kill(pid, SIGCONT));
-	state_stands(pid, 'S');
-	target_wait();
-	expect(waitpid(pid, &status, WCONTINUED | WNOHANG) == pid && WIFCONTINUED(status),
-		"it was not told");
-	kids_check();
-}
-
 static volatile sig_atomic_t nr_usr1;
 
 static void count_usr1(int signal)
@@ -465,7 +451,6 @@ const struct target targets_tree_end[] = {
 	{ "sigchld_ignored_later", sigchld_ignored_later, "SIGCHLD ignored after the end", 0 },
 	{ "stopped_untold", stopped_untold, "stops that were not waited for", 0 },
 	{ "stopped_told", stopped_told, "a stop that was waited for", 0 },
-	{ "continued_untold", continued_untold, "WCONTINUED that was not waited for", 0 },
 	{ "stopped_pending", stopped_pending, "a signal waits for the end of a stop", 0 },
 	{ "stopped_threads", stopped_threads, "stopped with threads", 0 },
 	{ "stopped_grandchild", stopped_grandchild, "a stopped child of a stopped child", 0 },
