@@ -2,6 +2,14 @@
 # System V semaphores and messages. One test for each target of test/targets; see there for what is checked.
 load ../helpers/snap
 
+eval "$(declare -f teardown | sed '1s/teardown/snap_teardown/')"
+
+# System V objects outlive processes.
+teardown() {
+    bash "$scratch/work/ipcrm" 2>/dev/null || true
+    snap_teardown
+}
+
 @test "ipc_sem: System V semaphores" { roundtrip ipc_sem; }
 @test "ipc_sem_undo: SEM_UNDO" { roundtrip ipc_sem_undo; }
 @test "ipc_sem_tree: SEM_UNDO of three processes" { roundtrip ipc_sem_tree; }

@@ -4,7 +4,7 @@ load ../helpers/snap
 
 @test "treelock_posix: POSIX locks of two processes" { roundtrip treelock_posix; }
 @test "treelock_flock: one flock for both" { roundtrip treelock_flock; }
-@test "treelock_flock_kids: flocks of the children" { roundtrip treelock_flock_kids; }
+@test "treelock_flock_kids: flocks of the children" { roundtrip treelock_flock_kids lockowner; }
 @test "treelock_ofd: locks of open files" { roundtrip treelock_ofd; }
 @test "treelock_waits: blocked on a lock of the parent" { roundtrip treelock_waits; }
-@test "treelock_lease: a lease of the child" { roundtrip treelock_lease; }
+@test "treelock_lease: a lease of the child" { roundtrip treelock_lease lockowner; }

@@ -6,7 +6,7 @@ set -u
 here=$(dirname "$0")
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
-[ $# -gt 0 ] || set -- roundtrip kill disk damage
+[ $# -gt 0 ] || set -- roundtrip tree kill disk damage
 
 for part in "$@"; do
     echo "# $part"

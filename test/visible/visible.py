@@ -46,6 +46,7 @@ ALLOW = {
     # The README lists these among the limits of what can be made again.
     "openflags": r"fd \d+ flags",                 # O_TMPFILE, O_NOFOLLOW of files without a name
     "watch": r"fd \d+ inotify inotify",           # of a file without a name, which is a new inode
+    "lockowner": r"fd \d+ lock (FLOCK|LEASE) ",  # made by the first process for the one that took it
     "ghostname": r"map .*\(deleted\)",            # a deleted file whose name another file has taken
 }
 
