@@ -146,7 +146,8 @@ static int zombie_make(struct tree *tree, size_t i, struct err *err)
 /* Is there the group that it has to join? */
 static bool group_stands(const struct tree *tree, const struct snap_zombie *zombie)
 {
-	if (zombie->pgid == zombie->pid || zombie->pgid == tree->jobs[zombie->parent]->group)
+	if (zombie->pgid == zombie->pid ||
+		zombie->pgid == tree->snap->procs[zombie->parent].pgid)
 		return true;
 	for (size_t i = 0; i < tree->snap->nr_procs; i++)
 		if (tree->jobs[i] && tree->jobs[i]->pid && tree->snap->procs[i].pid == zombie->pgid)
