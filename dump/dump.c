@@ -143,8 +143,8 @@ static int freeze(struct dumping *d, struct err *err)
 }
 
 /*
- * A process whose parent has ended with it is init's to reap, which some do only now and then; until
- * that its id is taken, and a restore would have to wait instead.
+ * A process whose parent has ended with it is init's to reap, which some do only now and then;
+ * until that its id is taken, and a restore would have to wait instead.
  */
 static void await_init(pid_t pid)
 {
@@ -393,8 +393,8 @@ int dump_check(pid_t pid, const struct dump_opts *opts, FILE *out, struct err *e
 	if (!enter_needed(pid))
 		return check_here(pid, opts, out, err);
 	with_pid.pid = pid;
-	answer = mmap(NULL, sizeof *answer, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		0);
+	answer = mmap(
+		NULL, sizeof *answer, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (answer == MAP_FAILED)
 		return err_nomem(err);
 	answer->ret = err_set(&answer->err, EIO, "the look from inside ended without a word");

@@ -12,7 +12,7 @@ struct err;
 struct dump_opts {
 	char *const *argv;  /* program to launch, or NULL */
 	pid_t pid;          /* running process, or 0 */
-	bool ask; /* it is to be asked first (snapctl_listen) */
+	bool ask;           /* it is to be asked first (snapctl_listen) */
 	const char *image;  /* where the image goes */
 	bool force;         /* replace an older image there */
 	bool leave_running; /* go on after the dump; else it is killed once the image is safe */
@@ -27,14 +27,14 @@ struct dump_opts {
 	bool embed;       /* contents of mapped files travel too */
 	int level;        /* zstd */
 	unsigned threads; /* compressors; 0: as many as CPUs */
-	/* Shared memory for the result as it is when the image is whole, before the target is ended; or
-	 * NULL. */
+	/* Shared memory for the result as it is when the image is whole, before the target is
+	 * ended; or NULL. */
 	struct dump_result *early;
 };
 
 /* What there is to tell afterwards. */
 struct dump_result {
-	bool committed; /* the image is whole, whatever comes after */
+	bool committed;  /* the image is whole, whatever comes after */
 	char found[512]; /* "quiescent: 5 threads: epoll_wait, 4 futex; listens on 127.0.0.1:7777"
 			  */
 	unsigned long long pages_bytes, image_bytes;

@@ -42,7 +42,7 @@ struct dumping {
 	struct fd_dump fd_dump;   /* the hooks of fds.c; priv is this struct */
 	struct file_table *files; /* in snap's arena, files.c */
 	struct mem_table *mems;   /* in snap's arena, shared.c */
-	struct left_table *left; /* in snap's arena, left.c */
+	struct left_table *left;  /* in snap's arena, left.c */
 	struct slot_table *slots; /* in snap's arena, fds.c */
 	int *own_fds;             /* descriptors of our own that a launched program inherits */
 	size_t nr_own_fds;
@@ -55,9 +55,10 @@ struct dumping {
 struct dumping_proc {
 	struct dumping *d;
 	struct tracee *t;
-	uint32_t id;           /* in snap->procs */
+	uint32_t id; /* in snap->procs */
 	/* Where the leader has ended before its threads, it has no memory and no files any more: a
-	 * thread that lives, and its directory below /proc. Else the leader, and that of the process. */
+	 * thread that lives, and its directory below /proc. Else the leader, and that of the
+	 * process. */
 	struct tracee_thread *th;
 	int dir;
 	struct proc_vma *vmas; /* smaps as it was before we asked the target for anything */

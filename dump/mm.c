@@ -204,8 +204,7 @@ static int stat_collect(struct dumping_proc *p, struct err *err)
 	mm->arg_end = stat->arg_end;
 	mm->env_start = stat->env_start;
 	mm->env_end = stat->env_end;
-	return remote_call(
-		p->t, p->th, SYS_brk, (uint64_t[6]){ 0 }, "brk", &mm->brk, err);
+	return remote_call(p->t, p->th, SYS_brk, (uint64_t[6]){ 0 }, "brk", &mm->brk, err);
 }
 
 enum { COREDUMP_DEFAULT = 0x33 }; /* core(5) */
@@ -218,7 +217,8 @@ static int coredump_filter_collect(struct dumping_proc *p, struct err *err)
 	size_t len;
 	int ret;
 
-	/* Of the process alone, and an ended leader shows nothing: then it is the kernel's default. */
+	/* Of the process alone, and an ended leader shows nothing: then it is the kernel's default.
+	 */
 	if (p->dir != p->t->procfd) {
 		mm->coredump_filter = COREDUMP_DEFAULT;
 		return 0;
@@ -236,8 +236,8 @@ static int coredump_filter_collect(struct dumping_proc *p, struct err *err)
 static int thp_collect(struct dumping_proc *p, struct err *err)
 {
 	uint64_t disabled;
-	int ret = remote_prctl(p->t, p->th, PR_GET_THP_DISABLE,
-		"prctl(PR_GET_THP_DISABLE)", &disabled, err);
+	int ret = remote_prctl(
+		p->t, p->th, PR_GET_THP_DISABLE, "prctl(PR_GET_THP_DISABLE)", &disabled, err);
 
 	if (ret < 0)
 		return ret;

@@ -229,8 +229,7 @@ static int slot_open(struct dumping_proc *p, const struct proc_vma *vma)
 		struct stat st;
 
 		snprintf(name, sizeof name, "fd/%d", nums[i]);
-		if (fstatat(p->dir, name, &st, 0) || st.st_ino != vma->ino ||
-			st.st_dev != vma->dev)
+		if (fstatat(p->dir, name, &st, 0) || st.st_ino != vma->ino || st.st_dev != vma->dev)
 			continue;
 		if (seen_getfd(p, nums[i], &theirs, NULL) < 0)
 			return -1;

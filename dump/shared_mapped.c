@@ -27,8 +27,7 @@ static int save_resident(struct dumping_proc *p, uint32_t mem, uint64_t start, u
 	const uint64_t args[6] = { start, end - start, 0 };
 	size_t nr = (size_t)((end - start) / PAGES_PAGE);
 	unsigned char resident[MINCORE_PAGES];
-	int ret = remote_get(
-		p->t, p->th, SYS_mincore, args, 2, resident, nr, "mincore", err);
+	int ret = remote_get(p->t, p->th, SYS_mincore, args, 2, resident, nr, "mincore", err);
 
 	if (everything)
 		memset(resident, 1, nr);

@@ -481,8 +481,9 @@ static int proc_check_ids(
 		return BAD(err, "its parent does not come before it");
 	for (size_t i = 0; i < index; i++)
 		if (snap->procs[i].mm == proc->mm && proc->parent == ID_NONE)
-			return BAD(err, "its address space is that of process %d, which is not "
-					"its parent",
+			return BAD(err,
+				"its address space is that of process %d, which is not "
+				"its parent",
 				snap->procs[i].pid);
 	if (proc->shares_sighand && proc->mm != snap->procs[proc->parent].mm)
 		return BAD(err, "it shares signal handlers, but not the memory they are in");

@@ -198,9 +198,9 @@ struct snap_dispatch {
 
 /* One thread. */
 struct snap_task {
-	bool exited; /* a leader that has ended before other threads: a zombie until they end */
-	int32_t tid;           /* as the target sees it */
-	char comm[16];         /* may hold any bytes, NUL-terminated */
+	bool exited;   /* a leader that has ended before other threads: a zombie until they end */
+	int32_t tid;   /* as the target sees it */
+	char comm[16]; /* may hold any bytes, NUL-terminated */
 	struct snap_regs regs; /* already rewound where a system call was interrupted (D8) */
 	uint8_t *xstate;       /* NT_X86_XSTATE as ptrace gives it */
 	size_t nr_xstate;
@@ -315,8 +315,8 @@ struct snap_proc {
 	 * somebody outside has adopted. */
 	uint32_t parent;
 	int32_t exit_signal; /* what the parent gets at its end: SIGCHLD, mostly */
-	/* With its parent, clone(2) with CLONE_FILES, CLONE_FS, CLONE_SIGHAND. CLONE_VM shows by the
-	 * same mm. */
+	/* With its parent, clone(2) with CLONE_FILES, CLONE_FS, CLONE_SIGHAND. CLONE_VM shows by
+	 * the same mm. */
 	bool shares_files, shares_fs, shares_sighand;
 	uint32_t mm;
 	struct snap_task *tasks; /* tasks[0] is the leader */
@@ -354,7 +354,8 @@ struct snap_proc {
 	int32_t autogroup_nice; /* leader of a session: nice of its group of processes, sched(7) */
 	uint32_t tty; /* controlling terminal, its device number as in stat; 0: none. pty_ctty.h */
 	bool foreground; /* its group is the foreground group of that terminal */
-	/* Where a restore leaves word for a program that has checked in, lib/protocol.h; 0: nowhere.
+	/* Where a restore leaves word for a program that has checked in, lib/protocol.h; 0:
+	 * nowhere.
 	 */
 	uint64_t area;
 };

@@ -318,8 +318,8 @@ static int task_finish(const struct job *job, size_t i, struct err *err)
 }
 
 /*
- * It ends in the stop at the exit of the system call: the thread never returns to the page. What the
- * larger plan of the process it is a copy of took goes, too.
+ * It ends in the stop at the exit of the system call: the thread never returns to the page. What
+ * the larger plan of the process it is a copy of took goes, too.
  */
 static int blob_remove(struct job *job, struct err *err)
 {
@@ -338,8 +338,8 @@ static int sigtrap_ignore(struct job *job, struct err *err)
 	return job->sigtrap_at ? stops_blob_syscall(job, &call, "ignore SIGTRAP", NULL, err) : 0;
 }
 
-/* A leader that had ended ends again, and the next thread sees to the blob: no status is reported for
- * a leader while others live (wait(2) in kernel/exit.c, delay_group_leader). */
+/* A leader that had ended ends again, and the next thread sees to the blob: no status is reported
+ * for a leader while others live (wait(2) in kernel/exit.c, delay_group_leader). */
 static int leader_exit(struct job *job, struct err *err)
 {
 	struct job next = *job;
@@ -374,8 +374,7 @@ int handover_forked(struct job *job, const struct job *base, struct err *err)
 	return first_part(job, uffd_step, err);
 }
 
-int handover_sharing(
-	struct job *job, const struct job *maker, uint64_t above, struct err *err)
+int handover_sharing(struct job *job, const struct job *maker, uint64_t above, struct err *err)
 {
 	struct mm_fresh fresh;
 	size_t uffd_step;
@@ -411,8 +410,8 @@ int handover_last(struct job *job, struct err *err)
 	return 0;
 }
 
-/* Given by a tracer, a stop signal stops only if its action is the default one and nothing blocks it
- * (signal(7)); and SIGSTOP always does. */
+/* Given by a tracer, a stop signal stops only if its action is the default one and nothing blocks
+ * it (signal(7)); and SIGSTOP always does. */
 static int stop_signal(const struct snap_proc *proc)
 {
 	int signal = proc->stop_signal;
@@ -425,9 +424,9 @@ static int stop_signal(const struct snap_proc *proc)
 }
 
 /*
- * It stops before it can take any other signal that is pending: with all of them blocked, the SIGSTOP
- * comes first, and in the stop at its delivery the leader gets its mask and is left with the signal
- * that stopped it. Other threads stop when they are detached.
+ * It stops before it can take any other signal that is pending: with all of them blocked, the
+ * SIGSTOP comes first, and in the stop at its delivery the leader gets its mask and is left with
+ * the signal that stopped it. Other threads stop when they are detached.
  */
 static int release_stopped(struct job *job, struct err *err)
 {

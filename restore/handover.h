@@ -20,8 +20,7 @@ int handover_executed(struct job *job, struct err *err);
  * same for a copy of an address space: what differs is mapped and filled. */
 int handover_forked(struct job *job, const struct job *base, struct err *err);
 /* The same where they share the address space: the blob gets a place of its own, behind `above`. */
-int handover_sharing(
-	struct job *job, const struct job *maker, uint64_t above, struct err *err);
+int handover_sharing(struct job *job, const struct job *maker, uint64_t above, struct err *err);
 /* The rest of the plan: descriptors, protections, threads, credentials, timers. */
 int handover_second(struct job *job, struct err *err);
 /* The blob goes, threads get their registers. They stay stopped. */

@@ -34,23 +34,23 @@ struct job {
 	bool privileged;        /* CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE where we are */
 	struct err child_err;   /* why the first child could not exec */
 
-	int park;        /* from this number on there are no slots of the target for a while */
-	int *ghosts;     /* by snap_file: descriptor of a file made anew, or -1 (ours) */
-	bool *remade;    /* by snap_file: made again under its name */
-	int *mems;       /* by snap_mem: descriptor of a memfd made anew, or -1 (ours) */
-	int *sysv;       /* by snap_mem: id of a SysV segment made anew, or -1 */
+	int park;           /* from this number on there are no slots of the target for a while */
+	int *ghosts;        /* by snap_file: descriptor of a file made anew, or -1 (ours) */
+	bool *remade;       /* by snap_file: made again under its name */
+	int *mems;          /* by snap_mem: descriptor of a memfd made anew, or -1 (ours) */
+	int *sysv;          /* by snap_mem: id of a SysV segment made anew, or -1 */
 	int *sems, *queues; /* by snap_sem_set, snap_queue: id of one made anew, or -1 */
-	int *sysv_made;  /* by snap_mem: the same, where it did not exist before, or -1 */
-	int *map_fds[2]; /* by snap_file, [1] opened for writing: in the child, or -1 */
+	int *sysv_made;     /* by snap_mem: the same, where it did not exist before, or -1 */
+	int *map_fds[2];    /* by snap_file, [1] opened for writing: in the child, or -1 */
 	int *mem_fds[2]; /* by snap_mem: of a mapped memfd, [1] for writing: in the child, or -1 */
 	struct fd_make make;
 	uint8_t generation[16]; /* of this restore, no other has it */
-	struct tcp_hold *hold; /* holds back packets of TCP connections, or NULL */
-	bool *settled; /* by snap_ofd: made, with its common state */
+	struct tcp_hold *hold;  /* holds back packets of TCP connections, or NULL */
+	bool *settled;          /* by snap_ofd: made, with its common state */
 	int *parked;  /* by snap_ofd: out of all slots, for other processes than the first; or -1 */
 	int *cwd_fds; /* by snap_proc: in the first child, or -1 */
 	int *exe_fds; /* by snap_mm: likewise */
-	int *root_fds; /* by snap_proc: likewise, where it has another root than we */
+	int *root_fds;  /* by snap_proc: likewise, where it has another root than we */
 	bool *mem_made; /* by snap_mem: shared anonymous memory that a process has mapped */
 
 	/* ---- of this process ---- */
@@ -65,13 +65,13 @@ struct job {
 	struct user_regs_struct
 		parked_at;   /* its registers while other calls are made in its name */
 	uint64_t maker_insn; /* of the blob of whose address space it shares */
-	bool released; /* before the others: it was stopped */
+	bool released;       /* before the others: it was stopped */
 	bool session_waits;  /* it makes its session only after children that are not in it */
 	uint64_t sigtrap_at; /* where in the target the action of an ignored SIGTRAP stands, or 0 */
 	uint64_t sigpending_at; /* likewise of the limit of pending signals that comes last, or 0 */
-	uint64_t *timer_ids; /* by POSIX timer: where in the target its id stands */
-	uint64_t hole_next;  /* where the next hole for staging is looked for */
-	uint64_t *mem_at;    /* by snap_mem: where in the target its pages are filled in, 0: not */
+	uint64_t *timer_ids;    /* by POSIX timer: where in the target its id stands */
+	uint64_t hole_next;     /* where the next hole for staging is looked for */
+	uint64_t *mem_at; /* by snap_mem: where in the target its pages are filled in, 0: not */
 	/* Forked: the private pages that differ from those of the process it is a copy of. */
 	bool forked;
 	bool shares_vm; /* it has its parent's address space, and nothing of it to make */

@@ -193,7 +193,8 @@ static void plan_spawns(struct job *job)
 	fds_plan_end(job);
 }
 
-/* What the first process got in child.c, and another root, which nobody needs us in; umask(2) before all that may make files. */
+/* What the first process got in child.c, and another root, which nobody needs us in; umask(2)
+ * before all that may make files. */
 static void plan_place(struct job *job)
 {
 	const struct snap_proc *first = &job->snap->procs[0];

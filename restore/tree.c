@@ -146,8 +146,7 @@ static int zombie_make(struct tree *tree, size_t i, struct err *err)
 /* Is there the group that it has to join? */
 static bool group_stands(const struct tree *tree, const struct snap_zombie *zombie)
 {
-	if (zombie->pgid == zombie->pid ||
-		zombie->pgid == tree->snap->procs[zombie->parent].pgid)
+	if (zombie->pgid == zombie->pid || zombie->pgid == tree->snap->procs[zombie->parent].pgid)
 		return true;
 	for (size_t i = 0; i < tree->snap->nr_procs; i++)
 		if (tree->jobs[i] && tree->jobs[i]->pid && tree->snap->procs[i].pid == zombie->pgid)
@@ -156,8 +155,7 @@ static bool group_stands(const struct tree *tree, const struct snap_zombie *zomb
 }
 
 /* wait(2) gives the eldest first: those born before the child that comes next. */
-static int elder_zombies_make(
-	struct tree *tree, uint32_t parent, uint32_t elder, struct err *err)
+static int elder_zombies_make(struct tree *tree, uint32_t parent, uint32_t elder, struct err *err)
 {
 	for (size_t i = 0; i < tree->snap->nr_zombies; i++) {
 		const struct snap_zombie *zombie = &tree->snap->zombies[i];
@@ -242,7 +240,8 @@ static int all_do(struct tree *tree, int (*part)(struct job *job, struct err *er
 	return 0;
 }
 
-/* ---- stopped ones ------------------------------------------------------------------------------ */
+/* ---- stopped ones ------------------------------------------------------------------------------
+ */
 
 /* The parent's SIGCHLD action, with or without SA_NOCLDSTOP. */
 static int parent_action(const struct job *parent, bool quiet, struct err *err)
@@ -258,13 +257,14 @@ static int parent_action(const struct job *parent, bool quiet, struct err *err)
 }
 
 /*
- * It stops while its parent is still held: the stop is old, so no SIGCHLD comes for it, and where the
- * parent had waited for it, it does so again.
+ * It stops while its parent is still held: the stop is old, so no SIGCHLD comes for it, and where
+ * the parent had waited for it, it does so again.
  */
 static int stopped_release(struct job *job, const struct job *parent, struct err *err)
 {
 	uint64_t options = WSTOPPED | (job->proc->stop_told ? 0 : WNOWAIT);
-	struct remote wait = { SYS_waitid, { P_PID, (uint64_t)job->proc->pid, 0, options | __WALL } };
+	struct remote wait = { SYS_waitid,
+		{ P_PID, (uint64_t)job->proc->pid, 0, options | __WALL } };
 
 	if (parent_action(parent, true, err) < 0 || handover_last(job, err) < 0 ||
 		handover_release(job, err) < 0)
@@ -303,8 +303,7 @@ static int tree_run(struct tree *tree, struct err *err)
 {
 	if (all_make(tree, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
 		second_do(tree, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
-		stopped_release_all(tree, err) < 0 ||
-		all_do(tree, handover_last, err) < 0 ||
+		stopped_release_all(tree, err) < 0 || all_do(tree, handover_last, err) < 0 ||
 		all_do(tree, instance_tell, err) < 0 ||
 		fds_finish(tree->jobs, tree->snap->nr_procs, err) < 0 ||
 		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)

@@ -24,12 +24,12 @@ nr_below() { descendants "$1" | wc -l; }
 
 may_be_dumped() { snapctl check --pid "$pid" >/dev/null; }
 
-# trip_tree [DUMP OPTION...]: no process of the old tree is left, and the new one runs
+# No process of the old tree is left, and the new one runs.
 trip_tree() {
     local old
     until_true may_be_dumped || fail "check: $(cat "$scratch/said")"
     old=$(descendants "$pid")
-    dump_pid "$pid" --force "$@"
+    dump_pid "$pid" --force
     for member in $old; do until_true gone "$member" || fail "process $member lives on"; done
     restore
     note_tree "$pid"
@@ -185,8 +185,8 @@ command_postgresql() {
         chown postgres: "$scratch/work" "$scratch/work/data"
     fi
     chmod 700 "$scratch/work/data"
-    "${as[@]}" $pg_bin/initdb -A trust -N -D "$scratch/work/data" >/dev/null
-    command=("${as[@]}" $pg_bin/postgres -D "$scratch/work/data" -p "$port" -k "$scratch/work")
+    "${as[@]}" "$pg_bin/initdb" -A trust -N -D "$scratch/work/data" >/dev/null
+    command=("${as[@]}" "$pg_bin/postgres" -D "$scratch/work/data" -p "$port" -k "$scratch/work")
 }
 sql() { timeout 20 psql -h 127.0.0.1 -p "$port" -U postgres -d postgres -qtAc "$1"; }
 nobody_connected() { [ "$(sql "select count(*) from pg_stat_activity where backend_type = 'client backend'")" = 1 ]; }

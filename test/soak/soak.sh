@@ -1,6 +1,6 @@
 #!/bin/bash
 # make soak: the long runs, one after the other, each with its own time limit. Names of parts may be given;
-# SOAK_ROUNDS, SOAK_PROGRAMS, SOAK_KILLS, SOAK_CHANGES, SOAK_SAMPLES make them shorter or longer. On two cores the
+# SOAK_ROUNDS, SOAK_PROGRAMS, SOAK_TREES, SOAK_KILLS, SOAK_CHANGES, SOAK_SAMPLES make them shorter or longer. On two cores the
 # round trips take half an hour, the others two minutes.
 set -u
 here=$(dirname "$0")
