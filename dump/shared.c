@@ -24,6 +24,7 @@
 static const char DELETED[] = " (deleted)";
 
 struct mem_known {
+	bool sysv; /* their inode numbers are their ids, from 0 on; others count for themselves */
 	uint64_t ino;
 	uint32_t id;
 };
@@ -48,15 +49,25 @@ struct mem_table *mem_table_create(struct dumping *d, struct err *err)
 	return table;
 }
 
-bool shared_is_object(const struct dumping *d, const struct proc_vma *vma)
+static bool is_sysv(const struct proc_vma *vma)
 {
-	return vma->ino && vma->dev == d->mems->dev;
+	return text_starts(vma->path, "/SYSV");
 }
 
-static bool mem_find(const struct mem_table *table, uint64_t ino, uint32_t *id)
+bool shared_is_object(const struct dumping *d, const struct proc_vma *vma)
+{
+	return vma->dev == d->mems->dev;
+}
+
+bool shared_is_same(const struct proc_vma *a, const struct proc_vma *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && is_sysv(a) == is_sysv(b);
+}
+
+static bool mem_find(const struct mem_table *table, bool sysv, uint64_t ino, uint32_t *id)
 {
 	for (size_t i = 0; i < table->nr; i++)
-		if (table->known[i].ino == ino) {
+		if (table->known[i].sysv == sysv && table->known[i].ino == ino) {
 			*id = table->known[i].id;
 			return true;
 		}
@@ -72,7 +83,7 @@ static struct snap_mem *mem_add(
 	*id = (uint32_t)(mem - d->snap->mems);
 	table->known = arena_grow(
 		d->snap->arena, table->known, table->nr, &table->cap, sizeof *table->known);
-	table->known[table->nr++] = (struct mem_known){ ino, *id };
+	table->known[table->nr++] = (struct mem_known){ kind == MEM_SYSV, ino, *id };
 	return mem;
 }
 
@@ -116,7 +127,7 @@ int shared_of_memfd(struct dumping *d, int fd, const struct stat *st, const char
 			"%s is made of huge pages (hugetlb), which are not supported yet", link);
 		return err_hint(err, "start the program without hugetlb memory");
 	}
-	if (mem_find(d->mems, st->st_ino, mem))
+	if (mem_find(d->mems, false, st->st_ino, mem))
 		return 0;
 	/* Our own description: reading must not move the position of the target's. */
 	ret = file_reopen(fd, &readable, err);
@@ -134,7 +145,7 @@ static enum snap_mem_kind kind_of(const struct proc_vma *vma)
 {
 	if (text_starts(vma->path, "/memfd:"))
 		return MEM_MEMFD;
-	if (text_starts(vma->path, "/SYSV"))
+	if (is_sysv(vma))
 		return MEM_SYSV;
 	return MEM_SHARED_ANON;
 }
@@ -144,7 +155,7 @@ static size_t vmas_of_object(const struct dumping_proc *p, const struct proc_vma
 	size_t nr = 0;
 
 	for (size_t i = 0; i < p->nr_vmas; i++)
-		nr += p->vmas[i].dev == vma->dev && p->vmas[i].ino == vma->ino;
+		nr += shared_is_same(&p->vmas[i], vma);
 	return nr;
 }
 
@@ -182,7 +193,7 @@ int shared_check(const struct dumping_proc *p, const struct proc_vma *vma, struc
 		return 0;
 	/* One objection for each object. */
 	for (const struct proc_vma *before = p->vmas; before < vma; before++)
-		if (before->dev == vma->dev && before->ino == vma->ino)
+		if (shared_is_same(before, vma))
 			return 0;
 	return sysv_stat(p, vma, &ds, err);
 }
@@ -272,7 +283,7 @@ static int mem_save_mapped(
 	for (size_t i = 0; i < p->nr_vmas; i++) {
 		const struct proc_vma *v = &p->vmas[i];
 
-		if (v->dev != vma->dev || v->ino != vma->ino)
+		if (!shared_is_same(v, vma))
 			continue;
 		if (!v->shared)
 			return refuse_private_copy(v, err);
@@ -296,7 +307,7 @@ int shared_collect(
 	OWNED_FD fd = -1;
 	int ret = 0;
 
-	if (mem_find(p->d->mems, vma->ino, id))
+	if (mem_find(p->d->mems, is_sysv(vma), vma->ino, id))
 		return 0;
 	mem = mem_add(p->d, vma->ino, kind_of(vma), id);
 	if (mem->kind == MEM_SYSV)
@@ -304,7 +315,7 @@ int shared_collect(
 	if (ret < 0)
 		return ret;
 	fd = map_files_open(p, vma);
-	if (fd < 0)
+	if (fd < 0 && mem->kind != MEM_SYSV)
 		fd = slot_open(p, vma);
 	return fd >= 0 ? mem_save_file(p, vma, *id, fd, err) : mem_save_mapped(p, vma, *id, err);
 }

@@ -20,6 +20,8 @@ struct mem_table *mem_table_create(struct dumping *d, struct err *err);
 /* Whether this mapping is one of a memory object; all of them live on one mount inside the kernel.
  */
 bool shared_is_object(const struct dumping *d, const struct proc_vma *vma);
+/* Are these, which are such mappings, of one object? */
+bool shared_is_same(const struct proc_vma *a, const struct proc_vma *b);
 /* Objects to a System V segment that others have attached, too; needs the vmas of all processes. */
 int shared_check(const struct dumping_proc *p, const struct proc_vma *vma, struct err *err);
 /* The memory object of a mapping, its contents saved. */

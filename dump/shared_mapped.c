@@ -8,6 +8,7 @@
 #include "dump/contents.h"
 #include "dump/dumping.h"
 #include "dump/remote.h"
+#include "dump/shared.h"
 #include "images/pages.h"
 
 enum { MINCORE_PAGES = 4096 };
@@ -50,7 +51,7 @@ static const struct proc_vma *vma_showing(
 	for (size_t i = 0; i < p->nr_vmas; i++) {
 		const struct proc_vma *v = &p->vmas[i];
 
-		if (v->dev != of->dev || v->ino != of->ino || v->offset + (v->end - v->start) <= at)
+		if (!shared_is_same(v, of) || v->offset + (v->end - v->start) <= at)
 			continue;
 		if (!best || v->offset < best->offset)
 			best = v;

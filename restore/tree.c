@@ -154,6 +154,15 @@ static bool group_stands(const struct tree *tree, const struct snap_zombie *zomb
 	return false;
 }
 
+/* It founds its session when the first one that is still there is born (birth_by_helper). */
+static bool founds_session(const struct snap *snap, const struct snap_zombie *zombie)
+{
+	for (size_t i = 0; zombie->sid == zombie->pid && i < snap->nr_procs; i++)
+		if (snap->procs[i].sid == zombie->sid)
+			return true;
+	return false;
+}
+
 /* wait(2) gives the eldest first: those born before the child that comes next. */
 static int elder_zombies_make(struct tree *tree, uint32_t parent, uint32_t elder, struct err *err)
 {
@@ -161,7 +170,8 @@ static int elder_zombies_make(struct tree *tree, uint32_t parent, uint32_t elder
 		const struct snap_zombie *zombie = &tree->snap->zombies[i];
 
 		if (zombie->parent == parent && zombie->elder <= elder && !tree->zombie_made[i] &&
-			group_stands(tree, zombie) && zombie_make(tree, i, err) < 0)
+			group_stands(tree, zombie) && !founds_session(tree->snap, zombie) &&
+			zombie_make(tree, i, err) < 0)
 			return -err->code;
 	}
 	return 0;

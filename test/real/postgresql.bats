@@ -10,6 +10,7 @@ load ../helpers/real_tree
     start holder.log unshare --ipc sleep infinity
     in_own() { [ "$(readlink "/proc/$pid/ns/ipc")" != "$(readlink /proc/self/ns/ipc)" ]; }
     until_true in_own
+    # shellcheck disable=SC2034 # snapctl() and start() use it
     user=(nsenter "--ipc=/proc/$pid/ns/ipc" --)
     running_tree postgresql waiting
 }
