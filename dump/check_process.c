@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -50,6 +51,7 @@ static const struct {
 	{ KCMP_SIGHAND, "signal handlers", "start it without CLONE_SIGHAND" },
 };
 
+enum { VFORK_LOOKS = 25 };
 enum { NR_SHAREABLE = sizeof shareable / sizeof shareable[0], MAX_PAIRS = 64 };
 
 /* The oldest ancestor with which everybody in between shares it, too: that is held. */
@@ -193,6 +195,27 @@ static bool is_ending(const struct dumping_proc *p, pid_t tid, struct arena *a)
 	return state == 'Z' || state == 'X' || flags & 0x4;
 }
 
+/*
+ * Not to be interrupted (wait_for_vfork_done() in kernel/fork.c), as a freeze would find out after ten
+ * seconds. Most are over in a moment: posix_spawn(3).
+ */
+static bool waits_in_vfork(const struct dumping_proc *p, pid_t tid)
+{
+	struct proc_syscall call;
+	struct proc_stat stat;
+	char name[48];
+
+	snprintf(name, sizeof name, "task/%d/stat", tid);
+	for (int i = 0; i < VFORK_LOOKS; i++) {
+		if (proc_stat(p->t->procfd, name, &stat, NULL) < 0 || stat.state != 'D' ||
+			proc_syscall(p->t->procfd, tid, &call, NULL) < 0 ||
+			(call.nr != SYS_vfork && call.nr != SYS_clone && call.nr != SYS_clone3))
+			return false;
+		nanosleep(&(struct timespec){ .tv_nsec = 20 * 1000000L }, NULL);
+	}
+	return true;
+}
+
 static int check_thread(struct dumping_proc *p, pid_t tid, struct objections *o, struct err *err)
 {
 	struct proc_status status;
@@ -214,6 +237,11 @@ static int check_thread(struct dumping_proc *p, pid_t tid, struct objections *o,
 	check_status(&status, name, o);
 	check_speculation(text, name, o);
 	check_thread_tables(p, tid, name, o);
+	if (waits_in_vfork(p, tid))
+		object(o, "wait until its child has called exec",
+			"%s waits in vfork(2) for a child that goes on without exec; it cannot be stopped "
+			"there",
+			name);
 	/* What an ending thread looks like does not matter: it will not be there any more. */
 	if (tid != p->t->pid && is_ending(p, tid, o->arena))
 		o->nr = before;
