@@ -196,8 +196,8 @@ static bool is_ending(const struct dumping_proc *p, pid_t tid, struct arena *a)
 }
 
 /*
- * Not to be interrupted (wait_for_vfork_done() in kernel/fork.c), as a freeze would find out after ten
- * seconds. Most are over in a moment: posix_spawn(3).
+ * Not to be interrupted (wait_for_vfork_done() in kernel/fork.c), as a freeze would find out after
+ * ten seconds. Most are over in a moment: posix_spawn(3).
  */
 static bool waits_in_vfork(const struct dumping_proc *p, pid_t tid)
 {
@@ -239,7 +239,8 @@ static int check_thread(struct dumping_proc *p, pid_t tid, struct objections *o,
 	check_thread_tables(p, tid, name, o);
 	if (waits_in_vfork(p, tid))
 		object(o, "wait until its child has called exec",
-			"%s waits in vfork(2) for a child that goes on without exec; it cannot be stopped "
+			"%s waits in vfork(2) for a child that goes on without exec; it cannot be "
+			"stopped "
 			"there",
 			name);
 	/* What an ending thread looks like does not matter: it will not be there any more. */
