@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const struct target *const tables[] = {
@@ -243,6 +245,32 @@ static void open_ctl(void)
 		fail("open %s: %s", path ? path : "stdin", strerror(errno));
 }
 
+/* ---- reaping: target --reap COMMAND...
+ * ---------------------------------------------------------------------- */
+
+/*
+ * Run a command, and wait for orphans of its descendants, so that their ids are free at once: some
+ * inits reap only now and then.
+ */
+static int reap(char **argv)
+{
+	int status, code = 125;
+	pid_t pid, child;
+
+	must(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	child = (pid_t)must(fork());
+	if (child == 0) {
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	do {
+		pid = wait(&status);
+		if (pid == child)
+			code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	} while (pid != child && (pid > 0 || errno == EINTR));
+	return code;
+}
+
 int main(int argc, char **argv)
 {
 	const struct target *target;
@@ -255,10 +283,12 @@ int main(int argc, char **argv)
 		return wait_line(argv[2], argv[3], atoi(argv[4]));
 	if (argc == 4 && strcmp(argv[1], "--wait-exit") == 0)
 		return wait_exit(atoi(argv[2]), atoi(argv[3]));
+	if (argc >= 3 && strcmp(argv[1], "--reap") == 0)
+		return reap(argv + 2);
 	target = argc >= 2 ? find(argv[1]) : NULL;
 	if (!target) {
 		fprintf(stderr, "usage: target NAME | --list [PREFIX] | --wait-line FILE TEXT "
-				"SECONDS | --wait-exit PID SECONDS\n");
+				"SECONDS | --wait-exit PID SECONDS | --reap COMMAND...\n");
 		return 2;
 	}
 	open_ctl();
