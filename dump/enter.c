@@ -51,15 +51,86 @@ static int ns_other(pid_t pid, const char *name)
 	return take_fd(&theirs);
 }
 
+/*
+ * One mount, of /proc/PID/mountinfo: root, mount point and options, without the ids in front, and
+ * without what follows. NULL: below /proc, where each pid namespace has its own.
+ */
+static char *mount_of(char *line)
+{
+	char *end = strstr(line, " - "), *at = line, *point;
+
+	for (int i = 0; at && i < 3; i++)
+		at = (at = strchr(at, ' ')) ? at + 1 : NULL;
+	point = at ? strchr(at, ' ') : NULL;
+	if (!end || !point || !strncmp(point, " /proc", strlen(" /proc")))
+		return NULL;
+	point = strchr(point + 1, ' ');
+	if (point)
+		*point = '\0';
+	return at;
+}
+
+struct mounts {
+	char **all;
+	size_t nr, cap;
+};
+
+static int mount_compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Mounts of a process, sorted: a copy of a mount namespace has them in another order. */
+static struct mounts mounts_read(const char *process, struct arena *a)
+{
+	struct mounts mounts = { 0 };
+	char path[64], *line = NULL;
+	size_t cap = 0;
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%s/mountinfo", process);
+	file = fopen(path, "re");
+	while (file && getline(&line, &cap, file) > 0) {
+		char *mount = mount_of(line);
+
+		if (!mount)
+			continue;
+		mounts.all = arena_grow(a, mounts.all, mounts.nr, &mounts.cap, sizeof *mounts.all);
+		mounts.all[mounts.nr++] = arena_strdup(a, mount);
+	}
+	free(line);
+	if (file)
+		fclose(file);
+	if (mounts.nr)
+		qsort(mounts.all, mounts.nr, sizeof *mounts.all, mount_compare);
+	return mounts;
+}
+
+/* A mount namespace like ours, but for /proc: the same paths lead to the same files, and a restore
+ * here loses nothing. */
+static bool mounts_are_ours(pid_t pid)
+{
+	struct arena *a = arena_create();
+	struct mounts theirs, ours;
+	char process[16];
+	bool same;
+
+	snprintf(process, sizeof process, "%d", pid);
+	theirs = mounts_read(process, a);
+	ours = mounts_read("self", a);
+	same = theirs.nr == ours.nr;
+	for (size_t i = 0; same && i < ours.nr; i++)
+		same = !strcmp(theirs.all[i], ours.all[i]);
+	arena_destroy(a);
+	return same;
+}
+
+/* Where it is only the mount namespace, or one with mounts of its own, the check says so. */
 bool enter_needed(pid_t pid)
 {
-	for (size_t i = 0; i < NR_NAMESPACES; i++) {
-		OWNED_FD fd = ns_other(pid, namespaces[i].name);
+	OWNED_FD pidns = ns_other(pid, "pid"), mnt = ns_other(pid, "mnt");
 
-		if (fd >= 0)
-			return true;
-	}
-	return false;
+	return pidns >= 0 && (mnt < 0 || mounts_are_ours(pid));
 }
 
 static int inner_pid(pid_t pid, pid_t *inner, struct err *err)

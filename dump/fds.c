@@ -305,6 +305,15 @@ static int thread_files_look(
 	return 0;
 }
 
+/* It has given up what it shared (PF_EXITING of linux/sched.h), as threads may while they run. */
+static bool is_ending(int dir)
+{
+	struct proc_stat stat;
+
+	return proc_stat(dir, "stat", &stat, NULL) < 0 || stat.state == 'Z' || stat.state == 'X' ||
+	       stat.flags & 0x4;
+}
+
 static int threads_look(struct dumping_proc *p, struct err *err)
 {
 	size_t nr, cap_files = 0, cap_fs = 0;
@@ -326,6 +335,8 @@ static int threads_look(struct dumping_proc *p, struct err *err)
 			ret = thread_files_look(p, dir, tids[i], &cap_files, err);
 		if (!ret && fs)
 			ret = thread_fs_look(p, dir, tids[i], &cap_fs, err);
+		if (ret < 0 && is_ending(dir))
+			ret = 0;
 		if (ret < 0)
 			err_wrap(err, "thread %d", tids[i]);
 	}

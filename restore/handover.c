@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -338,16 +339,28 @@ static int sigtrap_ignore(struct job *job, struct err *err)
 	return job->sigtrap_at ? stops_blob_syscall(job, &call, "ignore SIGTRAP", NULL, err) : 0;
 }
 
+enum { EXIT_LOOKS = 100000 }; /* of 50 us */
+
 /* A leader that had ended ends again, and the next thread sees to the blob: no status is reported
  * for a leader while others live (wait(2) in kernel/exit.c, delay_group_leader). */
 static int leader_exit(struct job *job, struct err *err)
 {
 	struct job next = *job;
 	struct remote call = { SYS_exit, { 0 } };
+	OWNED_FD procfd = -1;
+	struct proc_stat stat = { 0 };
 
+	/* Without EXITKILL: our own end would be that of all its threads, as long as it is ours. */
+	if (ptrace(PTRACE_SETOPTIONS, job->pid, 0, 0) < 0)
+		return err_sys(err, "ptrace options of thread %d", job->pid);
 	if (stops_begin(job->pid, job->plan.base + BLOB_SYSCALL_INSN, &call, err) < 0 ||
-		stops_continue(job->pid, err) < 0)
+		stops_continue(job->pid, err) < 0 || proc_open(job->pid, &procfd, err) < 0)
 		return -err->code;
+	for (int i = 0; i < EXIT_LOOKS && stat.state != 'Z'; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 50 * 1000 }, NULL);
+		if (proc_stat(procfd, "stat", &stat, err) < 0)
+			return -err->code;
+	}
 	next.pid = job->plan.threads[1].tid;
 	return blob_remove(&next, err);
 }
