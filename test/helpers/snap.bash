@@ -185,7 +185,7 @@ has_flag() { # NAME LETTER
 check_target() {
     timeout 10 bash -c "echo check >'$scratch/ctl'"
     "$TARGET" --wait-exit "$1" 30 || fail "the target never came to its judgement"
-    [ "$(tail -n 1 "$scratch/out")" = OK ] || fail "$(tail -n 1 "$scratch/out") $(cat "$scratch/target.log")"
+    [ "$(tail -n 1 "$scratch/out")" = OK ] || fail "$(tail -n 5 "$scratch/out") $(cat "$scratch/target.log")"
 }
 
 # ---- round trips ------------------------------------------------------------------------------------------------
