@@ -179,20 +179,13 @@ static void check_status(const struct proc_status *status, const char *name, str
 			"%s has a shadow stack (CET), which is not supported yet", name);
 }
 
-/* PF_EXITING of linux/sched.h, in the ninth field of stat: it gives up its tables one by one. */
-static bool is_ending(const struct dumping_proc *p, pid_t tid, struct arena *a)
+static bool is_ending(const struct dumping_proc *p, pid_t tid)
 {
-	char path[48], *text, *end, state;
-	unsigned flags;
-	size_t len;
+	struct proc_stat stat;
+	char name[48];
 
-	snprintf(path, sizeof path, "task/%d/stat", tid);
-	if (proc_text(p->t->procfd, path, a, &text, &len, NULL) < 0)
-		return true;
-	end = strrchr(text, ')');
-	if (!end || sscanf(end + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
-		return false;
-	return state == 'Z' || state == 'X' || flags & 0x4;
+	snprintf(name, sizeof name, "task/%d/stat", tid);
+	return proc_stat(p->t->procfd, name, &stat, NULL) < 0 || proc_is_ending(&stat);
 }
 
 /*
@@ -244,7 +237,7 @@ static int check_thread(struct dumping_proc *p, pid_t tid, struct objections *o,
 			"there",
 			name);
 	/* What an ending thread looks like does not matter: it will not be there any more. */
-	if (tid != p->t->pid && is_ending(p, tid, o->arena))
+	if (tid != p->t->pid && is_ending(p, tid))
 		o->nr = before;
 	return 0;
 }

@@ -305,13 +305,12 @@ static int thread_files_look(
 	return 0;
 }
 
-/* It has given up what it shared (PF_EXITING of linux/sched.h), as threads may while they run. */
+/* It has given up what it shared, as threads may while they run. */
 static bool is_ending(int dir)
 {
 	struct proc_stat stat;
 
-	return proc_stat(dir, "stat", &stat, NULL) < 0 || stat.state == 'Z' || stat.state == 'X' ||
-	       stat.flags & 0x4;
+	return proc_stat(dir, "stat", &stat, NULL) < 0 || proc_is_ending(&stat);
 }
 
 static int threads_look(struct dumping_proc *p, struct err *err)

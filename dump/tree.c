@@ -32,12 +32,15 @@ static bool is_zombie(pid_t pid, struct proc_stat *stat)
 	       ((stat->state == 'Z' || stat->state == 'X') && stat->num_threads <= 1);
 }
 
-/* PF_EXITING of linux/sched.h: it gives up its tables one by one. */
 bool tree_is_ending(pid_t pid)
 {
+	OWNED_FD fd = -1;
 	struct proc_stat stat;
 
-	return is_zombie(pid, &stat) || stat.flags & 0x4;
+	if (proc_open(pid, &fd, NULL) < 0 || proc_stat(fd, "stat", &stat, NULL) < 0)
+		return true;
+	/* A leader may be gone long before its threads. */
+	return proc_is_ending(&stat) && stat.num_threads <= 1;
 }
 
 static int children_seize(struct dumping *d, struct tracee *t, struct arena *a, struct err *err)

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -11,6 +10,7 @@
 #include "images/fd/inet.h"
 #include "images/fd/tcp.h"
 #include "restore/job.h"
+#include "restore/stops.h"
 
 /* The connection that an ofd was and is to be again; NULL: none, or it comes back as a reset one.
  */
@@ -64,11 +64,10 @@ void connections_release(struct job *job)
 static int slot_wake(const struct job *job, const struct snap_fd *slot,
 	const struct inet_sock *sock, struct err *err)
 {
-	OWNED_FD pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
-	OWNED_FD fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, slot->num, 0);
+	OWNED_FD fd = -1;
 
-	if (fd < 0)
-		return err_sys(err, "descriptor %u of process %d", slot->num, job->pid);
+	if (stops_getfd(job, (int)slot->num, &fd, err) < 0)
+		return -err->code;
 	return tcp_conn_wake(fd, sock, err);
 }
 

@@ -340,12 +340,17 @@ static bool threads_have(const struct snap_proc *proc, uint32_t ofd)
 	return false;
 }
 
+bool fds_process_has(const struct snap_proc *proc, uint32_t ofd)
+{
+	return has_ofd(proc->fds, proc->nr_fds, ofd) || threads_have(proc, ofd);
+}
+
 static bool is_used_by_others(const struct snap *snap, uint32_t ofd)
 {
 	for (size_t i = 0; i < snap->nr_procs; i++) {
 		const struct snap_proc *proc = &snap->procs[i];
 
-		if ((i && has_ofd(proc->fds, proc->nr_fds, ofd)) || threads_have(proc, ofd))
+		if (i ? fds_process_has(proc, ofd) : threads_have(proc, ofd))
 			return true;
 	}
 	return false;

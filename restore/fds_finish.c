@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "images/fd/common.h"
 #include "images/fd/pidfd.h"
+#include "restore/fds.h"
 #include "restore/job.h"
 #include "restore/stops.h"
 
@@ -23,22 +24,6 @@ int fds_number_of(const struct job *job, uint32_t ofd)
 		if (first->fds[i].ofd == ofd)
 			return (int)first->fds[i].num;
 	return job->parked[ofd];
-}
-
-static bool table_has(const struct snap_fd *fds, size_t nr, uint32_t ofd)
-{
-	for (size_t i = 0; i < nr; i++)
-		if (fds[i].ofd == ofd)
-			return true;
-	return false;
-}
-
-static bool process_has(const struct snap_proc *proc, uint32_t ofd)
-{
-	for (size_t i = 0; i < proc->nr_thread_files; i++)
-		if (table_has(proc->thread_files[i].fds, proc->thread_files[i].nr_fds, ofd))
-			return true;
-	return table_has(proc->fds, proc->nr_fds, ofd);
 }
 
 /* A call that gives a descriptor of the process; negative: it failed. */
@@ -111,7 +96,7 @@ int fds_later(struct job *const *jobs, size_t nr, struct err *err)
 		int32_t pid = pidfd_later(snap, &snap->ofds[ofd], &flags);
 
 		for (size_t i = 0; pid && i < nr; i++) {
-			if (!process_has(jobs[i]->proc, ofd))
+			if (!fds_process_has(jobs[i]->proc, ofd))
 				continue;
 			if (later_put(jobs[i], holder, ofd, pid, flags, err) < 0)
 				return -err->code;
@@ -159,7 +144,9 @@ static bool has_work(const struct snap *snap, const struct snap_ofd *ofd)
 	uint32_t flags;
 
 	return ofd->inherited < 0 &&
-	       (ofd->kind->finish || ofd_owner_later(snap, ofd) || pidfd_later(snap, ofd, &flags));
+	       ((ofd->kind->finish &&
+			(!ofd->kind->finish_needed || ofd->kind->finish_needed(snap, ofd))) ||
+		       ofd_owner_later(snap, ofd) || pidfd_later(snap, ofd, &flags));
 }
 
 static int ofd_finish(struct finishing *f, const struct snap_ofd *ofd, int fd, struct err *err)
@@ -167,14 +154,6 @@ static int ofd_finish(struct finishing *f, const struct snap_ofd *ofd, int fd, s
 	if (ofd_owner_later(f->make.snap, ofd) && owner_finish(f, ofd, fd, err) < 0)
 		return -err->code;
 	return ofd->kind->finish ? ofd->kind->finish(&f->make, ofd, fd, err) : 0;
-}
-
-static int slot_get(const struct job *job, uint32_t num, int *fd, struct err *err)
-{
-	OWNED_FD pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
-
-	*fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, num, 0);
-	return *fd < 0 ? err_sys(err, "descriptor %u of process %d", num, job->pid) : 0;
 }
 
 /* pidfds first: others may watch them. */
@@ -191,7 +170,8 @@ static int slots_finish(struct finishing *f, const struct job *job, bool pidfds,
 		if (f->done[ofd->id] || !has_work(snap, ofd) ||
 			(pidfd_later(snap, ofd, &flags) != 0) != pidfds)
 			continue;
-		if (slot_get(job, slot->num, &fd, err) < 0 || ofd_finish(f, ofd, fd, err) < 0)
+		if (stops_getfd(job, (int)slot->num, &fd, err) < 0 ||
+			ofd_finish(f, ofd, fd, err) < 0)
 			return err_wrap(err, "%s", ofd->label ? ofd->label : ofd->kind->name);
 		if (pidfds)
 			f->make.made[ofd->id] = take_fd(&fd);

@@ -12,29 +12,18 @@
 #include "base/log.h"
 #include "restore/creds.h"
 #include "restore/job.h"
+#include "tracee/proc.h"
 
-enum { PF_EXITING_BIT = 0x4, ENDING_TRIES = 500 };
+enum { ENDING_TRIES = 500 };
 
-/* Is the holder of this id about to be gone? Field 3 of stat is its state, field 9 its flags
- * (proc(5)). */
+/* Is the holder of this id about to be gone? */
 static bool is_ending(int32_t tid)
 {
-	char path[40], text[512], state;
-	unsigned flags;
 	OWNED_FD fd = -1;
-	ssize_t n;
-	char *end;
+	struct proc_stat stat;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	if (n <= 0)
-		return true;
-	text[n] = '\0';
-	end = strrchr(text, ')');
-	if (!end || sscanf(end + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
-		return false;
-	return state == 'Z' || state == 'X' || flags & PF_EXITING_BIT;
+	return proc_open(tid, &fd, NULL) < 0 || proc_stat(fd, "stat", &stat, NULL) < 0 ||
+	       proc_is_ending(&stat);
 }
 
 /* An id is free only a moment after its process has ended: that moment is waited for. */

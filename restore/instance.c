@@ -43,13 +43,14 @@ int instance_prepare(struct job *job, struct err *err)
 	const struct restore_opts *opts = job->opts;
 	uint32_t nr_args, nr_env;
 	size_t len = texts_len(opts->args, &nr_args) + texts_len(opts->setenv, &nr_env);
+	bool listens = somebody_listens(job->snap);
 
-	if (getrandom(job->generation, sizeof job->generation, 0) !=
-		(ssize_t)sizeof job->generation)
+	if (listens && getrandom(job->generation, sizeof job->generation, 0) !=
+			       (ssize_t)sizeof job->generation)
 		return err_sys(err, "getrandom");
 	if (!nr_args && !nr_env)
 		return 0;
-	if (!somebody_listens(job->snap)) {
+	if (!listens) {
 		err_set(err, ENOTSUP, "the program of this image would not see %s",
 			nr_env ? "--setenv" : "the arguments behind --");
 		return err_hint(err,

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "restore/job.h"
 #include "tracee/tracee.h"
@@ -30,6 +31,15 @@ int stops_read(const struct job *job, uint64_t addr, void *data, size_t len, str
 	if (process_vm_readv(job->pid, &here, 1, &there, 1, 0) != (ssize_t)len)
 		return err_sys(err, "read from the new process");
 	return 0;
+}
+
+int stops_getfd(const struct job *job, int num, int *fd, struct err *err)
+{
+	/* An ended leader has no descriptors any more; its threads have. */
+	if (job->proc->tasks[0].exited)
+		return thread_getfd(job->plan.threads[1].tid, num, fd, err);
+	*fd = (int)syscall(SYS_pidfd_getfd, job->pidfd, num, 0);
+	return *fd < 0 ? err_sys(err, "descriptor %d of process %d", num, job->proc->pid) : 0;
 }
 
 /* ---- stops -------------------------------------------------------------------------------------

@@ -18,6 +18,9 @@ int stops_write(
 	const struct job *job, uint64_t addr, const void *data, size_t len, struct err *err);
 int stops_read(const struct job *job, uint64_t addr, void *data, size_t len, struct err *err);
 
+/* A duplicate of what the process has in slot num, O_CLOEXEC; when all its threads stand. */
+int stops_getfd(const struct job *job, int num, int *fd, struct err *err);
+
 /* Until the thread stops for exactly this signal; everything else is an error, in words. */
 int stops_wait(const struct job *job, pid_t tid, int signal, struct err *err);
 /* The error for a process that ended, and for a stop that only a defect of ours explains. */

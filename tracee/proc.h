@@ -53,6 +53,9 @@ struct proc_stat {
 	uint32_t flags; /* PF_... */
 };
 int proc_stat(int procfd, const char *name, struct proc_stat *out, struct err *err);
+/* That thread has ended, or is about to and gives up its tables one by one (PF_EXITING of
+ * linux/sched.h). Of a process it is the leader alone. */
+bool proc_is_ending(const struct proc_stat *stat);
 
 /* Fields of status; `name` is "status" or "task/TID/status". */
 struct proc_status {

@@ -125,3 +125,10 @@ int proc_stat(int procfd, const char *name, struct proc_stat *out, struct err *e
 	*out = stat;
 	return 0;
 }
+
+enum { EXITING = 0x4 }; /* PF_EXITING */
+
+bool proc_is_ending(const struct proc_stat *stat)
+{
+	return stat->state == 'Z' || stat->state == 'X' || stat->flags & EXITING;
+}

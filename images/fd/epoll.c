@@ -316,5 +316,6 @@ const struct fd_kind fd_epoll = {
 	.make = epoll_make,
 	.make_link = epoll_make_link,
 	.finish = epoll_finish,
+	.finish_needed = epoll_finish_needed,
 	.describe = epoll_describe,
 };

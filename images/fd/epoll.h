@@ -32,6 +32,7 @@ struct epoll_priv {
 
 int epoll_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err);
 int epoll_make_link(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err);
+bool epoll_finish_needed(const struct snap *snap, const struct snap_ofd *ofd);
 int epoll_finish(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err);
 
 #endif

@@ -186,15 +186,26 @@ static bool is_later(const struct snap *snap, const struct epoll_item *item)
 	return pidfd_later(snap, &snap->ofds[item->ofd], &flags) != 0;
 }
 
+static bool has_moved(const struct snap *snap, const struct epoll_priv *priv)
+{
+	for (size_t i = 0; i < priv->nr_items; i++)
+		if (!stands_in_slot(snap, &priv->items[i]))
+			return true;
+	return false;
+}
+
 int epoll_make_link(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)
 {
 	const struct epoll_priv *priv = ofd->priv;
-	/* Above all items, one of which may be put where the set itself stands. */
-	int above = priv->nr_items ? priv->items[priv->nr_items - 1].num + 1 : 0;
-	OWNED_FD set = priv->nr_items ? fcntl(fd, F_DUPFD_CLOEXEC, above) : -1;
+	OWNED_FD above = -1;
+	int set = fd;
 
-	if (priv->nr_items && set < 0)
-		return err_sys(err, "epoll: duplicate descriptor %d", fd);
+	/* Above all items, one of which may be put where the set itself stands. */
+	if (has_moved(m->snap, priv)) {
+		set = above = fcntl(fd, F_DUPFD_CLOEXEC, priv->items[priv->nr_items - 1].num + 1);
+		if (above < 0)
+			return err_sys(err, "epoll: duplicate descriptor %d", fd);
+	}
 	for (size_t i = 0; i < priv->nr_items; i++)
 		if (is_spent(&priv->items[i]) && !is_later(m->snap, &priv->items[i]) &&
 			item_add_spent(m, set, &priv->items[i], err) < 0)
@@ -220,6 +231,16 @@ static int item_add_later(
 	if (file == item->num)
 		return item_add_here(m->snap, set, item, item->events, err);
 	return item_add_moved(m->snap, set, item, item->events, file, err);
+}
+
+bool epoll_finish_needed(const struct snap *snap, const struct snap_ofd *ofd)
+{
+	const struct epoll_priv *priv = ofd->priv;
+
+	for (size_t i = 0; i < priv->nr_items; i++)
+		if (is_later(snap, &priv->items[i]))
+			return true;
+	return false;
 }
 
 int epoll_finish(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)

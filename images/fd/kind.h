@@ -134,6 +134,8 @@ struct fd_kind {
 	 * duplicate. Of descriptors made, m has those that were made later than others (pidfd.h).
 	 */
 	int (*finish)(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err);
+	/* Whether finish has anything to do for this one; NULL: always. */
+	bool (*finish_needed)(const struct snap *snap, const struct snap_ofd *ofd);
 	/* One line for show: "count 7, semaphore"; or NULL. Returned text is in arena. */
 	char *(*describe)(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena);
 };

@@ -247,6 +247,14 @@ refusal() {
     grep -qE "$2" "$scratch/said" || fail "dump does not say $2"
 }
 
+# What only the stopped target tells: `check`, which stops nothing, cannot see it.
+refusal_late() { # NAME PATTERN
+    start_target "$1"
+    see before "$pid"
+    refused_in_words
+    grep -qE "$2" "$scratch/said" || fail "dump does not say $2"
+}
+
 # launched NAME: from `dump PROGRAM` instead of a running process.
 launched() {
     prepare_target

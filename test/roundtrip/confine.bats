@@ -2,14 +2,6 @@
 # Seccomp and syscall user dispatch. One test for each target of test/targets; see there for what is checked.
 load ../helpers/snap
 
-# What only the stopped target tells: `check`, which stops nothing, cannot see it.
-refusal_late() { # NAME PATTERN
-    start_target "$1"
-    see before "$pid"
-    refused_in_words
-    grep -qE "$2" "$scratch/said" || fail "dump does not say $2"
-}
-
 @test "confine_filter: a seccomp filter" { roundtrip confine_filter; }
 @test "confine_chain: three seccomp filters" { roundtrip confine_chain; }
 @test "confine_dropped: a filter without no_new_privs" { roundtrip confine_dropped; }

@@ -2,14 +2,6 @@
 # Settings few programs touch. One test for each target of test/targets; see there for what is checked.
 load ../helpers/snap
 
-# What only the stopped target tells: `check`, which stops nothing, cannot see it.
-refusal_late() { # NAME PATTERN
-    start_target "$1"
-    see before "$pid"
-    refused_in_words
-    grep -qE "$2" "$scratch/said" || fail "dump does not say $2"
-}
-
 @test "odd_queue_over_limit: more signals than RLIMIT_SIGPENDING" { roundtrip odd_queue_over_limit; }
 @test "odd_kernel_signals: signals of the kernel" { roundtrip odd_kernel_signals; }
 @test "odd_resethand: SA_RESETHAND, SA_NOCLDWAIT" { roundtrip odd_resethand; }

@@ -12,6 +12,7 @@ load ../helpers/snap
 @test "thread_pi: a contended priority inheritance mutex" { roundtrip thread_pi; }
 @test "thread_churn: threads come and go all the time" { roundtrip thread_churn; }
 @test "thread_leader_gone: the first thread has ended" { roundtrip thread_leader_gone; }
+@test "thread_leader_gone_watching: the first thread has ended; epoll and inotify" { roundtrip thread_leader_gone_watching; }
 @test "thread_join_pending: pthread_join in progress" { roundtrip thread_join_pending; }
 @test "thread_own_files: an unshared descriptor table" { roundtrip thread_own_files; }
 @test "thread_own_cwd: an unshared working directory" { roundtrip thread_own_cwd; }

@@ -9,8 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -337,12 +340,45 @@ static void *after_leader(void *arg)
 	return arg;
 }
 
-static void thread_leader_gone(void)
+/* Descriptors that the restore touches once more at its very end, when the leader has ended again.
+ */
+static void *watch_after_leader(void *arg)
+{
+	int ends[2], set = (int)must(epoll_create1(0)),
+		     notify = (int)must(inotify_init1(IN_NONBLOCK));
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = 4711 };
+
+	must(pipe(ends));
+	must(epoll_ctl(set, EPOLL_CTL_ADD, ends[0], &event));
+	must(mkdir("watched", 0700));
+	must(inotify_add_watch(notify, "watched", IN_CREATE));
+	target_wait();
+	must(write(ends[1], "x", 1));
+	expect(epoll_wait(set, &event, 1, 0) == 1 && event.data.u64 == 4711, "epoll");
+	must(close((int)must(open("watched/new", O_WRONLY | O_CREAT, 0600))));
+	expect(read(notify, (char[512]){ 0 }, 512) > 0, "inotify");
+	int fd = open(getenv("TARGET_OUT"), O_WRONLY | O_APPEND);
+	must(write(fd, "OK\n", 3));
+	_exit(0);
+	return arg;
+}
+
+static void leave_it_to(void *(*run)(void *))
 {
 	pthread_t thread;
 
-	expect(pthread_create(&thread, NULL, after_leader, NULL) == 0, "pthread_create");
+	expect(pthread_create(&thread, NULL, run, NULL) == 0, "pthread_create");
 	pthread_exit(NULL);
+}
+
+static void thread_leader_gone(void)
+{
+	leave_it_to(after_leader);
+}
+
+static void thread_leader_gone_watching(void)
+{
+	leave_it_to(watch_after_leader);
 }
 
 /* Joined through the word of CLONE_CHILD_CLEARTID, by a thread that already waits for it. */
@@ -443,6 +479,8 @@ const struct target targets_thread[] = {
 	{ "thread_churn", thread_churn, "threads come and go all the time",
 		TARGET_BUSY | TARGET_UNSTEADY },
 	{ "thread_leader_gone", thread_leader_gone, "the first thread has ended", 0 },
+	{ "thread_leader_gone_watching", thread_leader_gone_watching,
+		"the first thread has ended; epoll and inotify", 0 },
 	{ "thread_join_pending", thread_join_pending, "pthread_join in progress", 0 },
 	{ "thread_own_files", thread_own_files, "an unshared descriptor table", 0 },
 	{ "thread_own_cwd", thread_own_cwd, "an unshared working directory", 0 },
