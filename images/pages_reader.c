@@ -47,7 +47,8 @@ void pages_reader_destroy(struct pages_reader *r)
 static int reader_load(
 	struct pages_reader *r, const struct page_frame *frame, void *data, struct err *err)
 {
-	int ret = fd_pread_all(r->fd, data, frame->stored, (off_t)frame->position, err);
+	off_t at = (off_t)(r->index->start + frame->position);
+	int ret = fd_pread_all(r->fd, data, frame->stored, at, err);
 
 	if (ret < 0)
 		return ret;
@@ -100,6 +101,42 @@ int pages_reader_frame(struct pages_reader *r, uint32_t frame, const void **data
 		return reader_failed(frame, ret, err);
 	*data = r->contents;
 	return 0;
+}
+
+static int write_at(int fd, const void *data, size_t len, uint64_t position, struct err *err)
+{
+	const char *from = data;
+
+	while (len > 0) {
+		ssize_t n = pwrite(fd, from, len, (off_t)position);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, "write pages");
+		from += n;
+		len -= (size_t)n;
+		position += (uint64_t)n;
+	}
+	return 0;
+}
+
+int pages_copy(int from, const struct page_index *index, int to, uint64_t position, struct err *err)
+{
+	struct pages_reader *r = pages_reader_create(from, index);
+	int ret = r ? 0 : err_nomem(err);
+
+	for (uint32_t i = 0; ret == 0 && i < index->nr_frames; i++) {
+		const struct page_frame *f = &index->frames[i];
+
+		ret = reader_load(r, f, r->contents, err);
+		if (ret < 0)
+			ret = reader_failed(i, ret, err);
+		else
+			ret = write_at(to, r->contents, f->stored, position + f->position, err);
+	}
+	pages_reader_destroy(r);
+	return ret;
 }
 
 /* Index of the first run of mem that does not end before addr, or of a later mem. */
