@@ -230,6 +230,28 @@ static int run_unpack(const struct opts *o, char **operands, int *status, struct
 	return 0;
 }
 
+static void print_plain(FILE *out, const char *text);
+
+static int run_core(const struct opts *o, char **operands, int *status, struct err *err)
+{
+	const char *path = NULL, *output = o->output ? o->output : "core";
+	struct core_made made;
+	char size[32], line[sizeof made.exe + 256];
+
+	(void)status;
+	if (operand_image("core", operands, &path, err) < 0)
+		return -err->code;
+	if (image_core(path, output, o->force, o->pid, &made, err) < 0)
+		return -err->code;
+	if (o->quiet)
+		return 0;
+	snprintf(line, sizeof line, "snapctl: wrote process %d, %zu thread%s, %s: gdb %s %s",
+		made.pid, made.nr_threads, made.nr_threads == 1 ? "" : "s",
+		size_text(made.len, size, sizeof size), made.exe, output);
+	print_plain(stderr, line);
+	return 0;
+}
+
 /* What a packed image is when it runs: o->restore.image is its name. */
 static int run_packed(const struct opts *o, char **operands, int *status, struct err *err)
 {
@@ -286,6 +308,11 @@ static const struct command commands[] = {
 		opts_pack, false, run_pack },
 	{ "unpack", "[OPTION...] FILE", "make an image again of what pack has written",
 		"Writes the very image that was packed.", opts_unpack, false, run_unpack },
+	{ "core", "[OPTION...] IMAGE", "write a core file of a process in an image, for gdb",
+		"Writes an ELF core file with all threads, registers and memory, as the kernel "
+		"does of\n"
+		"a process that crashes.",
+		opts_core, false, run_core },
 	{ "help", "[COMMAND]", "explain a command", "Prints what `snapctl COMMAND --help` prints.",
 		NULL, false, run_help },
 	{ "version", "", "print the version", "Prints the version of snapctl.", NULL, false,

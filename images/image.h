@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "images/pages.h"
 
@@ -68,5 +69,21 @@ int image_show(const struct image *img, bool json, FILE *out, struct err *err);
 int image_pack(const char *path, const char *output, bool force, uint64_t *len, struct err *err);
 /* The image that was packed, byte for byte. */
 int image_unpack(const char *path, const char *output, bool force, struct err *err);
+
+/* ---- for debuggers --------------------------------------------------------------------------- */
+
+struct core_made {
+	pid_t pid; /* which process it is of */
+	size_t nr_threads;
+	uint64_t len;   /* bytes that the file takes, holes left out */
+	char exe[4096]; /* its program, as the target saw it */
+};
+
+/*
+ * Write an ELF core file of process pid of the image (0: the first): whole or not at all, with mode
+ * 0600. What of mapped files is not in the image comes from the files, if they are unchanged.
+ */
+int image_core(const char *path, const char *output, bool force, pid_t pid, struct core_made *made,
+	struct err *err);
 
 #endif

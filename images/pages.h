@@ -99,6 +99,15 @@ int pages_copy(
 
 /* First run of mem (they are consecutive); *nr is how many there are. */
 const struct page_run *pages_runs_of(const struct page_index *index, uint32_t mem, size_t *nr);
+/* The same, without those that end before addr. */
+const struct page_run *pages_runs_from(
+	const struct page_index *index, uint32_t mem, uint64_t addr, size_t *nr);
+
+/* Calls fn for every stored piece of [addr, addr + len) of mem, in order; data is valid meanwhile.
+ */
+typedef int pages_fn(void *arg, uint64_t addr, const void *data, size_t len, struct err *err);
+int pages_each(struct pages_reader *r, uint32_t mem, uint64_t addr, uint64_t len, pages_fn *fn,
+	void *arg, struct err *err);
 
 /* Copy of contents of [addr, addr + len) of mem; what is not stored reads as zero. */
 int pages_read(int fd, const struct page_index *index, uint32_t mem, uint64_t addr, void *data,
