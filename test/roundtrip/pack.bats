@@ -236,30 +236,47 @@ flip() { # POSITION: change one byte
     damaged swapped run
 }
 
-@test "pack: a full disk leaves nothing" {
+# on_small SIZE COMMAND...: a command of snapctl that writes the file "new" on a file system of that size; then what is
+# there.
+on_small() {
+    local room=$1
+    shift
+    # shellcheck disable=SC2016 # for the inner shell
+    unshare --mount bash -c 'mount -t tmpfs -o size='"$room"' none "$0" && cd "$0" && {
+        "$@"; status=$?; echo "there is: $(ls -A)"; exit $status; }' "$scratch/small" "$SNAPCTL" "$@" -o new
+}
+
+@test "pack, unpack: a full disk leaves nothing" {
     [ "$(id -u)" = 0 ] || skip "mounting is for root"
     local room
     shell_image
+    snapctl pack "$(image)" -o "$(packed)"
     mkdir "$scratch/small"
-    for room in 64k 2m; do # in the middle of the program, and behind it
-        run unshare --mount sh -c "mount -t tmpfs -o size=$room none '$scratch/small' && cd '$scratch/small' &&
-            { '$SNAPCTL' pack '$(image)' -o small.snap; status=\$?; ls -A; exit \$status; }"
-        [ "$status" = 125 ]
-        [[ $output == *"No space left"*hint:*"free some space"* ]] || fail "$output"
-        [[ $output != *small.snap*tmp* && $output != *$'\n'small.snap ]] || fail "it left something: $output"
+    for room in '64k pack' '2m pack' '4k unpack' '24k unpack'; do # in the middle of the program, and behind it; pages, state
+        run on_small "${room% *}" "${room#* }" "$([ "${room#* }" = pack ] && image || packed)"
+        [ "$status" = 125 ] || fail "$room: $output"
+        [[ $output == *"No space left"*hint:*"free some space"*"there is: " ]] || fail "$room: $output"
     done
 }
 
-@test "pack: killed at any time, there is all of it or nothing" {
+@test "pack, unpack, core: killed at any time, there is all of it or nothing" {
     local delay
     shell_image
-    for delay in 0.001 0.002 0.004 0.006 0.01; do
-        timeout -s KILL $delay "$SNAPCTL" pack -q "$(image)" -o "$(packed)" || true
-        [ ! -e "$(packed)" ] || snapctl verify "$(packed)" || fail "after $delay s there is half a file"
-        rm -f "$(packed)"
+    snapctl pack "$(image)" -o "$(packed)"
+    for delay in 0.001 0.002 0.003 0.004 0.006 0.01; do
+        timeout -s KILL $delay "$SNAPCTL" pack -q "$(image)" -o "$scratch/work/new" || true
+        [ ! -e "$scratch/work/new" ] || snapctl verify "$scratch/work/new" || fail "after $delay s there is half a file"
+        timeout -s KILL $delay "$SNAPCTL" unpack -q "$(packed)" -o "$scratch/work/back" || true
+        [ ! -e "$scratch/work/back" ] || diff -r "$scratch/work/back" "$(image)" || fail "half an image"
+        timeout -s KILL $delay "$SNAPCTL" core -q "$(image)" -o "$scratch/work/core" || true
+        [ ! -e "$scratch/work/core" ] || readelf -nW "$scratch/work/core" >/dev/null || fail "half a core file"
+        rm -rf "$scratch/work/new" "$scratch/work/back" "$scratch/work/core"
     done
     : >"$scratch/work/.server.snap.0123456789abcdef.tmp" # as if it had been killed for sure
-    snapctl pack "$(image)" -o "$(packed)"
+    snapctl pack --force "$(image)" -o "$(packed)"
+    snapctl unpack "$(packed)" -o "$scratch/work/back"
+    snapctl pack "$(image)" -o "$scratch/work/new"
+    snapctl core "$(image)" -o "$scratch/work/core"
     [ -z "$(find "$scratch/work" -name '.*.tmp')" ]
 }
 
