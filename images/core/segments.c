@@ -55,7 +55,8 @@ int core_file(struct core *c, uint32_t id)
 	if (c->fds[id] != CORE_UNKNOWN)
 		return c->fds[id];
 	c->fds[id] = file_open(file);
-	if (c->fds[id] == CORE_CHANGED)
+	/* Of devices there is /dev/zero, which has no contents. */
+	if (c->fds[id] == CORE_CHANGED && S_ISREG(file->mode))
 		log_warn("%s is not what it was at the dump: the core file holds of it what the "
 			 "program had changed",
 			file->path);
@@ -86,9 +87,11 @@ static enum known vma_known(struct core *c, const struct snap_vma *vma)
 		return KNOWN_NOT;
 	switch (vma->kind) {
 	case VMA_ANON:
-		/* What is reserved is not there. */
-		return vma->prot == PROT_NONE || vma->end - vma->start > WHOLE_MAX ? KNOWN_STORED
-										   : KNOWN_ALL;
+		/* What is reserved is not there; what is wiped is not in the image. */
+		return (vma->vmflags & VMF_WIPEONFORK) || vma->prot == PROT_NONE ||
+				       vma->end - vma->start > WHOLE_MAX
+			       ? KNOWN_STORED
+			       : KNOWN_ALL;
 	case VMA_FILE:
 		return c->snap->files[vma->file].mem != ID_NONE || core_file(c, vma->file) >= 0
 			       ? KNOWN_ALL

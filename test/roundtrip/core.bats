@@ -118,6 +118,7 @@ compared() { # TARGET
     taskset -apc 0 "$pid" >/dev/null # the kernel writes the CPU's number into memory: rseq(2)
     snapctl dump --leave-running --pid "$pid" -o "$(image)"
     snapctl core "$(image)" -o "$(core)"
+    if grep warning "$scratch/said"; then fail "it warns of $1"; fi
     [ "$(python3 "$BATS_TEST_DIRNAME/../helpers/core_compare.py" "$(core)" "$pid")" -gt 1000000 ]
     kill -KILL "$pid"
     "$TARGET" --wait-exit "$pid" 10
@@ -135,6 +136,7 @@ compared() { # TARGET
     compared memfile_shared
     compared memfile_deleted
     compared memfile_beyond_eof
+    compared memfile_dev_zero
 }
 
 @test "core: an image with its files inside, of a packed image" {
