@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -257,6 +258,11 @@ static int run_packed(const struct opts *o, char **operands, int *status, struct
 {
 	struct restore_opts r = o->restore;
 
+	if (getauxval(AT_UID) != getauxval(AT_EUID)) {
+		err_set(err, EPERM, "a packed image must not be set-user-ID");
+		return err_hint(err, "whoever runs it decides with its options what it writes: "
+				     "chmod u-s it");
+	}
 	if (operands[0] && !o->dashes) {
 		err_set(err, EINVAL, "'%s' is no option", operands[0]);
 		return err_hint(err, "what the program is to be told stands behind --");

@@ -139,6 +139,26 @@ compared() { # TARGET
     compared memfile_dev_zero
 }
 
+@test "core: a first thread that has ended, a process that has" {
+    local threads
+    start_target thread_leader_gone
+    dump_pid "$pid"
+    threads=$(snapctl show --json "$(image)" | jq '.processes[0].threads | length')
+    snapctl core "$(image)" -o "$(core)"
+    [ "$(readelf -nW "$(core)" | grep -c NT_PRSTATUS)" = $((threads - 1)) ]
+    program=$TARGET
+    ask bt 'info threads'
+    answered '^#[0-9]'
+    restore
+    check_target "$pid"
+    rm -rf "$scratch/ctl" "$(image)"
+    start_target proc_zombie
+    snapctl dump --leave-running --pid "$pid" -o "$(image)"
+    run snapctl core --force --pid "$(descendants "$pid" | head -n 1)" "$(image)" -o "$(core)"
+    [ "$status" = 125 ] && [[ $output == *"had ended"* ]] || fail "$output"
+    check_target "$pid"
+}
+
 @test "core: an image with its files inside, of a packed image" {
     cp "$program" "$scratch/work/program"
     program=$scratch/work/program

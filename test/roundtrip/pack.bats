@@ -314,3 +314,13 @@ on_small() {
     wait "$pid" || status=$?
     [ "$status" = 42 ]
 }
+
+@test "pack: set-user-ID is refused" {
+    [ "$(id -u)" = 0 ] || skip "for two users"
+    shell_image
+    snapctl pack "$(image)" -o "$scratch/server.snap"
+    chmod 4755 "$scratch/server.snap"
+    run setpriv --reuid 65534 --regid 65534 --clear-groups -- "$scratch/server.snap" --detach --pidfile "$scratch/work/pidfile"
+    [ "$status" = 125 ] && [[ $output == *"set-user-ID"*hint:* ]] || fail "$output"
+    [ ! -e "$scratch/work/pidfile" ]
+}
