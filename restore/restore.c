@@ -85,7 +85,7 @@ static int job_init(struct job *job, const struct restore_opts *opts, struct err
 	job->fd_opts.tcp_close = opts->tcp_close;
 	job->fd_opts.tcp_established = opts->tcp_established;
 	job->pidfd = -1;
-	if (image_open(opts->image, &job->img, err) < 0)
+	if ((opts->self ? image_open_self : image_open)(opts->image, &job->img, err) < 0)
 		return err_wrap(err, "%s", opts->image);
 	job->snap = job->img.snap;
 	job->proc = &job->snap->procs[0];

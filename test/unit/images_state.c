@@ -44,11 +44,11 @@ static int both_setup(void **state)
 
 	b->snap = sample_create();
 	b->index = (struct page_index){
-		arena_copy(b->snap->arena, runs, sizeof runs),
-		sizeof runs / sizeof *runs,
-		arena_copy(b->snap->arena, frames, sizeof frames),
-		sizeof frames / sizeof *frames,
-		0x4000 + 77 + 1000,
+		.runs = arena_copy(b->snap->arena, runs, sizeof runs),
+		.nr_runs = sizeof runs / sizeof *runs,
+		.frames = arena_copy(b->snap->arena, frames, sizeof frames),
+		.nr_frames = sizeof frames / sizeof *frames,
+		.file_size = 0x4000 + 77 + 1000,
 	};
 	*state = b;
 	return 0;
