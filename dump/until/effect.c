@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -95,6 +96,17 @@ static enum effect effect_of(const struct effects *e, const struct tracee_note *
 	return call->judge ? call->judge(&look, note->args) : call->is;
 }
 
+/* What it reads from or writes to. */
+static char *effect_file(const struct tracee_note *note, struct arena *a)
+{
+	char name[32], *link;
+
+	snprintf(name, sizeof name, "fd/%d", (int)note->args[0]);
+	return proc_link(note->t->procfd, name, a, &link, NULL) < 0
+		       ? ""
+		       : arena_printf(a, " of %s", link);
+}
+
 /* Which argument is the path: the first, or, behind a directory descriptor, the second. */
 static char *effect_path(const struct tracee_note *note, enum effect effect, struct arena *a)
 {
@@ -104,6 +116,8 @@ static char *effect_path(const struct tracee_note *note, enum effect effect, str
 	bool behind = (int32_t)note->args[0] == AT_FDCWD || note->args[0] < 65536;
 	char path[512];
 
+	if (call->judge == judge_read || call->judge == judge_write)
+		return effect_file(note, a);
 	if (!opens && (call->judge || effect != EFFECT_FILES))
 		return "";
 	if (!effect_text(note->t, note->args[behind], path, sizeof path))
