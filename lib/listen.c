@@ -34,7 +34,7 @@ enum {
 
 static struct {
 	sem_t asked;
-	int sig;
+	int sig, ignored;
 	char place[SNAPCTL_PLACE_LEN];
 } listening;
 
@@ -83,7 +83,7 @@ static void signal_came(int sig)
 	path_of_trigger(path);
 	if (lstat(path, &st) == 0 && is_own_file(&st)) {
 		sem_post(&listening.asked);
-	} else {
+	} else if (!listening.ignored) {
 		struct sigaction dfl = { .sa_handler = SIG_DFL };
 
 		sigaction(sig, &dfl, NULL);
@@ -311,7 +311,9 @@ static int listen_start(int sig)
 
 	if (sigaction(sig, NULL, &action) < 0)
 		return -errno;
-	if (action.sa_handler != SIG_DFL)
+	/* Shells have what runs in the background ignore SIGINT and SIGQUIT: nobody has taken it. */
+	listening.ignored = action.sa_handler == SIG_IGN;
+	if (action.sa_handler != SIG_DFL && !listening.ignored)
 		return -EBUSY;
 	ret = place_name(listening.place);
 	if (ret < 0 || sem_init(&listening.asked, 0, 0) < 0)

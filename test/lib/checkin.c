@@ -307,6 +307,12 @@ static void mode_listen_taken(void)
 	say("listen %d", snapctl_listen(0));
 }
 
+static void mode_listen_ignored(void)
+{
+	signal(SIGQUIT, SIG_IGN);
+	mode_listen();
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -314,6 +320,7 @@ static const struct {
 	{ "listen", mode_listen },
 	{ "listen-bad", mode_listen_bad },
 	{ "listen-taken", mode_listen_taken },
+	{ "listen-ignored", mode_listen_ignored },
 	{ "plain", mode_plain },
 	{ "hooks", mode_hooks },
 	{ "bad-hook", mode_bad_hook },

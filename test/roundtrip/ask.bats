@@ -117,6 +117,14 @@ refused() {
     said 'listen -16' # EBUSY
 }
 
+@test "ask: a signal that was ignored, as in the background of a script, still is" {
+    listener listen-ignored
+    kill -QUIT "$pid"
+    ask --leave-running
+    kill -0 "$pid"
+    until_true grep -qsx 'after one 0' "$scratch/work/log"
+}
+
 # ---- adversaries -----------------------------------------------------------------------------------------------
 
 @test "ask: a directory that belongs to somebody else, is open to others, or is a link" {
