@@ -28,6 +28,8 @@ struct condition {
 	/* It holds at one instruction of one thread, which must not run on before the dump. */
 	bool exact;
 	bool calls; /* its tell() wants system calls */
+	/* What finds it out has the program do something, whose end is worth a moment's wait. */
+	bool stirs;
 	/* arg is NULL where there is none; what is kept goes to w->own, in w->arena. */
 	int (*parse)(struct wait *w, const char *arg, struct err *err);
 	/* Before the launch: open what is needed, until_env() what the program is to find. */

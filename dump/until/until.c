@@ -35,7 +35,12 @@ static const struct condition *const conditions[] = {
 	&condition_checkin,
 };
 
-enum { NR_CONDITIONS = sizeof conditions / sizeof *conditions, MAX_WAITS = 32, SLEEP_MS = 1000 };
+enum {
+	NR_CONDITIONS = sizeof conditions / sizeof *conditions,
+	MAX_WAITS = 32,
+	SLEEP_MS = 1000,
+	STIRRED_MS = 2000,
+};
 
 struct until {
 	struct dumping *d;
@@ -449,27 +454,48 @@ static int until_turn(struct until *u, struct err *err)
 	return 0;
 }
 
-static int until_loop(struct until *u, struct wait **held, struct err *err)
+static int until_loop(struct until *u, uint64_t limit_ms, struct wait **held, struct err *err)
 {
 	int ret = 0;
 
 	u->started_ms = until_now_ms();
-	u->deadline_ms = u->started_ms + u->d->opts->timeout_ms;
+	u->deadline_ms = u->started_ms + limit_ms;
 	while (!ret && !(*held = until_held(u)))
 		ret = until_turn(u, err);
 	return ret;
 }
 
+/* What had its turn is over; from now on the tree is waited for until it is quiet. */
+static int until_quiet(struct until *u, uint64_t limit_ms, struct err *err)
+{
+	struct wait *held = NULL;
+	int ret;
+
+	u->nr_fixed = u->nr;
+	ret = until_add(u, condition_quiescent.name, err);
+	return ret < 0 ? ret : until_loop(u, limit_ms, &held, err);
+}
+
+/* A server is still busy with the end of a probe's connection; one that is always busy is not to be
+ * waited for. */
+static int until_calm(struct until *u, struct err *err)
+{
+	uint64_t limit_ms = u->d->opts->timeout_ms;
+	int ret = until_quiet(u, limit_ms < STIRRED_MS ? limit_ms : STIRRED_MS, err);
+
+	return ret == -ETIMEDOUT ? 0 : ret;
+}
+
 int until_wait(struct until *u, struct err *err)
 {
 	struct wait *held = NULL;
-	int ret = until_loop(u, &held, err);
+	int ret = until_loop(u, u->d->opts->timeout_ms, &held, err);
 
 	if (ret < 0)
 		return ret;
 	u->d->reason = held->found ? held->found : held->condition->name;
 	log_info("stopped: %s", u->d->reason);
-	return 0;
+	return held->condition->stirs && !u->d->opts->warmup ? until_calm(u, err) : 0;
 }
 
 /* ---- afterwards ------------------------------------------------------------------------- */
@@ -481,7 +507,6 @@ static int until_turn_warmup(void *arg, struct err *err)
 
 int until_warm_up(struct until *u, struct err *err)
 {
-	struct wait *held = NULL;
 	int ret;
 
 	if (!u->d->opts->warmup)
@@ -492,9 +517,7 @@ int until_warm_up(struct until *u, struct err *err)
 	for (size_t i = 0; i < u->nr; i++)
 		u->waits[i].next_ms = UINT64_MAX;
 	ret = warmup_run(u->d->opts->warmup, u->d->target->pid, until_turn_warmup, u, err);
-	if (!ret)
-		ret = until_add(u, condition_quiescent.name, err);
-	return ret < 0 ? ret : until_loop(u, &held, err);
+	return ret < 0 ? ret : until_quiet(u, u->d->opts->timeout_ms, err);
 }
 
 int until_undo(struct until *u, struct err *err)

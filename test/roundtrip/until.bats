@@ -337,6 +337,11 @@ time.sleep(100)"
     [[ $(reason) == probe*test*"try "* ]]
 }
 
+@test "until=probe: a program that is never quiet is not waited for" {
+    snapctl dump -o "$(image)" --until=probe=true --timeout 1s sh -c 'while :; do :; done'
+    [[ $(reason) == 'probe `true`, try 1:'* ]]
+}
+
 @test "until=probe: one that hangs is killed with the wait" {
     run snapctl dump -o "$(image)" --until='probe=sleep 1234.5' --timeout 500ms sleep 100
     [ "$status" = 125 ]
