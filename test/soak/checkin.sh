@@ -72,4 +72,5 @@ else
     fail "it has $(has "$pid") after $before: $(ls "$scratch/run/snapctl")"
 fi
 kill -KILL "$pid"
+wait "$pid" 2>/dev/null
 finish
