@@ -19,6 +19,7 @@
 #include "dump/dumping.h"
 #include "dump/interrupt.h"
 #include "dump/until/condition.h"
+#include "dump/until/sieve.h"
 #include "dump/until/warmup.h"
 
 static const struct condition *const conditions[] = {
@@ -52,7 +53,8 @@ struct until {
 	uint64_t started_ms, deadline_ms;
 	char **envp; /* of the program, in arena */
 	size_t nr_envp, cap_envp;
-	int exited; /* wait status of the program, -1: it lives */
+	int exited;              /* wait status of the program, -1: it lives */
+	struct sock_fprog sieve; /* of no instructions: none */
 };
 
 uint64_t until_now_ms(void)
@@ -265,7 +267,7 @@ static int until_enter(void *arg)
 	for (size_t i = 0; !code && i < u->nr; i++)
 		if (u->waits[i].condition->enter)
 			code = u->waits[i].condition->enter(&u->waits[i]);
-	return code;
+	return !code && u->sieve.len ? sieve_enter(&u->sieve) : code;
 }
 
 static bool until_tell(void *arg, const struct tracee_note *note)
@@ -277,7 +279,7 @@ static bool until_tell(void *arg, const struct tracee_note *note)
 		struct wait *w = &u->waits[i];
 
 		if (!w->condition->tell || w->holds ||
-			(note->event == TRACEE_CALL && !w->condition->calls))
+			(note->event == TRACEE_CALL && !w->condition->wants))
 			continue;
 		w->holds = w->condition->tell(w, note);
 		stay |= w->holds && w->condition->exact;
@@ -285,12 +287,27 @@ static bool until_tell(void *arg, const struct tracee_note *note)
 	return stay;
 }
 
+static bool until_wants(const void *arg, int64_t nr)
+{
+	const struct until *u = arg;
+
+	for (size_t i = 0; i < u->nr; i++)
+		if (u->waits[i].condition->wants && u->waits[i].condition->wants(&u->waits[i], nr))
+			return true;
+	return false;
+}
+
 void until_launch(struct until *u, struct tracee_launch *what)
 {
 	struct tracer_observer observer = { .tell = until_tell, .arg = u };
 
 	for (size_t i = 0; i < u->nr; i++)
-		observer.calls |= u->waits[i].condition->calls;
+		observer.calls |= u->waits[i].condition->wants != NULL;
+	/* What goes on without us must not have the filter. */
+	if (observer.calls && !u->d->opts->leave_running && sieve_is_possible()) {
+		sieve_make(&u->sieve, u->arena, until_wants, u);
+		observer.sieved = u->d->sieved = true;
+	}
 	tracer_observe(u->d->tracer, &observer);
 	env_add(u, NULL);
 	what->envp = u->envp;

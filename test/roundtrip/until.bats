@@ -394,6 +394,61 @@ print(sorted(d for d in os.listdir('.') if d in ('one', 'two', 'three')), flush=
     until_true test -d "$scratch/work/three" # the original goes on
 }
 
+# What it stopped for is told by a seccomp filter where that is possible (root, and the program ends with the dump).
+seccomp='
+import ctypes, os, re, struct
+libc = ctypes.CDLL(None)
+def filters():
+    return [int(n) for n in re.findall("^(?:NoNewPrivs|Seccomp|Seccomp_filters):.([0-9]+)", open("/proc/self/status").read(), re.M)]
+def confine(): # uname(2) is answered with EPERM
+    insns = ctypes.create_string_buffer(struct.pack("=" + "HBBI" * 4, 0x20, 0, 0, 0, 0x15, 0, 1, 63, 6, 0, 0, 0x50001,
+        6, 0, 0, 0x7fff0000))
+    libc.prctl(38, 1, 0, 0, 0)
+    assert libc.prctl(22, 2, struct.pack("HP", 4, ctypes.addressof(insns))) == 0
+'
+
+@test "until=syscall, effect: the filter is not in the image" {
+    local until
+    program <<<"$seccomp
+os.mkdir('one')
+print(filters(), flush=True)
+"
+    for until in syscall=mkdir effect=-identity,-clock,-random; do
+        dump_until $until --force
+        go_on
+        [ "$(cat "$scratch/out")" = '[0, 0, 0]' ] || fail "$(cat "$scratch/out")"
+        rmdir "$scratch/work/one"
+    done
+}
+
+@test "until=syscall: a filter of the program's own is, and its children have it" {
+    program <<<"$seccomp
+if os.fork() == 0:
+    confine()
+    os.mkdir('one')
+    try: os.uname()
+    except PermissionError: print('not permitted', filters(), flush=True)
+    os._exit(0)
+os.wait()
+print(filters(), flush=True)
+"
+    [ "$(id -u)" = 0 ] || skip "only root may read filters"
+    dump_until syscall=mkdir
+    go_on
+    [ "$(tr '\n' ' ' <"$scratch/out")" = 'not permitted [1, 2, 1] [0, 0, 0] ' ] || fail "$(cat "$scratch/out")"
+}
+
+@test "until=syscall: none in an original that goes on" {
+    program <<<"$seccomp
+os.mkdir('one')
+open('seen', 'w').write(str(filters()))
+os.rename('seen', 'told')
+"
+    dump_until syscall=mkdir --leave-running
+    until_true test -e "$scratch/work/told"
+    [ "$(cat "$scratch/work/told")" = '[0, 0, 0]' ]
+}
+
 @test "until=syscall: not within reach" {
     run snapctl dump -o "$(image)" --until=syscall=sync:2 --timeout 1s sh -c 'sync; sleep 100'
     [ "$status" = 125 ]
