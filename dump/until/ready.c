@@ -34,6 +34,7 @@ enum {
 	FDS_MAX = 253,         /* SCM_MAX_FD */
 	MESSAGES_AT_ONCE = 64, /* then the tree has its turn again */
 	STATUS_MAX = 200,
+	RANDOM_LEN = 32, /* hexadecimal digits at the end of the name */
 };
 
 struct ready {
@@ -47,16 +48,25 @@ struct ready {
 
 /* ---- the socket ------------------------------------------------------------------------- */
 
-static int ready_bind(struct ready *r, struct err *err)
+static int random_name(char name[RANDOM_LEN + 1], struct err *err)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	unsigned long long random[2];
-	size_t len;
 
 	if (getrandom(random, sizeof random, 0) != sizeof random)
 		return err_sys(err, "getrandom");
-	snprintf(r->address, sizeof r->address, "@snapctl/notify/%016llx%016llx", random[0],
-		random[1]);
+	snprintf(name, RANDOM_LEN + 1, "%016llx%016llx", random[0], random[1]);
+	return 0;
+}
+
+static int ready_bind(struct ready *r, struct err *err)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	char name[RANDOM_LEN + 1];
+	size_t len;
+
+	if (random_name(name, err) < 0)
+		return -err->code;
+	snprintf(r->address, sizeof r->address, "@snapctl/notify/%s", name);
 	len = strlen(r->address);
 	memcpy(sa.sun_path + 1, r->address + 1, len - 1);
 	if (bind(r->fd, (struct sockaddr *)&sa,
@@ -239,9 +249,22 @@ static bool ready_tell(struct wait *w, const struct tracee_note *note)
 
 /* ---- afterwards ------------------------------------------------------------------------- */
 
+/*
+ * Who has seen the name in /proc/net/unix could have it by the time that the image runs. Where the
+ * program has it in tables of its own it becomes another one, which nobody has ever seen.
+ */
 static int ready_undo(struct wait *w, struct err *err)
 {
-	return scrub_env(w->d->tracer, "NOTIFY_SOCKET", ((struct ready *)w->own)->address, err);
+	const struct ready *r = w->own;
+	char other[RANDOM_LEN + 1];
+	int ret = scrub_env(w->d->tracer, "NOTIFY_SOCKET", r->address, err);
+
+	if (!ret)
+		ret = random_name(other, err);
+	if (!ret)
+		ret = scrub_copies(
+			w->d->tracer, "NOTIFY_SOCKET", r->address, RANDOM_LEN, other, err);
+	return ret;
 }
 
 static void ready_words(const struct wait *w, struct buf *out)

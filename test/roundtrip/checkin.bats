@@ -123,6 +123,24 @@ log_is() { [ "$(tr '\n' ';' <"$scratch/work/log")" = "$1" ] || fail "the log is 
     said 'ready 1'
 }
 
+@test "checkin: said again with the same token, in the original and in what is restored" {
+    checked_in replay --leave-running
+    until_true grep -qs '^later' "$scratch/work/log"
+    log_is 'ready 0;again -107;send -9;later -107;'
+    rm -r "$(image)"
+    : >"$scratch/work/log"
+    checked_in replay
+    go_on "$(image)"
+    log_is 'ready 1;again -107;send -9;later -107;'
+}
+
+@test "checkin: several at once, of which one is heard" {
+    checked_in several
+    go_on "$(image)"
+    [ "$(grep -cx 'ready 1' "$scratch/work/log")" = 1 ] || fail "$(cat "$scratch/work/log")"
+    [ "$(grep -c '^ready' "$scratch/work/log")" = 5 ]
+}
+
 @test "checkin: garbage, and areas that are no memory of the program" {
     checked_in garbage
     go_on "$(image)"
@@ -198,6 +216,27 @@ END
     grep -qF "['before', 'after True'] ['one', 'two'] {'A': '1', 'B': 'x=y'} 36 " "$scratch/said"
     snapctl restore --setenv A=1 --setenv B=x=y "$(image)" -- one two >"$scratch/second"
     ! cmp -s "$scratch/first" "$scratch/second" || fail "both instances draw the same random numbers"
+}
+
+@test "checkin: copies of the environment do not have the token" {
+    cat >"$scratch/work/program.py" <<'END'
+import os, snapctl, time
+open("token", "w").write(os.environ["SNAPCTL_READY"].split(":")[1])
+kept = os.environ["SNAPCTL_READY"] * 3
+snapctl.ready()
+open("told", "w").write(str(len(kept)))
+time.sleep(100)
+END
+    snapctl dump -o "$(image)" --until=checkin env PYTHONPATH="$PWD/lib/python" \
+        LIBSNAPCTL="$BUILD/libsnapctl.so.0" bash -c '/usr/bin/python3 program.py; true'
+    restore
+    until_true test -s "$scratch/work/told"
+    local member
+    for member in $pid $(descendants "$pid"); do
+        if /usr/bin/python3 "$BATS_TEST_DIRNAME/../helpers/memory_has.py" "$member" "$(cat "$scratch/work/token")"; then
+            fail "the token is in the memory of process $member"
+        fi
+    done
 }
 
 @test "checkin: the library shows its own symbols only" {

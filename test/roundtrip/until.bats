@@ -105,6 +105,26 @@ print(len([v for v in open('/proc/self/environ').read().split('\0') if v.startsw
     [ "$(cat "$scratch/out")" = 0 ]
 }
 
+@test "until=ready: copies that the program has made of its environment do not name the socket either" {
+    program <<<"$notify
+import ctypes
+kept = ctypes.create_string_buffer(('NOTIFY_SOCKET=' + os.environ['NOTIFY_SOCKET']).encode())
+open('socket', 'w').write(os.environ['NOTIFY_SOCKET'][-32:])
+say('READY=1')
+stay()
+try: say('STOPPING=1')
+except ConnectionRefusedError: open('told', 'w').write('nobody: ' + kept.value.decode())
+time.sleep(100)"
+    dump_until ready
+    : >"$scratch/work/restored"
+    restore
+    until_true test -s "$scratch/work/told"
+    [[ $(cat "$scratch/work/told") == 'nobody: SNAPCTL_PAST=---'* ]] || fail "$(cat "$scratch/work/told")"
+    if /usr/bin/python3 "$BATS_TEST_DIRNAME/../helpers/memory_has.py" "$pid" "$(cat "$scratch/work/socket")"; then
+        fail "the name is in its memory"
+    fi
+}
+
 @test "until=ready: said by a child that ends at once" {
     program <<<"$notify
 r, w = os.pipe()
