@@ -29,6 +29,7 @@ enum {
 	ASK_LIMIT_MS = 10000, /* from the signal to the connection */
 	TALK_LIMIT_MS = 500,  /* for what a connected peer has to say */
 	BACKLOG = 8,
+	PEERS = 16,
 	NAME_LEN = 32,
 };
 
@@ -158,14 +159,6 @@ static int socket_open(int dir, const char *name)
 	return fd;
 }
 
-static int wait_readable(int fd, int64_t until)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	int64_t left = until - now_ms();
-
-	return left > 0 && poll(&p, 1, (int)left) > 0;
-}
-
 /* Same user, or root. */
 static int peer_of(int fd, pid_t *pid)
 {
@@ -179,31 +172,102 @@ static int peer_of(int fd, pid_t *pid)
 	return 0;
 }
 
-static int asks_for_dump(int fd)
+/* Those that have connected and not said what they want. None of them keeps us from hearing the
+ * others, however many there are and however long they take. */
+struct peer {
+	int fd;
+	pid_t pid;
+	int64_t until;
+};
+
+struct peers {
+	struct peer at[PEERS]; /* the oldest first */
+	int nr;
+};
+
+static void peer_drop(struct peers *p, int i)
+{
+	if (p->at[i].fd >= 0)
+		close(p->at[i].fd);
+	memmove(&p->at[i], &p->at[i + 1], (size_t)(--p->nr - i) * sizeof *p->at);
+}
+
+static void peer_take(struct peers *p, int server)
+{
+	struct peer peer = { .until = now_ms() + TALK_LIMIT_MS };
+
+	peer.fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+	if (peer.fd < 0)
+		return;
+	if (peer_of(peer.fd, &peer.pid) < 0) {
+		close(peer.fd);
+		return;
+	}
+	if (p->nr == PEERS)
+		peer_drop(p, 0);
+	p->at[p->nr++] = peer;
+}
+
+/* 1: it asks, 0: it has not said anything yet, or -1. */
+static int peer_asks(const struct peer *peer)
 {
 	struct snapctl_hello hello;
+	ssize_t n = recv(peer->fd, &hello, sizeof hello, MSG_DONTWAIT);
 
-	return wait_readable(fd, now_ms() + TALK_LIMIT_MS) &&
-	       recv(fd, &hello, sizeof hello, MSG_DONTWAIT) == (ssize_t)sizeof hello &&
-	       !memcmp(hello.magic, SNAPCTL_HELLO_MAGIC, sizeof hello.magic) &&
-	       hello.kind == SNAPCTL_CHECKS_IN;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR) && now_ms() < peer->until)
+		return 0;
+	return n == (ssize_t)sizeof hello &&
+			       !memcmp(hello.magic, SNAPCTL_HELLO_MAGIC, sizeof hello.magic) &&
+			       hello.kind == SNAPCTL_CHECKS_IN
+		       ? 1
+		       : -1;
+}
+
+/* The descriptor of one that asks, or -1. */
+static int peers_hear(struct peers *p, pid_t *pid)
+{
+	for (int i = p->nr - 1; i >= 0; i--) {
+		int asks = peer_asks(&p->at[i]), fd = p->at[i].fd;
+
+		if (asks > 0) {
+			*pid = p->at[i].pid;
+			p->at[i].fd = -1;
+			return fd;
+		}
+		if (asks < 0)
+			peer_drop(p, i);
+	}
+	return -1;
+}
+
+static void peers_wait(const struct peers *p, int server, int64_t until)
+{
+	struct pollfd fds[1 + PEERS] = { { .fd = server, .events = POLLIN } };
+	int64_t left;
+
+	for (int i = 0; i < p->nr; i++) {
+		fds[1 + i] = (struct pollfd){ .fd = p->at[i].fd, .events = POLLIN };
+		until = p->at[i].until < until ? p->at[i].until : until;
+	}
+	left = until - now_ms();
+	poll(fds, (nfds_t)(1 + p->nr), left > 0 ? (int)left : 0);
 }
 
 /* The first peer that may ask and does; others are turned away, and the wait goes on. */
 static int peer_accept(int server, pid_t *pid)
 {
 	int64_t until = now_ms() + ASK_LIMIT_MS;
+	struct peers p = { .nr = 0 };
+	int fd = -1;
 
-	while (wait_readable(server, until)) {
-		int fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
-
-		if (fd < 0)
-			continue;
-		if (peer_of(fd, pid) == 0 && asks_for_dump(fd))
-			return fd;
-		close(fd);
+	while (fd < 0 && now_ms() < until) {
+		peers_wait(&p, server, until);
+		peer_take(&p, server);
+		fd = peers_hear(&p, pid);
 	}
-	return -ETIMEDOUT;
+	while (p.nr)
+		peer_drop(&p, 0);
+	return fd < 0 ? -ETIMEDOUT : fd;
 }
 
 static int peer_await(pid_t *pid)

@@ -342,6 +342,11 @@ static void mode_listen_taken(void)
 	say("listen %d", snapctl_listen(0));
 }
 
+static void mode_listen_try(void)
+{
+	say("listen %d", snapctl_listen(0));
+}
+
 static void mode_listen_ignored(void)
 {
 	signal(SIGQUIT, SIG_IGN);
@@ -355,6 +360,7 @@ static const struct {
 	{ "listen", mode_listen },
 	{ "listen-bad", mode_listen_bad },
 	{ "listen-taken", mode_listen_taken },
+	{ "listen-try", mode_listen_try },
 	{ "listen-ignored", mode_listen_ignored },
 	{ "plain", mode_plain },
 	{ "hooks", mode_hooks },

@@ -133,7 +133,7 @@ refused() {
     mkdir "$run_dir/snapctl"
     chown 65534 "$run_dir/snapctl" || skip "root only"
     chmod 700 "$run_dir/snapctl"
-    (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir timeout 5 "$checkin" listen) || true
+    (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir timeout 5 "$checkin" listen-try)
     said 'listen -1' # EPERM
     start log env XDG_RUNTIME_DIR="$run_dir" sleep 1000
     refused "$run_dir/snapctl belongs to user 65534"
@@ -141,14 +141,14 @@ refused() {
     chmod 750 "$run_dir/snapctl"
     refused 'can be entered by others \(mode 750\)'
     : >"$scratch/work/log"
-    (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir timeout 5 "$checkin" listen) || true
+    (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir timeout 5 "$checkin" listen-try)
     said 'listen -1'
     rm -r "$run_dir/snapctl"
     mkdir -m 700 "$scratch/elsewhere"
     ln -s "$scratch/elsewhere" "$run_dir/snapctl"
     refused 'is not a directory'
     : >"$scratch/work/log"
-    (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir timeout 5 "$checkin" listen) || true
+    (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir timeout 5 "$checkin" listen-try)
     grep -qx 'listen -\(20\|40\)' "$scratch/work/log" # ENOTDIR, ELOOP
     [ -z "$(ls "$scratch/elsewhere")" ]
     # Not even a link that ends with nothing is followed.
@@ -184,7 +184,12 @@ c.recv(1000)" && local fake=$pid
     pid=$(pgrep -fx "$scratch/checkin listen")
     until_true test -S "$run_dir/snapctl/$pid.sock"
     refused "process $fake answers in place of process $pid"
+    # Our signal comes when it goes on: it finds that it was asked, and not that it is to quit.
     kill -CONT "$pid"
+    until_true test ! -e "$run_dir/snapctl/$pid.ask"
+    kill -0 "$pid"
+    kill "$fake" 2>/dev/null || true
+    ask
 }
 
 @test "ask: whoever connects and says nothing, again and again" {
@@ -207,6 +212,40 @@ print(len(held))" && local flood=$pid
     kill "$flood" 2>/dev/null || true
 }
 
+@test "ask: connections without end, slow ones, and some that talk nonsense" {
+    listener listen
+    local process=$pid
+    cat >"$scratch/work/flood.py" <<END
+import socket, sys, threading, time
+held = []
+def flood(say):
+    while True:
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            s.connect('$run_dir/snapctl/$process.sock')
+            if say: s.send(say)
+            held.append(s) # silent for ever
+            del held[:-300]
+        except OSError:
+            time.sleep(0.0001)
+for say in (b'', b'', b'snapctl1', b'snapctl1' + bytes(248), bytes(5000)):
+    threading.Thread(target=flood, args=(say,), daemon=True).start()
+while True:
+    time.sleep(1)
+END
+    start flood.log /usr/bin/python3 flood.py
+    pid=$process
+    local _ begin=$SECONDS
+    for _ in 1 2 3; do
+        ask --force --leave-running
+        until_true grep -qsx 'after one 0' "$scratch/work/log"
+        : >"$scratch/work/log"
+    done
+    [ $((SECONDS - begin)) -lt 10 ] || fail "it took $((SECONDS - begin)) s"
+    # None of them is left in it.
+    [ "$(find "/proc/$pid/fd" -lname 'socket:*' | wc -l)" = 0 ]
+}
+
 @test "ask: one at a time" {
     listener listen
     : >"$run_dir/snapctl/$pid.ask"
@@ -221,6 +260,6 @@ print(len(held))" && local flood=$pid
     chown 65534 "$scratch/suid"
     chmod 4755 "$scratch/suid"
     mkdir -m 777 "$scratch/open"
-    (cd "$scratch/open" && timeout 5 "$scratch/suid" listen) || true
+    (cd "$scratch/open" && timeout 5 "$scratch/suid" listen-try)
     grep -qx 'listen -1' "$scratch/open/log"
 }
