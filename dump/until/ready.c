@@ -282,6 +282,7 @@ static void ready_words(const struct wait *w, struct buf *out)
 
 const struct condition condition_ready = {
 	.name = "ready",
+	.stirs = true, /* systemd-notify(1) waits for the answer to its barrier, and ends */
 	.parse = ready_parse,
 	.arm = ready_arm,
 	.look = ready_look,

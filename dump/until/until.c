@@ -493,8 +493,8 @@ static int until_quiet(struct until *u, uint64_t limit_ms, struct err *err)
 	return ret < 0 ? ret : until_loop(u, limit_ms, &held, err);
 }
 
-/* A server is still busy with the end of a probe's connection; one that is always busy is not to be
- * waited for. */
+/* A server is still busy with the end of a probe's connection, and who says READY=1 for others is
+ * about to end; a program that is always busy is not to be waited for. */
 static int until_calm(struct until *u, struct err *err)
 {
 	uint64_t limit_ms = u->d->opts->timeout_ms;

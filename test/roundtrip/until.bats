@@ -141,6 +141,19 @@ print('went on', flush=True)"
     [ "$(cat "$scratch/out")" = 'went on' ]
 }
 
+@test "until=ready: systemd-notify says it, waits for its barrier, and has ended" {
+    command -v systemd-notify >/dev/null || skip "systemd-notify is not installed"
+    program <<<"$stay
+import subprocess
+done = subprocess.run(['systemd-notify', '--ready', '--status=as told'])
+stay()
+print(done.returncode, flush=True)"
+    dump_until ready
+    [[ $(reason) == "ready (as told): 1 thread: "* ]] || fail "$(reason)"
+    go_on
+    [ "$(cat "$scratch/out")" = 0 ] || fail "$(cat "$scratch/out")"
+}
+
 @test "until=ready: a barrier is answered, stored descriptors are closed" {
     program <<<"$notify
 import select
