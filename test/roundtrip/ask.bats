@@ -12,13 +12,15 @@ runtime() {
     [ ${#user[@]} = 0 ] || chown 65534:65534 "$run_dir"
 }
 
-# listener MODE: started, and it listens; sets pid
+# listener MODE [NAME=VALUE...]: started, and it listens; sets pid
 listener() {
+    local mode=$1
+    shift
     runtime
     : >"$scratch/work/log"
     chmod 666 "$scratch/work/log"
     cp "$checkin" "$scratch/checkin" # an ordinary user has to read it
-    start listener.log env XDG_RUNTIME_DIR="$run_dir" "$scratch/checkin" "$1"
+    start listener.log env XDG_RUNTIME_DIR="$run_dir" "$@" "$scratch/checkin" "$mode"
     until_true grep -qs '^listen' "$scratch/work/log"
     said 'listen 0'
 }
@@ -123,6 +125,23 @@ refused() {
     ask --leave-running
     kill -0 "$pid"
     until_true grep -qsx 'after one 0' "$scratch/work/log"
+}
+
+@test "ask: the asker gets the right to trace, and loses it again" {
+    # There is Yama on few machines: what the process would say to it is what counts.
+    printf '%s\n' '#define _GNU_SOURCE' '#include <stdio.h>' '#include <fcntl.h>' '#include <stdarg.h>' \
+        '#include <sys/prctl.h>' '#include <sys/syscall.h>' '#include <unistd.h>' \
+        'int prctl(int option, ...)' '{' 'va_list ap; unsigned long arg;' \
+        'va_start(ap, option); arg = va_arg(ap, unsigned long); va_end(ap);' \
+        'if (option == PR_SET_PTRACER) {' \
+        'int fd = open("log", O_WRONLY | O_APPEND); dprintf(fd, "ptracer %lu\n", arg); close(fd); }' \
+        'return syscall(SYS_prctl, option, arg, 0, 0, 0);' '}' >"$scratch/shim.c"
+    gcc -shared -fPIC -o "$scratch/shim.so" "$scratch/shim.c"
+    listener listen LD_PRELOAD="$scratch/shim.so"
+    ask --leave-running
+    until_true grep -qsx 'after one 0' "$scratch/work/log"
+    [[ $(tr '\n' ';' <"$scratch/work/log") =~ \;'before one;ptracer '[1-9][0-9]*';ptracer 0;after one 0;'$ ]] ||
+        fail "$(cat "$scratch/work/log")"
 }
 
 # ---- adversaries -----------------------------------------------------------------------------------------------

@@ -551,6 +551,24 @@ effect() {
     effect 'process): exit_group' 'import os; r, w = os.pipe(); os.write(w, b"x"); os.read(r, 1); os._exit(0)'
 }
 
+@test "until=effect: the backtrace, by frame pointers and symbols" {
+    printf '%s\n' '#include <sys/stat.h>' \
+        '__attribute__((noinline)) int innermost(void) { return mkdir("here", 0700) + 1; }' \
+        '__attribute__((noinline)) int in_between(int n) { return n ? in_between(n - 1) + 1 : innermost() + 1; }' \
+        'int main(void) { return in_between(1) - 3; }' >"$scratch/deep.c"
+    gcc -O0 -fno-omit-frame-pointer -o "$scratch/deep" "$scratch/deep.c"
+    snapctl dump -o "$(image)" --until=effect "$scratch/deep"
+    [[ $(reason) == 'effect (files): mkdir "here", '*', at mkdir+0x'*' (libc.so.6), called from innermost+0x'*' (deep) < in_between+0x'*' (deep) < in_between+0x'*' (deep) < main+0x'*' (deep)'* ]] ||
+        fail "$(reason)"
+    snapctl show "$(image)" | grep -q 'mkdir "here".*called from innermost'
+    go_on
+    # Without symbols and frame pointers: where it is in its file.
+    rm -r "$scratch/work/here"
+    gcc -O2 -s -o "$scratch/bare" "$scratch/deep.c"
+    snapctl dump --force -o "$(image)" --until=effect "$scratch/bare"
+    [[ $(reason) == *", called from bare+0x"* ]] || fail "$(reason)"
+}
+
 @test "until=effect: the answers that differ from instance to instance" {
     program <<<'import os; os.getpid()'
     dump_until effect=-clock,-files
