@@ -375,7 +375,8 @@ static int listen_start(int sig)
 
 	if (sigaction(sig, NULL, &action) < 0)
 		return -errno;
-	/* Shells have what runs in the background ignore SIGINT and SIGQUIT: nobody has taken it. */
+	/* Shells have what runs in the background ignore SIGINT and SIGQUIT: nobody has taken it.
+	 */
 	listening.ignored = action.sa_handler == SIG_IGN;
 	if (action.sa_handler != SIG_DFL && !listening.ignored)
 		return -EBUSY;
