@@ -5,6 +5,12 @@ load ../helpers/snap
 
 checkin=${BUILD:?}/test/checkin
 
+eval "$(declare -f teardown | sed '1s/.*/teardown_all ()/')"
+teardown() {
+    teardown_all
+    [ "$(id -u)" != 0 ] || rm -rf /tmp/snapctl-65501
+}
+
 # The directory is below the scratch one.
 runtime() {
     run_dir=$scratch/run
@@ -173,6 +179,40 @@ refused() {
     # Not even a link that ends with nothing is followed.
     rm -r "$scratch/elsewhere"
     refused 'is not a directory'
+}
+
+# The place in /tmp, of a user who has nothing else there.
+@test "ask: without a runtime directory, and with one that is not there" {
+    [ "$(id -u)" = 0 ] || skip "root only"
+    local uid=65501 place=/tmp/snapctl-65501
+    as_user
+    user=(setpriv --reuid "$uid" --regid "$uid" --clear-groups --)
+    chown $uid "$scratch/work"
+    cp "$checkin" "$scratch/checkin"
+    : >"$scratch/work/log"
+    chmod 666 "$scratch/work/log"
+    start one.log "$scratch/checkin" listen
+    until_true grep -qs '^listen' "$scratch/work/log"
+    [ "$(stat -c '%a %u' $place)" = "700 $uid" ]
+    ask --leave-running
+    kill -KILL "$pid"
+    # Somebody else is there first: an error on both sides, and no other place is tried.
+    rm -r $place
+    mkdir -m 700 $place
+    : >"$scratch/work/log"
+    start two.log "$scratch/checkin" listen
+    until_true grep -qs '^listen' "$scratch/work/log"
+    said 'listen -1' || said 'listen -13'
+    rm -rf "$(image)"
+    refused "$place belongs to user 0|open $place: Permission denied"
+    rm -r $place
+    kill -KILL "$pid"
+    : >"$scratch/work/log"
+    start three.log env XDG_RUNTIME_DIR="$scratch/nowhere" "$scratch/checkin" listen
+    until_true grep -qs '^listen' "$scratch/work/log"
+    said 'listen -2' # ENOENT
+    refused 'does not listen'
+    [ ! -e $place ]
 }
 
 @test "ask: another user" {
