@@ -36,6 +36,10 @@ enum {
 static struct {
 	sem_t asked;
 	int sig, ignored;
+	int minds_forks; /* pthread_atfork(3) was told */
+	/* As the file says. A restored process has another start, and so it is another process. */
+	pid_t pid;
+	unsigned long long start;
 	char place[SNAPCTL_PLACE_LEN];
 } listening;
 
@@ -117,6 +121,7 @@ static unsigned long long start_time(void)
 static int announce(void)
 {
 	int dir = place_open(listening.place), fd, code = 0;
+	unsigned long long start = start_time();
 	char name[NAME_LEN], new[NAME_LEN];
 
 	if (dir < 0)
@@ -125,9 +130,13 @@ static int announce(void)
 	name_of(new, "new");
 	unlinkat(dir, new, 0);
 	fd = openat(dir, new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0 || dprintf(fd, "%d %llu\n", listening.sig, start_time()) < 0 ||
+	if (fd < 0 || dprintf(fd, "%d %llu\n", listening.sig, start) < 0 ||
 		renameat(dir, new, dir, name) < 0)
 		code = -errno;
+	if (!code) {
+		listening.pid = getpid();
+		listening.start = start;
+	}
 	if (fd >= 0)
 		close(fd);
 	close(dir);
@@ -368,6 +377,12 @@ static int thread_start(void)
 	return -code;
 }
 
+/* A child has the handler, and no thread. */
+static void forget_in_child(void)
+{
+	listening.sig = 0;
+}
+
 static int listen_start(int sig)
 {
 	struct sigaction action;
@@ -375,11 +390,16 @@ static int listen_start(int sig)
 
 	if (sigaction(sig, NULL, &action) < 0)
 		return -errno;
+	if (action.sa_handler == signal_came)
+		action.sa_handler = listening.ignored ? SIG_IGN : SIG_DFL;
 	/* Shells have what runs in the background ignore SIGINT and SIGQUIT: nobody has taken it.
 	 */
 	listening.ignored = action.sa_handler == SIG_IGN;
 	if (action.sa_handler != SIG_DFL && !listening.ignored)
 		return -EBUSY;
+	if (!listening.minds_forks)
+		pthread_atfork(NULL, NULL, forget_in_child);
+	listening.minds_forks = 1;
 	ret = place_name(listening.place);
 	if (ret < 0 || sem_init(&listening.asked, 0, 0) < 0)
 		return ret < 0 ? ret : -errno;
@@ -391,6 +411,12 @@ static int listen_start(int sig)
 	return ret < 0 ? ret : announce();
 }
 
+/* Said by somebody who is still the same process. */
+static int listens_already(void)
+{
+	return listening.sig && listening.pid == getpid() && listening.start == start_time();
+}
+
 int snapctl_listen(int sig)
 {
 	int ret;
@@ -399,7 +425,10 @@ int snapctl_listen(int sig)
 	if (getauxval(AT_SECURE) || geteuid() != getuid() || getegid() != getgid())
 		return -EPERM;
 	snapctl_lock();
-	ret = listening.sig ? -EALREADY : listen_start(sig ? sig : SIGQUIT);
+	if (listens_already())
+		ret = -EALREADY;
+	else
+		ret = listening.sig ? announce() : listen_start(sig ? sig : SIGQUIT);
 	if (ret < 0 && ret != -EALREADY)
 		listening.sig = 0;
 	snapctl_unlock();

@@ -26,6 +26,10 @@
 #include "tracee/proc.h"
 #include "tracee/tracee.h"
 
+/* asm-generic/ioctls.h: _IOR('T', 0x2A, struct termios2), which does not go together with
+ * termios.h. */
+#define ABI_TCGETS2 0x802c542aU
+
 /* ---- what a file is --------------------------------------------------------------------- */
 
 /* Documentation/admin-guide/devices.txt, major 1. */
@@ -342,6 +346,7 @@ enum effect judge_ioctl(const struct effect_look *look, const uint64_t args[6])
 	(void)look;
 	switch (args[1]) {
 	case TCGETS:
+	case ABI_TCGETS2:
 	case TIOCGWINSZ:
 	case TIOCGPGRP:
 	case TIOCGSID:

@@ -342,6 +342,28 @@ static void mode_listen_taken(void)
 	say("listen %d", snapctl_listen(0));
 }
 
+/* Listens again when it is told to. */
+static void mode_listen_again(void)
+{
+	signal(SIGUSR1, ignore);
+	for (;;) {
+		say("listen %d", snapctl_listen(0));
+		pause();
+	}
+}
+
+/* A child is another process, which nobody can ask until it says so itself. */
+static void mode_listen_child(void)
+{
+	say("listen %d", snapctl_listen(0));
+	if (fork() > 0)
+		for (;;)
+			pause();
+	say("child %d %d", getpid(), snapctl_listen(0));
+	for (;;)
+		pause();
+}
+
 static void mode_listen_try(void)
 {
 	say("listen %d", snapctl_listen(0));
@@ -360,6 +382,8 @@ static const struct {
 	{ "listen", mode_listen },
 	{ "listen-bad", mode_listen_bad },
 	{ "listen-taken", mode_listen_taken },
+	{ "listen-again", mode_listen_again },
+	{ "listen-child", mode_listen_child },
 	{ "listen-try", mode_listen_try },
 	{ "listen-ignored", mode_listen_ignored },
 	{ "plain", mode_plain },

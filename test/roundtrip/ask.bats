@@ -150,6 +150,30 @@ refused() {
         fail "$(cat "$scratch/work/log")"
 }
 
+@test "ask: what was dumped otherwise listens when it says so again" {
+    listener listen-again
+    dump_pid "$pid"
+    restore
+    rm -r "$(image)"
+    refused 'does not listen' # the file is that of an earlier process
+    : >"$scratch/work/log"
+    kill -USR1 "$pid"
+    until_true grep -qsx 'listen 0' "$scratch/work/log"
+    ask --leave-running
+    kill -USR1 "$pid"
+    until_true grep -qsx 'listen -114' "$scratch/work/log"
+}
+
+@test "ask: a child of a process that listens" {
+    listener listen-child
+    until_true grep -qs '^child' "$scratch/work/log"
+    local parent=$pid
+    pid=$(sed -n 's/^child \([0-9]*\) 0$/\1/p' "$scratch/work/log")
+    ask
+    "$TARGET" --wait-exit "$pid" 10
+    kill -0 "$parent"
+}
+
 # ---- adversaries -----------------------------------------------------------------------------------------------
 
 @test "ask: a directory that belongs to somebody else, is open to others, or is a link" {
