@@ -24,6 +24,8 @@
 #include "tracee/kernel_abi.h"
 #include "tracee/proc.h"
 
+enum { YAMA_NO_ATTACH = 3 };
+
 struct access {
 	pid_t pid;
 	int procfd, selffd;
@@ -241,10 +243,14 @@ int yama_explain(int mode, pid_t pid, const char *comm, struct err *err)
 	return ret;
 }
 
+/* Mode 3 spares nobody. */
 static int rule_yama(const struct access *x, struct err *err)
 {
-	return access_may(x, CAP_SYS_PTRACE) ? 0
-					     : yama_explain(yama_mode(), x->pid, x->stat.comm, err);
+	int mode = yama_mode();
+
+	if (mode != YAMA_NO_ATTACH && access_may(x, CAP_SYS_PTRACE))
+		return 0;
+	return yama_explain(mode, x->pid, x->stat.comm, err);
 }
 
 /* The label of AppArmor, SELinux or Smack; NULL where none of them has one. */

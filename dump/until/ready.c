@@ -12,6 +12,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +44,7 @@ struct ready {
 	char status[STATUS_MAX];
 	bool said;     /* READY=1 */
 	bool stopping; /* STOPPING=1 */
+	int failed;    /* ERRNO=, 0: nothing was said */
 	unsigned refused;
 };
 
@@ -121,19 +123,22 @@ static void ready_line(struct wait *w, const char *line, size_t len)
 {
 	struct ready *r = w->own;
 	char word[64];
-	uint64_t usec;
+	uint64_t value;
 
 	snprintf(word, sizeof word, "%.*s", (int)(len < 60 ? len : 60), line);
 	if (!strcmp(word, "READY=1"))
 		r->said = true;
 	else if (!strcmp(word, "STOPPING=1"))
 		r->stopping = true;
+	else if (text_starts(word, "ERRNO=") &&
+		 text_dec(&(struct text){ word + strlen("ERRNO=") }, &value) && value < INT_MAX)
+		r->failed = (int)value;
 	else if (len > 7 && !strncmp(line, "STATUS=", 7))
 		ready_status(r, line + 7, len - 7);
 	else if (text_starts(word, "EXTEND_TIMEOUT_USEC=") &&
-		 text_dec(&(struct text){ word + strlen("EXTEND_TIMEOUT_USEC=") }, &usec) &&
-		 usec / 1000 < UINT32_MAX)
-		until_extend(w->until, usec / 1000);
+		 text_dec(&(struct text){ word + strlen("EXTEND_TIMEOUT_USEC=") }, &value) &&
+		 value / 1000 < UINT32_MAX)
+		until_extend(w->until, value / 1000);
 }
 
 static void ready_message(struct wait *w, char *text, size_t len)
@@ -274,6 +279,8 @@ static void ready_words(const struct wait *w, struct buf *out)
 	buf_printf(out, "it said READY=1");
 	if (r->status[0])
 		buf_printf(out, " (its status: %s)", r->status);
+	if (r->failed)
+		buf_printf(out, " (it said ERRNO=%d: %s)", r->failed, strerror(r->failed));
 	if (r->stopping)
 		buf_printf(out, " (it said STOPPING=1)");
 	if (r->refused)

@@ -186,6 +186,17 @@ time.sleep(100)"
     dump_until ready --timeout 700ms
 }
 
+@test "until=ready: what went wrong, as the program says it" {
+    program <<<"$notify
+say('STATUS=binding')
+say('ERRNO=98\nSTATUS=Failed to bind')
+sys.exit(7)"
+    run dump_until ready
+    [ "$status" = 125 ]
+    [[ $output == *"ended with status 7 before it said READY=1 (its status: Failed to bind) (it said ERRNO=98: Address already in use)"* ]] ||
+        fail "$output"
+}
+
 @test "until=ready: nobody outside the tree is heard, nor what is no message" {
     mkfifo "$scratch/work/fifo"
     program <<<"$notify

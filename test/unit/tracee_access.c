@@ -396,8 +396,8 @@ static int own_mounts(void)
 	return unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 }
 
-/* /proc/sys/kernel/yama/ptrace_scope says 1 from here on; the refusal itself is Landlock's. */
-static int see_yama(void)
+/* /proc/sys/kernel/yama/ptrace_scope says so from here on; the refusal itself is Landlock's. */
+static int see_yama(const char *mode)
 {
 	int fd;
 
@@ -405,12 +405,27 @@ static int see_yama(void)
 		mkdir("/proc/sys/kernel/yama", 0755))
 		return 1;
 	fd = open("/proc/sys/kernel/yama/ptrace_scope", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-	return fd < 0 || write(fd, "1\n", 2) != 2 || close(fd);
+	return fd < 0 || write(fd, mode, 2) != 2 || close(fd);
+}
+
+static int see_yama_1(void)
+{
+	return see_yama("1\n");
+}
+
+static int see_yama_2(void)
+{
+	return see_yama("2\n");
+}
+
+static int see_yama_3(void)
+{
+	return see_yama("3\n");
 }
 
 static void test_yama_mode(void **state)
 {
-	struct caller c = { .uid = NOBODY, .prepare = see_yama, .confine = enter_landlock };
+	struct caller c = { .uid = NOBODY, .prepare = see_yama_1, .confine = enter_landlock };
 	uid_t nobody = NOBODY;
 
 	(void)state;
@@ -418,6 +433,14 @@ static void test_yama_mode(void **state)
 		skip();
 	c.pid = target_ready(target_plain, &nobody);
 	check(&c, -EPERM, "Yama mode 1: only a parent", "snapctl_listen() and use --ask");
+	c.prepare = see_yama_2;
+	check(&c, -EPERM, "Yama mode 2: only root", "CAP_SYS_PTRACE");
+	c.prepare = see_yama_3;
+	check(&c, -EPERM, "Yama mode 3: nobody", "reboot");
+	c.uid = 0; /* root is spared by all but the last one */
+	check(&c, -EPERM, "Yama mode 3: nobody", "reboot");
+	c.prepare = see_yama_2;
+	check(&c, -EPERM, "the kernel forbids to trace it", "Landlock");
 	target_end(c.pid);
 }
 
