@@ -329,6 +329,22 @@ END
     [ "$(find "/proc/$pid/fd" -lname 'socket:*' | wc -l)" = 0 ]
 }
 
+@test "ask: a file and a signal of somebody who never connects" {
+    listener listen
+    : >"$run_dir/snapctl/$pid.ask"
+    kill -QUIT "$pid"
+    until_true test -S "$run_dir/snapctl/$pid.sock"
+    [ "$(stat -c '%a' "$run_dir/snapctl/$pid.sock")" = 600 ]
+    [ ! -e "$run_dir/snapctl/$pid.ask" ]
+    if grep -q before "$scratch/work/log"; then fail "its hooks ran"; fi
+    ask --leave-running
+    until_true grep -qsx 'after one 0' "$scratch/work/log"
+    # What is no file of its own means nothing to it, and it is what it was.
+    ln -s /etc/passwd "$run_dir/snapctl/$pid.ask"
+    kill -QUIT "$pid"
+    "$TARGET" --wait-exit "$pid" 10
+}
+
 @test "ask: one at a time" {
     listener listen
     : >"$run_dir/snapctl/$pid.ask"
