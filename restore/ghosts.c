@@ -314,6 +314,12 @@ int ghosts_make(struct job *job, struct err *err)
 	return 0;
 }
 
+void ghosts_close(struct job *job)
+{
+	for (size_t i = 0; job->ghosts && i < job->snap->nr_files; i++)
+		fd_close(&job->ghosts[i]);
+}
+
 void ghosts_undo(struct job *job)
 {
 	for (uint32_t i = 0; job->remade && i < job->snap->nr_files; i++)
