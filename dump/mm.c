@@ -1,6 +1,7 @@
 /* The address space: mappings, their private pages, and the fields that ps and /proc show. */
 #include <errno.h>
 #include <linux/kcmp.h>
+#include <linux/mman.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -35,6 +36,8 @@ static uint32_t mmap_flags(const struct proc_vma *vma, uint64_t vmflags)
 		flags |= MAP_NORESERVE;
 	if (vmflags & VMF_LOCKED)
 		flags |= MAP_LOCKED;
+	if (vmflags & VMF_HUGETLB)
+		flags |= MAP_HUGETLB | ((uint32_t)__builtin_ctz(vma->page_size) << MAP_HUGE_SHIFT);
 	return flags;
 }
 
@@ -60,6 +63,9 @@ static enum snap_vma_kind vma_kind(const struct dumping *d, const struct proc_vm
 		return VMA_VSYSCALL;
 	if (shared_is_object(d, vma))
 		return VMA_SHARED;
+	/* Private huge pages are a file's, which nobody else can have. */
+	if (vma_flags(vma->vmflags) & VMF_HUGETLB)
+		return VMA_ANON;
 	return vma->ino ? VMA_FILE : VMA_ANON;
 }
 
@@ -83,7 +89,7 @@ static int vma_collect(
 		.ofd = ID_NONE,
 		.pkey = vma->pkey,
 	};
-	if (out->kind == VMA_FILE || out->kind == VMA_SHARED)
+	if (out->kind == VMA_FILE || out->kind == VMA_SHARED || vmflags & VMF_HUGETLB)
 		out->offset = vma->offset;
 	if (out->kind == VMA_FILE) {
 		out->file_writable = vma->shared && vmflags & VMF_MAYWRITE;
@@ -117,6 +123,12 @@ static bool has_private_pages(const struct snap_vma *vma)
 	       vma->flags & MAP_PRIVATE && !(vma->vmflags & (VMF_WIPEONFORK | VMF_DROPPABLE));
 }
 
+/* A page of zeroes hides what the file has there; a part of a huge page comes and goes with it. */
+static bool keeps_zeroes(const struct snap_vma *vma)
+{
+	return vma->kind != VMA_ANON || vma->vmflags & VMF_HUGETLB;
+}
+
 static int private_run_save(struct dumping_proc *p, const struct proc_run *run, bool over_file,
 	uint32_t base, struct err *err)
 {
@@ -148,7 +160,7 @@ static int private_pages_collect(struct dumping_proc *p, struct err *err)
 		ret = proc_pages(
 			p->dir, vma->start, vma->end, true, scratch, &runs, &nr, &cap, err);
 		for (size_t r = 0; !ret && r < nr; r++)
-			ret = private_run_save(p, &runs[r], vma->kind != VMA_ANON, base, err);
+			ret = private_run_save(p, &runs[r], keeps_zeroes(vma), base, err);
 	}
 	arena_destroy(scratch);
 	return ret;

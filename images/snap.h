@@ -60,6 +60,8 @@ enum snap_mem_kind {
 	MEM_MEMFD,
 	MEM_SYSV,
 	MEM_FILE, /* contents of a travelling regular file (deleted, or on tmpfs) */
+	/* MAP_SHARED|MAP_ANONYMOUS|MAP_HUGETLB, whose size is in memfd_flags; "/anon_hugepage" */
+	MEM_SHARED_HUGE,
 };
 
 struct snap_mem {

@@ -23,7 +23,7 @@ load ../helpers/snap
 @test "refuse_traced: traced by another process" { refusal refuse_traced 'already traced by [0-9]+'; }
 @test "refuse_namespace: another mount namespace" { refusal refuse_namespace 'another mount namespace'; }
 @test "refuse_sysv_outside: a SysV segment that others have, too" { refusal refuse_sysv_outside 'SysV segment [0-9]+ .*attached by another process'; }
-@test "refuse_hugetlb: huge pages of hugetlb" { refusal refuse_hugetlb 'huge pages \(hugetlb\)'; }
+@test "refuse_hugetlb: a file of hugetlbfs" { refusal refuse_hugetlb 'a file of hugetlbfs'; }
 @test "refuse_secretmem: secret memory" { refusal refuse_secretmem 'secret memory'; }
 @test "refuse_dir_removed: a directory that was removed" { refusal refuse_dir_removed 'is a directory that has been removed'; }
 @test "refuse_namespace_fd: a namespace" { refusal refuse_namespace_fd 'is a namespace, which cannot be dumped'; }
