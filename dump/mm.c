@@ -114,6 +114,39 @@ static int vmas_collect(struct dumping_proc *p, struct err *err)
 	return 0;
 }
 
+/* A mapping shows the policy of the (first) thread where it has none of its own. */
+static bool is_threads(const struct snap_task *task, const struct proc_policy *policy)
+{
+	return task->mempolicy == policy->mode &&
+	       task->nr_mempolicy_nodes == sizeof policy->nodes &&
+	       !memcmp(task->mempolicy_nodes, policy->nodes, sizeof policy->nodes);
+}
+
+static int policies_collect(struct dumping_proc *p, struct err *err)
+{
+	const struct snap_task *task = &dumping_snap_proc(p)->tasks[0];
+	struct arena *a = p->d->snap->arena;
+	struct snap_mm *mm = mm_of(p);
+	struct proc_policy *policies;
+	size_t nr, k = 0;
+	int ret = proc_policies(p->dir, a, &policies, &nr, err);
+
+	for (size_t i = 0; !ret && i < nr; i++) {
+		struct snap_vma *vma;
+
+		while (k < mm->nr_vmas && mm->vmas[k].start < policies[i].start)
+			k++;
+		vma = k < mm->nr_vmas && mm->vmas[k].start == policies[i].start ? &mm->vmas[k]
+										: NULL;
+		if (!vma || is_threads(task, &policies[i]))
+			continue;
+		vma->mempolicy = policies[i].mode;
+		vma->mempolicy_nodes = policies[i].nodes;
+		vma->nr_mempolicy_nodes = sizeof policies[i].nodes;
+	}
+	return ret;
+}
+
 /* ---- private pages ---------------------------------------------------------------------- */
 
 /* Wiped-on-fork memory comes back wiped (D15), droppable memory may vanish at any time as it is. */
@@ -303,6 +336,8 @@ static int mm_collect_own(struct dumping_proc *p, struct err *err)
 	dumping_snap_proc(p)->mm = id;
 	snap->mms[id].mem = mem;
 	ret = vmas_collect(p, err);
+	if (!ret)
+		ret = policies_collect(p, err);
 	if (!ret)
 		ret = files_add_link(p, "exe", &snap->mms[id].exe, err);
 	if (!ret)

@@ -98,6 +98,9 @@ struct snap_vma {
 	bool file_writable; /* shared file: was mapped through a descriptor open for writing */
 	char *name;         /* [anon:NAME] given by PR_SET_VMA_ANON_NAME, or NULL */
 	uint32_t pkey;
+	uint32_t mempolicy; /* mbind(2): MPOL_... with mode flags; 0: none of its own */
+	uint8_t *mempolicy_nodes;
+	size_t nr_mempolicy_nodes; /* bytes */
 };
 
 /* The two letters of VmFlags in smaps that we have to make again. */

@@ -404,6 +404,12 @@ static void plan_vma_finish(struct job *job, const struct snap_vma *vma)
 		plan_syscall(&job->plan, 0, SYS_prctl,
 			(struct plan_args){ { PR_SET_VMA, PR_SET_VMA_ANON_NAME, vma->start, len,
 				plan_data(&job->plan, vma->name, strlen(vma->name) + 1) } });
+	if (vma->mempolicy)
+		plan_syscall(&job->plan, 0, SYS_mbind,
+			(struct plan_args){ { vma->start, len, vma->mempolicy,
+				plan_data(
+					&job->plan, vma->mempolicy_nodes, vma->nr_mempolicy_nodes),
+				vma->nr_mempolicy_nodes * 8 + 1, 0 } });
 	if (vma->vmflags & VMF_LOCKED)
 		plan_lock(job, vma);
 	if (vma->pkey)
