@@ -111,17 +111,6 @@ static void refuse_secretmem(void)
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-static void refuse_dir_removed(void)
-{
-	int fd;
-
-	must(mkdir("removed", 0700));
-	fd = (int)must(open("removed", O_RDONLY | O_DIRECTORY));
-	must(rmdir("removed"));
-	target_wait();
-	must(fcntl(fd, F_GETFD));
-}
-
 static void refuse_namespace_fd(void)
 {
 	int fd = (int)must(open("/proc/self/ns/net", O_RDONLY));
@@ -228,8 +217,6 @@ const struct target targets_refuse_state[] = {
 		TARGET_REFUSED },
 	{ "refuse_hugetlb", refuse_hugetlb, "a file of hugetlbfs", TARGET_REFUSED },
 	{ "refuse_secretmem", refuse_secretmem, "secret memory", TARGET_REFUSED },
-	{ "refuse_dir_removed", refuse_dir_removed, "a directory that was removed",
-		TARGET_REFUSED },
 	{ "refuse_namespace_fd", refuse_namespace_fd, "a namespace", TARGET_REFUSED },
 	{ "refuse_tcp_waiting", refuse_tcp_waiting, "a TCP connection that nobody accepted yet",
 		TARGET_REFUSED },
