@@ -121,7 +121,7 @@ uninstall: ## remove them again
 		$(DESTDIR)$(PREFIX)/share/man/man5/snapctl-image.5
 
 format: ## lay out all C files by .clang-format
-	clang-format -i $(C_FILES)
+	$(Q)clang-format -i $(C_FILES)
 
 # Headers have no command of their own: clangd takes the one of a file beside them.
 COMMA := ,

@@ -8,14 +8,14 @@ TEST_DEPS := bats bats-support bats-assert libcmocka-dev mandoc shellcheck strac
 	openjdk-17-jdk-headless/default-jdk-headless ruby ruby-webrick libhttp-daemon-perl lighttpd \
 	dnsmasq-base mosquitto sqlite3 php8.2-fpm postgresql-15 xxhash tmux vim \
 	nginx-light gunicorn haproxy vim-tiny libjetty9-java
-C_FILES = $(wildcard *.[ch] base/*.[ch] images/*.[ch] images/*/*.[ch] tracee/*.[ch] dump/*.[ch] dump/*/*.[ch] \
+C_FILES = $(wildcard *.[ch] lib/*.[ch] base/*.[ch] images/*.[ch] images/*/*.[ch] tracee/*.[ch] dump/*.[ch] dump/*/*.[ch] \
 	restore/*.[ch] restorer-blob/*.[ch] test/*/*.[ch] test/*/*/*.[ch])
 
 .PHONY: check-lint check-unit check-roundtrip check-real asan fuzz fuzz-replay fuzz-search soak bench
 
 # ---- what is run ---------------------------------------------------------------------------------------
 # Never with the caller's CFLAGS: a sanitizer's shadow memory is not what is tested here.
-TARGET_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -pthread
+TARGET_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -pthread $(if $(CI),-Werror)
 TARGET_OBJS := $(patsubst %.c,$B/%.o,$(wildcard test/targets/*.c))
 RUSTC   := $(shell command -v rustc)
 SERVERS := $B/test/server $B/test/server-musl $(if $(RUSTC),$B/test/server-rust)
