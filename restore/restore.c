@@ -99,8 +99,7 @@ static void job_finish(struct job *job)
 {
 	connections_release(job);
 	fd_close(&job->pidfd);
-	for (size_t i = 0; job->ghosts && i < job->snap->nr_files; i++)
-		fd_close(&job->ghosts[i]);
+	ghosts_close(job);
 	for (size_t i = 0; job->mems && i < job->snap->nr_mems; i++)
 		fd_close(&job->mems[i]);
 	plan_finish(&job->plan);

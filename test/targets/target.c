@@ -47,6 +47,7 @@ static const struct target *const tables[] = {
 	targets_wait_more,
 	targets_odd,
 	targets_ipc,
+	targets_mem_huge,
 	targets_tree_family,
 	targets_tree_end,
 	targets_tree_ids,
