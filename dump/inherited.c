@@ -14,6 +14,7 @@
 #include "dump/fds.h"
 #include "images/fd/common.h"
 #include "images/fd/kinds.h"
+#include "images/fd/pipe.h"
 #include "images/fd/pty.h"
 #include "images/fd/sock_diag.h"
 
@@ -118,10 +119,17 @@ static bool launcher_has(const struct dumping_proc *p, int num, int fd)
 	return syscall(SYS_kcmp, getpid(), p->d->outside, KCMP_FILE, fd, num) == 0;
 }
 
+/*
+ * A standard descriptor that leads outside mostly came from the launcher. Not so a pipe that nobody
+ * has the other end of: what is left in `seq 9 | program` when seq has ended.
+ */
 static bool is_launchers(const struct dumping_proc *p, const struct snap_fd *slot)
 {
-	return slot->num < NR_STANDARD ||
-	       launcher_has(p, (int)slot->num, p->d->slots->seen[slot->ofd].seen.fd);
+	const struct fd_seen *seen = &p->d->slots->seen[slot->ofd].seen;
+
+	if (slot->num < NR_STANDARD && !(S_ISFIFO(seen->st.st_mode) && pipe_is_broken(seen->fd)))
+		return true;
+	return launcher_has(p, (int)slot->num, seen->fd);
 }
 
 /* A slot of the launcher's keeps its number, others with the same file follow the first of these.
