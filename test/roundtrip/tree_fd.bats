@@ -16,6 +16,7 @@ load ../helpers/snap
 @test "treefd_directory: a directory" { roundtrip treefd_directory; }
 @test "treefd_socketpair: a socket pair with data" { roundtrip treefd_socketpair; }
 @test "treefd_socketpair_siblings: between siblings" { roundtrip treefd_socketpair_siblings; }
+@test "treefd_socketpair_ended: standard input without peer" { roundtrip treefd_socketpair_ended; }
 @test "treefd_listen: several accept from one socket" { roundtrip treefd_listen; }
 @test "treefd_connection: a unix connection" { roundtrip treefd_connection; }
 @test "treefd_eventfd: eventfd" { roundtrip treefd_eventfd; }

@@ -445,6 +445,32 @@ static void treefd_socketpair_siblings(void)
 	kids_check();
 }
 
+/* As node gives them to its children. */
+static void kid_socket_left(void *arg)
+{
+	int fd = *(int *)arg;
+	char byte;
+
+	must(dup2(fd, 0));
+	close(fd);
+	kid_wait();
+	expect(reads(0, "before") && read(0, &byte, 1) == 0, "standard input");
+	expect(send(0, "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE, "to nobody");
+}
+
+static void treefd_socketpair_ended(void)
+{
+	int pair[2];
+
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	must(write(pair[1], "before", 6));
+	close(pair[1]);
+	kid(kid_socket_left, pair);
+	close(pair[0]);
+	target_wait();
+	kids_check();
+}
+
 static void kid_accepts(void *arg)
 {
 	int fd = *(int *)arg, client;
@@ -754,6 +780,7 @@ const struct target targets_tree_fd[] = {
 	{ "treefd_directory", treefd_directory, "a directory", 0 },
 	{ "treefd_socketpair", treefd_socketpair, "a socket pair with data", 0 },
 	{ "treefd_socketpair_siblings", treefd_socketpair_siblings, "between siblings", 0 },
+	{ "treefd_socketpair_ended", treefd_socketpair_ended, "standard input without peer", 0 },
 	{ "treefd_listen", treefd_listen, "several accept from one socket", 0 },
 	{ "treefd_connection", treefd_connection, "a unix connection", 0 },
 	{ "treefd_eventfd", treefd_eventfd, "eventfd", 0 },

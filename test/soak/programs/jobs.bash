@@ -36,7 +36,7 @@ ready_bc() { pgrep -x bc >/dev/null; }
 ask_bc() { job_done; }
 run_gcc() {
     need gcc
-    awk 'BEGIN { for (i = 0; i < 4000; i++) printf "int f%d(int x) { int s = 0; for (int i = 0; i < x; i++) s += i * %d ^ x; return s; }\n", i, i; print "int main(void) { return 0; }" }' >"$dir/x.c"
+    awk 'BEGIN { for (i = 0; i < 1200; i++) printf "int f%d(int x) { int s = 0; for (int i = 0; i < x; i++) s += i * %d ^ x; return s; }\n", i, i; print "int main(void) { return 0; }" }' >"$dir/x.c"
     (cd "$dir" && gcc -O2 -c x.c -o wanted.o && objcopy -O binary -j .text wanted.o wanted)
     wanted=$(digest "$dir/wanted")
     job 'gcc -pipe -O2 -c x.c -o x.o && objcopy -O binary -j .text x.o result'
