@@ -121,10 +121,10 @@ static int check_processes(struct dumping *d, struct objections *o, struct err *
 
 		ret = check_process(&d->procs[i], o, err);
 		/* What an ending process looks like does not matter: it will not be there. */
-		if (i && (ret < 0 || o->nr > before) && tree_is_ending(d->procs[i].t->pid)) {
+		if ((ret < 0 || o->nr > before) && tree_is_ending(d->procs[i].t->pid)) {
 			*err = (struct err){ 0 };
 			o->nr = before;
-			ret = 0;
+			ret = i ? 0 : err_set(err, ESRCH, "it is just ending");
 		}
 	}
 	if (!ret)

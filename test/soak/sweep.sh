@@ -94,9 +94,10 @@ dump_running() {
     for i in {1..20}; do
         # shellcheck disable=SC2086
         snapctl dump -q --pid "$pid" -o "$dir.image" --force ${dump_options:-} >"$dir.said" 2>&1 && return
+        [ $i -gt 1 ] || why="dump: $(dump_why)"
         sleep 0.3
     done
-    why="dump: $(dump_why)"
+    why+=", then: $(dump_why)"
     return 1
 }
 
