@@ -2,7 +2,9 @@
 # Many programs of all sorts, each dumped and restored in every way: launched by the dump; from a running one with its
 # ids; the restored one again into a namespace; and from there once more. After each restore it has to answer.
 #
-#   sweep.sh [NAME...]       all of programs/*.bash, or these; SWEEP_KEEP=1 keeps the scratch directory
+#   sweep.sh [NAME...]       all of programs/*.bash, or these
+#
+# SWEEP_KEEP=1 keeps the scratch directory; SWEEP_USER=NAME does it as that ordinary user.
 #
 # A program is a function run_NAME in programs/, see there. What is not installed is skipped: nothing is installed here.
 # shellcheck source-path=SCRIPTDIR source=soak.bash
@@ -16,6 +18,11 @@ for file in "$here"/programs/*.bash; do
     . "$file"
 done
 limit=90
+as=()
+[ -z "${SWEEP_USER:-}" ] || as=(setpriv --reuid "$SWEEP_USER" --regid "$SWEEP_USER" --clear-groups --)
+# shellcheck disable=SC2317 # instead of soak.bash's
+snapctl() { timeout -k 5 "$limit" "${as[@]}" "$scratch/snapctl" "$@" </dev/null; }
+[ -z "${SWEEP_USER:-}" ] || chown "$SWEEP_USER" "$scratch"
 
 # ---- processes ------------------------------------------------------------------------------------------------
 
@@ -79,7 +86,7 @@ fine() { ask >"$dir.why" 2>&1; }
 begin() {
     (
         cd "$dir" || exit 1
-        exec env -i PATH="$PATH" HOME="$dir" LC_ALL=C.UTF-8 TERM=xterm "${command[@]}" </dev/null >>"$dir.log" 2>&1
+        exec "${as[@]}" env -i PATH="$PATH" HOME="$dir" LC_ALL=C.UTF-8 TERM=xterm "${command[@]}" </dev/null >>"$dir.log" 2>&1
     ) &
     pid=$!
     until_true ready || { why="does not start: $(tail -n 1 "$dir.why") $(tail -n 2 "$dir.log")"; return 1; }
@@ -120,6 +127,13 @@ trip() {
     until_true "$check" || { why="after restore: $(tail -n 1 "$dir.why") $(tail -n 2 "$dir.log")"; return 1; }
 }
 
+# Refused by name, and it goes on.
+is_refused() {
+    ! snapctl dump -q --pid "$pid" -o "$dir.image" >"$dir.said" 2>&1 || { why="is not refused"; return 1; }
+    grep -q "$refused" "$dir.said" || { why="refused with: $(dump_why)"; return 1; }
+    kept || why="after the refusal: $(cat "$dir.why")"
+}
+
 way_launch() {
     # shellcheck disable=SC2086
     (cd "$dir" && exec 2>&1 && HOME=$dir snapctl dump -q -o "$dir.image" --force ${dump_options:-} -- "${command[@]}") >"$dir.said" 2>&1 || { why="dump: $(dump_why)"; return 1; }
@@ -129,6 +143,7 @@ way_launch() {
 way_running() {
     begin || return 1
     if has_function "fill_$name"; then "fill_$name" >"$dir.why" 2>&1 || { why="fill: $(cat "$dir.why")"; return 1; }; fi
+    [ -z "${refused:-}" ] || { is_refused; return; }
     trip kept
 }
 way_ns() { trip kept --pids=ns; }
@@ -146,6 +161,7 @@ one() { # NAME
             # shellcheck disable=SC2034
             port=$(free_port)
             "run_$name" || { echo "$name: cannot be prepared"; return 1; }
+            [ -z "${SWEEP_USER:-}" ] || chown -R "$SWEEP_USER" "$dir"
             [[ " ${ways:-launch running ns again} " = *" $way "* ]] || continue ;;
         esac
         why=
@@ -153,7 +169,7 @@ one() { # NAME
         result+=" $way"
         [ "$way" != launch ] || end_all
     done
-    echo "$name:$result"
+    echo "$name:$result${refused:+ refused}"
 }
 
 [ $# -gt 0 ] || mapfile -t names < <(declare -F | sed -n 's/^declare -f run_//p')

@@ -45,8 +45,8 @@ ready_gcc() { pgrep -x cc1 >/dev/null; }
 ask_gcc() { job_done; }
 run_ffmpeg() {
     need ffmpeg
-    job 'ffmpeg -nostdin -v error -f lavfi -i testsrc=duration=6:size=640x360:rate=25 -threads 2 -c:v mpeg4 -bitexact -f avi -y result'
-    (cd "$dir" && ffmpeg -nostdin -v error -f lavfi -i testsrc=duration=6:size=640x360:rate=25 -threads 2 -c:v mpeg4 -bitexact -f avi -y wanted)
+    job 'ffmpeg -nostdin -v error -f lavfi -i testsrc=duration=40:size=640x360:rate=25 -threads 2 -c:v mpeg4 -bitexact -f avi -y result'
+    (cd "$dir" && ffmpeg -nostdin -v error -f lavfi -i testsrc=duration=40:size=640x360:rate=25 -threads 2 -c:v mpeg4 -bitexact -f avi -y wanted)
     wanted=$(digest "$dir/wanted")
 }
 ready_ffmpeg() { grown result 1; }
@@ -136,9 +136,13 @@ ask_xterm() { local was; was=$(wc -l <"$dir/ticks") && until_true more_than "$wa
 # Traced already: it must be refused, and go on.
 run_gdb() {
     need gdb
-    ways=running
+    ways=running refused="already traced by .*gdb"
     command=(gdb -q -batch -ex run --args sleep 1000)
 }
-ready_gdb() { pgrep -x sleep -P "$pid" >/dev/null; }
-dump_refused_gdb() { grep -q 'traced' "$dir.said"; }
 ask_gdb() { pgrep -x sleep -P "$pid" >/dev/null; }
+run_strace() {
+    need strace
+    ways=running refused="already traced by .*strace"
+    command=(strace -f -o "$dir/out" sleep 1000)
+}
+ask_strace() { pgrep -x sleep -P "$pid" >/dev/null; }
