@@ -84,6 +84,8 @@ kept() { optional "kept_$name" ask >"$dir.why" 2>&1; }
 fine() { ask >"$dir.why" 2>&1; }
 
 begin() {
+    : >"$dir.log"
+    chmod 666 "$dir.log"
     (
         cd "$dir" || exit 1
         exec "${as[@]}" env -i PATH="$PATH" HOME="$dir" LC_ALL=C.UTF-8 TERM=xterm "${command[@]}" </dev/null >>"$dir.log" 2>&1
