@@ -187,6 +187,11 @@ static void let_go(struct dumping *d)
 	d->target = NULL;
 }
 
+static void frozen_until_now(struct dumping *d)
+{
+	d->result->frozen_ms = dumping_now_ms() - d->frozen_at;
+}
+
 static int image_commit(struct dumping *d, struct err *err)
 {
 	int ret = 0;
@@ -197,6 +202,7 @@ static int image_commit(struct dumping *d, struct err *err)
 		area_tell(d, SNAPCTL_WENT_ON, NULL);
 		d->area.pid = 0;
 		let_go(d);
+		frozen_until_now(d);
 		return image_writer_commit(d->writer, d->snap, err);
 	}
 	ret = connections_keep(d, err);
@@ -209,8 +215,11 @@ static int image_commit(struct dumping *d, struct err *err)
 
 static int dump_phases(struct dumping *d, struct err *err)
 {
-	double start;
-	int ret = d->opts->argv ? launch_start(d, err) : launch_attach(d, err);
+	/* Before the program is started: that may take a minute. */
+	int ret = image_writer_look(d->opts->image, d->opts->force, err);
+
+	if (!ret)
+		ret = d->opts->argv ? launch_start(d, err) : launch_attach(d, err);
 
 	if (!ret)
 		ret = ipc_enter(d, err);
@@ -220,7 +229,7 @@ static int dump_phases(struct dumping *d, struct err *err)
 		ret = image_begin(d, err);
 	if (ret < 0)
 		return ret;
-	start = dumping_now_ms();
+	d->frozen_at = dumping_now_ms();
 	left_sample(d);
 	ret = freeze(d, err);
 	if (!ret)
@@ -229,19 +238,21 @@ static int dump_phases(struct dumping *d, struct err *err)
 		ret = area_tell(d, SNAPCTL_RESTORED, err);
 	if (!ret)
 		ret = collect(d, err);
-	log_debug("collected in %.2f ms", dumping_now_ms() - start);
+	log_debug("collected in %.2f ms", dumping_now_ms() - d->frozen_at);
 	if (!ret)
 		ret = stop_requested(d->stop, err);
 	if (!ret)
 		ret = image_commit(d, err);
 	d->result->committed = !ret;
-	d->result->frozen_ms = dumping_now_ms() - start;
+	if (!d->opts->leave_running)
+		frozen_until_now(d);
 	if (!ret && d->opts->early)
 		*d->opts->early = *d->result;
-	if (!ret)
-		let_go(d);
-	d->result->frozen_ms = dumping_now_ms() - start;
-	return ret;
+	if (ret < 0 || d->opts->leave_running)
+		return ret;
+	let_go(d);
+	frozen_until_now(d);
+	return 0;
 }
 
 /* ---- sizes ------------------------------------------------------------------------------ */

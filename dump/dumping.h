@@ -48,6 +48,7 @@ struct dumping {
 	size_t nr_own_fds;
 	struct area area;    /* of a program that has checked in */
 	struct until *until; /* of a launched program; NULL */
+	double frozen_at;    /* when the freeze began, as dumping_now_ms() says it */
 	const char *reason;  /* "quiescent", "ready", "as found"; lives as long as until */
 };
 

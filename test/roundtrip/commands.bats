@@ -25,6 +25,14 @@ counts() { [ "$(get "$port")" = "$1" ]; }
     counts 3
 }
 
+@test "leave-running: what goes on does not wait for the disk" {
+    start_target proc_umask
+    timeout "$limit" strace -f -qq -o /dev/null -e inject=fsync:delay_enter=200000 "$SNAPCTL" dump -q --json \
+        --leave-running --pid "$pid" -o "$(image)" >"$scratch/json" </dev/null
+    jq -e '.total_ms - .frozen_ms > 600' "$scratch/json" || fail "$(cat "$scratch/json")"
+    check_target "$pid"
+}
+
 @test "leave-running: sleeps with timeouts go on for their time" {
     start_target wait_timed
     snapctl dump --leave-running --pid "$pid" -o "$(image)"
