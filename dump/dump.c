@@ -359,10 +359,16 @@ static int check_here(pid_t pid, const struct dump_opts *opts, FILE *out, struct
 	with_pid.pid = pid;
 	with_pid.argv = NULL;
 	ret = dumping_init(&d, &with_pid, NULL, &unused, err);
-	if (!ret && access_check(pid, &why) < 0)
-		objections_add(&o, &why);
-	else if (!ret)
+	if (!ret && access_check(pid, &why) < 0) {
+		if (why.code == ESRCH) { /* nothing stands against it: there is nothing */
+			*err = why;
+			ret = -ESRCH;
+		} else {
+			objections_add(&o, &why);
+		}
+	} else if (!ret) {
 		ret = check_attached(&d, &o, err);
+	}
 	dumping_finish(&d);
 	if (!ret)
 		ret = objections_print(&o, out);
