@@ -72,6 +72,7 @@ static int dumping_init(struct dumping *d, const struct dump_opts *opts,
 static void dumping_finish(struct dumping *d)
 {
 	connections_finish(d);
+	flocks_finish(d);
 	slot_table_finish(d->slots);
 	/* There was no image: whoever waits for it has to know. Not for launched ones: they end. */
 	if (d->tracer && d->area.pid)
@@ -112,7 +113,10 @@ static int processes_collect(struct dumping *d, struct err *err)
 
 static int collect(struct dumping *d, struct err *err)
 {
-	int ended, ret = info_collect(d, err);
+	int ended, ret;
+
+	flocks_begin(d);
+	ret = info_collect(d, err);
 
 	if (!ret)
 		ret = tree_begin(d, err);
