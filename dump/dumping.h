@@ -47,8 +47,9 @@ struct dumping {
 	struct slot_table *slots; /* in snap's arena, fds.c */
 	int *own_fds;             /* descriptors of our own that a launched program inherits */
 	size_t nr_own_fds;
-	struct area area;      /* of a program that has checked in */
-	struct until *until;   /* of a launched program; NULL */
+	struct area area;    /* of a program that has checked in */
+	struct until *until; /* of a launched program; NULL */
+	bool sieved;         /* the oldest seccomp filter of each thread is that of until/sieve.h */
 	struct flocks *flocks; /* flocks.c; NULL before the freeze */
 	double frozen_at;      /* when the freeze began, as dumping_now_ms() says it */
 	const char *reason;    /* "quiescent", "ready", "as found"; lives as long as until */
