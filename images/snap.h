@@ -22,6 +22,7 @@
 
 struct arena;
 struct fd_kind;
+struct xstate_part;
 
 /* ---- files: anything that has a path and was mapped, opened, run or stood in ----------------- */
 
@@ -414,6 +415,8 @@ struct snap_cpu {
 	size_t nr_features;
 	uint64_t xcr0; /* enabled xstate components */
 	uint32_t xstate_size;
+	struct xstate_part *xstate_parts; /* where they are, by number; none in older images */
+	size_t nr_xstate_parts;
 };
 
 struct snap_vdso {

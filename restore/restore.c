@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -86,7 +87,7 @@ static int job_init(struct job *job, const struct restore_opts *opts, struct err
 	job->fd_opts.tcp_established = opts->tcp_established;
 	job->pidfd = -1;
 	if ((opts->self ? image_open_self : image_open)(opts->image, &job->img, err) < 0)
-		return err_wrap(err, "%s", opts->image);
+		return -err->code;
 	job->snap = job->img.snap;
 	job->proc = &job->snap->procs[0];
 	job->mm = &job->snap->mms[job->proc->mm];
@@ -133,6 +134,24 @@ static int job_make(struct job *job, struct err *err)
 	return ret;
 }
 
+/* Once the program runs it would be late to learn that nobody can be told its id. */
+static int pidfile_check(const char *path, struct err *err)
+{
+	char *dir = path ? strdup(path) : NULL, *slash = dir ? strrchr(dir, '/') : NULL;
+	const char *in = !slash ? "." : slash == dir ? "/" : dir;
+	struct stat st;
+	int ret = 0;
+
+	if (slash && slash != dir)
+		*slash = '\0';
+	if (path && faccessat(AT_FDCWD, in, W_OK | X_OK, AT_EACCESS) < 0)
+		ret = err_sys(err, "make pidfile %s", path);
+	else if (path && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		ret = err_set(err, EEXIST, "make pidfile %s: something else has that name", path);
+	free(dir);
+	return ret < 0 ? err_hint(err, "choose a place that can be written to with --pidfile") : 0;
+}
+
 /* Whole or not at all, as an image: written beside its final name. */
 static int pidfile_write(const char *path, pid_t pid, struct err *err)
 {
@@ -146,9 +165,9 @@ static int pidfile_write(const char *path, pid_t pid, struct err *err)
 	unlink(temp);
 	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
-		return err_sys(err, "pidfile %s", temp);
+		return err_sys(err, "make pidfile %s", path);
 	if (write(fd, text, (size_t)len) != len || rename(temp, path) < 0) {
-		err_sys(err, "pidfile %s", path);
+		err_sys(err, "make pidfile %s", path);
 		unlink(temp);
 		return -err->code;
 	}
@@ -225,6 +244,8 @@ int restore_run(const struct restore_opts *opts, int *status, struct err *err)
 	bool done;
 	int ret = job_init(&job, opts, err);
 
+	if (!ret)
+		ret = pidfile_check(opts->pidfile, err);
 	if (!ret)
 		ret = cpu_check(job.snap, err);
 	if (!ret)
