@@ -267,7 +267,11 @@ static int tree_run(struct tree *tree, struct err *err)
 		fds_finish(tree->jobs, tree->snap->nr_procs, err) < 0 ||
 		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
-	return all_do(tree, handover_release, err);
+	terminal_give(tree->jobs[0]);
+	if (all_do(tree, handover_release, err) < 0)
+		return -err->code;
+	terminal_tell(tree->jobs[0]);
+	return 0;
 }
 
 /* A leader can be reaped only when its traced threads have been; so everything is, until the first
@@ -278,6 +282,9 @@ static void tree_kill(const struct tree *tree)
 
 	for (size_t i = 0; i < tree->nr_pids; i++)
 		kill(tree->pids[i], SIGKILL);
+	/* An init dies with us, its tracer (PTRACE_O_EXITKILL), and not by a signal from inside. */
+	if (tree->jobs[0]->gate >= 0)
+		return;
 	do
 		tid = waitpid(-1, NULL, __WALL);
 	while (tid > 0 || (tid < 0 && errno == EINTR));

@@ -257,10 +257,26 @@ static int spawn_by_leader(struct tree *tree, struct job *job, struct err *err)
 	return job->pidfd < 0 ? err_sys(err, "pidfd_open") : 0;
 }
 
+/* The init of the namespace that we are in waits to become it. */
+static int first_wake(struct job *job, struct err *err)
+{
+	job->pid = job->proc->pid;
+	job->pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
+	if (job->pidfd < 0)
+		return err_sys(err, "pidfd_open");
+	if (ptrace(PTRACE_ATTACH, job->pid, 0, 0) < 0)
+		return err_sys(err, "trace process %d", job->pid);
+	if (stops_wait(job, job->pid, SIGSTOP, err) < 0 || stops_continue(job->pid, err) < 0)
+		return -err->code;
+	return write(job->gate, "", 1) == 1 ? 0 : err_sys(err, "wake process %d", job->pid);
+}
+
 static int first_spawn(struct tree *tree, struct job *job, struct err *err)
 {
 	pid_t want = job->pids == PIDS_NEW ? 0 : job->proc->pid;
 
+	if (job->gate >= 0)
+		return first_wake(job, err);
 	if (!job->proc->session_inherited && !tree_leads_session(job->proc))
 		return spawn_by_leader(tree, job, err);
 	if (spawn(want, 0, child_run, job, &job->pid, &job->pidfd, err) == 0)
