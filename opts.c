@@ -263,6 +263,11 @@ const struct opt opts_verify[] = {
 	{ 0 },
 };
 
+const struct opt opts_diff[] = {
+	{ "json", 0, NULL, "one JSON object instead of words", set_flag, FIELD(json) },
+	{ 0 },
+};
+
 const struct opt opts_check[] = {
 	{ "pid", 'p', "PID", "the process to look at", set_number, FIELD(dump.pid), .min = 1,
 		.max = INT_MAX },

@@ -46,7 +46,7 @@ struct opt {
  * one holds what may stand before the command besides.
  */
 extern const struct opt opts_common[], opts_global[], opts_dump[], opts_restore[], opts_show[],
-	opts_verify[], opts_check[];
+	opts_verify[], opts_check[], opts_diff[];
 
 /* As they are before the first option. */
 void opts_init(struct opts *o);

@@ -18,7 +18,13 @@
 #include "restore/restore.h"
 
 /* As env(1) and timeout(1) have them; a restored program's own status is passed through. */
-enum { EXIT_OBSTACLES = 1, EXIT_OURS = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
+enum {
+	EXIT_OBSTACLES = 1,
+	EXIT_DIFFERENT = 1,
+	EXIT_OURS = 125,
+	EXIT_CANNOT_RUN = 126,
+	EXIT_NOT_FOUND = 127
+};
 
 struct command {
 	const char *name;
@@ -182,6 +188,25 @@ static int run_verify(const struct opts *o, char **operands, int *status, struct
 	return 0;
 }
 
+static int run_diff(const struct opts *o, char **operands, int *status, struct err *err)
+{
+	struct image images[2] = { 0 };
+	bool same = false;
+	int ret = 0;
+
+	if (!operands[0] || !operands[1] || operands[2])
+		return fail_usage("diff", err, "which images? Name two directories");
+	for (int i = 0; !ret && i < 2; i++)
+		if (image_open(operands[i], &images[i], err) < 0)
+			ret = fail_for(operands[i], err);
+	if (!ret)
+		ret = image_diff(&images[0], &images[1], o->json, stdout, &same, err);
+	image_close(&images[0]);
+	image_close(&images[1]);
+	*status = ret < 0 || same ? 0 : EXIT_DIFFERENT;
+	return ret;
+}
+
 static int run_check(const struct opts *o, char **operands, int *status, struct err *err)
 {
 	char who[32];
@@ -228,6 +253,11 @@ static const struct command commands[] = {
 	{ "verify", "IMAGE", "check an image for damage",
 		"Checks every digest, every frame of pages and every reference inside the image.",
 		opts_verify, false, run_verify },
+	{ "diff", "[--json] A B", "tell what is different between two images",
+		"Compares processes, threads, mappings, contents of pages and descriptors. Exits "
+		"with 0 if\n"
+		"the images are of the same state, with 1 if they differ, with 125 on errors.",
+		opts_diff, false, run_diff },
 	{ "check", "--pid PID", "tell what stands against a dump of a process",
 		"Lists what of the process could not be restored, and what to do about it. "
 		"Changes\n"
