@@ -17,7 +17,7 @@ BUILD_DEPS := gcc binutils libc6-dev libzstd-dev libprotobuf-c-dev protobuf-c-co
 DEMO_DEPS  := python3
 
 FOLDERS := base images images/fd images/diff tracee dump dump/until restore
-SRCS    := snapctl.c opts.c $(sort $(wildcard $(FOLDERS:%=%/*.c)))
+SRCS    := snapctl.c opts.c complete.c topics.c $(sort $(wildcard $(FOLDERS:%=%/*.c)))
 OBJS    := $(SRCS:%.c=$B/%.o)
 PROTOS  := $(wildcard proto/*.proto)
 PB_C    := $(PROTOS:%.proto=$B/%.pb-c.c)
@@ -103,22 +103,26 @@ $B/.deps-demo: $B/.deps-build
 $B/.deps-test: $B/.deps-build test/test.mk
 	$(Q).ci/deps $(DEMO_DEPS) $(TEST_DEPS) && touch $@
 
-install: $B/snapctl $(LIBS) ## install program and man pages below DESTDIR/PREFIX (/usr/local)
-	install -D $B/snapctl $(DESTDIR)$(PREFIX)/bin/snapctl
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 doc/snapctl.1
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 doc/snapctl-image.5
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include lib/snapctl.h
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib $B/libsnapctl.a $B/libsnapctl.so.0
-	ln -sf libsnapctl.so.0 $(DESTDIR)$(PREFIX)/lib/libsnapctl.so
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pkgconfig $B/snapctl.pc
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/python3/dist-packages lib/python/snapctl.py
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man3 doc/snapctl-lib.3
+# What is installed, where below PREFIX, and from what: one list for install and uninstall.
+MAN_PAGES := $(notdir $(wildcard doc/*.[135]))
+INSTALLED = bin/snapctl:$B/snapctl \
+	$(foreach page,$(MAN_PAGES),share/man/man$(subst .,,$(suffix $(page)))/$(page):doc/$(page)) \
+	share/bash-completion/completions/snapctl:completion/snapctl.bash \
+	share/zsh/site-functions/_snapctl:completion/_snapctl \
+	share/fish/vendor_completions.d/snapctl.fish:completion/snapctl.fish \
+	include/snapctl.h:lib/snapctl.h \
+	lib/libsnapctl.a:$B/libsnapctl.a lib/libsnapctl.so.0:$B/libsnapctl.so.0 \
+	lib/pkgconfig/snapctl.pc:$B/snapctl.pc \
+	lib/python3/dist-packages/snapctl.py:lib/python/snapctl.py
+
+install: $B/snapctl $(LIBS) ## install programs, man pages, completions, libsnapctl below DESTDIR/PREFIX
+	$(Q)set -e; for entry in $(INSTALLED); do \
+		case $$entry in bin/*) mode=755 ;; *) mode=644 ;; esac; \
+		install -D -m $$mode "$${entry#*:}" "$(DESTDIR)$(PREFIX)/$${entry%%:*}"; done
+	$(Q)ln -sf libsnapctl.so.0 "$(DESTDIR)$(PREFIX)/lib/libsnapctl.so"
 uninstall: ## remove them again
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/snapctl.h lib/libsnapctl.a lib/libsnapctl.so \
-		lib/libsnapctl.so.0 lib/pkgconfig/snapctl.pc lib/python3/dist-packages/snapctl.py \
-		share/man/man3/snapctl-lib.3)
-	rm -f $(DESTDIR)$(PREFIX)/bin/snapctl $(DESTDIR)$(PREFIX)/share/man/man1/snapctl.1 \
-		$(DESTDIR)$(PREFIX)/share/man/man5/snapctl-image.5
+	$(Q)for entry in $(INSTALLED) lib/libsnapctl.so; do \
+		rm -f "$(DESTDIR)$(PREFIX)/$${entry%%:*}"; done
 
 format: ## lay out all C files by .clang-format
 	clang-format -i $(C_FILES)

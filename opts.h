@@ -31,7 +31,9 @@ struct opts {
 struct opt {
 	const char *name; /* without "--" */
 	char letter;      /* 0: none */
-	const char *arg;  /* what --help calls its argument; NULL: takes none */
+	/* What --help calls its argument; NULL: takes none. Shells complete choices, and what is
+	 * called PID, DIR, FILE or CONDITION. */
+	const char *arg;
 	const char *help; /* NULL: works, but is not shown */
 	/* Puts value (NULL where there is no argument) at field, or says what is wrong with it. */
 	int (*set)(void *field, const struct opt *opt, const char *value, struct err *err);

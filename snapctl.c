@@ -8,14 +8,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "command.h"
+#include "complete.h"
 #include "dump/dump.h"
 #include "images/image.h"
 #include "opts.h"
 #include "restore/restore.h"
+#include "topics.h"
 
 /* As env(1) and timeout(1) have them; a restored program's own status is passed through. */
 enum {
@@ -24,17 +28,6 @@ enum {
 	EXIT_OURS = 125,
 	EXIT_CANNOT_RUN = 126,
 	EXIT_NOT_FOUND = 127
-};
-
-struct command {
-	const char *name;
-	const char *synopsis; /* lines of usage, without "snapctl NAME" */
-	const char *summary;  /* a few words for the list of commands */
-	const char *about;    /* a few lines for its own --help */
-	const struct opt *opts;
-	bool program; /* the operands are a program and its arguments: options stand before it */
-	/* Operands end with NULL. *status is 0 before; on failure it is EXIT_OURS unless set. */
-	int (*run)(const struct opts *o, char **operands, int *status, struct err *err);
 };
 
 /* ---- what several commands need ----------------------------------------------------------------
@@ -54,8 +47,30 @@ static int fail_usage(const char *command, struct err *err, const char *what)
 	return err_hint(err, "snapctl %s --help shows how it is called", command);
 }
 
+/* A number in the place of a program: it may have been meant as --pid. */
+static int fail_process(const char *command, const char *word, struct err *err, const char *what)
+{
+	if (strspn(word, "0123456789") != strlen(word))
+		return fail_usage(command, err, "which process? Name it with --pid");
+	err_set(err, EINVAL, "%s", what);
+	return err_hint(err, "did you mean `snapctl %s --pid %s`?", command, word);
+}
+
+/* Just for hints. */
+static bool is_image(const char *path)
+{
+	char inventory[4200];
+
+	snprintf(inventory, sizeof inventory, "%s/inventory", path);
+	return !access(inventory, F_OK);
+}
+
 static int operand_image(const char *command, char **operands, const char **image, struct err *err)
 {
+	if (!operands[0] && is_image("image")) {
+		err_set(err, EINVAL, "which image? Name its directory");
+		return err_hint(err, "did you mean `snapctl %s image/`?", command);
+	}
 	if (!operands[0])
 		return fail_usage(command, err, "which image? Name its directory");
 	if (operands[1])
@@ -130,6 +145,8 @@ static int run_dump(const struct opts *o, char **operands, int *status, struct e
 	else
 		snprintf(who, sizeof who, "%s", operands[0]);
 	if (dump_run(&d, &result, err) < 0) {
+		if (result.not_launched && strspn(who, "0123456789") == strlen(who))
+			err_hint(err, "did you mean `snapctl dump --pid %s`?", who);
 		if (result.not_launched)
 			*status = err->code == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 		return fail_for(who, err);
@@ -212,6 +229,8 @@ static int run_check(const struct opts *o, char **operands, int *status, struct 
 	char who[32];
 	int nr;
 
+	if (!o->dump.pid && operands[0])
+		return fail_process("check", operands[0], err, "which process?");
 	if (!o->dump.pid || operands[0])
 		return fail_usage("check", err, "which process? Name it with --pid");
 	snprintf(who, sizeof who, "process %d", o->dump.pid);
@@ -241,49 +260,75 @@ static const struct command commands[] = {
 		"Starts PROGRAM, waits until it is quiescent, writes an image of it and ends it; "
 		"or does\n"
 		"that to a running process. Options of PROGRAM stand behind its name.",
-		opts_dump, true, run_dump },
+		opts_dump, true, run_dump, OPERAND_NONE },
 	{ "restore", "[OPTION...] IMAGE [-- ARG...]", "make the program of an image run again",
 		"Makes the program run again where it stood and stands in for it: signals are "
 		"passed on,\n"
 		"the exit status is the program's.",
-		opts_restore, false, run_restore },
+		opts_restore, false, run_restore, OPERAND_IMAGE },
 	{ "show", "[--json] IMAGE", "tell what is in an image",
 		"Prints processes, threads and what they wait in, mappings, descriptors, sizes.",
-		opts_show, false, run_show },
+		opts_show, false, run_show, OPERAND_IMAGE },
 	{ "verify", "IMAGE", "check an image for damage",
 		"Checks every digest, every frame of pages and every reference inside the image.",
-		opts_verify, false, run_verify },
+		opts_verify, false, run_verify, OPERAND_IMAGE },
 	{ "diff", "[--json] A B", "tell what is different between two images",
 		"Compares processes, threads, mappings, contents of pages and descriptors. Exits "
 		"with 0 if\n"
 		"the images are of the same state, with 1 if they differ, with 125 on errors.",
-		opts_diff, false, run_diff },
+		opts_diff, false, run_diff, OPERAND_IMAGES },
 	{ "check", "--pid PID", "tell what stands against a dump of a process",
 		"Lists what of the process could not be restored, and what to do about it. "
 		"Changes\n"
 		"nothing. Exits with 0 if there is nothing, with 1 if there is something.",
-		opts_check, false, run_check },
-	{ "help", "[COMMAND]", "explain a command", "Prints what `snapctl COMMAND --help` prints.",
-		NULL, false, run_help },
+		opts_check, false, run_check, OPERAND_NONE },
+	{ "help", "[COMMAND | TOPIC]", "explain a command or a topic",
+		"Prints what `snapctl COMMAND --help` prints, or what there is to know about a "
+		"topic.\n"
+		"Without a name, lists both.",
+		NULL, false, run_help, OPERAND_TOPIC },
 	{ "version", "", "print the version", "Prints the version of snapctl.", NULL, false,
-		run_version },
+		run_version, OPERAND_NONE },
+	{ 0 },
 };
 
-enum { NR_COMMANDS = sizeof commands / sizeof *commands };
+enum { MAX_NAMES = 64 };
+
+/* What `name` may have been meant as: a command, or a topic if `topic`. */
+static const char *name_nearest(const char *name, bool topic)
+{
+	const char *names[MAX_NAMES];
+	size_t nr = 0;
+
+	for (const struct command *c = commands; c->name && nr < MAX_NAMES; c++)
+		names[nr++] = c->name;
+	for (const struct topic *t = topics; topic && t->name && nr < MAX_NAMES; t++)
+		names[nr++] = t->name;
+	return opts_nearest(name, names, nr);
+}
+
+static const struct command *command_named(const char *name)
+{
+	for (const struct command *c = commands; c->name; c++)
+		if (!strcmp(name, c->name))
+			return c;
+	return NULL;
+}
 
 static const struct command *command_find(const char *name, struct err *err)
 {
-	const char *names[NR_COMMANDS], *nearest;
+	const struct command *c = command_named(name);
+	const char *nearest = c ? NULL : name_nearest(name, false);
 
-	for (size_t i = 0; i < NR_COMMANDS; i++) {
-		names[i] = commands[i].name;
-		if (!strcmp(name, names[i]))
-			return &commands[i];
-	}
+	if (c)
+		return c;
 	err_set(err, EINVAL, "there is no command '%s'", name);
-	nearest = opts_nearest(name, names, NR_COMMANDS);
 	if (nearest)
 		err_hint(err, "did you mean `snapctl %s`?", nearest);
+	else if (is_image(name))
+		err_hint(err, "did you mean `snapctl restore %s`?", name);
+	else if (topic_find(name))
+		err_hint(err, "did you mean `snapctl help %s`?", name);
 	else
 		err_hint(err, "snapctl --help lists the commands");
 	return NULL;
@@ -297,11 +342,11 @@ static void print_overview(FILE *out)
 	fputs("usage: snapctl COMMAND [OPTION...] ...\n\n"
 	      "Freezes started programs into images and makes them run again.\n\n",
 		out);
-	for (size_t i = 0; i < NR_COMMANDS; i++)
-		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+	for (const struct command *c = commands; c->name; c++)
+		fprintf(out, "  %-8s %s\n", c->name, c->summary);
 	fputs("\n  snapctl dump redis-server --port 7777     start it, write image/, end it\n"
 	      "  snapctl restore image/                    it serves again, in the foreground\n\n"
-	      "snapctl COMMAND --help shows the options of a command; snapctl(1) explains them.\n",
+	      "snapctl COMMAND --help shows the options of a command, snapctl help the topics.\n",
 		out);
 }
 
@@ -319,19 +364,35 @@ static void print_help(const struct command *c, FILE *out)
 	opts_print(opts_common, out);
 }
 
+static void print_topics(FILE *out)
+{
+	fputs("\nsnapctl help TOPIC explains\n\n", out);
+	for (const struct topic *t = topics; t->name; t++)
+		fprintf(out, "  %-12s %s\n", t->name, t->summary);
+}
+
 static int run_help(const struct opts *o, char **operands, int *status, struct err *err)
 {
-	const struct command *c;
+	const struct command *c = operands[0] ? command_named(operands[0]) : NULL;
+	const struct topic *t = operands[0] ? topic_find(operands[0]) : NULL;
+	const char *nearest;
 
 	(void)o, (void)status;
-	if (!operands[0]) {
+	if (operands[0] && operands[1])
+		return fail_usage("help", err, "one command or topic at a time");
+	if (c) {
+		print_help(c, stdout);
+	} else if (t) {
+		topic_print(t, stdout);
+	} else if (operands[0]) {
+		nearest = name_nearest(operands[0], true);
+		err_set(err, EINVAL, "there is no command or topic '%s'", operands[0]);
+		return nearest ? err_hint(err, "did you mean `snapctl help %s`?", nearest)
+			       : err_hint(err, "snapctl help lists them");
+	} else {
 		print_overview(stdout);
-		return 0;
+		print_topics(stdout);
 	}
-	c = command_find(operands[0], err);
-	if (!c)
-		return -err->code;
-	print_help(c, stdout);
 	return 0;
 }
 
@@ -394,6 +455,10 @@ int main(int argc, char **argv)
 	char version[] = "version", help[] = "help", *instead[] = { NULL, NULL };
 	int first;
 
+	if (argc > 1 && !strcmp(argv[1], "__complete")) {
+		complete(commands, argc - 2, argv + 2, stdout);
+		return 0;
+	}
 	/* Whole lines: others write to the same terminal or log. */
 	setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 	opts_init(&o);

@@ -45,6 +45,15 @@ struct dump_result {
 			    */
 };
 
+/* What opts->until may be, for help and completion: the i-th condition; false: there are no more.
+ */
+struct dump_until {
+	const char *name, *usage, *summary; /* "listen", "listen[=PORT|PATH]", "a process of ..." */
+	bool must, may;                     /* have an argument */
+	const char *(*value)(size_t i); /* its arguments, NULL behind the last; or NULL: no list */
+};
+bool dump_until_nth(size_t i, struct dump_until *out);
+
 /* Is it something for opts->until? -EINVAL says what is wrong with it. */
 int dump_until_check(const char *value, struct err *err);
 
