@@ -125,7 +125,7 @@ uninstall: ## remove them again
 		rm -f "$(DESTDIR)$(PREFIX)/$${entry%%:*}"; done
 
 format: ## lay out all C files by .clang-format
-	clang-format -i $(C_FILES)
+	$(Q)clang-format -i $(C_FILES)
 
 # Headers have no command of their own: clangd takes the one of a file beside them.
 COMMA := ,

@@ -8,7 +8,7 @@ TEST_DEPS := bats bats-support bats-assert libcmocka-dev mandoc shellcheck strac
 	openjdk-17-jdk-headless/default-jdk-headless ruby ruby-webrick libhttp-daemon-perl lighttpd \
 	dnsmasq-base mosquitto sqlite3 php8.2-fpm postgresql-15 xxhash tmux vim \
 	nginx-light gunicorn haproxy vim-tiny libjetty9-java bash-completion zsh fish
-C_FILES = $(wildcard *.[ch] base/*.[ch] images/*.[ch] images/*/*.[ch] tracee/*.[ch] dump/*.[ch] dump/*/*.[ch] \
+C_FILES = $(wildcard *.[ch] lib/*.[ch] base/*.[ch] images/*.[ch] images/*/*.[ch] tracee/*.[ch] dump/*.[ch] dump/*/*.[ch] \
 	restore/*.[ch] restorer-blob/*.[ch] test/*/*.[ch] test/*/*/*.[ch])
 
 .PHONY: check-lint check-unit check-roundtrip check-real asan fuzz fuzz-replay fuzz-search soak bench

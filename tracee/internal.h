@@ -98,11 +98,6 @@ void thread_resume(struct tracee *t, struct tracee_thread *th);
  */
 void thread_detach(struct tracee *t, struct tracee_thread *th);
 
-/* ---- freeze.c ----------------------------------------------------------- */
-
-/* All threads of t, or of all tracees where t is NULL. */
-int tracer_freeze_some(struct tracer *tr, struct tracee *t, struct err *err);
-
 /* ---- remote.c ----------------------------------------------------------- */
 
 int thread_must_be_stopped(const struct tracee_thread *th, struct err *err);

@@ -106,7 +106,9 @@ expect_echo() { [ "$(timeout 20 head -c ${#1} <&7)" = "$1" ] || fail "$1 does no
     timeout 10 bash -c "echo check >'$scratch/ctl'"
     "$TARGET" --wait-exit "$pid" 30
     grep -q 'FAIL.*Connection reset' "$scratch/out"
-    [ "$(timeout 20 head -c 1 <&7 2>/dev/null | wc -c)" = 0 ] # the peer gets no byte; a reset or nothing
+    echo more >&7 # nobody is there who could take it, which the peer is told
+    [ "$(timeout 20 head -c 1 <&7 2>"$scratch/peer" | wc -c)" = 0 ]
+    grep -q 'Connection reset' "$scratch/peer"
     exec 7>&-
 }
 
