@@ -183,6 +183,7 @@ const struct opt opts_common[] = {
 		FIELD(verbose) },
 	{ "quiet", 'q', NULL, "say nothing unless it fails", set_flag, FIELD(quiet) },
 	{ "help", 'h', NULL, "this text", set_flag, FIELD(help) },
+	{ "debug-progress", 0, NULL, NULL, set_flag, FIELD(debug_progress) },
 	{ 0 },
 };
 

@@ -20,7 +20,7 @@ enum { OPTS_INHERIT = 64, OPTS_UNTIL = 31, OPTS_SETENV = 1024 };
 struct opts {
 	struct dump_opts dump;
 	struct restore_opts restore;
-	bool json, quiet, help, version;
+	bool json, quiet, help, version, debug_progress;
 	unsigned verbose;                      /* how many -v */
 	const char *setenv[OPTS_SETENV + 1];   /* what restore.setenv points to */
 	bool dashes;                           /* "--" stood in front of the operands */

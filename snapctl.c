@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/text.h"
 #include "command.h"
 #include "complete.h"
@@ -79,23 +81,22 @@ static int operand_image(const char *command, char **operands, const char **imag
 	return 0;
 }
 
-/* "3.1 MiB" in buf. */
-static const char *size_text(unsigned long long bytes, char *buf, size_t len)
+/* The line that says how far it is; NULL where nobody wants one. */
+static struct progress *progress_for(const struct opts *o, struct progress *p)
 {
-	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB" };
-	double size = (double)bytes / 1024;
-	size_t unit = 0;
+	if (o->quiet || !p)
+		return NULL;
+	progress_begin(p, STDERR_FILENO);
+	if (o->debug_progress)
+		progress_at_once(p);
+	log_set_progress(p);
+	return p;
+}
 
-	if (bytes < 1024) {
-		snprintf(buf, len, "%llu bytes", bytes);
-		return buf;
-	}
-	while (size >= 1024 && unit + 1 < sizeof units / sizeof *units) {
-		size /= 1024;
-		unit++;
-	}
-	snprintf(buf, len, "%.1f %s", size, units[unit]);
-	return buf;
+static void progress_over(struct progress *p)
+{
+	progress_end(p);
+	log_set_progress(NULL);
 }
 
 /* ---- dump --------------------------------------------------------------------------------------
@@ -104,12 +105,14 @@ static const char *size_text(unsigned long long bytes, char *buf, size_t len)
 static void dump_print_summary(
 	const char *who, const struct dump_opts *d, const struct dump_result *r)
 {
-	char pages[32], image[32];
+	char pages[32], image[32], all[48] = "";
 
+	if (r->total_ms >= 10000)
+		snprintf(all, sizeof all, ", %.0f s in all", r->total_ms / 1000);
 	fprintf(stderr,
-		"snapctl: dumped %s to %s (%s): %s of memory in %s, stood still for %.1f ms\n", who,
-		d->image, r->found, size_text(r->pages_bytes, pages, sizeof pages),
-		size_text(r->image_bytes, image, sizeof image), r->frozen_ms);
+		"snapctl: dumped %s to %s (%s): %s of memory in %s, stood still for %.1f ms%s\n",
+		who, d->image, r->found, text_size(r->pages_bytes, pages, sizeof pages),
+		text_size(r->image_bytes, image, sizeof image), r->frozen_ms, all);
 }
 
 static void dump_print_json(const struct dump_opts *d, const struct dump_result *r)
@@ -126,11 +129,23 @@ static void dump_print_json(const struct dump_opts *d, const struct dump_result 
 	json_object_put(o);
 }
 
+/* The dump is the work of a child. */
+static struct progress *progress_shared(void)
+{
+	struct progress *p = MAP_FAILED;
+
+	if (isatty(STDERR_FILENO))
+		p = mmap(
+			NULL, sizeof *p, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
 static int run_dump(const struct opts *o, char **operands, int *status, struct err *err)
 {
 	struct dump_opts d = o->dump;
 	struct dump_result result = { 0 };
 	char who[128];
+	int ret;
 
 	if (!d.pid && !operands[0])
 		return fail_usage("dump", err, "what? Name a program, or a process with --pid");
@@ -144,7 +159,10 @@ static int run_dump(const struct opts *o, char **operands, int *status, struct e
 		snprintf(who, sizeof who, "process %d", d.pid);
 	else
 		snprintf(who, sizeof who, "%s", operands[0]);
-	if (dump_run(&d, &result, err) < 0) {
+	d.progress = progress_for(o, progress_shared());
+	ret = dump_run(&d, &result, err);
+	progress_over(d.progress);
+	if (ret < 0) {
 		if (result.not_launched && strspn(who, "0123456789") == strlen(who))
 			err_hint(err, "did you mean `snapctl dump --pid %s`?", who);
 		if (result.not_launched)
@@ -164,6 +182,8 @@ static int run_dump(const struct opts *o, char **operands, int *status, struct e
 static int run_restore(const struct opts *o, char **operands, int *status, struct err *err)
 {
 	struct restore_opts r = o->restore;
+	struct progress progress;
+	int ret;
 
 	if (o->dashes && operands[0]) {
 		/* What follows the image is for the program. */
@@ -172,7 +192,10 @@ static int run_restore(const struct opts *o, char **operands, int *status, struc
 	} else if (operand_image("restore", operands, &r.image, err) < 0) {
 		return -err->code;
 	}
-	return restore_run(&r, status, err) < 0 ? fail_for(r.image, err) : 0;
+	r.progress = progress_for(o, &progress);
+	ret = restore_run(&r, status, err);
+	progress_over(r.progress);
+	return ret < 0 ? fail_for(r.image, err) : 0;
 }
 
 static int run_show(const struct opts *o, char **operands, int *status, struct err *err)
@@ -194,11 +217,15 @@ static int run_show(const struct opts *o, char **operands, int *status, struct e
 static int run_verify(const struct opts *o, char **operands, int *status, struct err *err)
 {
 	const char *path = NULL;
+	struct progress progress;
+	int ret;
 
 	(void)status;
 	if (operand_image("verify", operands, &path, err) < 0)
 		return -err->code;
-	if (image_verify(path, err) < 0)
+	ret = image_verify(path, progress_for(o, &progress), err);
+	log_set_progress(NULL);
+	if (ret < 0)
 		return fail_for(path, err);
 	if (!o->quiet)
 		printf("%s: whole and consistent\n", path);

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "dump/check.h"
 #include "dump/connections.h"
 #include "dump/dumping.h"
@@ -191,14 +192,16 @@ static int image_commit(struct dumping *d, struct err *err)
 {
 	int ret = 0;
 
-	/* A program that goes on need not wait for the disk. */
+	/* A program that goes on need not wait for the disk; the terminal may be its own, too. */
 	if (d->opts->leave_running) {
+		progress_end(d->opts->progress);
 		connections_finish(d);
 		area_tell(d, SNAPCTL_WENT_ON, NULL);
 		d->area.pid = 0;
 		let_go(d);
 		return image_writer_commit(d->writer, d->snap, err);
 	}
+	progress_phase(d->opts->progress, "bringing the image to the disk", 0);
 	ret = connections_keep(d, err);
 	if (!ret)
 		ret = image_writer_commit(d->writer, d->snap, err);
@@ -221,6 +224,7 @@ static int dump_phases(struct dumping *d, struct err *err)
 	if (ret < 0)
 		return ret;
 	start = dumping_now_ms();
+	progress_phase(d->opts->progress, "reading memory", 0);
 	left_sample(d);
 	ret = freeze(d, err);
 	if (!ret)

@@ -8,6 +8,7 @@
 /* From a live process to an image. */
 
 struct err;
+struct progress;
 
 struct dump_opts {
 	char *const *argv;  /* program to launch, or NULL */
@@ -30,6 +31,7 @@ struct dump_opts {
 	/* Shared memory for the result as it is when the image is whole, before the target is
 	 * ended; or NULL. */
 	struct dump_result *early;
+	struct progress *progress; /* in shared memory, or NULL */
 };
 
 /* What there is to tell afterwards. */

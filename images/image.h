@@ -12,6 +12,7 @@
  */
 
 struct err;
+struct progress;
 struct snap;
 
 /* ---- writing: whole or not at all (D5) ------------------------------------------------------- */
@@ -45,8 +46,8 @@ struct image {
 int image_open(const char *path, struct image *out, struct err *err);
 void image_close(struct image *img); /* of a zeroed or opened image */
 
-/* Everything image_open does, and every frame of the pages file decoded. */
-int image_verify(const char *path, struct err *err);
+/* Everything image_open does, and every frame of the pages file decoded; progress may be NULL. */
+int image_verify(const char *path, struct progress *progress, struct err *err);
 
 /* Human-readable tables or one JSON object. */
 int image_show(const struct image *img, bool json, FILE *out, struct err *err);

@@ -173,7 +173,7 @@ static void fuzz_clean(struct fuzz *f)
 static void must_refuse(struct fuzz *f, const char *what, unsigned file, size_t at)
 {
 	struct err err = { 0 };
-	int ret = image_verify(f->image, &err);
+	int ret = image_verify(f->image, NULL, &err);
 
 	if (ret < 0 && err.code == -ret && err.msg[0] && err.hint[0])
 		return;
@@ -188,7 +188,7 @@ static void must_accept(struct fuzz *f)
 {
 	struct err err = { 0 };
 
-	if (image_verify(f->image, &err) == 0)
+	if (image_verify(f->image, NULL, &err) == 0)
 		return;
 	f->failures++;
 	fprintf(stderr, "the sound image: %s\n", err.msg);
