@@ -11,7 +11,8 @@ answers() {
         shift
     done
     shift
-    run snapctl "${words[@]}"
+    status=0
+    output=$(snapctl "${words[@]}") || status=$?
     [ "$status" = "$want" ] || fail "snapctl ${words[*]}: status $status: $output"
     for text in "$@"; do
         [[ $output == *"$text"* ]] || fail "snapctl ${words[*]}: no '$text' in: $output"
@@ -33,7 +34,7 @@ answers() {
 
 @test "help says the same on either way, on standard output alone" {
     local command
-    for command in dump restore show verify diff check help version; do
+    for command in $("$SNAPCTL" __complete '' | grep -v '^:' | cut -f1); do
         "$SNAPCTL" help "$command" >"$scratch/one" 2>"$scratch/errors"
         "$SNAPCTL" "$command" --help >"$scratch/two" 2>>"$scratch/errors"
         cmp "$scratch/one" "$scratch/two"
