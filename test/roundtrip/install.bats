@@ -7,6 +7,13 @@ quiet_make() {
     env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s -C "$BATS_TEST_DIRNAME/../.." B="$BUILD" "$@" 3>&-
 }
 
+# Built once for all tests of a run.
+debs() {
+    command -v dpkg-deb >/dev/null || skip 'no dpkg-deb here'
+    [ -e "$BATS_RUN_TMPDIR/debs" ] || quiet_make deb
+    : >"$BATS_RUN_TMPDIR/debs"
+}
+
 # The program below that root does what it is for.
 works() { # ROOT/bin
     "$1/snapctl" --version | grep -qx 'snapctl [0-9.]*'
@@ -47,8 +54,7 @@ works() { # ROOT/bin
 
 @test "Debian packages: they install, work, and go again" {
     local root=$scratch/root
-    command -v dpkg-deb >/dev/null || skip 'no dpkg-deb here'
-    quiet_make deb
+    debs
     [ "$(find "$BUILD/deb" -type f | wc -l)" = 4 ]
     mkdir -p "$root/var/lib/dpkg/info" "$root/var/lib/dpkg/updates"
     : >"$root/var/lib/dpkg/status"
@@ -74,8 +80,7 @@ names_in() { # DIRECTORY
 }
 
 @test "Debian packages: the same sources make the same packages" {
-    command -v dpkg-deb >/dev/null || skip 'no dpkg-deb here'
-    quiet_make deb
+    debs
     (cd "$BUILD/deb" && sha256sum ./*.deb) >"$scratch/one"
     quiet_make deb
     (cd "$BUILD/deb" && sha256sum ./*.deb) | cmp - "$scratch/one"
@@ -83,7 +88,7 @@ names_in() { # DIRECTORY
 
 @test "Debian packages: lintian" {
     command -v lintian >/dev/null || skip 'lintian is not here'
-    quiet_make deb
+    debs
     lintian --allow-root "$BUILD"/deb/*.deb >"$scratch/said" 2>&1 || fail "$(cat "$scratch/said")"
     if grep '^[EW]:' "$scratch/said"; then fail "lintian objects"; fi
 }

@@ -65,7 +65,7 @@ server() {
 }
 
 @test "progress: after a second, and not before" {
-    start big.log python3 -c 'import random, signal; x = random.randbytes(8 << 20); signal.pause()'
+    start big.log python3 -c 'import random, signal; x = random.randbytes(4 << 20); signal.pause()'
     until_true snapctl check --pid "$pid"
     on_terminal dump --leave-running --pid "$pid" -o "$(image)"
     ! grep -q reading "$scratch/raw" || [ "$(grep -oE 'still for [0-9]+' "$scratch/screen" | grep -oE '[0-9]+')" -ge 1000 ] ||
