@@ -235,6 +235,7 @@ static int run_verify(const struct opts *o, char **operands, int *status, struct
 static int run_diff(const struct opts *o, char **operands, int *status, struct err *err)
 {
 	struct image images[2] = { 0 };
+	struct progress progress;
 	bool same = false;
 	int ret = 0;
 
@@ -244,7 +245,9 @@ static int run_diff(const struct opts *o, char **operands, int *status, struct e
 		if (image_open(operands[i], &images[i], err) < 0)
 			ret = fail_for(operands[i], err);
 	if (!ret)
-		ret = image_diff(&images[0], &images[1], o->json, stdout, &same, err);
+		ret = image_diff(&images[0], &images[1], o->json, stdout, &same,
+			progress_for(o, &progress), err);
+	log_set_progress(NULL);
 	image_close(&images[0]);
 	image_close(&images[1]);
 	*status = ret < 0 || same ? 0 : EXIT_DIFFERENT;

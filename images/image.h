@@ -55,6 +55,6 @@ int image_show(const struct image *img, bool json, FILE *out, struct err *err);
 /* What is different in b, in words (nothing where they are the same) or as one JSON object. Pages
  * are compared by their contents; when and where the images were made does not count. */
 int image_diff(const struct image *a, const struct image *b, bool json, FILE *out, bool *same,
-	struct err *err);
+	struct progress *progress, struct err *err);
 
 #endif

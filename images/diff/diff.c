@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/progress.h"
 #include "base/text.h"
 #include "images/fd/kind.h"
 #include "images/show.h"
@@ -222,15 +223,17 @@ static int side_init(struct diff *d, int side, const struct image *img, struct e
 }
 
 int image_diff(const struct image *a, const struct image *b, bool json, FILE *out, bool *same,
-	struct err *err)
+	struct progress *progress, struct err *err)
 {
-	struct diff d = { .arena = arena_create(), .err = err };
+	struct diff d = { .arena = arena_create(), .progress = progress, .err = err };
 	int ret = side_init(&d, 0, a, err);
 
 	if (!ret)
 		ret = side_init(&d, 1, b, err);
 	if (!ret) {
+		progress_phase(progress, "comparing pages", 0);
 		diff_run(&d);
+		progress_end(progress);
 		ret = d.ret;
 	}
 	if (!ret && json)

@@ -60,6 +60,7 @@ struct diff {
 	struct pages_reader *reader[2];
 	int64_t frame[2]; /* that reader holds, -1: none */
 	const void *contents[2];
+	struct progress *progress;
 	struct err *err;
 	int ret; /* of what could not be read */
 };

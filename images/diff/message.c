@@ -146,6 +146,8 @@ static char *bytes_words(struct diff *d, const struct diff_rule *rule, const Pro
 {
 	if (rule->bytes)
 		return rule->bytes(d->arena, b->data, b->len);
+	if (!b->len)
+		return "nothing";
 	if (is_text(b))
 		return arena_printf(d->arena, "\"%s\"",
 			show_clean(

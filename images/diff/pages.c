@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/progress.h"
 #include "images/show.h"
 
 static const uint8_t zero_page[PAGES_PAGE];
@@ -105,6 +106,8 @@ static void stretch_compare(struct stretch *s, uint64_t start, uint64_t end)
 		const struct page_run *a = cursor_seek(&s->a, start, &next);
 		const struct page_run *b = cursor_seek(&s->b, start, &next);
 
+		if (a || b)
+			progress_add(s->d->progress, next - start);
 		for (; (a || b) && start < next && !s->d->ret; start += PAGES_PAGE) {
 			s->nr_looked_at++;
 			if (page_differs(s, a, b, start))

@@ -72,7 +72,7 @@ static bool same(struct sides *s, bool json)
 		assert_int_equal(
 			pages_writer_finish(s->w[i], s->img[i].snap, &s->img[i].index, &s->err), 0);
 	out = open_memstream(&s->text, &len);
-	assert_int_equal(image_diff(&s->img[0], &s->img[1], json, out, &answer, &s->err), 0);
+	assert_int_equal(image_diff(&s->img[0], &s->img[1], json, out, &answer, NULL, &s->err), 0);
 	fclose(out);
 	return answer;
 }
