@@ -22,7 +22,7 @@ struct image_writer;
 /*
  * Begin an image at path: makes a 0700 directory beside it under a random name. An existing path is
  * refused unless it is an image of ours (EEXIST, with the remedy) and force is given. Pages are
- * compressed at that level (0: the default) by nr_threads (0: one for each CPU).
+ * compressed at that zstd level (0: not at all) by nr_threads (0: one for each CPU).
  */
 int image_writer_create(const char *path, bool force, int level, unsigned nr_threads,
 	struct image_writer **out, struct err *err);

@@ -15,7 +15,7 @@ C_FILES = $(wildcard *.[ch] lib/*.[ch] base/*.[ch] images/*.[ch] images/*/*.[ch]
 
 # ---- what is run ---------------------------------------------------------------------------------------
 # Never with the caller's CFLAGS: a sanitizer's shadow memory is not what is tested here.
-TARGET_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -pthread
+TARGET_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -pthread $(if $(CI),-Werror)
 TARGET_OBJS := $(patsubst %.c,$B/%.o,$(wildcard test/targets/*.c))
 RUSTC   := $(shell command -v rustc)
 SERVERS := $B/test/server $B/test/server-musl $(if $(RUSTC),$B/test/server-rust)

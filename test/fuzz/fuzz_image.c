@@ -168,7 +168,7 @@ static void fuzz_make(struct fuzz *f)
 	struct image_writer *w;
 	struct err err;
 
-	if (image_writer_create(f->image, false, 0, 0, &w, &err) < 0 ||
+	if (image_writer_create(f->image, false, 1, 0, &w, &err) < 0 ||
 		sample_pages(image_writer_pages(w), f) < 0 ||
 		image_writer_commit(w, snap, &err) < 0) {
 		fprintf(stderr, "fuzz_image: %s\n", err.msg);

@@ -348,3 +348,23 @@ threads_made() { # N: how many threads a dump with --threads N starts
     restore --threads 1
     check_target "$pid"
 }
+
+# ---- compression --------------------------------------------------------------------------------------------------
+
+@test "level: 0 stores pages as they are, 19 makes them small" {
+    local bytes=() level
+    port=$(free_port)
+    start server.log "$SERVER" "$port"
+    wait_port "$port"
+    until_true snapctl check --pid "$pid" >/dev/null
+    for level in 0 1 19; do
+        snapctl dump -q --force --leave-running --level $level --pid "$pid" -o "$(image)"
+        bytes+=("$(stat -c %s "$(image)/pages")")
+    done
+    [ "${bytes[0]}" -gt "${bytes[1]}" ] || fail "${bytes[*]}"
+    [ "${bytes[1]}" -gt "${bytes[2]}" ] || fail "${bytes[*]}"
+    dump_pid "$pid" --force --level 0
+    snapctl verify "$(image)"
+    restore
+    is_number "$port" 1
+}

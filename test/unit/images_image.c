@@ -110,7 +110,7 @@ static int write_image(const char *path, bool force, unsigned seed, struct err *
 {
 	struct image_writer *w;
 	struct snap *snap = sample_create();
-	int ret = image_writer_create(path, force, 0, 0, &w, err);
+	int ret = image_writer_create(path, force, 1, 0, &w, err);
 
 	if (ret == 0) {
 		ret = put_pages(w, seed, err);
@@ -279,7 +279,7 @@ static void what_comes_during_the_dump_is_kept(void **state)
 	struct image_writer *w;
 
 	must_write(p, 1);
-	assert_int_equal(image_writer_create(p->image, true, 0, 0, &w, &p->err), 0);
+	assert_int_equal(image_writer_create(p->image, true, 1, 0, &w, &p->err), 0);
 	touch(file_of(p, "notes"));
 	assert_int_equal(put_pages(w, 2, &p->err), 0);
 	assert_int_equal(image_writer_commit(w, snap, &p->err), -EEXIST);
@@ -297,7 +297,7 @@ static void without_commit_nothing_stays(void **state)
 	struct image_writer *w;
 
 	image_writer_destroy(NULL);
-	assert_int_equal(image_writer_create(p->image, false, 0, 0, &w, &p->err), 0);
+	assert_int_equal(image_writer_create(p->image, false, 1, 0, &w, &p->err), 0);
 	assert_int_equal(put_pages(w, 1, &p->err), 0);
 	assert_int_equal(nr_entries(p->dir), 1);
 	image_writer_destroy(w);
@@ -311,7 +311,7 @@ static void what_could_not_be_read_is_not_written(void **state)
 	struct image_writer *w;
 
 	snap->mms[0].vmas[3].mem = 77;
-	assert_int_equal(image_writer_create(p->image, false, 0, 0, &w, &p->err), 0);
+	assert_int_equal(image_writer_create(p->image, false, 1, 0, &w, &p->err), 0);
 	assert_int_equal(image_writer_commit(w, snap, &p->err), -EBADMSG);
 	assert_non_null(strstr(p->err.msg, "memory object 77"));
 	assert_non_null(strstr(p->err.hint, "report"));
@@ -335,7 +335,7 @@ static void leftovers_of_the_dead_are_removed(void **state)
 	assert_int_equal(mkdir(path, 0700), 0);
 	snprintf(path, sizeof path, "%s/.other.0123456789abcdef.tmp", p->dir);
 	assert_int_equal(mkdir(path, 0700), 0);
-	assert_int_equal(image_writer_create(p->image, false, 0, 0, &alive, &p->err), 0);
+	assert_int_equal(image_writer_create(p->image, false, 1, 0, &alive, &p->err), 0);
 	assert_int_equal(nr_entries(p->dir), 3);
 	must_write(p, 1);
 	assert_int_equal(nr_entries(p->dir), 4);
@@ -394,7 +394,7 @@ static int full_disk(struct place *p)
 	struct image_writer *w;
 	int ret;
 
-	if (image_writer_create(p->image, false, 0, 0, &w, &p->err) < 0)
+	if (image_writer_create(p->image, false, 1, 0, &w, &p->err) < 0)
 		return 1;
 	ret = put_noise(w, &p->err);
 	if (ret == 0)
