@@ -175,26 +175,39 @@ static bool name_is_offered(const char *name, const char *typed)
 	return strcmp(name, ".") && strcmp(name, "..") && (name[0] != '.' || typed[0] == '.');
 }
 
+/* What stands there may be: an image, a packed one, a directory that has some in it; or NULL. */
+static const char *image_words(int dirfd, const char *name)
+{
+	char inventory[300];
+	struct stat st;
+
+	if (fstatat(dirfd, name, &st, 0))
+		return NULL;
+	if (S_ISREG(st.st_mode))
+		return st.st_mode & S_IXUSR && text_ends(name, ".snap") ? "packed image" : NULL;
+	snprintf(inventory, sizeof inventory, "%s/inventory", name);
+	return !S_ISDIR(st.st_mode)                   ? NULL
+	       : faccessat(dirfd, inventory, F_OK, 0) ? "directory"
+						      : "image";
+}
+
 /* Images, and directories that may have some in them. */
 static void offer_images(struct completion *c)
 {
 	char before[PATH_MAX], at[PATH_MAX];
 	struct completion inner = behind(c, "/", before, sizeof before);
 	struct dirent *entry;
-	struct stat st;
 	DIR *dir;
 
 	path_expand(before + strlen(c->before), at, sizeof at);
 	dir = opendir(at);
 	while (dir && (entry = readdir(dir))) {
-		char inventory[300];
+		const char *words = name_is_offered(entry->d_name, inner.typed)
+					    ? image_words(dirfd(dir), entry->d_name)
+					    : NULL;
 
-		if (!name_is_offered(entry->d_name, inner.typed) ||
-			fstatat(dirfd(dir), entry->d_name, &st, 0) || !S_ISDIR(st.st_mode))
-			continue;
-		snprintf(inventory, sizeof inventory, "%s/inventory", entry->d_name);
-		offer(&inner, entry->d_name, "",
-			faccessat(dirfd(dir), inventory, F_OK, 0) ? "directory" : "image");
+		if (words)
+			offer(&inner, entry->d_name, "", words);
 	}
 	if (dir)
 		closedir(dir);

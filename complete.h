@@ -10,7 +10,7 @@
  * knows better:
  *
  *     :words        nothing else
- *     :directories  the words are directories
+ *     :directories  the words are directories, or files
  *     :files        any file
  *     :program N    a program and its arguments, from the Nth word (counted from 0) on
  *

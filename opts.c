@@ -280,6 +280,28 @@ const struct opt opts_check[] = {
 	{ 0 },
 };
 
+const struct opt opts_pack[] = {
+	{ "output", 'o', "FILE", "where the program goes; default: image.snap", set_text,
+		FIELD(output) },
+	{ "force", 'f', NULL, "replace an older packed image there", set_flag, FIELD(force) },
+	{ 0 },
+};
+
+const struct opt opts_unpack[] = {
+	{ "output", 'o', "DIR", "where the image goes; default: image", set_text, FIELD(output) },
+	{ "force", 'f', NULL, "replace an older image there", set_flag, FIELD(force) },
+	{ 0 },
+};
+
+const struct opt opts_core[] = {
+	{ "output", 'o', "FILE", "where the core file goes; default: core", set_text,
+		FIELD(output) },
+	{ "force", 'f', NULL, "replace an older core file there", set_flag, FIELD(force) },
+	{ "pid", 'p', "PID", "which process of the image; default: the first", set_number,
+		FIELD(pid), .min = 1, .max = INT_MAX },
+	{ 0 },
+};
+
 void opts_init(struct opts *o)
 {
 	*o = (struct opts){
@@ -335,6 +357,9 @@ static int hint_help(const char *command, const struct opt *table, struct err *e
 	if (table == opts_dump)
 		return err_hint(err, "options of the program stand behind its name; snapctl dump "
 				     "--help lists those of snapctl");
+	/* A packed image is a command of its own. */
+	if (table == opts_restore && strcmp(command, "restore"))
+		return err_hint(err, "%s --help lists the options", command);
 	return err_hint(err, "snapctl %s --help lists the options", command);
 }
 

@@ -8,8 +8,8 @@ function __snapctl_complete
     set -e lines[-1]
     switch "$kind"
         case ':directories'
-            # With a slash, so that one can go on into them.
-            string replace --regex '^([^\t]*)' '$1/' -- $lines
+            # With a slash, so that one can go on into them; but a packed image is a file.
+            string replace --regex '^([^\t]*)\t(image|directory)$' '$1/\t$2' -- $lines
         case ':files'
             __fish_complete_path (string replace --regex '^--[^=]*=' '' -- "$current")
         case ':program*'

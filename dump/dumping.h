@@ -48,6 +48,7 @@ struct dumping {
 	size_t nr_own_fds;
 	struct area area;    /* of a program that has checked in */
 	struct until *until; /* of a launched program; NULL */
+	bool sieved;         /* the oldest seccomp filter of each thread is that of until/sieve.h */
 	const char *reason;  /* "quiescent", "ready", "as found"; lives as long as until */
 };
 

@@ -60,6 +60,8 @@ enum snap_mem_kind {
 	MEM_MEMFD,
 	MEM_SYSV,
 	MEM_FILE, /* contents of a travelling regular file (deleted, or on tmpfs) */
+	/* MAP_SHARED|MAP_ANONYMOUS|MAP_HUGETLB, whose size is in memfd_flags; "/anon_hugepage" */
+	MEM_SHARED_HUGE,
 };
 
 struct snap_mem {
@@ -96,6 +98,9 @@ struct snap_vma {
 	bool file_writable; /* shared file: was mapped through a descriptor open for writing */
 	char *name;         /* [anon:NAME] given by PR_SET_VMA_ANON_NAME, or NULL */
 	uint32_t pkey;
+	uint32_t mempolicy; /* mbind(2): MPOL_... with mode flags; 0: none of its own */
+	uint8_t *mempolicy_nodes;
+	size_t nr_mempolicy_nodes; /* bytes */
 };
 
 /* The two letters of VmFlags in smaps that we have to make again. */

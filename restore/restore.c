@@ -87,7 +87,7 @@ static int job_init(struct job *job, const struct restore_opts *opts, struct err
 	job->fd_opts.tcp_close = opts->tcp_close;
 	job->fd_opts.tcp_established = opts->tcp_established;
 	job->pidfd = -1;
-	if (image_open(opts->image, &job->img, err) < 0)
+	if ((opts->self ? image_open_self : image_open)(opts->image, &job->img, err) < 0)
 		return err_wrap(err, "%s", opts->image);
 	job->snap = job->img.snap;
 	job->proc = &job->snap->procs[0];
@@ -101,8 +101,7 @@ static void job_finish(struct job *job)
 {
 	connections_release(job);
 	fd_close(&job->pidfd);
-	for (size_t i = 0; job->ghosts && i < job->snap->nr_files; i++)
-		fd_close(&job->ghosts[i]);
+	ghosts_close(job);
 	for (size_t i = 0; job->mems && i < job->snap->nr_mems; i++)
 		fd_close(&job->mems[i]);
 	plan_finish(&job->plan);

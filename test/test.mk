@@ -3,11 +3,12 @@
 #   $B/test/target      all of test/targets/*.c: states for the round trips
 #   $B/test/server...   the small servers, for each C library and language
 
-TEST_DEPS := bats bats-support bats-assert libcmocka-dev mandoc shellcheck strace procps iproute2 curl \
+TEST_DEPS := bats bats-support bats-assert libcmocka-dev mandoc shellcheck strace gdb procps iproute2 curl \
 	jq bc musl-tools redis-server memcached python3-numpy nodejs \
 	openjdk-17-jdk-headless/default-jdk-headless ruby ruby-webrick libhttp-daemon-perl lighttpd \
 	dnsmasq-base mosquitto sqlite3 php8.2-fpm postgresql-15 xxhash tmux vim \
-	nginx-light gunicorn haproxy vim-tiny libjetty9-java bash-completion zsh fish
+	nginx-light gunicorn haproxy vim-tiny libjetty9-java systemd socat pkg-config/pkgconf g++ \
+	bash-completion zsh fish
 C_FILES = $(wildcard *.[ch] lib/*.[ch] base/*.[ch] images/*.[ch] images/*/*.[ch] tracee/*.[ch] dump/*.[ch] dump/*/*.[ch] \
 	restore/*.[ch] restorer-blob/*.[ch] test/*/*.[ch] test/*/*/*.[ch])
 
@@ -42,6 +43,11 @@ $B/test/checkin: test/lib/checkin.c $B/libsnapctl.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(TARGET_CFLAGS) -I. -o $@ $< $B/libsnapctl.a
 
+# What gdb is shown.
+$B/test/core: test/lib/core.c | $B/.deps-test
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(TARGET_CFLAGS) -Werror=implicit -o $@ $<
+
 $B/test/checkins: test/lib/checkins.c $B/libsnapctl.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(TARGET_CFLAGS) -I. -o $@ $< $B/libsnapctl.a
@@ -57,7 +63,7 @@ TEST_ENV = BUILD=$(abspath $B) SNAPCTL=$(abspath $B)/snapctl TARGET=$(abspath $B
 	SERVER_RUST=$(if $(RUSTC),$(abspath $B)/test/server-rust) \
 	VISIBLE='python3 $(CURDIR)/test/visible/visible.py' T='$(T)'
 RUN_TESTS = $(Q)$(TEST_ENV) test/run
-RUNNABLE  = $B/snapctl $B/test/target $(SERVERS) $B/test/checkin $B/test/checkins $(LIBS)
+RUNNABLE  = $B/snapctl $B/test/target $(SERVERS) $B/test/checkin $B/test/checkins $B/test/core $(LIBS)
 
 check: $(RUNNABLE) $(UNIT) ## run all tests; T=NAME runs the tests of that name
 	$(RUN_TESTS) lint unit roundtrip real

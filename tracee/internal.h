@@ -15,6 +15,7 @@ enum stop_kind {
 	STOP_GROUP,  /* PTRACE_EVENT_STOP of a group-stop */
 	STOP_SIGNAL, /* signal-delivery-stop */
 	STOP_SYSCALL, /* syscall-enter-stop or syscall-exit-stop */
+	STOP_SECCOMP, /* PTRACE_EVENT_SECCOMP: behind a syscall-enter-stop, where there is one */
 	STOP_CHILD,   /* PTRACE_EVENT_CLONE, _FORK, _VFORK */
 	STOP_EXEC,
 };

@@ -26,7 +26,8 @@ long ptrace_tid(int request, pid_t tid, uint64_t addr, uint64_t data)
 unsigned tracee_options(const struct tracee *t)
 {
 	return PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
-	       PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | (t->launched ? PTRACE_O_EXITKILL : 0);
+	       PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | (t->launched ? PTRACE_O_EXITKILL : 0) |
+	       (t->tracer->sieved ? PTRACE_O_TRACESECCOMP : 0);
 }
 
 static void sigset_chld(sigset_t *set)

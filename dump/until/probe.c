@@ -85,6 +85,7 @@ const struct condition condition_probe = {
 	.usage = "probe=CMD",
 	.summary = "a shell command succeeds, tried again and again",
 	.arg = ARG_MUST,
+	.stirs = true,
 	.parse = probe_parse,
 	.look = probe_look,
 	.finish = probe_finish,

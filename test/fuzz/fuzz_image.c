@@ -19,8 +19,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/fd.h"
+#include "images/core/core.h"
 #include "images/image.h"
 #include "images/image_internal.h"
 #include "test/unit/images_sample.h"
@@ -46,6 +48,28 @@ static void try_diffs(const struct image *img, FILE *out)
 	snap_destroy(sound.snap);
 }
 
+/* What a core file of each process would say; no file of the image's is opened. */
+static void try_cores(const struct image *img)
+{
+	const struct snap *snap = img->snap;
+	struct core c = { .img = img, .snap = snap };
+
+	c.fds = arena_array(snap->arena, snap->nr_files + 1, sizeof *c.fds);
+	for (size_t i = 0; i < snap->nr_files; i++)
+		c.fds[i] = CORE_CHANGED;
+	for (size_t i = 0; i < snap->nr_procs; i++) {
+		struct buf notes = BUF_EMPTY;
+		struct err err = { 0 };
+
+		c.proc = &snap->procs[i];
+		c.mm = &snap->mms[c.proc->mm];
+		c.nr_segments = 0;
+		core_notes(&c, &notes, &err);
+		core_segments(&c);
+		buf_finish(&notes);
+	}
+}
+
 /* Was it taken? A parsed model is walked as show does it, so that what the checks let through is
  * looked at. */
 static bool try_state(const uint8_t *data, size_t len)
@@ -59,6 +83,7 @@ static bool try_state(const uint8_t *data, size_t len)
 			abort();
 		return false;
 	}
+	try_cores(&img);
 	out = fopen("/dev/null", "w");
 	if (out) {
 		image_show(&img, false, out, &err);

@@ -29,6 +29,7 @@ answers() {
     answers 0 help restore -- 'usage: snapctl restore' '--pids'
     answers 0 restore --help -- 'usage: snapctl restore' '--pids'
     answers 0 dump -h -- 'usage: snapctl dump' '--until'
+    answers 0 --help check -- 'usage: snapctl check'
     answers 0 help until -- 'listen[=PORT|PATH]' 'checkin'
 }
 
@@ -76,6 +77,7 @@ answers() {
     answers 126 dump /etc/passwd -- '/etc/passwd'
     answers 125 dump --pid 1 true -- 'not both'
     answers 125 show a b -- 'one image at a time'
+    answers 125 restore nothing there -- "'there' is another word" 'stands behind --'
     answers 125 restore nothing-there -- 'nothing-there'
 }
 

@@ -8,6 +8,8 @@ place() {
     mkdir "an image" sub sub/inner
     : >"an image/inventory"
     : >afile
+    : >server.snap
+    chmod +x server.snap
     ln -s "$SNAPCTL" snapctl
     export PATH=$PWD:$PATH HOME=$scratch/work
 }
@@ -43,7 +45,8 @@ snapctl restore --files=r\t --det\t sub/in\t
 snapctl show an\t
 snapctl restore --pidfile af\t
 snapctl dump --level 3 mktem\t
-snapctl diff sub/in\t sub/in\t'
+snapctl diff sub/in\t sub/in\t
+snapctl verify se\t'
 
 words_made() {
     made '<snapctl><restore>' '<snapctl><help><exit-status>' '<snapctl><help><version>' \
@@ -52,7 +55,8 @@ words_made() {
         '<snapctl><dump><--until=syscall=epoll_pwait2>' '<snapctl><restore><--pids=keep>' \
         '<snapctl><restore><--pids><keep>' '<snapctl><restore><--files=restore><--detach><sub/inner>' \
         '<snapctl><show><an image>' '<snapctl><restore><--pidfile><afile>' \
-        '<snapctl><dump><--level><3><mktemp>' '<snapctl><diff><sub/inner><sub/inner>'
+        '<snapctl><dump><--level><3><mktemp>' '<snapctl><diff><sub/inner><sub/inner>' \
+        '<snapctl><verify><server.snap>'
 }
 
 @test "bash completes" {
@@ -102,6 +106,7 @@ $keys"
     asks 'snapctl restore --pids k' keep
     asks 'snapctl show sub/' sub/inner/
     asks 'snapctl show an' 'an image/'
+    asks 'snapctl verify se' server.snap
     asks 'snapctl restore --pidfile af' afile
     asks 'snapctl dump --level 3 mktem' mktemp
     asks 'snapctl dump tar --ver' --version

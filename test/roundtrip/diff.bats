@@ -21,6 +21,8 @@ says() { [[ $output == *"$1"* ]] || fail "no '$1' in: $output"; }
     [ ! -s "$scratch/said" ] || fail "it says something"
     snapctl diff --json "$scratch/one" "$scratch/two"
     jq -e '.same and .differences == []' "$scratch/said"
+    snapctl pack "$scratch/two" -o "$scratch/two.snap"
+    snapctl diff "$scratch/one" "$scratch/two.snap"
 }
 
 # A Python process that changes much of itself when it is told to.

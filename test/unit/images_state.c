@@ -44,11 +44,11 @@ static int both_setup(void **state)
 
 	b->snap = sample_create();
 	b->index = (struct page_index){
-		arena_copy(b->snap->arena, runs, sizeof runs),
-		sizeof runs / sizeof *runs,
-		arena_copy(b->snap->arena, frames, sizeof frames),
-		sizeof frames / sizeof *frames,
-		0x4000 + 77 + 1000,
+		.runs = arena_copy(b->snap->arena, runs, sizeof runs),
+		.nr_runs = sizeof runs / sizeof *runs,
+		.frames = arena_copy(b->snap->arena, frames, sizeof frames),
+		.nr_frames = sizeof frames / sizeof *frames,
+		.file_size = 0x4000 + 77 + 1000,
 	};
 	*state = b;
 	return 0;
@@ -164,6 +164,10 @@ static void vma_equal(const struct snap_vma *a, const struct snap_vma *b)
 	EQ(file_writable);
 	EQ_TEXT(name);
 	EQ(pkey);
+	EQ(mempolicy);
+	EQ(nr_mempolicy_nodes);
+	if (a->nr_mempolicy_nodes)
+		assert_memory_equal(a->mempolicy_nodes, b->mempolicy_nodes, a->nr_mempolicy_nodes);
 }
 
 static void mm_equal(const struct snap_mm *a, const struct snap_mm *b)
@@ -544,6 +548,7 @@ BREAK(vma_type, s->mms[0].vmas[1].flags = 0)
 BREAK(vma_anon_shared, s->mms[0].vmas[1].flags = MAP_SHARED)
 BREAK(vma_vmflags, s->mms[0].vmas[1].vmflags = 1ull << 40)
 BREAK(vma_pkey, s->mms[0].vmas[2].pkey = 16)
+BREAK(vma_policy, s->mms[0].vmas[2].nr_mempolicy_nodes = 7)
 BREAK(vma_name, s->mms[0].vmas[2].name = memset(arena_alloc(s->arena, 81), 'x', 80))
 BREAK(guard_outside, s->mms[0].guards[0].start -= 0x1000)
 BREAK(guard_order, s->mms[0].guards[1].start = 0x7ffff0000000)
@@ -702,6 +707,7 @@ static const struct {
 	{ "anonymous and shared", break_vma_anon_shared },
 	{ "VmFlags", break_vma_vmflags },
 	{ "key 16", break_vma_pkey },
+	{ "memory policy for 7 bytes", break_vma_policy },
 	{ "name of 80", break_vma_name },
 	{ "guard 0: outside", break_guard_outside },
 	{ "guard 1", break_guard_order },
