@@ -21,6 +21,9 @@ struct snap;
 
 struct image_writer;
 
+/* What image_writer_create() would say of this place, as far as can be told without writing there.
+ */
+int image_writer_look(const char *path, bool force, struct err *err);
 /*
  * Begin an image at path: makes a 0700 directory beside it under a random name. An existing path is
  * refused unless it is an image of ours (EEXIST, with the remedy) and force is given. Pages are

@@ -97,17 +97,41 @@ static int writer_begin(struct image_writer *w, int level, unsigned nr_threads, 
 	return ret < 0 ? ret : pages_writer_create(w->pages_fd, level, nr_threads, &w->pages, err);
 }
 
-static int writer_create(struct image_writer *w, const char *path, bool force, int level,
-	unsigned nr_threads, struct err *err)
+static int writer_place(struct image_writer *w, const char *path, bool force, struct err *err)
 {
 	int ret = place_open(path, "an image", &w->place, err);
 
 	if (ret == 0)
 		ret = writer_look(w, force, err);
+	return ret;
+}
+
+static int writer_create(struct image_writer *w, const char *path, bool force, int level,
+	unsigned nr_threads, struct err *err)
+{
+	int ret = writer_place(w, path, force, err);
+
 	if (ret < 0)
 		return ret;
 	ret = writer_begin(w, level, nr_threads, err);
 	return ret < 0 ? place_refused(&w->place, err) : 0;
+}
+
+int image_writer_look(const char *path, bool force, struct err *err)
+{
+	struct image_writer *w = calloc(1, sizeof *w);
+	int ret;
+
+	if (!w)
+		return err_nomem(err);
+	w->dirfd = w->pages_fd = -1;
+	ret = writer_place(w, path, force, err);
+	if (ret == 0 && faccessat(w->place.parentfd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
+		err_sys(err, "make a directory for the image");
+		ret = place_refused(&w->place, err);
+	}
+	image_writer_destroy(w);
+	return ret;
 }
 
 int image_writer_create(const char *path, bool force, int level, unsigned nr_threads,

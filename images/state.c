@@ -87,6 +87,7 @@ int state_message(const struct snap *snap, Pb__State *m, struct err *err)
 	mms_pack(snap, m);
 	procs_pack(snap, m);
 	zombies_pack(snap, m);
+	terminal_pack(snap, m);
 	seccomp_pack(snap, m);
 	ipc_pack(snap, m);
 	return ofds_pack(snap, m, err);
@@ -118,6 +119,7 @@ static int state_unpack(
 		mms_unpack,
 		procs_unpack,
 		zombies_unpack,
+		terminal_unpack,
 		seccomp_unpack,
 		ipc_unpack,
 		ofds_unpack,

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,10 @@ void tracer_destroy(struct tracer *tr)
 
 	if (!tr)
 		return;
+	/* None of them shall see another one end. */
+	for (size_t i = 0; i < tr->nr_tracees; i++)
+		if (tr->tracees[i]->launched && !tr->tracees[i]->ended)
+			kill(tr->tracees[i]->pid, SIGKILL);
 	while (tr->nr_tracees) {
 		struct tracee *t = tr->tracees[tr->nr_tracees - 1];
 

@@ -151,9 +151,25 @@ static int until_add_all(struct until *u, struct err *err)
 	return ret;
 }
 
+static int until_check_settle(const struct until *u, struct err *err)
+{
+	const struct dump_opts *opts = u->d->opts;
+
+	if (!opts->settle_ms || opts->settle_ms < opts->timeout_ms ||
+		u->waits[0].condition != &condition_quiescent || u->nr > 1)
+		return 0;
+	err_set(err, EINVAL, "--timeout %g s leaves no time to be quiet for %g s (--settle)",
+		opts->timeout_ms / 1000.0, opts->settle_ms / 1000.0);
+	return err_hint(err, "give it more time with --timeout, or ask for less with --settle");
+}
+
 /* A warm-up needs a program that runs. */
 static int until_check(const struct until *u, struct err *err)
 {
+	int ret = until_check_settle(u, err);
+
+	if (ret < 0)
+		return ret;
 	for (size_t i = 0; i < u->nr; i++) {
 		if (!u->waits[i].condition->exact || !u->d->opts->warmup)
 			continue;
@@ -349,12 +365,13 @@ static void waited_for(const struct until *u, struct buf *out)
 static int until_over(struct until *u, struct err *err)
 {
 	struct buf what = BUF_EMPTY, tree = BUF_EMPTY;
+	double over_s = (double)(until_now_ms() - u->started_ms) / 1000;
 	int ret = busy_describe(u->d, &tree, err);
 
 	if (!ret) {
 		waited_for(u, &what);
-		err_set(err, ETIMEDOUT, "%g s were over before %s: %s",
-			(double)(until_now_ms() - u->started_ms) / 1000, what.data, tree.data);
+		err_set(err, ETIMEDOUT, "%.3g s were over before %s: %s", over_s, what.data,
+			tree.data);
 		ret = err_hint(err, "give it more time with --timeout, or start it yourself and "
 				    "dump it with --pid");
 	}
@@ -383,7 +400,8 @@ static int until_ended(struct until *u, struct err *err)
 		return err_hint(err,
 			"it left other processes behind, as daemons do: start it so that "
 			"it stays in the foreground, or dump a running one with --pid");
-	return -ECHILD;
+	return err_hint(err, "only what goes on running can be dumped: look at what it said, or "
+			     "stop it earlier with --until");
 }
 
 /* ---- the loop --------------------------------------------------------------------------- */

@@ -29,3 +29,26 @@ load ../helpers/real
     "$TARGET" --wait-exit "$pid" 60
     cmp "$scratch/undisturbed" "$scratch/disturbed"
 }
+
+@test "bc: launched, and dumped in the middle of it" {
+    need bc
+    echo 'scale = 2000; 4 * a(1)' >"$scratch/work/pi"
+    start undisturbed bc -lq "$scratch/work/pi"
+    "$TARGET" --wait-exit "$pid" 60
+    snapctl dump --until=after=150ms -o "$(image)" bc -lq "$scratch/work/pi" || fail "dump failed"
+    snapctl show "$(image)"
+    grep -q '1 thread: computing' "$scratch/said" || fail "it did not compute"
+    start disturbed "$SNAPCTL" restore "$(image)"
+    wait "$pid"
+    [ "$(wc -c <"$scratch/undisturbed")" -gt 2000 ]
+    cmp "$scratch/undisturbed" "$scratch/disturbed"
+}
+
+@test "several threads with AVX registers: launched, and dumped in the middle of it" {
+    prepare_target
+    # shellcheck disable=SC2046 # three words
+    snapctl dump --until="probe=grep -q ^READY $scratch/out" --probe-interval 50ms -o "$(image)" \
+        env $(target_env) "$TARGET" cpu_crunch || fail "dump failed"
+    restore
+    check_target "$pid"
+}

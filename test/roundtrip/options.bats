@@ -45,7 +45,7 @@ refused_restore() {
 @test "files: a changed one is refused by name" {
     reader
     changed_data
-    refused_restore "$scratch/work/data"
+    refused_restore "$scratch/work/data has changed since the dump: it was 8 bytes of .*, it is 10 bytes of "
     refused_restore "$scratch/work/data" --files=auto
     refused_restore "$scratch/work/data" --files=fail
 }
@@ -197,6 +197,21 @@ own_server() { # a copy of the static server runs, has counted to 1, and is dump
     [[ $output == *"$scratch/work/libc.so.6"* ]]
     restore
     [ "$(goes_on sh.log)" = again ]
+}
+
+@test "a program that was installed again is the same" {
+    own_server
+    cp --remove-destination "$SERVER" "$scratch/work/server"
+    restore
+    is_number "$port" 2
+}
+
+# What is appended (packed scripts, archives) leaves its build-id as it was.
+@test "a program that has got longer is refused" {
+    own_server
+    cp --remove-destination "$SERVER" "$scratch/work/server"
+    echo >>"$scratch/work/server"
+    refused_restore "mapped file: $scratch/work/server has changed since the dump: it was [0-9]+ bytes of .*, it is "
 }
 
 # ---- descriptors of the launcher ------------------------------------------------------------------------------
