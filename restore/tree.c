@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "images/tree.h"
 #include "restore/birth.h"
 #include "restore/child.h"
@@ -267,10 +268,14 @@ static int tree_finish(struct tree *tree, struct err *err)
 
 static int tree_run(struct tree *tree, struct err *err)
 {
-	if (all_make(tree, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
-		second_do(tree, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
-		stopped_release_all(tree, err) < 0 || all_do(tree, handover_last, err) < 0 ||
-		all_do(tree, instance_tell, err) < 0 || tree_finish(tree, err) < 0 ||
+	int ret = all_make(tree, err);
+
+	/* Soon the terminal is the program's. */
+	progress_end(tree->jobs[0]->opts->progress);
+	if (ret < 0 || mems_seal(tree->jobs[0], err) < 0 || second_do(tree, err) < 0 ||
+		mems_remove(tree->jobs[0], err) < 0 || stopped_release_all(tree, err) < 0 ||
+		all_do(tree, handover_last, err) < 0 || all_do(tree, instance_tell, err) < 0 ||
+		tree_finish(tree, err) < 0 ||
 		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
 	terminal_give(tree->jobs[0]);
