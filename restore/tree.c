@@ -19,6 +19,7 @@
 #include "restore/ctty.h"
 #include "restore/fds_finish.h"
 #include "restore/ghosts.h"
+#include "restore/ring.h"
 #include "restore/handover.h"
 #include "restore/instance.h"
 #include "restore/job.h"
@@ -318,10 +319,11 @@ static int tree_finish(struct tree *tree, struct err *err)
 
 static int tree_run(struct tree *tree, struct err *err)
 {
-	if (all_make(tree, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
-		second_do(tree, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
-		stopped_release_all(tree, err) < 0 || all_do(tree, handover_last, err) < 0 ||
-		all_do(tree, instance_tell, err) < 0 || tree_finish(tree, err) < 0 ||
+	if (all_make(tree, err) < 0 || all_do(tree, ring_map, err) < 0 ||
+		mems_seal(tree->jobs[0], err) < 0 || second_do(tree, err) < 0 ||
+		mems_remove(tree->jobs[0], err) < 0 || stopped_release_all(tree, err) < 0 ||
+		all_do(tree, handover_last, err) < 0 || all_do(tree, instance_tell, err) < 0 ||
+		tree_finish(tree, err) < 0 ||
 		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
 	return all_do(tree, handover_release, err);
