@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/text.h"
 #include "dump/contents.h"
 #include "dump/dumping.h"
@@ -19,6 +20,9 @@
 #include "dump/tree.h"
 #include "dump/vma.h"
 #include "images/tree.h"
+
+/* Where user space ends; images have nothing above it (images/state.h). */
+static const uint64_t ADDRESSES_END = UINT64_C(0x7ffffffff000);
 
 static struct snap_mm *mm_of(const struct dumping_proc *p)
 {
@@ -186,10 +190,15 @@ static int private_pages_collect(struct dumping_proc *p, struct err *err)
 {
 	uint32_t base = snap_base_of(p->d->snap, p->id);
 	const struct snap_mm *mm = mm_of(p);
-	struct arena *scratch = arena_create();
+	OWNED_FD pagemap = proc_pagemap(p->dir, err);
+	struct arena *scratch;
 	struct proc_run *runs = NULL;
 	size_t cap = 0;
 	int ret = 0;
+
+	if (pagemap < 0)
+		return -err->code;
+	scratch = arena_create();
 
 	for (size_t i = 0; !ret && i < mm->nr_vmas; i++) {
 		const struct snap_vma *vma = &mm->vmas[i];
@@ -198,7 +207,7 @@ static int private_pages_collect(struct dumping_proc *p, struct err *err)
 		if (!has_private_pages(vma))
 			continue;
 		ret = proc_pages(
-			p->dir, vma->start, vma->end, true, scratch, &runs, &nr, &cap, err);
+			pagemap, vma->start, vma->end, true, scratch, &runs, &nr, &cap, err);
 		for (size_t r = 0; !ret && r < nr; r++)
 			ret = private_run_save(p, &runs[r], keeps_zeroes(vma), base, err);
 	}
@@ -206,17 +215,18 @@ static int private_pages_collect(struct dumping_proc *p, struct err *err)
 	return ret;
 }
 
+/* Of all mappings at once: files and shared memory can have them, too (Linux 6.15). */
 static int guards_collect(struct dumping_proc *p, struct err *err)
 {
+	OWNED_FD pagemap = proc_pagemap(p->dir, err);
 	struct snap_mm *mm = mm_of(p);
 	struct proc_run *runs = NULL;
 	size_t nr = 0, cap = 0, cap_guards = 0;
-	int ret = 0;
+	int ret;
 
-	for (size_t i = 0; !ret && i < mm->nr_vmas; i++)
-		if (has_private_pages(&mm->vmas[i]))
-			ret = proc_guards(p->dir, mm->vmas[i].start, mm->vmas[i].end,
-				p->d->snap->arena, &runs, &nr, &cap, err);
+	if (pagemap < 0)
+		return -err->code;
+	ret = proc_guards(pagemap, 0, ADDRESSES_END, p->d->snap->arena, &runs, &nr, &cap, err);
 	for (size_t i = 0; !ret && i < nr; i++) {
 		mm->guards = arena_grow(p->d->snap->arena, mm->guards, mm->nr_guards, &cap_guards,
 			sizeof *mm->guards);

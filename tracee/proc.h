@@ -133,9 +133,10 @@ int proc_timers(
 struct proc_run {
 	uint64_t start, end;
 };
-int proc_pages(int procfd, uint64_t start, uint64_t end, bool private_only, struct arena *a,
+int proc_pagemap(int procfd, struct err *err); /* a descriptor for the others */
+int proc_pages(int pagemap, uint64_t start, uint64_t end, bool private_only, struct arena *a,
 	struct proc_run **runs, size_t *nr, size_t *cap, struct err *err);
-int proc_guards(int procfd, uint64_t start, uint64_t end, struct arena *a, struct proc_run **runs,
+int proc_guards(int pagemap, uint64_t start, uint64_t end, struct arena *a, struct proc_run **runs,
 	size_t *nr, size_t *cap, struct err *err);
 
 /* Name of a system call, "epoll_wait"; "syscall_451" where we know none. Static storage. */
