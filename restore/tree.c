@@ -21,6 +21,7 @@
 #include "restore/ctty.h"
 #include "restore/fds_finish.h"
 #include "restore/ghosts.h"
+#include "restore/ring.h"
 #include "restore/handover.h"
 #include "restore/instance.h"
 #include "restore/job.h"
@@ -272,10 +273,10 @@ static int tree_run(struct tree *tree, struct err *err)
 
 	/* Soon the terminal is the program's. */
 	progress_end(tree->jobs[0]->opts->progress);
-	if (ret < 0 || mems_seal(tree->jobs[0], err) < 0 || second_do(tree, err) < 0 ||
-		mems_remove(tree->jobs[0], err) < 0 || stopped_release_all(tree, err) < 0 ||
-		all_do(tree, handover_last, err) < 0 || all_do(tree, instance_tell, err) < 0 ||
-		tree_finish(tree, err) < 0 ||
+	if (ret < 0 || all_do(tree, ring_map, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
+		second_do(tree, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
+		stopped_release_all(tree, err) < 0 || all_do(tree, handover_last, err) < 0 ||
+		all_do(tree, instance_tell, err) < 0 || tree_finish(tree, err) < 0 ||
 		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
 	terminal_give(tree->jobs[0]);
