@@ -27,9 +27,10 @@ static void say(const char *fmt, ...)
 	int len;
 
 	va_start(ap, fmt);
-	len = vsnprintf(line, sizeof line, fmt, ap);
+	len = vsnprintf(line, sizeof line - 1, fmt, ap);
 	va_end(ap);
-	if (write(fd, line, (size_t)len) != len || write(fd, "\n", 1) != 1)
+	line[len++] = '\n'; /* at once: other processes say something, too */
+	if (write(fd, line, (size_t)len) != len)
 		exit(9);
 	close(fd);
 }
