@@ -236,7 +236,7 @@ bool mm_is_huge(const struct snap_vma *vma)
 static bool maps_writable_first(const struct snap_vma *vma)
 {
 	/* Nobody can force a page into those; pieces of one mapping are made at once. */
-	if (mm_is_huge(vma))
+	if (vma->vmflags & VMF_HUGETLB && !(vma->flags & MAP_SHARED))
 		return vma->prot != (PROT_READ | PROT_WRITE);
 	return vma->vmflags & VMF_ACCOUNT && !(vma->prot & PROT_WRITE) &&
 	       !(vma->flags & MAP_SHARED);

@@ -165,7 +165,11 @@ int shared_plan_stage(struct job *job, const struct mm_fresh *fresh, struct err 
 
 static void memfd_plan(struct job *job, const struct snap_vma *vma)
 {
-	plan_mmap_shared(job, vma->start, vma->end - vma->start, vma->prot,
+	/* Nobody can force a page into a private mapping of huge pages: protected later. */
+	bool huge = vma->vmflags & VMF_HUGETLB && !(vma->flags & MAP_SHARED);
+
+	plan_mmap_shared(job, vma->start, vma->end - vma->start,
+		huge ? PROT_READ | PROT_WRITE : vma->prot,
 		job->mem_fds[!!(vma->vmflags & VMF_SHARED)][vma->mem], vma);
 }
 
