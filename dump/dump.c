@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "dump/check.h"
 #include "dump/connections.h"
 #include "dump/dumping.h"
@@ -75,6 +76,7 @@ static int dumping_init(struct dumping *d, const struct dump_opts *opts,
 static void dumping_finish(struct dumping *d)
 {
 	connections_finish(d);
+	flocks_finish(d);
 	slot_table_finish(d->slots);
 	/* There was no image: whoever waits for it has to know. Not for launched ones: they end. */
 	if (d->tracer && d->area.pid)
@@ -115,7 +117,10 @@ static int processes_collect(struct dumping *d, struct err *err)
 
 static int collect(struct dumping *d, struct err *err)
 {
-	int ended, ret = info_collect(d, err);
+	int ended, ret;
+
+	flocks_begin(d);
+	ret = info_collect(d, err);
 
 	if (!ret)
 		ret = tree_begin(d, err);
@@ -192,18 +197,26 @@ static void let_go(struct dumping *d)
 	d->target = NULL;
 }
 
+static void frozen_until_now(struct dumping *d)
+{
+	d->result->frozen_ms = dumping_now_ms() - d->frozen_at;
+}
+
 static int image_commit(struct dumping *d, struct err *err)
 {
 	int ret = 0;
 
-	/* A program that goes on need not wait for the disk. */
+	/* A program that goes on need not wait for the disk; the terminal may be its own, too. */
 	if (d->opts->leave_running) {
+		progress_end(d->opts->progress);
 		connections_finish(d);
 		area_tell(d, SNAPCTL_WENT_ON, NULL);
 		d->area.pid = 0;
 		let_go(d);
+		frozen_until_now(d);
 		return image_writer_commit(d->writer, d->snap, err);
 	}
+	progress_phase(d->opts->progress, "bringing the image to the disk", 0);
 	ret = connections_keep(d, err);
 	if (!ret)
 		ret = image_writer_commit(d->writer, d->snap, err);
@@ -214,8 +227,11 @@ static int image_commit(struct dumping *d, struct err *err)
 
 static int dump_phases(struct dumping *d, struct err *err)
 {
-	double start;
-	int ret = d->opts->argv ? launch_start(d, err) : launch_attach(d, err);
+	/* Before the program is started: that may take a minute. */
+	int ret = image_writer_look(d->opts->image, d->opts->force, err);
+
+	if (!ret)
+		ret = d->opts->argv ? launch_start(d, err) : launch_attach(d, err);
 
 	if (!ret)
 		ret = ipc_enter(d, err);
@@ -225,7 +241,8 @@ static int dump_phases(struct dumping *d, struct err *err)
 		ret = image_begin(d, err);
 	if (ret < 0)
 		return ret;
-	start = dumping_now_ms();
+	d->frozen_at = dumping_now_ms();
+	progress_phase(d->opts->progress, "reading memory", 0);
 	left_sample(d);
 	ret = freeze(d, err);
 	if (!ret)
@@ -234,19 +251,21 @@ static int dump_phases(struct dumping *d, struct err *err)
 		ret = area_tell(d, SNAPCTL_RESTORED, err);
 	if (!ret)
 		ret = collect(d, err);
-	log_debug("collected in %.2f ms", dumping_now_ms() - start);
+	log_debug("collected in %.2f ms", dumping_now_ms() - d->frozen_at);
 	if (!ret)
 		ret = stop_requested(d->stop, err);
 	if (!ret)
 		ret = image_commit(d, err);
 	d->result->committed = !ret;
-	d->result->frozen_ms = dumping_now_ms() - start;
+	if (!d->opts->leave_running)
+		frozen_until_now(d);
 	if (!ret && d->opts->early)
 		*d->opts->early = *d->result;
-	if (!ret)
-		let_go(d);
-	d->result->frozen_ms = dumping_now_ms() - start;
-	return ret;
+	if (ret < 0 || d->opts->leave_running)
+		return ret;
+	let_go(d);
+	frozen_until_now(d);
+	return 0;
 }
 
 /* ---- sizes ------------------------------------------------------------------------------ */
@@ -358,10 +377,16 @@ static int check_here(pid_t pid, const struct dump_opts *opts, FILE *out, struct
 	with_pid.pid = pid;
 	with_pid.argv = NULL;
 	ret = dumping_init(&d, &with_pid, NULL, &unused, err);
-	if (!ret && access_check(pid, &why) < 0)
-		objections_add(&o, &why);
-	else if (!ret)
+	if (!ret && access_check(pid, &why) < 0) {
+		if (why.code == ESRCH) { /* nothing stands against it: there is nothing */
+			*err = why;
+			ret = -ESRCH;
+		} else {
+			objections_add(&o, &why);
+		}
+	} else if (!ret) {
 		ret = check_attached(&d, &o, err);
+	}
 	dumping_finish(&d);
 	if (!ret)
 		ret = objections_print(&o, out);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -13,6 +14,8 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/progress.h"
+#include "base/text.h"
 #include "restore/child.h"
 #include "restore/clock.h"
 #include "restore/connections.h"
@@ -90,8 +93,8 @@ static int job_init(struct job *job, const struct restore_opts *opts, struct err
 	job->fd_opts.tcp_close = opts->tcp_close;
 	job->fd_opts.tcp_established = opts->tcp_established;
 	job->pidfd = -1;
-	if (image_open(opts->image, &job->img, err) < 0)
-		return err_wrap(err, "%s", opts->image);
+	if ((opts->self ? image_open_self : image_open)(opts->image, &job->img, err) < 0)
+		return -err->code;
 	job->snap = job->img.snap;
 	job->proc = &job->snap->procs[0];
 	job->mm = &job->snap->mms[job->proc->mm];
@@ -104,17 +107,27 @@ static void job_finish(struct job *job)
 {
 	connections_release(job);
 	fd_close(&job->pidfd);
-	for (size_t i = 0; job->ghosts && i < job->snap->nr_files; i++)
-		fd_close(&job->ghosts[i]);
+	ghosts_close(job);
 	for (size_t i = 0; job->mems && i < job->snap->nr_mems; i++)
 		fd_close(&job->mems[i]);
 	plan_finish(&job->plan);
 	image_close(&job->img);
 }
 
+/* Of contents, in the image. */
+static uint64_t job_bytes(const struct job *job)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; job->opts->progress && i < job->img.index.nr_frames; i++)
+		bytes += job->img.index.frames[i].size;
+	return bytes;
+}
+
 /* All that has to be there before there are processes. */
 static int job_prepare(struct job *job, struct err *err)
 {
+	progress_phase(job->opts->progress, "filling memory", job_bytes(job));
 	if (clock_prepare(job, err) < 0 || ghosts_make(job, err) < 0)
 		return -err->code;
 	job->vdso_same = vdso_is_same(job);
@@ -142,6 +155,24 @@ static int job_make(struct job *job, struct err *err)
 	return ret;
 }
 
+/* Once the program runs it would be late to learn that nobody can be told its id. */
+static int pidfile_check(const char *path, struct err *err)
+{
+	char *dir = path ? strdup(path) : NULL, *slash = dir ? strrchr(dir, '/') : NULL;
+	const char *in = !slash ? "." : slash == dir ? "/" : dir;
+	struct stat st;
+	int ret = 0;
+
+	if (slash && slash != dir)
+		*slash = '\0';
+	if (path && faccessat(AT_FDCWD, in, W_OK | X_OK, AT_EACCESS) < 0)
+		ret = err_sys(err, "make pidfile %s", path);
+	else if (path && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		ret = err_set(err, EEXIST, "make pidfile %s: something else has that name", path);
+	free(dir);
+	return ret < 0 ? err_hint(err, "choose a place that can be written to with --pidfile") : 0;
+}
+
 /* Whole or not at all, as an image: written beside its final name. */
 static int pidfile_write(const char *path, pid_t pid, struct err *err)
 {
@@ -155,13 +186,26 @@ static int pidfile_write(const char *path, pid_t pid, struct err *err)
 	unlink(temp);
 	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
-		return err_sys(err, "pidfile %s", temp);
+		return err_sys(err, "make pidfile %s", path);
 	if (write(fd, text, (size_t)len) != len || rename(temp, path) < 0) {
-		err_sys(err, "pidfile %s", path);
+		err_sys(err, "make pidfile %s", path);
 		unlink(temp);
 		return -err->code;
 	}
 	return 0;
+}
+
+/* A restore that took its time on a terminal is summed up; others only with -v. */
+static void job_say(const struct job *job, pid_t pid)
+{
+	double seconds = progress_took(job->opts->progress);
+	char size[32];
+
+	if (seconds > 0)
+		log_say("restored %s as process %d: %s of memory in %.1f s", job->opts->image, pid,
+			text_size(job_bytes(job), size, sizeof size), seconds);
+	else
+		log_info("%s runs as process %d", job->proc->tasks[0].comm, pid);
 }
 
 /* The program runs as pid: say so, and stand in for it until it ends unless detached. */
@@ -177,7 +221,7 @@ static int job_attend(
 		kill(child, SIGKILL);
 		return -err->code;
 	}
-	log_info("%s runs as process %d", job->proc->tasks[0].comm, pid);
+	job_say(job, pid);
 	*status = 0;
 	job_finish(job);
 	return opts->detach ? 0 : supervise(&supervised, status, err);
@@ -272,6 +316,7 @@ static void init_run(struct job *job, struct ns *ns, int failed, struct err *err
 	/* Detached or not, the init has to reap. */
 	supervise_prepare();
 	if (failed < 0 || job_make(job, err) < 0) {
+		progress_end(job->opts->progress);
 		ns_report(ns, 0, err);
 		_exit(125);
 	}
@@ -318,6 +363,8 @@ int restore_run(const struct restore_opts *opts, int *status, struct err *err)
 	bool done;
 	int ret = job_init(&job, opts, err);
 
+	if (!ret)
+		ret = pidfile_check(opts->pidfile, err);
 	if (!ret)
 		ret = cpu_check(job.snap, err);
 	if (!ret)

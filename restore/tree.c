@@ -13,12 +13,15 @@
 #include "base/arena.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "images/tree.h"
 #include "restore/birth.h"
 #include "restore/child.h"
 #include "restore/connections.h"
 #include "restore/ctty.h"
 #include "restore/fds_finish.h"
+#include "restore/ghosts.h"
+#include "restore/ring.h"
 #include "restore/handover.h"
 #include "restore/instance.h"
 #include "restore/job.h"
@@ -276,13 +279,22 @@ static int last_do(struct job *job, struct err *err)
 	return job->ready ? 0 : handover_last(job, err);
 }
 
+static int tree_finish(struct tree *tree, struct err *err)
+{
+	ghosts_close(tree->jobs[0]);
+	return fds_finish(tree->jobs, tree->snap->nr_procs, err);
+}
+
 static int tree_run(struct tree *tree, struct err *err)
 {
-	if (all_make(tree, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
+	int ret = all_make(tree, err);
+
+	/* Soon the terminal is the program's. */
+	progress_end(tree->jobs[0]->opts->progress);
+	if (ret < 0 || all_do(tree, ring_map, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
 		second_do(tree, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
 		stopped_release_all(tree, err) < 0 || all_do(tree, last_do, err) < 0 ||
-		all_do(tree, instance_tell, err) < 0 ||
-		fds_finish(tree->jobs, tree->snap->nr_procs, err) < 0 ||
+		all_do(tree, instance_tell, err) < 0 || tree_finish(tree, err) < 0 ||
 		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
 	terminal_give(tree->jobs[0]);
