@@ -1,6 +1,5 @@
 /* The address space: mappings, their private pages, and the fields that ps and /proc show. */
 #include <errno.h>
-#include <linux/kcmp.h>
 #include <linux/mman.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -377,12 +376,10 @@ static int mm_collect_own(struct dumping_proc *p, struct err *err)
 int mm_collect(struct dumping_proc *p, struct err *err)
 {
 	struct snap *snap = p->d->snap;
-	uint32_t parent = dumping_snap_proc(p)->parent;
+	uint32_t with = snap_shares_with(snap, p->id);
 
-	if (ring_check_threads(p, err) < 0)
-		return -err->code;
-	if (parent == ID_NONE || !tree_share(p, &p->d->procs[parent], KCMP_VM))
+	if (!tree_shares(p->d, p->id, with, SHARES_VM))
 		return mm_collect_own(p, err);
-	dumping_snap_proc(p)->mm = snap->procs[parent].mm;
+	dumping_snap_proc(p)->mm = snap->procs[with].mm;
 	return 0;
 }

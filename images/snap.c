@@ -56,6 +56,7 @@ struct snap_proc *snap_add_proc(struct snap *s)
 	s->procs = arena_grow(s->arena, s->procs, s->nr_procs, &s->cap_procs, sizeof *s->procs);
 	proc = &s->procs[s->nr_procs++];
 	proc->parent = ID_NONE;
+	proc->shares_with = ID_NONE;
 	proc->mm = ID_NONE;
 	proc->cwd = ID_NONE;
 	proc->root = ID_NONE;

@@ -321,9 +321,10 @@ struct snap_proc {
 	 * somebody outside has adopted. */
 	uint32_t parent;
 	int32_t exit_signal; /* what the parent gets at its end: SIGCHLD, mostly */
-	/* With its parent, clone(2) with CLONE_FILES, CLONE_FS, CLONE_SIGHAND. CLONE_VM shows by
-	 * the same mm. */
+	/* With its parent, or a sibling before it: clone(2) with CLONE_FILES, CLONE_FS,
+	 * CLONE_SIGHAND. CLONE_VM shows by the same mm. */
 	bool shares_files, shares_fs, shares_sighand;
+	uint32_t shares_with; /* that sibling's index; ID_NONE: the parent */
 	uint32_t mm;
 	struct snap_task *tasks; /* tasks[0] is the leader */
 	size_t nr_tasks;
