@@ -16,7 +16,7 @@ BUILD_DEPS := gcc binutils libc6-dev libzstd-dev libprotobuf-c-dev protobuf-c-co
 	libxxhash-dev libjson-c-dev
 DEMO_DEPS  := python3
 
-FOLDERS := base images images/fd tracee dump dump/until restore
+FOLDERS := base images images/fd images/pack images/core tracee dump dump/until restore
 SRCS    := snapctl.c opts.c $(sort $(wildcard $(FOLDERS:%=%/*.c)))
 OBJS    := $(SRCS:%.c=$B/%.o)
 PROTOS  := $(wildcard proto/*.proto)
@@ -121,7 +121,7 @@ uninstall: ## remove them again
 		$(DESTDIR)$(PREFIX)/share/man/man5/snapctl-image.5
 
 format: ## lay out all C files by .clang-format
-	clang-format -i $(C_FILES)
+	$(Q)clang-format -i $(C_FILES)
 
 # Headers have no command of their own: clangd takes the one of a file beside them.
 COMMA := ,

@@ -221,8 +221,9 @@ const struct opt opts_dump[] = {
 		FIELD(dump.tcp_close) },
 	{ "embed", 0, NULL, "take the contents of mapped files into the image", set_flag,
 		FIELD(dump.embed) },
-	{ "level", 0, "N", "zstd level from 1 (fast, default) to 19 (small)", set_number,
-		FIELD(dump.level), .min = 1, .max = 19 },
+	{ "level", 0, "N",
+		"zstd level from 1 (fast, default) to 19 (small); 0: none, soonest restored",
+		set_number, FIELD(dump.level), .min = 0, .max = 19 },
 	{ "threads", 0, "N", "compressing threads; default: one for each CPU", set_number,
 		FIELD(dump.threads), .min = 1, .max = 64 },
 	{ "json", 0, NULL, "print the result as JSON", set_flag, FIELD(json) },
@@ -270,6 +271,28 @@ const struct opt opts_check[] = {
 		FIELD(dump.tcp_established) },
 	{ "tcp-close", 0, NULL, "as if --tcp-close were given to dump", set_flag,
 		FIELD(dump.tcp_close) },
+	{ 0 },
+};
+
+const struct opt opts_pack[] = {
+	{ "output", 'o', "FILE", "where the program goes; default: image.snap", set_text,
+		FIELD(output) },
+	{ "force", 'f', NULL, "replace an older packed image there", set_flag, FIELD(force) },
+	{ 0 },
+};
+
+const struct opt opts_unpack[] = {
+	{ "output", 'o', "DIR", "where the image goes; default: image", set_text, FIELD(output) },
+	{ "force", 'f', NULL, "replace an older image there", set_flag, FIELD(force) },
+	{ 0 },
+};
+
+const struct opt opts_core[] = {
+	{ "output", 'o', "FILE", "where the core file goes; default: core", set_text,
+		FIELD(output) },
+	{ "force", 'f', NULL, "replace an older core file there", set_flag, FIELD(force) },
+	{ "pid", 'p', "PID", "which process of the image; default: the first", set_number,
+		FIELD(pid), .min = 1, .max = INT_MAX },
 	{ 0 },
 };
 

@@ -21,6 +21,9 @@ struct opts {
 	struct dump_opts dump;
 	struct restore_opts restore;
 	bool json, quiet, help, version;
+	const char *output; /* what pack, unpack and core write; NULL: their default */
+	bool force;
+	pid_t pid;                             /* of a process in an image; 0: the first */
 	unsigned verbose;                      /* how many -v */
 	const char *setenv[OPTS_SETENV + 1];   /* what restore.setenv points to */
 	bool dashes;                           /* "--" stood in front of the operands */
@@ -46,7 +49,7 @@ struct opt {
  * one holds what may stand before the command besides.
  */
 extern const struct opt opts_common[], opts_global[], opts_dump[], opts_restore[], opts_show[],
-	opts_verify[], opts_check[];
+	opts_verify[], opts_check[], opts_pack[], opts_unpack[], opts_core[];
 
 /* As they are before the first option. */
 void opts_init(struct opts *o);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -199,6 +200,77 @@ static int run_check(const struct opts *o, char **operands, int *status, struct 
 	return 0;
 }
 
+static int run_pack(const struct opts *o, char **operands, int *status, struct err *err)
+{
+	const char *path = NULL, *output = o->output ? o->output : "image.snap";
+	char size[32];
+	uint64_t len;
+
+	(void)status;
+	if (operand_image("pack", operands, &path, err) < 0)
+		return -err->code;
+	if (image_pack(path, output, o->force, &len, err) < 0)
+		return -err->code;
+	if (!o->quiet)
+		fprintf(stderr, "snapctl: packed %s as %s (%s), with all that was in memory\n",
+			path, output, size_text(len, size, sizeof size));
+	return 0;
+}
+
+static int run_unpack(const struct opts *o, char **operands, int *status, struct err *err)
+{
+	const char *path = NULL, *output = o->output ? o->output : "image";
+
+	(void)status;
+	if (operand_image("unpack", operands, &path, err) < 0)
+		return -err->code;
+	if (image_unpack(path, output, o->force, err) < 0)
+		return -err->code;
+	if (!o->quiet)
+		fprintf(stderr, "snapctl: unpacked %s to %s\n", path, output);
+	return 0;
+}
+
+static void print_plain(FILE *out, const char *text);
+
+static int run_core(const struct opts *o, char **operands, int *status, struct err *err)
+{
+	const char *path = NULL, *output = o->output ? o->output : "core";
+	struct core_made made;
+	char size[32], line[sizeof made.exe + 256];
+
+	(void)status;
+	if (operand_image("core", operands, &path, err) < 0)
+		return -err->code;
+	if (image_core(path, output, o->force, o->pid, &made, err) < 0)
+		return -err->code;
+	if (o->quiet)
+		return 0;
+	snprintf(line, sizeof line, "snapctl: wrote process %d, %zu thread%s, %s: gdb %s %s",
+		made.pid, made.nr_threads, made.nr_threads == 1 ? "" : "s",
+		size_text(made.len, size, sizeof size), made.exe, output);
+	print_plain(stderr, line);
+	return 0;
+}
+
+/* What a packed image is when it runs: o->restore.image is its name. */
+static int run_packed(const struct opts *o, char **operands, int *status, struct err *err)
+{
+	struct restore_opts r = o->restore;
+
+	if (getauxval(AT_UID) != getauxval(AT_EUID)) {
+		err_set(err, EPERM, "a packed image must not be set-user-ID");
+		return err_hint(err, "whoever runs it decides with its options what it writes: "
+				     "chmod u-s it");
+	}
+	if (operands[0] && !o->dashes) {
+		err_set(err, EINVAL, "'%s' is no option", operands[0]);
+		return err_hint(err, "what the program is to be told stands behind --");
+	}
+	r.args = o->dashes ? (const char *const *)operands : NULL;
+	return restore_run(&r, status, err);
+}
+
 static int run_version(const struct opts *o, char **operands, int *status, struct err *err)
 {
 	(void)o, (void)status;
@@ -233,6 +305,20 @@ static const struct command commands[] = {
 		"Changes\n"
 		"nothing. Exits with 0 if there is nothing, with 1 if there is something.",
 		opts_check, false, run_check },
+	{ "pack", "[OPTION...] IMAGE",
+		"make one executable file of an image, which restores itself",
+		"Writes a program that carries the image: ./image.snap [OPTION...] [-- ARG...] "
+		"does "
+		"what\n"
+		"restore does. It holds all that the process had in memory, as the image does.",
+		opts_pack, false, run_pack },
+	{ "unpack", "[OPTION...] FILE", "make an image again of what pack has written",
+		"Writes the very image that was packed.", opts_unpack, false, run_unpack },
+	{ "core", "[OPTION...] IMAGE", "write a core file of a process in an image, for gdb",
+		"Writes an ELF core file with all threads, registers and memory, as the kernel "
+		"does of\n"
+		"a process that crashes.",
+		opts_core, false, run_core },
 	{ "help", "[COMMAND]", "explain a command", "Prints what `snapctl COMMAND --help` prints.",
 		NULL, false, run_help },
 	{ "version", "", "print the version", "Prints the version of snapctl.", NULL, false,
@@ -280,7 +366,8 @@ static void print_help(const struct command *c, FILE *out)
 	const char *line = c->synopsis;
 
 	for (const char *lead = "usage:"; line; lead = "      ") {
-		fprintf(out, "%s snapctl %s %.*s\n", lead, c->name, (int)strcspn(line, "\n"), line);
+		fprintf(out, "%s %s%s %.*s\n", lead, c->run == run_packed ? "" : "snapctl ",
+			c->name, (int)strcspn(line, "\n"), line);
 		line = strchr(line, '\n');
 		line = line ? line + 1 : NULL;
 	}
@@ -356,6 +443,21 @@ static int command_run(
 	return status ? status : EXIT_OURS;
 }
 
+/* `./server.snap`: this program and an image are one file. */
+static int packed_main(struct opts *o, int argc, char **argv, struct err *err)
+{
+	const char *name = argc > 0 ? argv[0] : "packed image", *slash = strrchr(name, '/');
+	const struct command c = { slash ? slash + 1 : name, "[OPTION...] [-- ARG...]", NULL,
+		"Makes the program that it carries run again, as `snapctl restore` does; the "
+		"manual page\n"
+		"snapctl(1) explains it. What follows -- is for programs that ask libsnapctl.",
+		opts_restore, false, run_packed };
+
+	o->restore.self = true;
+	o->restore.image = c.name;
+	return command_run(&c, o, argc, argv, err);
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *c = NULL;
@@ -367,6 +469,8 @@ int main(int argc, char **argv)
 	/* Whole lines: others write to the same terminal or log. */
 	setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 	opts_init(&o);
+	if (image_is_self())
+		return packed_main(&o, argc, argv, &err);
 	first = opts_parse(&o, opts_global, false, argc, argv, &err);
 	if (first >= 0 && (o.version || o.help)) {
 		instead[0] = o.version ? version : help;

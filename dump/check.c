@@ -38,9 +38,11 @@ static void object(struct objections *o, const struct dumping_proc *p, struct er
 	objections_add(o, err);
 }
 
+/* Huge pages have one that nobody can open; vma_check() knows the others. */
 static bool has_file(const struct dumping_proc *p, const struct proc_vma *vma)
 {
-	return vma->ino && vma->path[0] == '/' && !shared_is_object(p->d, vma);
+	return vma->ino && vma->path[0] == '/' && !shared_is_object(p->d, vma) &&
+	       !(vma_flags(vma->vmflags) & VMF_HUGETLB);
 }
 
 static void check_maps(struct dumping_proc *p, struct objections *o)

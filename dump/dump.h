@@ -25,7 +25,7 @@ struct dump_opts {
 	unsigned probe_interval_ms;
 	bool tcp_close, tcp_established;
 	bool embed;       /* contents of mapped files travel too */
-	int level;        /* zstd */
+	int level;        /* zstd; 0: not compressed */
 	unsigned threads; /* compressors; 0: as many as CPUs */
 	/* Shared memory for the result as it is when the image is whole, before the target is
 	 * ended; or NULL. */

@@ -82,8 +82,6 @@ static const struct refusal refusals[] = {
 		"start the program without memfd_secret" },
 	{ "[uprobes]", 0, "code of a tracing tool", "remove the uprobes first" },
 	{ "/dev/infiniband", 0, "device memory", "close the device before the dump" },
-	{ NULL, VMF_HUGETLB, "huge pages (hugetlb), which are not supported yet",
-		"start the program without hugetlb memory; transparent huge pages are fine" },
 	{ NULL, VMF_UFFD, "watched by a userfaultfd",
 		"dump the program when it no longer uses userfaultfd" },
 	{ NULL, VMF_SHADOW_STACK, "a shadow stack (CET), which is not supported yet",
@@ -102,6 +100,13 @@ static bool is_kernels_own(const struct proc_vma *vma)
 	       !strcmp(vma->path, "[vsyscall]");
 }
 
+/* Huge pages are held where nobody else can have a name for them. */
+static bool is_foreign_huge(const struct proc_vma *vma, uint64_t flags)
+{
+	return flags & VMF_HUGETLB && !text_starts(vma->path, "/anon_hugepage") &&
+	       !text_starts(vma->path, "/memfd:");
+}
+
 static int refuse(const struct proc_vma *vma, const char *why, const char *remedy, struct err *err)
 {
 	err_set(err, ENOTSUP, "mapping %llx-%llx%s%s: %s", (unsigned long long)vma->start,
@@ -114,7 +119,7 @@ static bool is_unknown_object(const struct dumping *d, const struct proc_vma *vm
 {
 	return shared_is_object(d, vma) && !text_starts(vma->path, "/memfd:") &&
 	       !text_starts(vma->path, "/SYSV") && !text_starts(vma->path, "/dev/zero") &&
-	       !text_starts(vma->path, "[anon_shmem:");
+	       !text_starts(vma->path, "[anon_shmem:") && !text_starts(vma->path, "/anon_hugepage");
 }
 
 int vma_check(const struct dumping *d, const struct proc_vma *vma, struct err *err)
@@ -126,6 +131,15 @@ int vma_check(const struct dumping *d, const struct proc_vma *vma, struct err *e
 	for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
 		if (refusal_fits(&refusals[i], vma, flags))
 			return refuse(vma, refusals[i].why, refusals[i].remedy, err);
+	if (is_foreign_huge(vma, flags))
+		return refuse(vma,
+			text_starts(vma->path, "/SYSV")
+				? "a System V segment of huge pages (hugetlb), which is not "
+				  "supported yet"
+				: "a file of hugetlbfs, which is not supported yet",
+			"start the program without; anonymous huge pages (MAP_HUGETLB, memfd) are "
+			"fine",
+			err);
 	if (is_unknown_object(d, vma))
 		return refuse(vma, "memory of a kernel object that snapctl does not know",
 			"close it before the dump", err);

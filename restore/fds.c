@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "images/fd/common.h"
 #include "restore/job.h"
 
@@ -267,9 +268,12 @@ static int fds_inherit(struct job *job, struct err *err)
 /* ---- made anew
  * ---------------------------------------------------------------------------------------------- */
 
+/* Say which one, unless the message begins with that already. */
 static int ofd_wrap(const struct snap_ofd *ofd, struct err *err)
 {
-	return err_wrap(err, "%s", ofd->label ? ofd->label : ofd->kind->name);
+	const char *name = ofd->label ? ofd->label : ofd->kind->name;
+
+	return text_starts(err->msg, name) ? -err->code : err_wrap(err, "%s", name);
 }
 
 static int ofd_make(struct job *job, struct snap_ofd *ofd, struct err *err)

@@ -100,6 +100,11 @@ static void fill_group(struct fill *f)
 /* ---- userfaultfd
  * ------------------------------------------------------------------------------------------- */
 
+static bool takes_small_pages(const struct snap_vma *vma)
+{
+	return vma->kind == VMA_ANON && !(vma->vmflags & VMF_HUGETLB);
+}
+
 static void uffd_register(struct fill *f)
 {
 	const struct snap_mm *mm = f->job->mm;
@@ -111,9 +116,9 @@ static void uffd_register(struct fill *f)
 		struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
 		size_t last = i;
 
-		if (mm->vmas[i].kind != VMA_ANON)
+		if (!takes_small_pages(&mm->vmas[i]))
 			continue;
-		while (last + 1 < mm->nr_vmas && mm->vmas[last + 1].kind == VMA_ANON &&
+		while (last + 1 < mm->nr_vmas && takes_small_pages(&mm->vmas[last + 1]) &&
 			mm->vmas[last + 1].start == mm->vmas[last].end)
 			last++;
 		reg.range.start = mm->vmas[i].start;
@@ -188,7 +193,7 @@ static int fill_pages(
 	while (len > 0) {
 		const struct snap_vma *vma = vma_at(f->job->mm, addr);
 		uint64_t piece = vma && vma->end - addr < len ? vma->end - addr : len;
-		uint64_t done = vma && vma->kind == VMA_ANON ? uffd_copy(f, addr, data, piece) : 0;
+		uint64_t done = vma && takes_small_pages(vma) ? uffd_copy(f, addr, data, piece) : 0;
 
 		if (fill_write(f, addr + done, data + done, piece - done, err) < 0)
 			return -err->code;

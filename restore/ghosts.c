@@ -59,6 +59,39 @@ static int ghost_attributes(
 	return 0;
 }
 
+/* ---- where it was ------------------------------------------------------------------------------
+ */
+
+/* A name for a moment; directories above it that were removed, too, are there as long. */
+struct place {
+	char name[4200];
+	size_t there; /* bytes of name that were there before; 0: all directories above */
+};
+
+static void parents_make(struct place *p)
+{
+	for (char *at = strchr(p->name + 1, '/'); at; at = strchr(at + 1, '/')) {
+		*at = '\0';
+		if (mkdir(p->name, 0700) == 0 && !p->there) {
+			char *end = strrchr(p->name, '/');
+
+			p->there = end > p->name ? (size_t)(end - p->name) : 1;
+		}
+		*at = '/';
+	}
+}
+
+static void parents_remove(struct place *p)
+{
+	char *end;
+
+	while (p->there && (end = strrchr(p->name, '/')) && (size_t)(end - p->name) > p->there) {
+		*end = '\0';
+		if (rmdir(p->name) < 0)
+			log_warn("%s was made for a moment and cannot be removed: %m", p->name);
+	}
+}
+
 static int create_at(const char *path)
 {
 	return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -80,19 +113,24 @@ static int create_beside(const char *path, char *name, size_t len)
  * is taken by another file now, a name beside it has to do; where the directory is not ours, a
  * memfd. name is empty if there is nothing to unlink.
  */
-static int ghost_create(const struct snap_file *file, char *name, size_t len)
+static int ghost_create(const struct snap_file *file, struct place *place)
 {
 	const char *base = strrchr(file->path, '/');
 	int fd;
 
-	snprintf(name, len, "%s", file->path);
-	fd = create_at(name);
+	snprintf(place->name, sizeof place->name, "%s", file->path);
+	fd = create_at(place->name);
+	if (fd < 0 && errno == ENOENT) {
+		parents_make(place);
+		fd = create_at(place->name);
+	}
 	if (fd < 0 && errno == EEXIST)
-		fd = create_beside(file->path, name, len);
+		fd = create_beside(file->path, place->name, sizeof place->name);
 	if (fd >= 0)
 		return fd;
 	log_info("%s cannot be made anew there (%m): it becomes a memfd", file->path);
-	name[0] = '\0';
+	parents_remove(place);
+	place->name[0] = '\0';
 	return memfd_create(base ? base + 1 : file->path, MFD_CLOEXEC);
 }
 
@@ -101,10 +139,11 @@ static int ghost_make(struct job *job, uint32_t id, struct err *err)
 {
 	const struct snap_file *file = &job->snap->files[id];
 	OWNED_FD fd = -1, reopened = -1;
-	char name[4200], self[40];
+	struct place place = { .there = 0 };
+	char self[40];
 	int ret;
 
-	fd = ghost_create(file, name, sizeof name);
+	fd = ghost_create(file, &place);
 	if (fd < 0)
 		return err_sys(err, "make %s anew", file->path);
 	ret = ghost_fill(job, file, fd, err);
@@ -118,8 +157,27 @@ static int ghost_make(struct job *job, uint32_t id, struct err *err)
 	if (!ret && (reopened < 0 ||
 			    (job->ghosts[id] = fcntl(reopened, F_DUPFD_CLOEXEC, job->park)) < 0))
 		ret = err_sys(err, "open %s anew", file->path);
-	if (name[0] && unlink(name) < 0 && !ret)
-		ret = err_sys(err, "unlink %s", name);
+	if (place.name[0] && unlink(place.name) < 0 && !ret)
+		ret = err_sys(err, "unlink %s", place.name);
+	parents_remove(&place);
+	return ret;
+}
+
+static int directory_create(const struct snap_file *file, struct place *place)
+{
+	uint64_t salt;
+	int ret;
+
+	snprintf(place->name, sizeof place->name, "%s", file->path);
+	ret = mkdir(place->name, 0700);
+	if (ret < 0 && errno == ENOENT) {
+		parents_make(place);
+		ret = mkdir(place->name, 0700);
+	}
+	if (ret < 0 && errno == EEXIST && getrandom(&salt, sizeof salt, 0) == sizeof salt) {
+		snprintf(place->name, sizeof place->name, "%s.%016" PRIx64, file->path, salt);
+		ret = mkdir(place->name, 0700);
+	}
 	return ret;
 }
 
@@ -127,27 +185,24 @@ static int ghost_make(struct job *job, uint32_t id, struct err *err)
 static int ghost_make_directory(struct job *job, uint32_t id, struct err *err)
 {
 	const struct snap_file *file = &job->snap->files[id];
+	struct place place = { .there = 0 };
 	OWNED_FD fd = -1;
-	char name[4200];
-	uint64_t salt;
 	int ret = 0;
 
-	snprintf(name, sizeof name, "%s", file->path);
-	if (mkdir(name, 0700) < 0) {
-		if (errno != EEXIST || getrandom(&salt, sizeof salt, 0) != sizeof salt)
-			return err_sys(err, "make the removed directory %s again", name);
-		snprintf(name, sizeof name, "%s.%016" PRIx64, file->path, salt);
-		if (mkdir(name, 0700) < 0)
-			return err_sys(err, "make the removed directory %s again", name);
+	if (directory_create(file, &place) < 0) {
+		err_sys(err, "make the removed directory %s again", file->path);
+		parents_remove(&place);
+		return -err->code;
 	}
-	fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = open(place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	job->ghosts[id] = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, job->park);
 	if (job->ghosts[id] < 0)
-		ret = err_sys(err, "open %s", name);
+		ret = err_sys(err, "open %s", place.name);
 	if (!ret)
 		ret = ghost_attributes(job, file, fd, err);
-	if (rmdir(name) < 0 && !ret)
-		ret = err_sys(err, "remove %s", name);
+	if (rmdir(place.name) < 0 && !ret)
+		ret = err_sys(err, "remove %s", place.name);
+	parents_remove(&place);
 	return ret;
 }
 
@@ -312,6 +367,12 @@ int ghosts_make(struct job *job, struct err *err)
 			return ret;
 	}
 	return 0;
+}
+
+void ghosts_close(struct job *job)
+{
+	for (size_t i = 0; job->ghosts && i < job->snap->nr_files; i++)
+		fd_close(&job->ghosts[i]);
 }
 
 void ghosts_undo(struct job *job)

@@ -179,9 +179,12 @@ static int step_failed(struct job *job, size_t thread, const struct blob_thread 
 			err_hint(err, "its id is in use: --pids=ns or --pids=new gets round that");
 		return -err->code;
 	}
-	return err_ret(err, -t->failed_errno,
+	err_ret(err, -t->failed_errno,
 		"thread %d: %s(0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ")", tid,
 		syscall_name(step->nr), step->args[0], step->args[1], step->args[2], step->args[3]);
+	if (step->nr == SYS_mmap && step->args[3] & MAP_HUGETLB)
+		err_hint(err, "give the machine more huge pages (sysctl vm.nr_hugepages)");
+	return -err->code;
 }
 
 static int blob_check(struct job *job, struct err *err)

@@ -19,6 +19,7 @@ enum restore_files { FILES_AUTO, FILES_KEEP, FILES_RESTORE, FILES_FAIL };
 
 struct restore_opts {
 	const char *image;
+	bool self; /* it is a packed one, and this program is part of it; image is its name */
 	enum restore_pids pids;
 	bool detach;
 	const char *pidfile; /* or NULL */

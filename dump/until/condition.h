@@ -27,7 +27,12 @@ struct condition {
 	enum condition_arg arg;
 	/* It holds at one instruction of one thread, which must not run on before the dump. */
 	bool exact;
-	bool calls; /* its tell() wants system calls */
+	/* Which system calls its tell() wants; a number that no call has stands for unknown ones.
+	 * NULL: none. It may be told of others, too. */
+	bool (*wants)(const struct wait *w, int64_t nr);
+	/* What finds it out has the program, or a helper of it, do something whose end is worth a
+	 * moment's wait. */
+	bool stirs;
 	/* arg is NULL where there is none; what is kept goes to w->own, in w->arena. */
 	int (*parse)(struct wait *w, const char *arg, struct err *err);
 	/* Before the launch: open what is needed, until_env() what the program is to find. */

@@ -83,6 +83,7 @@ static void probe_words(const struct wait *w, struct buf *out)
 const struct condition condition_probe = {
 	.name = "probe",
 	.arg = ARG_MUST,
+	.stirs = true,
 	.parse = probe_parse,
 	.look = probe_look,
 	.finish = probe_finish,

@@ -44,6 +44,11 @@ static int call_parse(struct wait *w, const char *arg, struct err *err)
 	return count_parse(&call->count, "syscall", arg[len] ? arg + len + 1 : NULL, err);
 }
 
+static bool call_wants(const struct wait *w, int64_t nr)
+{
+	return nr == ((const struct call *)w->own)->nr;
+}
+
 static bool call_tell(struct wait *w, const struct tracee_note *note)
 {
 	struct call *call = w->own;
@@ -67,7 +72,7 @@ const struct condition condition_syscall = {
 	.name = "syscall",
 	.arg = ARG_MUST,
 	.exact = true,
-	.calls = true,
+	.wants = call_wants,
 	.parse = call_parse,
 	.tell = call_tell,
 	.words = call_words,

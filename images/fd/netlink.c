@@ -52,7 +52,8 @@ static bool in_first_pid_ns(void)
 	enum { PROC_PID_INIT_INO = 0xEFFFFFFC };
 	struct stat st;
 
-	return stat("/proc/self/ns/pid", &st) < 0 || st.st_ino == (ino_t)(uint32_t)PROC_PID_INIT_INO;
+	return stat("/proc/self/ns/pid", &st) < 0 ||
+	       st.st_ino == (ino_t)(uint32_t)PROC_PID_INIT_INO;
 }
 
 /* A thread of the kernel answers, a moment later; an error comes at once. */
@@ -94,10 +95,8 @@ static const struct protocol protocols[] = {
 		NULL },
 	{ NETLINK_AUDIT, "audit", "the audit daemon is registered in the kernel",
 		audit_is_registered },
-	{ NETLINK_CONNECTOR, "connector", "its subscriptions are registered in the kernel",
-		NULL },
-	{ NETLINK_ISCSI, "iscsi", "its sessions are registered in the kernel",
-		NULL },
+	{ NETLINK_CONNECTOR, "connector", "its subscriptions are registered in the kernel", NULL },
+	{ NETLINK_ISCSI, "iscsi", "its sessions are registered in the kernel", NULL },
 };
 
 static const struct protocol *protocol_of(uint32_t number)
@@ -202,8 +201,9 @@ static int netlink_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct
 	struct netlink_sock *sock = arena_alloc(arena, sizeof *sock);
 	struct sockopt_who who;
 
-	if (sockopt_who_of(seen->fd, &who, err) < 0 || protocol_check(seen, who.protocol, err) < 0 ||
-		idle_check(seen->fd, err) < 0 || save_addrs(seen->fd, sock, err) < 0 ||
+	if (sockopt_who_of(seen->fd, &who, err) < 0 ||
+		protocol_check(seen, who.protocol, err) < 0 || idle_check(seen->fd, err) < 0 ||
+		save_addrs(seen->fd, sock, err) < 0 ||
 		save_groups(arena, seen->fd, sock, err) < 0 ||
 		sockopt_save(seen->dump, seen->fd, &who, &sock->options, err) < 0)
 		return -err->code;
@@ -249,7 +249,8 @@ static int netlink_unpack(
 	if (!m)
 		return message_missing("netlink", err);
 	p = protocol_of(m->protocol);
-	if (!p || (p->refused && !p->is_registered) || (m->type != SOCK_RAW && m->type != SOCK_DGRAM))
+	if (!p || (p->refused && !p->is_registered) ||
+		(m->type != SOCK_RAW && m->type != SOCK_DGRAM))
 		return err_set(err, EBADMSG, "netlink socket of protocol %u, type %u", m->protocol,
 			m->type);
 	if (m->n_groups > MAX_GROUPS || m->bound != (m->portid != 0))

@@ -19,13 +19,37 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/fd.h"
+#include "images/core/core.h"
 #include "images/image.h"
 #include "images/image_internal.h"
 #include "test/unit/images_sample.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+/* What a core file of each process would say; no file of the image's is opened. */
+static void try_cores(const struct image *img)
+{
+	const struct snap *snap = img->snap;
+	struct core c = { .img = img, .snap = snap };
+
+	c.fds = arena_array(snap->arena, snap->nr_files + 1, sizeof *c.fds);
+	for (size_t i = 0; i < snap->nr_files; i++)
+		c.fds[i] = CORE_CHANGED;
+	for (size_t i = 0; i < snap->nr_procs; i++) {
+		struct buf notes = BUF_EMPTY;
+		struct err err = { 0 };
+
+		c.proc = &snap->procs[i];
+		c.mm = &snap->mms[c.proc->mm];
+		c.nr_segments = 0;
+		core_notes(&c, &notes, &err);
+		core_segments(&c);
+		buf_finish(&notes);
+	}
+}
 
 /* Was it taken? A parsed model is walked as show does it, so that what the checks let through is
  * looked at. */
@@ -40,6 +64,7 @@ static bool try_state(const uint8_t *data, size_t len)
 			abort();
 		return false;
 	}
+	try_cores(&img);
 	out = fopen("/dev/null", "w");
 	if (out) {
 		image_show(&img, false, out, &err);
@@ -148,7 +173,7 @@ static void fuzz_make(struct fuzz *f)
 	struct image_writer *w;
 	struct err err;
 
-	if (image_writer_create(f->image, false, 0, 0, &w, &err) < 0 ||
+	if (image_writer_create(f->image, false, 1, 0, &w, &err) < 0 ||
 		sample_pages(image_writer_pages(w), f) < 0 ||
 		image_writer_commit(w, snap, &err) < 0) {
 		fprintf(stderr, "fuzz_image: %s\n", err.msg);

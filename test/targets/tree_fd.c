@@ -768,7 +768,8 @@ static void treefd_setown(void)
 const struct target targets_tree_fd[] = {
 	{ "treefd_pipe", treefd_pipe, "a pipe with data", 0 },
 	{ "treefd_pipe_blocked", treefd_pipe_blocked, "blocked at both ends", TARGET_BUSY },
-	{ "treefd_pipe_ended", treefd_pipe_ended, "a pipeline of which only the middle is left", 0 },
+	{ "treefd_pipe_ended", treefd_pipe_ended, "a pipeline of which only the middle is left",
+		0 },
 	{ "treefd_pipe_siblings", treefd_pipe_siblings, "a pipe between siblings", 0 },
 	{ "treefd_fifo", treefd_fifo, "a FIFO between siblings", 0 },
 	{ "treefd_offset", treefd_offset, "one offset", 0 },

@@ -183,8 +183,8 @@ static void test_audit(void **state)
 	if (fd < 0)
 		skip();
 	f = trip(fd);
-	assert_string_equal(fd_netlink.describe(f->snap, &f->snap->ofds[0], f->snap->arena),
-		"netlink audit");
+	assert_string_equal(
+		fd_netlink.describe(f->snap, &f->snap->ofds[0], f->snap->arena), "netlink audit");
 	fake_destroy(f);
 }
 
