@@ -16,6 +16,7 @@ struct proc_vma;
 /* Nobody can open it any more, so what the mappings show is all there is. */
 bool mapped_copy_can(const struct proc_vma *vma);
 /* A memfd with what all mappings of it in the (frozen) tree show. */
-int mapped_copy(const struct dumping_proc *p, const struct proc_vma *vma, int *out, struct err *err);
+int mapped_copy(
+	const struct dumping_proc *p, const struct proc_vma *vma, int *out, struct err *err);
 
 #endif
