@@ -75,6 +75,8 @@ kept_slapd() { has "$(timeout 5 ldapsearch -x -LLL -H "ldap://127.0.0.1:$port" -
 
 run_zookeeper() {
     need java
+    # A client that came before it was ready is closed late.
+    dump_options=--tcp-close restore_options=--tcp-close
     [ -d /usr/share/zookeeper ] || [ -e /usr/share/java/zookeeper.jar ] || exit 77
     printf '%s\n' "tickTime=2000" "dataDir=$dir/data" "clientPort=$port" "clientPortAddress=127.0.0.1" "admin.enableServer=false" "4lw.commands.whitelist=*" >"$dir/conf"
     command=(java -Xmx128m -cp "/etc/zookeeper/conf:/usr/share/java/*" org.apache.zookeeper.server.quorum.QuorumPeerMain "$dir/conf")
