@@ -7,12 +7,12 @@ TEST_DEPS := bats bats-support bats-assert libcmocka-dev mandoc shellcheck strac
 	jq bc musl-tools redis-server memcached python3-numpy nodejs \
 	openjdk-17-jdk-headless/default-jdk-headless ruby ruby-webrick libhttp-daemon-perl lighttpd \
 	dnsmasq-base mosquitto sqlite3 php8.2-fpm postgresql-15 xxhash tmux vim \
-	nginx-light gunicorn haproxy vim-tiny libjetty9-java systemd socat pkg-config/pkgconf g++ \
+	puma postfix nginx-light gunicorn haproxy vim-tiny libjetty9-java systemd socat pkg-config/pkgconf g++ \
 	bash-completion zsh fish
 C_FILES = $(wildcard *.[ch] lib/*.[ch] base/*.[ch] images/*.[ch] images/*/*.[ch] tracee/*.[ch] dump/*.[ch] dump/*/*.[ch] \
 	restore/*.[ch] restorer-blob/*.[ch] test/*/*.[ch] test/*/*/*.[ch])
 
-.PHONY: check-lint check-unit check-roundtrip check-real asan fuzz fuzz-replay fuzz-search soak bench
+.PHONY: check-lint check-unit check-roundtrip check-real asan fuzz fuzz-replay fuzz-search soak sweep bench
 
 # ---- what is run ---------------------------------------------------------------------------------------
 # Never with the caller's CFLAGS: a sanitizer's shadow memory is not what is tested here.
@@ -105,6 +105,9 @@ soak: $(RUNNABLE) ## half an hour: 200 round trips under load, kills, full disk,
 	$(MAKE_ASAN) $B/asan/snapctl $B/asan/test/fuzz/fuzz_image
 	$(Q)$(TEST_ENV) SNAPCTL_ASAN=$(abspath $B)/asan/snapctl \
 		FUZZ_IMAGE=$(abspath $B)/asan/test/fuzz/fuzz_image test/soak/soak.sh
+
+sweep: $(RUNNABLE) ## a hundred programs of all sorts, those that are installed; SWEEP='NAME ...'
+	$(Q)$(TEST_ENV) test/soak/sweep.sh $(SWEEP)
 
 bench: $(RUNNABLE) $B/test/bench/stopwatch $B/test/bench/empty ## restore against start, and against the floor
 	$(Q)$(TEST_ENV) test/bench/bench.sh

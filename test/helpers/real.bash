@@ -7,6 +7,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/snap.bash"
 real=$(cd "$(dirname "${BASH_SOURCE[0]}")/../real" && pwd)
 python=/usr/bin/python3
+dump_options=() # a command_NAME may say when its program is ready
 
 need() { command -v "$1" >/dev/null || skip "$1 is not installed"; }
 
@@ -52,7 +53,7 @@ from_start() {
     [ $# = 0 ] || shift
     launched=1 port=$(free_port)
     "command_$name"
-    snapctl dump -o "$(image)" -- "${command[@]}" || fail "dump failed"
+    snapctl dump "${dump_options[@]}" -o "$(image)" -- "${command[@]}" || fail "dump failed"
     ! listens "$port" || fail "the launched program lives on"
     restore "$@"
     listens "$port" || fail "it does not listen any more"

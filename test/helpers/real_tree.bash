@@ -149,6 +149,65 @@ check_gunicorn() {
     [ "$launched" = 1 ] || is "$(awk '$2 < 2' "$scratch/workers")" ""
 }
 
+# ---- puma: master and two workers with four threads each ---------------------------------------------------------
+
+command_puma() {
+    need puma
+    cat >"$scratch/work/config.ru" <<'END'
+lock, served = Mutex.new, 0
+run lambda { |env|
+  text = lock.synchronize { "#{Process.pid} #{served += 1}\n" }
+  sleep 0.05 if env["PATH_INFO"] == "/slow"
+  [200, { "Content-Type" => "text/plain", "Connection" => "close" }, [text]]
+}
+END
+    command=(puma --workers 2 --threads 4:4 --bind "tcp://127.0.0.1:$port" "$scratch/work/config.ru")
+}
+fill_puma() { fill_gunicorn; }
+check_puma() {
+    check_gunicorn
+    # Eight threads at a time.
+    curl -sS --max-time 15 --parallel --parallel-max 8 "http://127.0.0.1:$port/slow?[1-16]" >"$scratch/slow"
+    is "$(wc -l <"$scratch/slow")" 16
+}
+
+# ---- postfix: master, pickup, qmgr, and what master starts when somebody comes ---------------------------------------
+
+postfix=/usr/lib/postfix/sbin
+command_postfix() {
+    need postfix
+    [ "$(id -u)" = 0 ] || skip "needs root"
+    local etc=$scratch/work/etc
+    mkdir -m 755 "$etc" "$scratch/work/spool" "$scratch/work/lib" "$scratch/work/mail"
+    chown postfix "$scratch/work/lib"
+    chown nobody "$scratch/work/mail"
+    {
+        echo "127.0.0.1:$port inet n - n - - smtpd"
+        echo "postlog unix-dgram n - n - 1 postlogd"
+        awk '/^[a-z]/ && $8 !~ /^(pipe|smtpd|postlogd)$/ { $5 = "n"; print }' /usr/share/postfix/master.cf.dist
+    } >"$etc/master.cf"
+    printf '%s\n' "compatibility_level = 3.6" "queue_directory = $scratch/work/spool" "data_directory = $scratch/work/lib" \
+        "command_directory = /usr/sbin" "daemon_directory = $postfix" "maillog_file_prefixes = $scratch/work" \
+        "maillog_file = $scratch/work/maillog" "inet_interfaces = 127.0.0.1" "mynetworks = 127.0.0.0/8" "myhostname = kept.test" \
+        "mydestination =" "virtual_mailbox_domains = kept.test" "virtual_mailbox_base = $scratch/work/mail" "virtual_minimum_uid = 1" \
+        "virtual_mailbox_maps = static:box" "virtual_uid_maps = static:$(id -u nobody)" "virtual_gid_maps = static:$(id -g nobody)" >"$etc/main.cf"
+    command=(postfix -c "$etc" start-fg)
+    # It naps five times before it does anything.
+    dump_options=(--until=listen --warmup true)
+}
+# A mail is taken, and delivered by other processes.
+mail_send() { # TEXT
+    printf '%s\r\n' "EHLO me" "MAIL FROM:<me@kept.test>" "RCPT TO:<you@kept.test>" DATA "Subject: $1" "" "$1" . QUIT |
+        timeout 20 curl -sS --max-time 15 --no-buffer "telnet://127.0.0.1:$port" >"$scratch/smtp"
+    grep -q '^250 .*queued as' "$scratch/smtp" || fail "not taken: $(cat "$scratch/smtp" "$scratch/work/maillog")"
+    until_true grep -qsxF "$1" "$scratch/work/mail/box" || fail "not delivered: $(cat "$scratch/work/maillog")"
+}
+fill_postfix() { mail_send "the first one"; }
+check_postfix() {
+    mail_send "number $((SRANDOM % 100000))"
+    [ "$(nr_below "$pid")" -ge 4 ] || fail "only $(nr_below "$pid") processes"
+}
+
 # ---- php-fpm: master and two workers -------------------------------------------------------------------------------
 
 command_phpfpm() {

@@ -6,7 +6,8 @@
 #
 # SWEEP_KEEP=1 keeps the scratch directory; SWEEP_USER=NAME does it as that ordinary user.
 #
-# A program is a function run_NAME in programs/, see there. What is not installed is skipped: nothing is installed here.
+# A program is a function run_NAME in programs/, see there. What is not installed is skipped; all of it is
+# apt-get install --no-install-recommends $(cat test/soak/programs/packages).
 # shellcheck source-path=SCRIPTDIR source=soak.bash
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -66,11 +67,8 @@ is() { [ "$1" = "$2" ] || { echo "got \"$1\" instead of \"$2\""; return 1; }; }
 has() { case $1 in *"$2"*) ;; *) echo "no \"$2\" in \"$1\""; return 1 ;; esac; }
 # say TEXT [LINES]: sent to the port, the first lines of the answer
 say() { timeout 10 bash -c 'exec 3<>/dev/tcp/127.0.0.1/$1; printf "$2" >&3; head -n "$3" <&3 | tr -d "\r"' - "${3:-$port}" "$1" "${2:-1}" 2>/dev/null; }
-# at_rest NAME BYTES: a file has grown to so many bytes
+# grown NAME BYTES: a file has
 grown() { [ "$(stat -c %s "$dir/$1" 2>/dev/null || echo 0)" -ge "$2" ]; }
-ended() { [ ! -e "/proc/$pid" ] || { echo "it does not end"; return 1; }; }
-# Restored in a namespace, its init ends with it.
-all_ended() { until_true ended || return 1; }
 has_function() { declare -F "$1" >/dev/null; }
 
 # ---- one program ----------------------------------------------------------------------------------------------

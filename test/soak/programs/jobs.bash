@@ -19,7 +19,7 @@ digest() { sha256sum <"$1"; }
 
 big_text() { [ -e "$scratch/text" ] || seq 1 3000000 >"$scratch/text"; ln "$scratch/text" "$dir/text"; }
 
-run_xz() { need xz; big_text; wanted=$(digest "$scratch/text"); job 'xz -T2 -c text | xz -dc >result'; }
+run_xz() { need xz; big_text; wanted=$(digest "$scratch/text"); job 'xz -1 -T2 -c text | xz -dc >result'; }
 ready_xz() { pgrep -x xz >/dev/null; }
 ask_xz() { job_done; }
 run_pigz() { need pigz; big_text; wanted=$(digest "$scratch/text"); job 'for i in 1 2 3; do pigz -9 -c text | pigz -dc >result; done'; }

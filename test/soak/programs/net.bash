@@ -103,12 +103,6 @@ run_smbd() {
     command=(smbd -F --no-process-group -s "$dir/conf")
 }
 ask_smbd() { (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; }
-run_xinetd() {
-    need xinetd
-    printf '%s\n' "defaults {" "log_type = FILE $dir/xlog" "}" "service echo {" "id = e" "type = INTERNAL UNLISTED" "socket_type = stream" "protocol = tcp" "wait = no" "user = root" "port = $port" "bind = 127.0.0.1" "}" >"$dir/conf"
-    command=(xinetd -filelog "$dir/xlog" -dontfork -f "$dir/conf")
-}
-ask_xinetd() { is "$(say 'hello\n')" hello; }
 
 run_ngircd() {
     need ngircd
