@@ -20,6 +20,8 @@
 #include "dump/tree.h"
 #include "dump/vma.h"
 
+enum { LOOKS = 4, LOOK_PAUSE_MS = 10 };
+
 void objections_add(struct objections *o, const struct err *err)
 {
 	o->all = arena_grow(o->arena, o->all, o->nr, &o->cap, sizeof *o->all);
@@ -123,10 +125,10 @@ static int check_processes(struct dumping *d, struct objections *o, struct err *
 
 		ret = check_process(&d->procs[i], o, err);
 		/* What an ending process looks like does not matter: it will not be there. */
-		if (i && (ret < 0 || o->nr > before) && tree_is_ending(d->procs[i].t->pid)) {
+		if ((ret < 0 || o->nr > before) && tree_is_ending(d->procs[i].t->pid)) {
 			*err = (struct err){ 0 };
 			o->nr = before;
-			ret = 0;
+			ret = i ? 0 : err_set(err, ESRCH, "it is just ending");
 		}
 	}
 	if (!ret)
@@ -137,7 +139,7 @@ static int check_processes(struct dumping *d, struct objections *o, struct err *
 }
 
 /* Looking needs tables as a dump has them; these are thrown away. */
-int check_collect(const struct dumping *d, struct objections *o, struct err *err)
+static int look(const struct dumping *d, struct objections *o, struct err *err)
 {
 	struct dumping look = *d;
 	int ret = -ENOMEM;
@@ -155,7 +157,36 @@ int check_collect(const struct dumping *d, struct objections *o, struct err *err
 	return ret;
 }
 
-int check_refuse(const struct dumping *d, struct err *err)
+/* Let what is going on come to its end: a child that is just made waits for us, too. */
+static int look_away(struct dumping *d, struct err *err)
+{
+	int ret = tracer_poll(d->tracer, LOOK_PAUSE_MS, NULL, err);
+
+	return ret < 0 ? ret : tree_seize(d, err);
+}
+
+/*
+ * Nothing stands still yet. In a tree at work the other end of a pipe may be with a child that is
+ * just made, or a process may be gone before all of it was looked at; not so a moment later.
+ */
+int check_collect(struct dumping *d, struct objections *o, struct err *err)
+{
+	size_t before = o->nr;
+	int ret = look(d, o, err);
+
+	for (int i = 1; i < LOOKS && (ret < 0 || o->nr > before) && !d->opts->argv; i++) {
+		if (d->tracer->nr_tracees < 2 || d->target->ended)
+			break;
+		*err = (struct err){ 0 };
+		o->nr = before;
+		ret = look_away(d, err);
+		if (ret >= 0)
+			ret = look(d, o, err);
+	}
+	return ret;
+}
+
+int check_refuse(struct dumping *d, struct err *err)
 {
 	struct objections o = { .arena = arena_create() };
 	int ret = check_collect(d, &o, err);

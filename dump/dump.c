@@ -4,11 +4,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +33,7 @@
 #include "dump/left.h"
 #include "dump/process.h"
 #include "dump/shared.h"
+#include "dump/terminal.h"
 #include "dump/until/until.h"
 #include "dump/tree.h"
 #include "dump/worker.h"
@@ -130,6 +133,8 @@ static int collect(struct dumping *d, struct err *err)
 	}
 	if (!ret)
 		found_describe(d);
+	if (!ret)
+		terminal_collect(d);
 	return ret;
 }
 
@@ -286,7 +291,8 @@ static int dump_work(const struct dump_opts *opts, const struct stop_requests *s
 
 	if (!ret)
 		ret = dump_phases(&d, err);
-	for (size_t i = 0; !ret && !opts->leave_running && i < d.nr_procs; i++)
+	/* With an init, all goes when we end. */
+	for (size_t i = 0; !ret && !opts->leave_running && opts->pid != 1 && i < d.nr_procs; i++)
 		await_init(d.procs[i].status.pid);
 	dumping_finish(&d);
 	if (!ret)
@@ -299,6 +305,7 @@ static int dump_work(const struct dump_opts *opts, const struct stop_requests *s
 static int dump_work_inside(const struct dump_opts *opts, const struct stop_requests *stop,
 	struct dump_result *result, struct err *err)
 {
+	OWNED_FD target = (int)syscall(SYS_pidfd_open, opts->pid, 0);
 	struct dump_opts inner;
 	int ret;
 
@@ -317,6 +324,9 @@ static int dump_work_inside(const struct dump_opts *opts, const struct stop_requ
 		ret = image_measure(inner.image, result, err);
 	}
 	munmap(inner.early, sizeof *inner.early);
+	/* An init ends with its tracer. */
+	if (!ret && !opts->leave_running)
+		poll(&(struct pollfd){ .fd = target, .events = POLLIN }, 1, REAP_LIMIT_MS);
 	return ret;
 }
 

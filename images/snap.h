@@ -441,6 +441,14 @@ struct snap_info {
 	uint8_t id[16]; /* random, names this image */
 };
 
+/* The caller's terminal: attributes of struct termios2 without its speeds, and its size. */
+struct snap_terminal {
+	bool known;
+	uint32_t iflag, oflag, cflag, lflag;
+	uint8_t cc[19];
+	uint16_t rows, cols;
+};
+
 struct snap {
 	struct arena *arena;
 	struct snap_info info;
@@ -460,6 +468,7 @@ struct snap {
 	size_t nr_ofds, cap_ofds;
 	struct snap_seccomp *seccomp;
 	size_t nr_seccomp, cap_seccomp;
+	struct snap_terminal terminal;
 	bool ipc_own; /* the tree had an IPC namespace of its own */
 	struct snap_sem_set *sem_sets;
 	size_t nr_sem_sets, cap_sem_sets;

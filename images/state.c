@@ -91,6 +91,7 @@ int image_pack_state(
 	mms_pack(snap, &m);
 	procs_pack(snap, &m);
 	zombies_pack(snap, &m);
+	terminal_pack(snap, &m);
 	seccomp_pack(snap, &m);
 	ipc_pack(snap, &m);
 	ret = ofds_pack(snap, &m, err);
@@ -113,6 +114,7 @@ static int state_unpack(
 		mms_unpack,
 		procs_unpack,
 		zombies_unpack,
+		terminal_unpack,
 		seccomp_unpack,
 		ipc_unpack,
 		ofds_unpack,

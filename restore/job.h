@@ -13,6 +13,7 @@
 #include "images/image.h"
 #include "restore/plan.h"
 #include "restore/restore.h"
+#include "restore/terminal.h"
 
 struct tcp_hold;
 
@@ -29,10 +30,12 @@ struct job {
 	const struct restore_opts *opts;
 	struct fd_opts fd_opts;
 	struct image img;
-	struct snap *snap;      /* = img.snap */
-	enum restore_pids pids; /* never PIDS_AUTO */
-	bool privileged;        /* CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE where we are */
-	struct err child_err;   /* why the first child could not exec */
+	struct snap *snap;        /* = img.snap */
+	enum restore_pids pids;   /* never PIDS_AUTO */
+	bool privileged;          /* CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE where we are */
+	struct terminal terminal; /* of the caller */
+	int gate; /* the first process is there already, and waits for a word here; or -1 */
+	struct err child_err; /* why the first child could not exec */
 
 	int park;           /* from this number on there are no slots of the target for a while */
 	int *ghosts;        /* by snap_file: descriptor of a file made anew, or -1 (ours) */

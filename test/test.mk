@@ -56,11 +56,12 @@ $(UNIT): %: %.o $(PARTS)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 # ---- make check ----------------------------------------------------------------------------------------
+# The python is Debian's: what else PATH may have (pyenv's shims) takes twice as long, a thousand times.
 # test/run runs the parts it is given and sums them up; T selects tests by name.
 TEST_ENV = BUILD=$(abspath $B) SNAPCTL=$(abspath $B)/snapctl TARGET=$(abspath $B)/test/target \
 	SERVER=$(abspath $B)/test/server SERVER_MUSL=$(abspath $B)/test/server-musl \
 	SERVER_RUST=$(if $(RUSTC),$(abspath $B)/test/server-rust) \
-	VISIBLE='python3 $(CURDIR)/test/visible/visible.py' T='$(T)'
+	VISIBLE='/usr/bin/python3 $(CURDIR)/test/visible/visible.py' T='$(T)'
 RUN_TESTS = $(Q)$(TEST_ENV) test/run
 RUNNABLE  = $B/snapctl $B/test/target $(SERVERS) $B/test/checkin $B/test/checkins $B/test/core $(LIBS)
 

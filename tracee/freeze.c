@@ -319,6 +319,14 @@ void tracee_release(struct tracee *t)
 	tracee_destroy(t);
 }
 
+/* From inside its namespace, no signal of ours ends an init; the end of its tracer does. */
+static void tracee_doom(struct tracee *t)
+{
+	t->launched = true;
+	for (size_t i = 0; i < t->nr_threads; i++)
+		ptrace_tid(PTRACE_SETOPTIONS, t->threads[i].tid, 0, tracee_options(t));
+}
+
 /* All its threads have to be reaped before the leader can be, those we never heard of included. */
 void tracee_kill(struct tracee *t)
 {
@@ -327,7 +335,9 @@ void tracee_kill(struct tracee *t)
 	t->owned = true; /* so that no sweep takes it away from us */
 	if (!t->ended)
 		kill(t->pid, SIGKILL);
-	while (!t->ended) {
+	if (t->pid == 1)
+		tracee_doom(t);
+	while (!t->ended && t->pid != 1) {
 		struct timespec pause = clock_after_ms(1000);
 
 		tracee_seize_new(t, NULL);

@@ -135,8 +135,13 @@ static int launch_seize(
 		return ret;
 	t->owned = t->launched = true;
 	tracee_add_thread(t, pid);
-	if (ptrace_tid(PTRACE_SEIZE, pid, 0, tracee_options(t)) < 0)
-		return launch_forbidden(l, pid, err);
+	if (ptrace_tid(PTRACE_SEIZE, pid, 0, tracee_options(t)) < 0) {
+		ret = launch_forbidden(l, pid, err);
+		/* A child like any other: what is no tracee cannot be killed as one. */
+		tracee_destroy(t);
+		*out = NULL;
+		return ret;
+	}
 	if (write(l->go[1], "", 1) != 1)
 		return err_sys(err, "wake the child");
 	fd_close(&l->failed[1]); /* so that reading ends when the child has */

@@ -156,14 +156,17 @@ static int copies_scrub(const struct search *s, struct err *err)
 	struct proc_run *runs = NULL;
 	struct proc_vma *vmas;
 	OWNED_FD dir = live_dir(s->t);
-	int ret = 0;
+	OWNED_FD pagemap = dir < 0 ? -1 : proc_pagemap(dir, err);
+	int ret;
 
 	if (dir < 0)
 		return 0; /* it has ended, and its memory is gone */
+	if (pagemap < 0)
+		return -err->code;
 	ret = proc_maps(dir, s->arena, &vmas, &nr_vmas, err);
 	for (size_t i = 0; !ret && i < nr_vmas; i++)
 		if (vma_may_hold(&vmas[i]))
-			ret = proc_pages(dir, vmas[i].start, vmas[i].end, true, s->arena, &runs,
+			ret = proc_pages(pagemap, vmas[i].start, vmas[i].end, true, s->arena, &runs,
 				&nr, &cap, err);
 	for (size_t i = 0; !ret && i < nr; i++)
 		ret = run_scrub(s, &runs[i], err);

@@ -1,6 +1,7 @@
 /* The notes of a core file: registers, ids, files; see core.h. Layouts: <sys/procfs.h>,
  * fs/binfmt_elf.c. */
 #include <elf.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/procfs.h>
 
@@ -12,6 +13,9 @@
 /* uapi/linux/elf.h; sys/procfs.h and old elf.h do not have all. */
 #ifndef NT_X86_XSTATE
 #define NT_X86_XSTATE 0x202
+#endif
+#ifndef NT_SIGINFO
+#define NT_SIGINFO 0x53494749
 #endif
 #ifndef NT_FILE
 #define NT_FILE 0x46494c45
@@ -40,6 +44,41 @@ static void note_add(struct buf *out, const char *name, uint32_t type, const voi
 	pad(out);
 }
 
+/* ---- a fault ----------------------------------------------------------------------------------
+ */
+
+static bool is_fault(const struct snap_siginfo *info)
+{
+	siginfo_t si;
+
+	memcpy(&si, info->raw, sizeof si);
+	/* sigaction(2): si_code is positive where the kernel has raised it. */
+	return si.si_code > 0 &&
+	       (si.si_signo == SIGSEGV || si.si_signo == SIGBUS || si.si_signo == SIGILL ||
+		       si.si_signo == SIGFPE || si.si_signo == SIGTRAP || si.si_signo == SIGSYS);
+}
+
+/* What the thread was stopped by, as dump --until=signal=SEGV does it; NULL: nothing. */
+static const struct snap_siginfo *task_fault(const struct snap_task *task)
+{
+	return task->nr_pending && is_fault(&task->pending[0]) ? &task->pending[0] : NULL;
+}
+
+/* The thread that comes first, as debuggers show that one: with a fault, or the first that lives.
+ */
+static const struct snap_task *task_first(const struct snap_proc *proc)
+{
+	const struct snap_task *first = NULL;
+
+	for (size_t i = 0; i < proc->nr_tasks; i++) {
+		const struct snap_task *task = &proc->tasks[i];
+
+		if (!task->exited && (!first || (!task_fault(first) && task_fault(task))))
+			first = task;
+	}
+	return first;
+}
+
 /* ---- of a thread ----------------------------------------------------------------------------- */
 
 static unsigned long pending_mask(const struct snap_siginfo *infos, size_t nr)
@@ -56,7 +95,9 @@ static unsigned long pending_mask(const struct snap_siginfo *infos, size_t nr)
 	return mask;
 }
 
-static void prstatus_add(struct buf *out, const struct core *c, const struct snap_task *task)
+/* The signal that the process is shown to end by is said of every thread, as the kernel does it. */
+static void prstatus_add(struct buf *out, const struct core *c, const struct snap_task *task,
+	const struct snap_siginfo *fault)
 {
 	const struct snap_proc *proc = c->proc;
 	struct elf_prstatus status = {
@@ -71,6 +112,13 @@ static void prstatus_add(struct buf *out, const struct core *c, const struct sna
 
 	if (proc->stop == PROC_STOPPED)
 		status.pr_info.si_signo = status.pr_cursig = (short)proc->stop_signal;
+	if (fault) {
+		siginfo_t si;
+
+		memcpy(&si, fault->raw, sizeof si);
+		status.pr_info.si_signo = status.pr_cursig = (short)si.si_signo;
+		status.pr_info.si_code = si.si_code;
+	}
 	memcpy(&status.pr_reg, &task->regs, sizeof status.pr_reg);
 	note_add(out, "CORE", NT_PRSTATUS, &status, sizeof status);
 }
@@ -157,12 +205,15 @@ static void files_add(struct buf *out, const struct core *c)
 	buf_finish(&paths);
 }
 
-static int process_add(struct buf *out, const struct core *c, struct err *err)
+static int process_add(
+	struct buf *out, const struct core *c, const struct snap_siginfo *fault, struct err *err)
 {
 	int ret = prpsinfo_add(out, c, err);
 
 	if (ret < 0)
 		return ret;
+	if (fault)
+		note_add(out, "CORE", NT_SIGINFO, fault->raw, sizeof fault->raw);
 	note_add(out, "CORE", NT_AUXV, c->mm->auxv, c->mm->nr_auxv * sizeof *c->mm->auxv);
 	files_add(out, c);
 	return 0;
@@ -170,18 +221,22 @@ static int process_add(struct buf *out, const struct core *c, struct err *err)
 
 int core_notes(const struct core *c, struct buf *out, struct err *err)
 {
-	bool first = true;
+	const struct snap_task *first = task_first(c->proc);
+	const struct snap_siginfo *fault = first ? task_fault(first) : NULL;
 
+	/* A first thread that has ended has no registers. */
+	if (!first)
+		return 0;
+	prstatus_add(out, c, first, fault);
+	if (process_add(out, c, fault, err) < 0)
+		return -err->code;
+	vectors_add(out, c, first);
 	for (size_t i = 0; i < c->proc->nr_tasks; i++) {
 		const struct snap_task *task = &c->proc->tasks[i];
 
-		/* A first thread that has ended has no registers. */
-		if (task->exited)
+		if (task->exited || task == first)
 			continue;
-		prstatus_add(out, c, task);
-		if (first && process_add(out, c, err) < 0)
-			return -err->code;
-		first = false;
+		prstatus_add(out, c, task, fault);
 		vectors_add(out, c, task);
 	}
 	return 0;

@@ -12,12 +12,12 @@
 #include "images/image.h"
 #include "images/pack/packed.h"
 
-/* Our own ELF header, which the linker (ld(1)) gives a name where it is mapped. */
-extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden")));
+/* The beginning of our own file, to which the linker gives this name where it is mapped: ld(1). */
+extern const unsigned char __ehdr_start[] __attribute__((visibility("hidden")));
 
 bool image_is_self(void)
 {
-	return !memcmp(__ehdr_start.e_ident + EI_PAD, packed_mark, PACKED_MARK);
+	return !memcmp(__ehdr_start + EI_PAD, packed_mark, PACKED_MARK);
 }
 
 /* ---- the program part ------------------------------------------------------------------------ */
@@ -26,11 +26,11 @@ bool image_is_self(void)
  */
 static uint64_t program_size(void)
 {
-	const Elf64_Phdr *phdrs = (const void *)((const char *)&__ehdr_start +
-						 __ehdr_start.e_phoff);
+	const Elf64_Ehdr *header = (const void *)__ehdr_start;
+	const Elf64_Phdr *phdrs = (const void *)(__ehdr_start + header->e_phoff);
 	uint64_t size = 0;
 
-	for (unsigned i = 0; i < __ehdr_start.e_phnum; i++)
+	for (unsigned i = 0; i < header->e_phnum; i++)
 		if (phdrs[i].p_type == PT_LOAD && phdrs[i].p_offset + phdrs[i].p_filesz > size)
 			size = phdrs[i].p_offset + phdrs[i].p_filesz;
 	return size;

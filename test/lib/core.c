@@ -1,7 +1,8 @@
 /*
  * What gdb is shown in core files: threads that hold known values in vector registers, variables,
  * mappings of several kinds, a child whose memory differs. `core FILE` maps FILE privately and
- * changes its second page; "ready" on standard output when all stands.
+ * changes its second page; "ready" on standard output when all stands. `core FILE crash`: the last
+ * of its threads then writes where nothing is.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -39,6 +40,12 @@ __attribute__((noinline)) static void wait_with(uint64_t number)
 					 : "m"(pattern)
 					 : "rcx", "r11", "xmm9", "memory");
 	} while (call);
+}
+
+static void *thread_crash(void *arg)
+{
+	*(volatile int *)0x1234 = 1;
+	return arg;
 }
 
 static void *thread_main(void *arg)
@@ -91,7 +98,9 @@ static void child_make(void)
 
 int main(int argc, char **argv)
 {
-	if (argc != 2)
+	pthread_t last;
+
+	if (argc < 2)
 		return 2;
 	answer = 4711;
 	greeting = strdup("hello from the heap");
@@ -104,5 +113,7 @@ int main(int argc, char **argv)
 	}
 	if (write(STDOUT_FILENO, "ready\n", 6) != 6)
 		return 1;
+	if (argc > 2)
+		pthread_create(&last, NULL, thread_crash, NULL);
 	wait_with(0x9000);
 }

@@ -25,7 +25,9 @@ restore() {
 }
 
 @test "core: redis with keys, in gdb" {
-    launched=0 port=$(free_port)
+    # shellcheck disable=SC2034 # for check_redis
+    launched=0
+    port=$(free_port)
     command_redis
     start redis.log "${command[@]}"
     wait_port "$port"

@@ -139,6 +139,17 @@ compared() { # TARGET
     compared memfile_dev_zero
 }
 
+@test "core: a fault" {
+    printf '%-12288s' data >"$scratch/work/data"
+    snapctl dump --until=signal=SEGV -o "$(image)" "$program" "$scratch/work/data" crash
+    snapctl core "$(image)" -o "$(core)"
+    ask bt 'p/x $_siginfo._sifields._sigfault.si_addr' 'info threads'
+    answered 'terminated with signal SIGSEGV'
+    answered '^#0 .*thread_crash'
+    answered '= 0x1234$'
+    [ "$(grep -c "^[* ] .*Thread 0x" "$scratch/gdb")" = 5 ]
+}
+
 @test "core: a first thread that has ended, a process that has" {
     local threads
     start_target thread_leader_gone

@@ -537,6 +537,21 @@ time.sleep(100)"
     [[ $(reason) == "signal SIGUSR1:"* ]]
 }
 
+@test "until=signal: a fault happens again, at the same place" {
+    program <<<"
+import ctypes, faulthandler
+faulthandler.enable()
+ctypes.string_at(0x1234)"
+    dump_until signal=SEGV
+    [[ $(reason) == "signal SIGSEGV of the kernel:"* ]]
+    for _ in 1 2; do
+        run go_on
+        [ "$status" = 139 ] || fail "$status: $(cat "$scratch/out")"
+        grep -q 'Fatal Python error: Segmentation fault' "$scratch/out"
+        grep -q 'string_at' "$scratch/out"
+    done
+}
+
 # ---- effect ------------------------------------------------------------------------------------------------
 
 # effect WORDS SCRIPT: Python stops there; what belongs to its own start does not count.

@@ -59,6 +59,7 @@ static const struct target *const tables[] = {
 	targets_tree_exec,
 	targets_tree_refuse,
 	targets_tree_stream,
+	targets_tree_odd,
 };
 
 /* The FIFO is opened before the state is prepared, so that its number is 3 in every target. */

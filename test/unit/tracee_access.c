@@ -363,6 +363,37 @@ static void test_seccomp(void **state)
 	target_end(c.pid);
 }
 
+/* Nobody is left, and it comes to an end, whenever the child is seen to have ended. */
+static int run_launch_refused(void *arg)
+{
+	const struct tracee_launch what = { .argv = (char *const[]){ "sleep", "1000", NULL } };
+
+	(void)arg;
+	if (forbid_ptrace())
+		return 1;
+	alarm(TARGET_LIMIT_S / 2);
+	for (int i = 0; i < 20; i++) {
+		struct tracer *tr = tracer_create();
+		struct tracee *t;
+
+		memset(&shm->err, 0, sizeof shm->err);
+		shm->ret = tracee_launch(tr, &what, &t, &shm->err);
+		tracer_destroy(tr);
+		if (shm->ret != -EPERM || waitpid(-1, NULL, __WALL) != -1)
+			return 2;
+	}
+	return 0;
+}
+
+static void test_launch_refused(void **state)
+{
+	struct caller none = { 0 };
+
+	(void)state;
+	assert_int_equal(status_of(run_launch_refused, &none), 0);
+	assert_non_null(strstr(shm->err.msg, "a seccomp filter that snapctl runs under"));
+}
+
 /* A domain in which nothing is forbidden but what a domain forbids by itself: to trace others. */
 static int enter_landlock(void)
 {
@@ -521,6 +552,7 @@ int main(void)
 		cmocka_unit_test(test_traced),
 		cmocka_unit_test(test_thread),
 		cmocka_unit_test(test_seccomp),
+		cmocka_unit_test(test_launch_refused),
 		cmocka_unit_test(test_landlock),
 		cmocka_unit_test(test_yama),
 		cmocka_unit_test(test_yama_mode),
