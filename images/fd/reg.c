@@ -178,10 +178,22 @@ static bool path_leads_here(const struct fd_seen *seen)
 	       st.st_ino == seen->st.st_ino;
 }
 
+/* It was opened by somebody else, who could look there: a shell of root, say. */
+static int path_closed(const char *name, struct err *err)
+{
+	err_set(err, ENOTSUP, "%s: you may not look at that path: %s", name, strerror(EACCES));
+	return err_hint(err,
+		"give yourself permission to search its directories, or run snapctl as "
+		"root");
+}
+
 static int path_check(const struct fd_seen *seen, const char *name, struct err *err)
 {
+	errno = 0;
 	if (path_leads_here(seen))
 		return 0;
+	if (errno == EACCES)
+		return path_closed(name, err);
 	if (!text_ends(seen->link, " (deleted)")) {
 		err_set(err, ENOTSUP,
 			"%s: its path leads to something else or nothing, seen from here", name);
