@@ -99,7 +99,7 @@ backend none none;
 sub vcl_recv { return (synth(200, "fine")); }
 END
     chmod 644 "$dir/vcl"
-    command=(varnishd -F -n "$dir/varnish" -a "127.0.0.1:$port" -f "$dir/vcl" -s malloc,8m)
+    command=(varnishd -F -n "$dir/varnish" -a "127.0.0.1:$port" -f "$dir/vcl" -s "malloc,8m")
 }
 ask_varnish() { has "$(get)" fine; }
 
