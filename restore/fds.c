@@ -15,6 +15,8 @@
 #include "images/fd/common.h"
 #include "restore/job.h"
 
+enum { PARK_LEAST = 64 };
+
 /* Ours at one time: one for each ofd, file and memory object, and a few in passing. */
 static uint32_t park_need(const struct job *job)
 {
@@ -84,6 +86,9 @@ int fds_park(struct job *job, struct err *err)
 	/* A gap of the first process is none of the others. */
 	job->park = job->snap->nr_procs > 1 ? 0
 					    : (int)park_gap(proc, need, (uint32_t)limit.rlim_max);
+	/* Most descriptors are made in their slots at once; if these do not suffice, open(2) says so. */
+	if (!job->park && limit.rlim_max > above + PARK_LEAST)
+		job->park = (int)above;
 	if (!job->park || limit.rlim_max < above) {
 		err_set(err, EMFILE,
 			"the program had descriptor %u open, and the limit here is %llu", above - 1,
@@ -221,6 +226,8 @@ static int ofd_make(struct job *job, struct snap_ofd *ofd, struct err *err)
 {
 	int *fd = &job->make.made[ofd->id];
 
+	if (*fd < 0)
+		*fd = job->born_with[ofd->id];
 	if (*fd < 0 && ofd->kind->make(&job->make, ofd, fd, err) < 0)
 		return ofd_wrap(ofd, err);
 	if (ofd_make_common(&job->make, ofd, *fd, err) < 0)

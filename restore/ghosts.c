@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "images/fd/reg.h"
 #include "restore/files.h"
 #include "restore/job.h"
 
@@ -59,6 +60,65 @@ static int ghost_attributes(
 	return 0;
 }
 
+/* ---- descriptors of files without a name that are opened when they are made ------------------ */
+
+static int born_keep(struct job *job, uint32_t ofd, int fd, struct err *err)
+{
+	job->born_with[ofd] = fcntl(fd, F_DUPFD_CLOEXEC, job->park);
+	return job->born_with[ofd] < 0 ? err_sys(err, "park a descriptor") : 0;
+}
+
+/* What cannot be opened with O_NOFOLLOW now is opened without it later. */
+static int born_by_name(struct job *job, uint32_t id, const char *name, struct err *err)
+{
+	for (uint32_t i = 0; i < job->snap->nr_ofds; i++) {
+		OWNED_FD fd = -1;
+		uint32_t flags;
+
+		if (job->born_with[i] >= 0 || reg_made_with(&job->snap->ofds[i], &flags) != id ||
+			!(flags & O_NOFOLLOW))
+			continue;
+		fd = open(name, (int)(flags & ~(uint32_t)O_TMPFILE) | O_CLOEXEC | O_NOCTTY);
+		if (fd >= 0 && born_keep(job, i, fd, err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+/* The descriptor by which O_TMPFILE has made the file; ID_NONE: there is none. */
+static uint32_t born_tmpfile(const struct job *job, uint32_t id, uint32_t *flags)
+{
+	for (uint32_t i = 0; i < job->snap->nr_ofds; i++)
+		if (reg_made_with(&job->snap->ofds[i], flags) == id &&
+			(*flags & O_TMPFILE) == O_TMPFILE)
+			return i;
+	return ID_NONE;
+}
+
+/* Only a file that was made like that can be given a name (open(2)). */
+static int tmpfile_create(struct job *job, uint32_t id)
+{
+	const char *path = job->snap->files[id].path, *end = strrchr(path, '/');
+	struct err err = { 0 };
+	uint32_t flags, ofd = born_tmpfile(job, id, &flags);
+	char dir[4200];
+	int fd;
+
+	if (ofd == ID_NONE)
+		return -1;
+	snprintf(dir, sizeof dir, "%.*s", end > path ? (int)(end - path) : 1, path);
+	fd = open(dir, (int)flags | O_CLOEXEC, 0600);
+	if (fd >= 0 && born_keep(job, ofd, fd, &err) < 0)
+		fd_close(&fd);
+	return fd;
+}
+
+void ghosts_leave(struct job *job)
+{
+	for (size_t i = 0; job->born_with && i < job->snap->nr_ofds; i++)
+		fd_close(&job->born_with[i]);
+}
+
 static int create_at(const char *path)
 {
 	return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -75,18 +135,56 @@ static int create_beside(const char *path, char *name, size_t len)
 	return create_at(name);
 }
 
+/* Directories on the way that are gone: made for a moment. Length of the first one's path, or 0. */
+static size_t way_make(char *path)
+{
+	size_t first = 0;
+
+	for (char *at = strchr(path + 1, '/'); at; at = strchr(at + 1, '/')) {
+		*at = '\0';
+		if (mkdir(path, 0700) == 0 && !first)
+			first = (size_t)(at - path);
+		*at = '/';
+	}
+	return first;
+}
+
+static void way_remove(const char *path, size_t first)
+{
+	char dir[4200];
+	char *end;
+
+	snprintf(dir, sizeof dir, "%s", path);
+	while (first && (end = strrchr(dir, '/')) && (size_t)(end - dir) >= first) {
+		*end = '\0';
+		if (rmdir(dir) < 0)
+			log_warn("remove %s, which was made for a moment: %m", dir);
+	}
+}
+
 /*
  * The old name is used again where it is free, so that the links in /proc read as before. Where it
  * is taken by another file now, a name beside it has to do; where the directory is not ours, a
- * memfd. name is empty if there is nothing to unlink.
+ * memfd. name is empty if there is nothing to unlink; way is the length of the first directory's
+ * path that has to be removed, too.
  */
-static int ghost_create(const struct snap_file *file, char *name, size_t len)
+static int ghost_create(struct job *job, uint32_t id, char *name, size_t len, size_t *way)
 {
+	const struct snap_file *file = &job->snap->files[id];
 	const char *base = strrchr(file->path, '/');
 	int fd;
 
+	*way = 0;
+	name[0] = '\0';
+	fd = job->some_born ? tmpfile_create(job, id) : -1;
+	if (fd >= 0)
+		return fd;
 	snprintf(name, len, "%s", file->path);
 	fd = create_at(name);
+	if (fd < 0 && errno == ENOENT) {
+		*way = way_make(name);
+		fd = create_at(name);
+	}
 	if (fd < 0 && errno == EEXIST)
 		fd = create_beside(file->path, name, len);
 	if (fd >= 0)
@@ -102,9 +200,10 @@ static int ghost_make(struct job *job, uint32_t id, struct err *err)
 	const struct snap_file *file = &job->snap->files[id];
 	OWNED_FD fd = -1, reopened = -1;
 	char name[4200], self[40];
+	size_t way;
 	int ret;
 
-	fd = ghost_create(file, name, sizeof name);
+	fd = ghost_create(job, id, name, sizeof name, &way);
 	if (fd < 0)
 		return err_sys(err, "make %s anew", file->path);
 	ret = ghost_fill(job, file, fd, err);
@@ -118,8 +217,11 @@ static int ghost_make(struct job *job, uint32_t id, struct err *err)
 	if (!ret && (reopened < 0 ||
 			    (job->ghosts[id] = fcntl(reopened, F_DUPFD_CLOEXEC, job->park)) < 0))
 		ret = err_sys(err, "open %s anew", file->path);
+	if (!ret && name[0] && job->some_born)
+		ret = born_by_name(job, id, name, err);
 	if (name[0] && unlink(name) < 0 && !ret)
 		ret = err_sys(err, "unlink %s", name);
+	way_remove(name, way);
 	return ret;
 }
 
@@ -298,6 +400,10 @@ static int named_make(struct job *job, uint32_t id, struct err *err)
 
 int ghosts_make(struct job *job, struct err *err)
 {
+	uint32_t flags;
+
+	for (uint32_t i = 0; i < job->snap->nr_ofds && !job->some_born; i++)
+		job->some_born = reg_made_with(&job->snap->ofds[i], &flags) != ID_NONE;
 	for (uint32_t i = 0; i < job->snap->nr_files; i++) {
 		int ret = 0;
 

@@ -13,4 +13,7 @@ int ghosts_make(struct job *job, struct err *err);
 /* After a failure: remove the files that were made again under their names. */
 void ghosts_undo(struct job *job);
 
+/* When the new process has them: descriptors that were opened as their files were made. */
+void ghosts_leave(struct job *job);
+
 #endif

@@ -59,6 +59,7 @@ static void job_tables(struct job *job)
 		job->map_fds[i] = ids_none(snap->arena, snap->nr_files);
 		job->mem_fds[i] = ids_none(snap->arena, snap->nr_mems);
 	}
+	job->born_with = ids_none(snap->arena, snap->nr_ofds);
 	job->mem_at = arena_array(snap->arena, snap->nr_mems + 1, sizeof *job->mem_at);
 	job->mem_staged = arena_array(snap->arena, snap->nr_mems + 1, sizeof *job->mem_staged);
 	job->parked = ids_none(snap->arena, snap->nr_ofds);
@@ -101,6 +102,7 @@ static void job_finish(struct job *job)
 	fd_close(&job->pidfd);
 	for (size_t i = 0; job->ghosts && i < job->snap->nr_files; i++)
 		fd_close(&job->ghosts[i]);
+	ghosts_leave(job);
 	for (size_t i = 0; job->mems && i < job->snap->nr_mems; i++)
 		fd_close(&job->mems[i]);
 	plan_finish(&job->plan);

@@ -18,6 +18,7 @@
 #include "restore/connections.h"
 #include "restore/ctty.h"
 #include "restore/fds_finish.h"
+#include "restore/ghosts.h"
 #include "restore/handover.h"
 #include "restore/instance.h"
 #include "restore/job.h"
@@ -311,7 +312,10 @@ static int second_do(struct tree *tree, struct err *err)
 
 static int tree_run(struct tree *tree, struct err *err)
 {
-	if (all_make(tree, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
+	if (all_make(tree, err) < 0)
+		return -err->code;
+	ghosts_leave(tree->jobs[0]);
+	if (mems_seal(tree->jobs[0], err) < 0 ||
 		second_do(tree, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
 		stopped_release_all(tree, err) < 0 || all_do(tree, handover_last, err) < 0 ||
 		all_do(tree, instance_tell, err) < 0 ||

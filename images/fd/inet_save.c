@@ -215,11 +215,25 @@ static bool queue_can_travel(const struct inet_sock *sock)
 	       !sockopt_get(&sock->options, SOL_SOCKET, SO_BINDTODEVICE);
 }
 
-/* Corked datagrams (UDP_CORK) only show as memory in use. */
+/*
+ * Datagrams held back (UDP_CORK, MSG_MORE) only show as memory in use. So do those on their way out
+ * of the machine, but not for long.
+ */
+static bool holds_back(int fd)
+{
+	int bytes = 0;
+
+	for (int patience = 20; patience > 0; patience--) {
+		if (ioctl(fd, TIOCOUTQ, &bytes) < 0 || bytes <= 0)
+			return false;
+		poll(NULL, 0, 1);
+	}
+	return true;
+}
+
 static int dgram_queue_check(
 	const struct fd_seen *seen, const struct inet_live *live, struct err *err)
 {
-	int corked = sockopt_int(&live->sock->options, IPPROTO_UDP, 1 /* UDP_CORK */, 0), bytes = 0;
 	char text[INET_SOCK_TEXT];
 
 	inet_sock_text(live->sock, text);
@@ -227,8 +241,8 @@ static int dgram_queue_check(
 		err_set(err, ENOTSUP, "%s is shut down (shutdown(2))", text);
 		return err_hint(err, "let the program close it before the dump");
 	}
-	if (corked && ioctl(seen->fd, TIOCOUTQ, &bytes) == 0 && bytes > 0) {
-		err_set(err, ENOTSUP, "%s holds back a datagram (UDP_CORK)", text);
+	if (holds_back(seen->fd)) {
+		err_set(err, ENOTSUP, "%s holds back a datagram (UDP_CORK, MSG_MORE)", text);
 		err_hint(err, "let the program send it, or drop it with --tcp-close");
 		return refuse_or_drop(seen, err);
 	}
