@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/way.h"
 #include "images/fd/reg.h"
 #include "restore/files.h"
 #include "restore/job.h"
@@ -133,33 +134,6 @@ static int create_beside(const char *path, char *name, size_t len)
 		return -1;
 	snprintf(name, len, "%s.%016" PRIx64, path, salt);
 	return create_at(name);
-}
-
-/* Directories on the way that are gone: made for a moment. Length of the first one's path, or 0. */
-static size_t way_make(char *path)
-{
-	size_t first = 0;
-
-	for (char *at = strchr(path + 1, '/'); at; at = strchr(at + 1, '/')) {
-		*at = '\0';
-		if (mkdir(path, 0700) == 0 && !first)
-			first = (size_t)(at - path);
-		*at = '/';
-	}
-	return first;
-}
-
-static void way_remove(const char *path, size_t first)
-{
-	char dir[4200];
-	char *end;
-
-	snprintf(dir, sizeof dir, "%s", path);
-	while (first && (end = strrchr(dir, '/')) && (size_t)(end - dir) >= first) {
-		*end = '\0';
-		if (rmdir(dir) < 0)
-			log_warn("remove %s, which was made for a moment: %m", dir);
-	}
 }
 
 /*
