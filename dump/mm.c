@@ -154,6 +154,12 @@ static int private_pages_collect(struct dumping_proc *p, struct err *err)
 	return ret;
 }
 
+/* Since Linux 6.15 mappings of files, too. */
+static bool may_have_guards(const struct snap_vma *vma)
+{
+	return has_private_pages(vma) || vma->kind == VMA_FILE || vma->kind == VMA_SHARED;
+}
+
 static int guards_collect(struct dumping_proc *p, struct err *err)
 {
 	struct snap_mm *mm = mm_of(p);
@@ -162,7 +168,7 @@ static int guards_collect(struct dumping_proc *p, struct err *err)
 	int ret = 0;
 
 	for (size_t i = 0; !ret && i < mm->nr_vmas; i++)
-		if (has_private_pages(&mm->vmas[i]))
+		if (may_have_guards(&mm->vmas[i]))
 			ret = proc_guards(p->dir, mm->vmas[i].start, mm->vmas[i].end,
 				p->d->snap->arena, &runs, &nr, &cap, err);
 	for (size_t i = 0; !ret && i < nr; i++) {

@@ -127,32 +127,63 @@ static void plan_move(struct job *job, uint64_t from, uint64_t to, uint64_t len)
 
 struct special {
 	uint64_t from, to, len;
+	bool vdso, wanted;
 };
 
 enum { MAX_SPECIAL = 8 };
 
-/* Pieces of [vvar] and [vdso] in order, with where the recorded ones were. False: they do not
- * match. */
-static bool special_match(
-	const struct job *job, const struct mm_fresh *fresh, struct special *s, size_t *nr)
+/* Pieces of [vvar] and [vdso] as the kernel has put them there. */
+static size_t special_find(const struct mm_fresh *fresh, struct special *s)
 {
-	size_t recorded = 0;
+	size_t nr = 0;
 
-	*nr = 0;
-	for (size_t i = 0; i < fresh->nr && *nr < MAX_SPECIAL; i++)
+	for (size_t i = 0; i < fresh->nr && nr < MAX_SPECIAL; i++)
 		if (is_special(&fresh->vmas[i]))
-			s[(*nr)++] = (struct special){ fresh->vmas[i].start, 0,
-				fresh->vmas[i].end - fresh->vmas[i].start };
+			s[nr++] = (struct special){ .from = fresh->vmas[i].start,
+				.len = fresh->vmas[i].end - fresh->vmas[i].start,
+				.vdso = fresh->vmas[i].path[2] == 'd' };
+	return nr;
+}
+
+static bool special_match_one(const struct snap_vma *vma, struct special *s, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (!s[i].wanted && s[i].vdso == (vma->kind == VMA_VDSO) &&
+			s[i].len == vma->end - vma->start) {
+			s[i].wanted = true;
+			s[i].to = vma->start;
+			return true;
+		}
+	return false;
+}
+
+/* Where the recorded ones were, each of which has to be here. Some or all may have been unmapped. */
+static bool special_match(const struct job *job, struct special *s, size_t nr)
+{
+	bool has_vdso = false;
+
 	for (size_t i = 0; i < job->mm->nr_vmas; i++) {
 		const struct snap_vma *vma = &job->mm->vmas[i];
 
-		if (vma->kind != VMA_VDSO && vma->kind != VMA_VVAR)
-			continue;
-		if (recorded >= *nr || s[recorded].len != vma->end - vma->start)
+		has_vdso = has_vdso || vma->kind == VMA_VDSO;
+		if ((vma->kind == VMA_VDSO || vma->kind == VMA_VVAR) &&
+			!special_match_one(vma, s, nr))
 			return false;
-		s[recorded++].to = vma->start;
 	}
-	return recorded == *nr;
+	return job->vdso_same || !has_vdso;
+}
+
+/* Those that the program had unmapped go. The others are moved to the front; their number. */
+static size_t special_unmap(struct job *job, struct special *s, size_t nr)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < nr; i++)
+		if (s[i].wanted)
+			s[kept++] = s[i];
+		else
+			plan_unmap(job, s[i].from, s[i].from + s[i].len);
+	return kept;
 }
 
 static bool special_overlap(const struct special *s, size_t nr)
@@ -203,15 +234,17 @@ static int plan_special(
 	struct job *job, const struct mm_fresh *fresh, uint64_t above, struct err *err)
 {
 	struct special s[MAX_SPECIAL];
-	size_t nr;
-	bool match = special_match(job, fresh, s, &nr);
+	size_t nr = special_find(fresh, s);
+	bool match = special_match(job, s, nr);
 	uint64_t hole = 0;
 
+	if (match)
+		nr = special_unmap(job, s, nr);
 	if (!nr)
 		return 0;
-	if (!match || !job->vdso_same || special_overlap(s, nr))
+	if (!match || special_overlap(s, nr))
 		hole = mm_hole(job, fresh, s[nr - 1].from + s[nr - 1].len - s[0].from, above);
-	if (!match || !job->vdso_same)
+	if (!match)
 		return plan_foreign_vdso(job, s, nr, hole, err);
 	if (hole)
 		special_stage(job, s, nr, hole);
