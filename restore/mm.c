@@ -256,6 +256,14 @@ static int plan_special(
 /* ---- mappings
  * ---------------------------------------------------------------------------------------------- */
 
+enum { NR_MSEAL = 462, GUARD_INSTALL = 102, PAGE = 4096 };
+
+static void plan_madvise(struct job *job, uint64_t start, uint64_t len, int advice)
+{
+	plan_syscall(
+		&job->plan, 0, SYS_madvise, (struct plan_args){ { start, len, (uint64_t)advice } });
+}
+
 /*
  * VM_ACCOUNT is given to what was writable once: RELRO, allocators' trimmed arenas. It stays
  * through an mprotect(2) only where there is an anon_vma by then (mm/mprotect.c), so that comes
@@ -320,17 +328,59 @@ int mm_plan_vma(
 	return 0;
 }
 
+/*
+ * Neighbours that are the same in every respect, and yet two: their pages were first touched when
+ * they were no neighbours, or one was moved there (anon_vma and vm_pgoff differ, mm/vma.c).
+ */
+static bool stays_apart(const struct snap_mm *mm, const struct snap_vma *a, const struct snap_vma *b)
+{
+	const uint64_t odd = VMF_GROWSDOWN | VMF_DROPPABLE | VMF_HUGETLB;
+	bool same_name = a->name && b->name ? !strcmp(a->name, b->name) : a->name == b->name;
+	bool heap = b->start < mm->brk && b->end > mm->start_brk;
+
+	return a->kind == VMA_ANON && same_anon(a, b) && a->vmflags == b->vmflags && same_name &&
+	       a->pkey == b->pkey && !heap && !(b->vmflags & odd) &&
+	       (b->prot & PROT_WRITE || b->vmflags & VMF_ACCOUNT);
+}
+
+/* Touched elsewhere and moved, it keeps apart. */
+static int plan_apart(struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma,
+	uint64_t len, struct err *err)
+{
+	const uint64_t prot = PROT_READ | PROT_WRITE;
+	uint64_t at = mm_hole(job, fresh, len, job->hole_next);
+
+	if (!at)
+		return err_set(err, ENOMEM, "no hole of %llu bytes in the address space",
+			(unsigned long long)len);
+	job->hole_next = at + len;
+	plan_syscall(&job->plan, 0, SYS_mmap,
+		(struct plan_args){
+			{ at, len, prot, mmap_flags(vma) | MAP_ANONYMOUS, (uint64_t)-1 } });
+	plan_madvise(job, at, PAGE, MADV_POPULATE_WRITE);
+	plan_madvise(job, at, PAGE, MADV_DONTNEED);
+	if (vma->prot != prot && !maps_writable_first(vma))
+		plan_syscall(&job->plan, 0, SYS_mprotect,
+			(struct plan_args){ { at, len, vma->prot } });
+	plan_move(job, at, vma->start, len);
+	return 0;
+}
+
 /* Neighbours that mmap(2) makes one anyway are one call. */
 static int plan_vma(struct job *job, const struct mm_fresh *fresh, size_t *i, struct err *err)
 {
 	const struct snap_vma *vma = &job->mm->vmas[*i], *last = vma;
+	bool apart = *i > 0 && stays_apart(job->mm, vma - 1, vma);
 
 	if (vma->kind != VMA_ANON)
 		return mm_plan_vma(job, fresh, vma, err);
-	while (*i + 1 < job->mm->nr_vmas && same_anon(last, last + 1)) {
+	while (*i + 1 < job->mm->nr_vmas && same_anon(last, last + 1) &&
+		!stays_apart(job->mm, last, last + 1)) {
 		last++;
 		(*i)++;
 	}
+	if (apart)
+		return plan_apart(job, fresh, vma, last->end - vma->start, err);
 	plan_mmap(job, vma, last->end, -1);
 	return 0;
 }
@@ -366,14 +416,6 @@ static const struct {
 	{ VMF_SEQ_READ, MADV_SEQUENTIAL },
 	{ VMF_RAND_READ, MADV_RANDOM },
 };
-
-enum { NR_MSEAL = 462, GUARD_INSTALL = 102, PAGE = 4096 };
-
-static void plan_madvise(struct job *job, uint64_t start, uint64_t len, int advice)
-{
-	plan_syscall(
-		&job->plan, 0, SYS_madvise, (struct plan_args){ { start, len, (uint64_t)advice } });
-}
 
 static bool is_kernels(const struct snap_vma *vma)
 {
