@@ -26,6 +26,7 @@ static const struct fd_kind *const kinds[] = {
 	&fd_packet,
 	&fd_inet,
 	&fd_netlink,
+	&fd_ns,
 	NULL,
 };
 
