@@ -87,8 +87,8 @@ static int timer_target_check(
 	for (size_t i = 0; i < proc->nr_tasks; i++)
 		if (proc->tasks[i].tid == timer->notify_tid)
 			return 0;
-	err_set(err, ENOTSUP, "timer %d sends its signals to thread %d, which has ended",
-		timer->id, timer->notify_tid);
+	err_set(err, ENOTSUP, "timer %d sends its signals to thread %d, which has ended", timer->id,
+		timer->notify_tid);
 	return err_hint(err, "let the program delete the timer (timer_delete) before the dump");
 }
 

@@ -86,7 +86,8 @@ int fds_park(struct job *job, struct err *err)
 	/* A gap of the first process is none of the others. */
 	job->park = job->snap->nr_procs > 1 ? 0
 					    : (int)park_gap(proc, need, (uint32_t)limit.rlim_max);
-	/* Most descriptors are made in their slots at once; if these do not suffice, open(2) says so. */
+	/* Most descriptors are made in their slots at once; if these do not suffice, open(2) says
+	 * so. */
 	if (!job->park && limit.rlim_max > above + PARK_LEAST)
 		job->park = (int)above;
 	if (!job->park || limit.rlim_max < above) {

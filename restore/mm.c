@@ -157,7 +157,8 @@ static bool special_match_one(const struct snap_vma *vma, struct special *s, siz
 	return false;
 }
 
-/* Where the recorded ones were, each of which has to be here. Some or all may have been unmapped. */
+/* Where the recorded ones were, each of which has to be here. Some or all may have been unmapped.
+ */
 static bool special_match(const struct job *job, struct special *s, size_t nr)
 {
 	bool has_vdso = false;
@@ -332,7 +333,8 @@ int mm_plan_vma(
  * Neighbours that are the same in every respect, and yet two: their pages were first touched when
  * they were no neighbours, or one was moved there (anon_vma and vm_pgoff differ, mm/vma.c).
  */
-static bool stays_apart(const struct snap_mm *mm, const struct snap_vma *a, const struct snap_vma *b)
+static bool stays_apart(
+	const struct snap_mm *mm, const struct snap_vma *a, const struct snap_vma *b)
 {
 	const uint64_t odd = VMF_GROWSDOWN | VMF_DROPPABLE | VMF_HUGETLB;
 	bool same_name = a->name && b->name ? !strcmp(a->name, b->name) : a->name == b->name;
@@ -360,8 +362,8 @@ static int plan_apart(struct job *job, const struct mm_fresh *fresh, const struc
 	plan_madvise(job, at, PAGE, MADV_POPULATE_WRITE);
 	plan_madvise(job, at, PAGE, MADV_DONTNEED);
 	if (vma->prot != prot && !maps_writable_first(vma))
-		plan_syscall(&job->plan, 0, SYS_mprotect,
-			(struct plan_args){ { at, len, vma->prot } });
+		plan_syscall(
+			&job->plan, 0, SYS_mprotect, (struct plan_args){ { at, len, vma->prot } });
 	plan_move(job, at, vma->start, len);
 	return 0;
 }

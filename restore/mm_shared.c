@@ -37,7 +37,8 @@ static void plan_shmat(struct job *job, const struct snap_vma *vma, uint64_t at)
 	step->expect = (int64_t)at;
 	if (prot != vma->prot)
 		plan_syscall(&job->plan, 0, SYS_mprotect,
-			(struct plan_args){ { at + vma->offset, vma->end - vma->start, vma->prot } });
+			(struct plan_args){
+				{ at + vma->offset, vma->end - vma->start, vma->prot } });
 }
 
 /* Of a segment that is mapped in pieces (munmap, mremap, mprotect), each comes from a whole one. */

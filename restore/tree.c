@@ -315,10 +315,9 @@ static int tree_run(struct tree *tree, struct err *err)
 	if (all_make(tree, err) < 0)
 		return -err->code;
 	ghosts_leave(tree->jobs[0]);
-	if (mems_seal(tree->jobs[0], err) < 0 ||
-		second_do(tree, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
-		stopped_release_all(tree, err) < 0 || all_do(tree, handover_last, err) < 0 ||
-		all_do(tree, instance_tell, err) < 0 ||
+	if (mems_seal(tree->jobs[0], err) < 0 || second_do(tree, err) < 0 ||
+		mems_remove(tree->jobs[0], err) < 0 || stopped_release_all(tree, err) < 0 ||
+		all_do(tree, handover_last, err) < 0 || all_do(tree, instance_tell, err) < 0 ||
 		fds_finish(tree->jobs, tree->snap->nr_procs, err) < 0 ||
 		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;

@@ -104,8 +104,8 @@ static bool has_v6only(const struct inet_sock *sock)
  */
 static bool address_came_by_connect(const struct inet_sock *sock)
 {
-	return sock->family == AF_INET6 && sock->state == INET_CONNECTED &&
-	       !inet_is_mapped(sock) && !has_v6only(sock);
+	return sock->family == AF_INET6 && sock->state == INET_CONNECTED && !inet_is_mapped(sock) &&
+	       !has_v6only(sock);
 }
 
 static int inet_bind(int fd, const struct inet_sock *sock, struct err *err)

@@ -46,8 +46,7 @@ static int ns_check(const struct fd_seen *seen, struct err *err)
 	struct stat own;
 
 	snprintf(path, sizeof path, "/proc/%d/ns/%s", seen->pid, name);
-	if (stat(path, &own) == 0 && own.st_ino == seen->st.st_ino &&
-		own.st_dev == seen->st.st_dev)
+	if (stat(path, &own) == 0 && own.st_ino == seen->st.st_ino && own.st_dev == seen->st.st_dev)
 		return 0;
 	return fd_refused(seen, err);
 }

@@ -247,8 +247,8 @@ static int reg_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err
 	priv->file = ID_NONE;
 	if (is_kernel_file(seen)) {
 		priv->pid = proc_pid(seen->link, &rest);
-		priv->path = arena_strndup(d->snap->arena, rest,
-			kernel_path_len(seen) - (size_t)(rest - seen->link));
+		priv->path = arena_strndup(
+			d->snap->arena, rest, kernel_path_len(seen) - (size_t)(rest - seen->link));
 	} else if (d->file_of(d, seen->pid, seen->fd, seen->link, &priv->file, err) < 0) {
 		return -err->code;
 	}
@@ -345,7 +345,8 @@ const char *reg_later(const struct snap *snap, const struct snap_ofd *ofd, int32
 
 	if (ofd->kind != &fd_reg || ofd->inherited >= 0 || !priv->pid)
 		return NULL;
-	if (priv->pid == snap->procs[0].pid && (ofd->flags & O_PATH || !bound_to_memory(priv->path)))
+	if (priv->pid == snap->procs[0].pid &&
+		(ofd->flags & O_PATH || !bound_to_memory(priv->path)))
 		return NULL;
 	*pid = priv->pid;
 	return priv->path;

@@ -4,9 +4,9 @@
 #include <stdint.h>
 
 /*
- * Files below /proc/PID that can only be opened when all processes stand with their memory: those of
- * other processes than the first one, and those bound to the memory that a process has (maps, mem).
- * Until then /dev/null keeps their place.
+ * Files below /proc/PID that can only be opened when all processes stand with their memory: those
+ * of other processes than the first one, and those bound to the memory that a process has (maps,
+ * mem). Until then /dev/null keeps their place.
  */
 
 struct snap;

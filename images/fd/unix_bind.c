@@ -213,8 +213,8 @@ static int bind_abstract(int fd, const struct unix_sock *sock, struct err *err)
 	return err_hint(err, "end the program that has it (ss -xp shows it)");
 }
 
-static int bind_at(
-	struct arena *arena, int fd, const struct unix_sock *sock, const char *path, struct err *err)
+static int bind_at(struct arena *arena, int fd, const struct unix_sock *sock, const char *path,
+	struct err *err)
 {
 	OWNED_PLACE place = { .dir = -1 };
 
