@@ -32,7 +32,7 @@ struct ask {
 	int procfd, dir, channel;
 	const char *place;
 	int sig;
-	bool triggered;
+	bool triggered, signalled;
 };
 
 /* ---- the place -------------------------------------------------------------------------- */
@@ -161,6 +161,7 @@ static int ask_trigger(struct ask *a, struct err *err)
 	pidfd = (int)syscall(SYS_pidfd_open, a->pid, 0);
 	if (pidfd < 0 || syscall(SYS_pidfd_send_signal, pidfd, a->sig, NULL, 0) < 0)
 		return err_sys(err, "send signal %d to process %d", a->sig, a->pid);
+	a->signalled = true;
 	return 0;
 }
 
@@ -240,8 +241,12 @@ static int ask_talk(struct ask *a, struct err *err)
 
 static void ask_finish(struct ask *a)
 {
-	/* The process removes it when it was heard. */
-	if (a->triggered)
+	/*
+	 * The process removes it when it was heard. Where that has not happened yet (it is stopped,
+	 * or busy), our signal is still to come: without the file it would mean what it always
+	 * does, and end the process.
+	 */
+	if (a->triggered && (!a->signalled || (kill(a->pid, 0) < 0 && errno == ESRCH)))
 		unlinkat(a->dir, arena_printf(a->arena, "%d.ask", a->vpid), 0);
 	fd_close(&a->channel);
 	fd_close(&a->dir);

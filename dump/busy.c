@@ -53,6 +53,8 @@ static void busy_thread_name(struct dumping *d, const struct watch *w, struct bu
 	snprintf(name, sizeof name, "task/%d/stat", w->tid);
 	if (t && !proc_stat(t->procfd, name, &stat, NULL))
 		buf_printf(out, " (%s)", stat.comm);
+	else
+		buf_printf(out, " (which has ended meanwhile)");
 }
 
 /* One thread in words, nothing if it was quiet. */

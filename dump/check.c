@@ -20,6 +20,8 @@
 #include "dump/tree.h"
 #include "dump/vma.h"
 
+enum { LOOKS = 4, LOOK_PAUSE_MS = 10 };
+
 void objections_add(struct objections *o, const struct err *err)
 {
 	o->all = arena_grow(o->arena, o->all, o->nr, &o->cap, sizeof *o->all);
@@ -36,9 +38,11 @@ static void object(struct objections *o, const struct dumping_proc *p, struct er
 	objections_add(o, err);
 }
 
+/* Huge pages have one that nobody can open; vma_check() knows the others. */
 static bool has_file(const struct dumping_proc *p, const struct proc_vma *vma)
 {
-	return vma->ino && vma->path[0] == '/' && !shared_is_object(p->d, vma);
+	return vma->ino && vma->path[0] == '/' && !shared_is_object(p->d, vma) &&
+	       !(vma_flags(vma->vmflags) & VMF_HUGETLB);
 }
 
 static void check_maps(struct dumping_proc *p, struct objections *o)
@@ -121,10 +125,10 @@ static int check_processes(struct dumping *d, struct objections *o, struct err *
 
 		ret = check_process(&d->procs[i], o, err);
 		/* What an ending process looks like does not matter: it will not be there. */
-		if (i && (ret < 0 || o->nr > before) && tree_is_ending(d->procs[i].t->pid)) {
+		if ((ret < 0 || o->nr > before) && tree_is_ending(d->procs[i].t->pid)) {
 			*err = (struct err){ 0 };
 			o->nr = before;
-			ret = 0;
+			ret = i ? 0 : err_set(err, ESRCH, "it is just ending");
 		}
 	}
 	if (!ret)
@@ -135,7 +139,7 @@ static int check_processes(struct dumping *d, struct objections *o, struct err *
 }
 
 /* Looking needs tables as a dump has them; these are thrown away. */
-int check_collect(const struct dumping *d, struct objections *o, struct err *err)
+static int look(const struct dumping *d, struct objections *o, struct err *err)
 {
 	struct dumping look = *d;
 	int ret = -ENOMEM;
@@ -153,7 +157,36 @@ int check_collect(const struct dumping *d, struct objections *o, struct err *err
 	return ret;
 }
 
-int check_refuse(const struct dumping *d, struct err *err)
+/* Let what is going on come to its end: a child that is just made waits for us, too. */
+static int look_away(struct dumping *d, struct err *err)
+{
+	int ret = tracer_poll(d->tracer, LOOK_PAUSE_MS, NULL, err);
+
+	return ret < 0 ? ret : tree_seize(d, err);
+}
+
+/*
+ * Nothing stands still yet. In a tree at work the other end of a pipe may be with a child that is
+ * just made, or a process may be gone before all of it was looked at; not so a moment later.
+ */
+int check_collect(struct dumping *d, struct objections *o, struct err *err)
+{
+	size_t before = o->nr;
+	int ret = look(d, o, err);
+
+	for (int i = 1; i < LOOKS && (ret < 0 || o->nr > before) && !d->opts->argv; i++) {
+		if (d->tracer->nr_tracees < 2 || d->target->ended)
+			break;
+		*err = (struct err){ 0 };
+		o->nr = before;
+		ret = look_away(d, err);
+		if (ret >= 0)
+			ret = look(d, o, err);
+	}
+	return ret;
+}
+
+int check_refuse(struct dumping *d, struct err *err)
 {
 	struct objections o = { .arena = arena_create() };
 	int ret = check_collect(d, &o, err);

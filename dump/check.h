@@ -27,8 +27,8 @@ struct objections {
 /* Add what err says. */
 void objections_add(struct objections *o, const struct err *err);
 /* Look at d->target and its tree. Negative only if looking itself failed. */
-int check_collect(const struct dumping *d, struct objections *o, struct err *err);
+int check_collect(struct dumping *d, struct objections *o, struct err *err);
 /* 0, or the first objection as the error, with how many more there are. */
-int check_refuse(const struct dumping *d, struct err *err);
+int check_refuse(struct dumping *d, struct err *err);
 
 #endif

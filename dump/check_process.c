@@ -168,11 +168,12 @@ static void check_speculation(const char *text, const char *name, struct objecti
 	}
 }
 
-static void check_status(const struct proc_status *status, const char *name, struct objections *o)
+static void check_status(const struct dumping *d, const struct proc_status *status,
+	const char *name, struct objections *o)
 {
 	struct err why = { 0 };
 
-	if (seccomp_check_thread(status, &why) < 0)
+	if (seccomp_check_thread(d, status, &why) < 0)
 		object(o, why.hint, "%s %s", name, why.msg);
 	if (status->shadow_stack)
 		object(o, "start the program with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off",
@@ -227,7 +228,7 @@ static int check_thread(struct dumping_proc *p, pid_t tid, struct objections *o,
 	if (ret < 0)
 		return ret;
 	name = arena_printf(o->arena, "process %d (%s), thread %d", p->t->pid, p->stat.comm, tid);
-	check_status(&status, name, o);
+	check_status(p->d, &status, name, o);
 	check_speculation(text, name, o);
 	check_thread_tables(p, tid, name, o);
 	if (waits_in_vfork(p, tid))

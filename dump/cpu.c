@@ -1,5 +1,4 @@
 /* The processor: restore refuses one that lacks a feature the program may be using (DESIGN D14). */
-#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -9,29 +8,23 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "base/xstate.h"
 #include "dump/dumping.h"
 
 /* The first CPU's paragraph of /proc/cpuinfo is about 1.5 KiB; all CPUs of a machine have the same
  * flags. */
-enum { CPUINFO_ROOM = 16 * 1024, CPUID_XSTATE = 0xd, XCR0 = 0 };
+enum { CPUINFO_ROOM = 16 * 1024 };
 
-static uint64_t read_xcr0(void)
+static void xstate_collect(struct arena *a, struct snap_cpu *cpu)
 {
-	uint32_t low, high;
+	struct xstate_layout layout;
 
-	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(XCR0));
-	return (uint64_t)high << 32 | low;
-}
-
-static void xstate_collect(struct snap_cpu *cpu)
-{
-	unsigned a, b, c, d;
-
-	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
-		return;
-	cpu->xcr0 = read_xcr0();
-	if (__get_cpuid_count(CPUID_XSTATE, 0, &a, &b, &c, &d))
-		cpu->xstate_size = b;
+	xstate_layout_read(&layout);
+	cpu->xcr0 = layout.xcr0;
+	cpu->xstate_size = layout.size;
+	cpu->nr_xstate_parts = layout.nr_parts;
+	cpu->xstate_parts = arena_copy(
+		a, layout.parts, layout.nr_parts * sizeof *cpu->xstate_parts);
 }
 
 /* The value of "key\t: value" in its line; NULL if there is none. */
@@ -96,6 +89,6 @@ int cpu_collect(struct snap *snap, struct err *err)
 	if (!flags)
 		return err_set(err, EPROTO, "/proc/cpuinfo: no flags");
 	features_split(snap->arena, cpu, flags);
-	xstate_collect(cpu);
+	xstate_collect(snap->arena, cpu);
 	return 0;
 }

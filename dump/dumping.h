@@ -19,6 +19,7 @@
 
 struct err;
 struct file_table;
+struct flocks;
 struct image_writer;
 struct left_table;
 struct mem_table;
@@ -48,7 +49,10 @@ struct dumping {
 	size_t nr_own_fds;
 	struct area area;    /* of a program that has checked in */
 	struct until *until; /* of a launched program; NULL */
-	const char *reason;  /* "quiescent", "ready", "as found"; lives as long as until */
+	bool sieved;         /* the oldest seccomp filter of each thread is that of until/sieve.h */
+	struct flocks *flocks; /* flocks.c; NULL before the freeze */
+	double frozen_at;      /* when the freeze began, as dumping_now_ms() says it */
+	const char *reason;    /* "quiescent", "ready", "as found"; lives as long as until */
 };
 
 /* Everything of a snap that is being made for one process: its tables may still move, so ids. */

@@ -185,7 +185,9 @@ static int seen_read(const struct table_look *look, int num, struct fd_seen *see
 	if (fstat(seen->fd, &seen->st) < 0) {
 		ret = err_sys(err, "fstat");
 		fd_close(&seen->fd);
+		return ret;
 	}
+	fd_seen_note(seen);
 	return ret;
 }
 

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/text.h"
@@ -93,23 +95,71 @@ static void flock_note(struct dumping *d, const struct flock_line *line)
 		d->snap->files[file].mapped_flock = line->exclusive ? LOCK_EX : LOCK_SH;
 }
 
-int flocks_collect(struct dumping *d, struct err *err)
+/* ---- reading them ----------------------------------------------------------------------- */
+
+struct flocks {
+	pthread_t thread;
+	bool runs;
+	char *text;
+	int ret;
+	struct err err;
+};
+
+static void *flocks_read(void *arg)
 {
+	struct flocks *f = arg;
 	OWNED_FD fd = open("/proc/locks", O_RDONLY | O_CLOEXEC);
-	struct flock_line flock;
-	const char *line;
-	struct text t;
-	char *locks;
 	size_t len;
 
 	if (fd < 0)
-		return err_sys(err, "open /proc/locks");
-	if (fd_read_text(fd, LOCKS_LIMIT, &locks, &len, err) < 0)
-		return err_wrap(err, "/proc/locks");
-	t.at = locks;
+		f->ret = err_sys(&f->err, "open /proc/locks");
+	else if (fd_read_text(fd, LOCKS_LIMIT, &f->text, &len, &f->err) < 0)
+		f->ret = err_wrap(&f->err, "/proc/locks");
+	return NULL;
+}
+
+void flocks_begin(struct dumping *d)
+{
+	struct flocks *f = arena_alloc(d->snap->arena, sizeof *f);
+
+	d->flocks = f;
+	f->runs = pthread_create(&f->thread, NULL, flocks_read, f) == 0;
+	if (!f->runs)
+		flocks_read(f);
+}
+
+static void flocks_await(struct flocks *f)
+{
+	if (f->runs)
+		pthread_join(f->thread, NULL);
+	f->runs = false;
+}
+
+int flocks_collect(struct dumping *d, struct err *err)
+{
+	struct flocks *f = d->flocks;
+	struct flock_line flock;
+	const char *line;
+	struct text t;
+	size_t len;
+
+	flocks_await(f);
+	if (f->ret < 0) {
+		*err = f->err;
+		return f->ret;
+	}
+	t.at = f->text;
 	while (text_line(&t, &line, &len))
 		if (line_read(line, &flock))
 			flock_note(d, &flock);
-	free(locks);
 	return 0;
+}
+
+void flocks_finish(struct dumping *d)
+{
+	if (!d->flocks)
+		return;
+	flocks_await(d->flocks);
+	free(d->flocks->text);
+	d->flocks = NULL;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -14,6 +15,7 @@
 #include "dump/fds.h"
 #include "images/fd/common.h"
 #include "images/fd/kinds.h"
+#include "images/fd/pipe.h"
 #include "images/fd/pty.h"
 #include "images/fd/sock_diag.h"
 
@@ -118,10 +120,31 @@ static bool launcher_has(const struct dumping_proc *p, int num, int fd)
 	return syscall(SYS_kcmp, getpid(), p->d->outside, KCMP_FILE, fd, num) == 0;
 }
 
+/* A pipe or a pair of sockets that nobody has the other end of, neither inside nor outside. */
+static bool is_left_alone(const struct fd_seen *seen)
+{
+	struct sockaddr_storage name;
+	struct pollfd p = { .fd = seen->fd, .events = POLLIN };
+	socklen_t len = sizeof name;
+
+	if (S_ISFIFO(seen->st.st_mode))
+		return pipe_is_broken(seen->fd);
+	return S_ISSOCK(seen->st.st_mode) &&
+	       getsockname(seen->fd, (struct sockaddr *)&name, &len) == 0 &&
+	       name.ss_family == AF_UNIX && poll(&p, 1, 0) == 1 && p.revents & POLLHUP;
+}
+
+/*
+ * A standard descriptor that leads outside mostly came from the launcher. Not so one that leads to
+ * nobody: what is left in `seq 9 | program` when seq has ended.
+ */
 static bool is_launchers(const struct dumping_proc *p, const struct snap_fd *slot)
 {
-	return slot->num < NR_STANDARD ||
-	       launcher_has(p, (int)slot->num, p->d->slots->seen[slot->ofd].seen.fd);
+	const struct fd_seen *seen = &p->d->slots->seen[slot->ofd].seen;
+
+	if (slot->num < NR_STANDARD && !is_left_alone(seen))
+		return true;
+	return launcher_has(p, (int)slot->num, seen->fd);
 }
 
 /* A slot of the launcher's keeps its number, others with the same file follow the first of these.

@@ -1,6 +1,7 @@
 /* The address space: mappings, their private pages, and the fields that ps and /proc show. */
 #include <errno.h>
 #include <linux/kcmp.h>
+#include <linux/mman.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -8,15 +9,20 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/text.h"
 #include "dump/contents.h"
 #include "dump/dumping.h"
 #include "dump/files.h"
 #include "dump/remote.h"
+#include "dump/ring.h"
 #include "dump/shared.h"
 #include "dump/tree.h"
 #include "dump/vma.h"
 #include "images/tree.h"
+
+/* Where user space ends; images have nothing above it (images/state.h). */
+static const uint64_t ADDRESSES_END = UINT64_C(0x7ffffffff000);
 
 static struct snap_mm *mm_of(const struct dumping_proc *p)
 {
@@ -35,6 +41,8 @@ static uint32_t mmap_flags(const struct proc_vma *vma, uint64_t vmflags)
 		flags |= MAP_NORESERVE;
 	if (vmflags & VMF_LOCKED)
 		flags |= MAP_LOCKED;
+	if (vmflags & VMF_HUGETLB)
+		flags |= MAP_HUGETLB | ((uint32_t)__builtin_ctz(vma->page_size) << MAP_HUGE_SHIFT);
 	return flags;
 }
 
@@ -60,6 +68,11 @@ static enum snap_vma_kind vma_kind(const struct dumping *d, const struct proc_vm
 		return VMA_VSYSCALL;
 	if (shared_is_object(d, vma))
 		return VMA_SHARED;
+	if (vma_is_ring(vma))
+		return VMA_FD;
+	/* Private huge pages are a file's, which nobody else can have. */
+	if (vma_flags(vma->vmflags) & VMF_HUGETLB)
+		return VMA_ANON;
 	return vma->ino ? VMA_FILE : VMA_ANON;
 }
 
@@ -83,11 +96,15 @@ static int vma_collect(
 		.ofd = ID_NONE,
 		.pkey = vma->pkey,
 	};
-	if (out->kind == VMA_FILE || out->kind == VMA_SHARED)
+	if (out->kind == VMA_FILE || out->kind == VMA_SHARED || vmflags & VMF_HUGETLB)
 		out->offset = vma->offset;
 	if (out->kind == VMA_FILE) {
 		out->file_writable = vma->shared && vmflags & VMF_MAYWRITE;
 		return files_add_mapped(p, vma, &out->file, err);
+	}
+	if (out->kind == VMA_FD) {
+		out->offset = vma->offset;
+		return ring_ofd(p, vma, &out->ofd, err);
 	}
 	out->name = given_name(p->d->snap->arena, vma->path);
 	return out->kind == VMA_SHARED ? shared_collect(p, vma, &out->mem, err) : 0;
@@ -108,6 +125,39 @@ static int vmas_collect(struct dumping_proc *p, struct err *err)
 	return 0;
 }
 
+/* A mapping shows the policy of the (first) thread where it has none of its own. */
+static bool is_threads(const struct snap_task *task, const struct proc_policy *policy)
+{
+	return task->mempolicy == policy->mode &&
+	       task->nr_mempolicy_nodes == sizeof policy->nodes &&
+	       !memcmp(task->mempolicy_nodes, policy->nodes, sizeof policy->nodes);
+}
+
+static int policies_collect(struct dumping_proc *p, struct err *err)
+{
+	const struct snap_task *task = &dumping_snap_proc(p)->tasks[0];
+	struct arena *a = p->d->snap->arena;
+	struct snap_mm *mm = mm_of(p);
+	struct proc_policy *policies;
+	size_t nr, k = 0;
+	int ret = proc_policies(p->dir, a, &policies, &nr, err);
+
+	for (size_t i = 0; !ret && i < nr; i++) {
+		struct snap_vma *vma;
+
+		while (k < mm->nr_vmas && mm->vmas[k].start < policies[i].start)
+			k++;
+		vma = k < mm->nr_vmas && mm->vmas[k].start == policies[i].start ? &mm->vmas[k]
+										: NULL;
+		if (!vma || is_threads(task, &policies[i]))
+			continue;
+		vma->mempolicy = policies[i].mode;
+		vma->mempolicy_nodes = policies[i].nodes;
+		vma->nr_mempolicy_nodes = sizeof policies[i].nodes;
+	}
+	return ret;
+}
+
 /* ---- private pages ---------------------------------------------------------------------- */
 
 /* Wiped-on-fork memory comes back wiped (D15), droppable memory may vanish at any time as it is. */
@@ -115,6 +165,12 @@ static bool has_private_pages(const struct snap_vma *vma)
 {
 	return vma->kind != VMA_VDSO && vma->kind != VMA_VVAR && vma->kind != VMA_VSYSCALL &&
 	       vma->flags & MAP_PRIVATE && !(vma->vmflags & (VMF_WIPEONFORK | VMF_DROPPABLE));
+}
+
+/* A page of zeroes hides what the file has there; a part of a huge page comes and goes with it. */
+static bool keeps_zeroes(const struct snap_vma *vma)
+{
+	return vma->kind != VMA_ANON || vma->vmflags & VMF_HUGETLB;
 }
 
 static int private_run_save(struct dumping_proc *p, const struct proc_run *run, bool over_file,
@@ -134,10 +190,15 @@ static int private_pages_collect(struct dumping_proc *p, struct err *err)
 {
 	uint32_t base = snap_base_of(p->d->snap, p->id);
 	const struct snap_mm *mm = mm_of(p);
-	struct arena *scratch = arena_create();
+	OWNED_FD pagemap = proc_pagemap(p->dir, err);
+	struct arena *scratch;
 	struct proc_run *runs = NULL;
 	size_t cap = 0;
 	int ret = 0;
+
+	if (pagemap < 0)
+		return -err->code;
+	scratch = arena_create();
 
 	for (size_t i = 0; !ret && i < mm->nr_vmas; i++) {
 		const struct snap_vma *vma = &mm->vmas[i];
@@ -146,31 +207,26 @@ static int private_pages_collect(struct dumping_proc *p, struct err *err)
 		if (!has_private_pages(vma))
 			continue;
 		ret = proc_pages(
-			p->dir, vma->start, vma->end, true, scratch, &runs, &nr, &cap, err);
+			pagemap, vma->start, vma->end, true, scratch, &runs, &nr, &cap, err);
 		for (size_t r = 0; !ret && r < nr; r++)
-			ret = private_run_save(p, &runs[r], vma->kind != VMA_ANON, base, err);
+			ret = private_run_save(p, &runs[r], keeps_zeroes(vma), base, err);
 	}
 	arena_destroy(scratch);
 	return ret;
 }
 
-/* Since Linux 6.15 mappings of files, too. */
-static bool may_have_guards(const struct snap_vma *vma)
-{
-	return has_private_pages(vma) || vma->kind == VMA_FILE || vma->kind == VMA_SHARED;
-}
-
+/* Of all mappings at once: files and shared memory can have them, too (Linux 6.15). */
 static int guards_collect(struct dumping_proc *p, struct err *err)
 {
+	OWNED_FD pagemap = proc_pagemap(p->dir, err);
 	struct snap_mm *mm = mm_of(p);
 	struct proc_run *runs = NULL;
 	size_t nr = 0, cap = 0, cap_guards = 0;
-	int ret = 0;
+	int ret;
 
-	for (size_t i = 0; !ret && i < mm->nr_vmas; i++)
-		if (may_have_guards(&mm->vmas[i]))
-			ret = proc_guards(p->dir, mm->vmas[i].start, mm->vmas[i].end,
-				p->d->snap->arena, &runs, &nr, &cap, err);
+	if (pagemap < 0)
+		return -err->code;
+	ret = proc_guards(pagemap, 0, ADDRESSES_END, p->d->snap->arena, &runs, &nr, &cap, err);
 	for (size_t i = 0; !ret && i < nr; i++) {
 		mm->guards = arena_grow(p->d->snap->arena, mm->guards, mm->nr_guards, &cap_guards,
 			sizeof *mm->guards);
@@ -299,6 +355,8 @@ static int mm_collect_own(struct dumping_proc *p, struct err *err)
 	snap->mms[id].mem = mem;
 	ret = vmas_collect(p, err);
 	if (!ret)
+		ret = policies_collect(p, err);
+	if (!ret)
 		ret = files_add_link(p, "exe", &snap->mms[id].exe, err);
 	if (!ret)
 		ret = auxv_collect(p, err);
@@ -322,6 +380,8 @@ int mm_collect(struct dumping_proc *p, struct err *err)
 	struct snap *snap = p->d->snap;
 	uint32_t parent = dumping_snap_proc(p)->parent;
 
+	if (ring_check_threads(p, err) < 0)
+		return -err->code;
 	if (parent == ID_NONE || !tree_share(p, &p->d->procs[parent], KCMP_VM))
 		return mm_collect_own(p, err);
 	dumping_snap_proc(p)->mm = snap->procs[parent].mm;

@@ -38,13 +38,19 @@ static int refused(const struct proc_status *status, const char *why, struct err
 			     "its own");
 }
 
-int seccomp_check_thread(const struct proc_status *status, struct err *err)
+/* dump/until/sieve.h: we may read and suspend filters then. */
+static bool is_sieve(const struct dumping *d, const struct proc_status *status)
+{
+	return d->sieved && status->seccomp == SECCOMP_MODE_FILTER;
+}
+
+int seccomp_check_thread(const struct dumping *d, const struct proc_status *status, struct err *err)
 {
 	struct proc_status own;
 	struct arena *a;
 	int ret;
 
-	if (!status->seccomp)
+	if (!status->seccomp || is_sieve(d, status))
 		return 0;
 	a = arena_create();
 	ret = own_status(&own, a, err);
@@ -111,9 +117,10 @@ static int filter_collect(struct snap *snap, const struct thread_filter *filter,
 	return 0;
 }
 
-static int filters_collect(struct snap *snap, int tid, struct snap_task *task, struct err *err)
+static int filters_collect(
+	struct snap *snap, int tid, size_t index, struct snap_task *task, struct err *err)
 {
-	for (size_t index = 0;; index++) {
+	for (;; index++) {
 		struct thread_filter filter;
 		bool there;
 		int ret = thread_get_seccomp(tid, index, &filter, &there, err);
@@ -137,6 +144,8 @@ int seccomp_collect(struct dumping_proc *p, int tid, const struct proc_status *s
 
 	if (!status->seccomp)
 		return 0;
+	if (is_sieve(p->d, status))
+		return filters_collect(p->d->snap, tid, 1, task, err);
 	a = arena_create();
 	ret = own_status(&own, a, err);
 	ours = !ret && is_ours(status, &own);
@@ -147,5 +156,5 @@ int seccomp_collect(struct dumping_proc *p, int tid, const struct proc_status *s
 	if (ret < 0 || ours)
 		return ret;
 	task->seccomp_strict = status->seccomp == SECCOMP_MODE_STRICT;
-	return task->seccomp_strict ? 0 : filters_collect(p->d->snap, tid, task, err);
+	return task->seccomp_strict ? 0 : filters_collect(p->d->snap, tid, 0, task, err);
 }

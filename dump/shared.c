@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/mman.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ipc.h>
@@ -20,12 +21,13 @@
 #include "dump/fds.h"
 #include "dump/files.h"
 #include "dump/shared_mapped.h"
+#include "dump/vma.h"
 
 static const char DELETED[] = " (deleted)";
 
 struct mem_known {
 	bool sysv; /* their inode numbers are their ids, from 0 on; others count for themselves */
-	uint64_t ino;
+	uint64_t dev, ino;
 	uint32_t id;
 };
 
@@ -56,6 +58,10 @@ static bool is_sysv(const struct proc_vma *vma)
 
 bool shared_is_object(const struct dumping *d, const struct proc_vma *vma)
 {
+	/* Huge pages have mounts of their own, one for each size. */
+	if (vma_flags(vma->vmflags) & VMF_HUGETLB)
+		return text_starts(vma->path, "/memfd:") ||
+		       (vma->shared && text_starts(vma->path, "/anon_hugepage"));
 	return vma->dev == d->mems->dev;
 }
 
@@ -64,10 +70,12 @@ bool shared_is_same(const struct proc_vma *a, const struct proc_vma *b)
 	return a->dev == b->dev && a->ino == b->ino && is_sysv(a) == is_sysv(b);
 }
 
-static bool mem_find(const struct mem_table *table, bool sysv, uint64_t ino, uint32_t *id)
+static bool mem_find(
+	const struct mem_table *table, bool sysv, uint64_t dev, uint64_t ino, uint32_t *id)
 {
 	for (size_t i = 0; i < table->nr; i++)
-		if (table->known[i].sysv == sysv && table->known[i].ino == ino) {
+		if (table->known[i].sysv == sysv && table->known[i].dev == dev &&
+			table->known[i].ino == ino) {
 			*id = table->known[i].id;
 			return true;
 		}
@@ -75,7 +83,7 @@ static bool mem_find(const struct mem_table *table, bool sysv, uint64_t ino, uin
 }
 
 static struct snap_mem *mem_add(
-	struct dumping *d, uint64_t ino, enum snap_mem_kind kind, uint32_t *id)
+	struct dumping *d, uint64_t dev, uint64_t ino, enum snap_mem_kind kind, uint32_t *id)
 {
 	struct snap_mem *mem = snap_add_mem(d->snap, kind);
 	struct mem_table *table = d->mems;
@@ -83,7 +91,7 @@ static struct snap_mem *mem_add(
 	*id = (uint32_t)(mem - d->snap->mems);
 	table->known = arena_grow(
 		d->snap->arena, table->known, table->nr, &table->cap, sizeof *table->known);
-	table->known[table->nr++] = (struct mem_known){ kind == MEM_SYSV, ino, *id };
+	table->known[table->nr++] = (struct mem_known){ kind == MEM_SYSV, dev, ino, *id };
 	return mem;
 }
 
@@ -97,6 +105,19 @@ static char *memfd_name(struct arena *a, const char *link)
 	if (text_ends(link, DELETED))
 		len -= strlen(DELETED);
 	return arena_strndup(a, link, len);
+}
+
+/* MFD_HUGETLB with its size, where the file is made of such. */
+static int huge_flags(int fd, uint32_t *flags, struct err *err)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return err_sys(err, "fstatfs");
+	if (fs.f_type == HUGETLBFS_MAGIC)
+		*flags |= MFD_HUGETLB |
+			  ((uint32_t)__builtin_ctzl((unsigned long)fs.f_bsize) << MAP_HUGE_SHIFT);
+	return 0;
 }
 
 static int mem_fill_memfd(
@@ -114,28 +135,22 @@ static int mem_fill_memfd(
 	mem->gid = st.st_gid;
 	mem->memfd_flags = seals & F_SEAL_SEAL ? 0 : MFD_ALLOW_SEALING;
 	mem->size = (uint64_t)st.st_size;
-	return 0;
+	return huge_flags(fd, &mem->memfd_flags, err);
 }
 
 int shared_of_memfd(struct dumping *d, int fd, const struct stat *st, const char *link,
 	uint32_t *mem, struct err *err)
 {
 	OWNED_FD readable = -1;
-	struct statfs fs;
 	int ret;
 
-	if (!fstatfs(fd, &fs) && fs.f_type == HUGETLBFS_MAGIC) {
-		err_set(err, ENOTSUP,
-			"%s is made of huge pages (hugetlb), which are not supported yet", link);
-		return err_hint(err, "start the program without hugetlb memory");
-	}
-	if (mem_find(d->mems, false, st->st_ino, mem))
+	if (mem_find(d->mems, false, st->st_dev, st->st_ino, mem))
 		return 0;
 	/* Our own description: reading must not move the position of the target's. */
 	ret = file_reopen(fd, &readable, err);
 	if (!ret)
 		ret = mem_fill_memfd(
-			d, mem_add(d, st->st_ino, MEM_MEMFD, mem), readable, link, err);
+			d, mem_add(d, st->st_dev, st->st_ino, MEM_MEMFD, mem), readable, link, err);
 	if (!ret)
 		ret = contents_save_fd(d, *mem, readable, d->snap->mems[*mem].size, err);
 	return ret < 0 ? err_wrap(err, "%s", link) : 0;
@@ -149,7 +164,7 @@ static enum snap_mem_kind kind_of(const struct proc_vma *vma)
 		return MEM_MEMFD;
 	if (is_sysv(vma))
 		return MEM_SYSV;
-	return MEM_SHARED_ANON;
+	return text_starts(vma->path, "/anon_hugepage") ? MEM_SHARED_HUGE : MEM_SHARED_ANON;
 }
 
 static size_t vmas_of_object(const struct dumping_proc *p, const struct proc_vma *vma)
@@ -309,9 +324,12 @@ int shared_collect(
 	OWNED_FD fd = -1;
 	int ret = 0;
 
-	if (mem_find(p->d->mems, is_sysv(vma), vma->ino, id))
+	if (mem_find(p->d->mems, is_sysv(vma), vma->dev, vma->ino, id))
 		return 0;
-	mem = mem_add(p->d, vma->ino, kind_of(vma), id);
+	mem = mem_add(p->d, vma->dev, vma->ino, kind_of(vma), id);
+	if (mem->kind == MEM_SHARED_HUGE)
+		mem->memfd_flags = MFD_HUGETLB |
+				   ((uint32_t)__builtin_ctz(vma->page_size) << MAP_HUGE_SHIFT);
 	if (mem->kind == MEM_SYSV)
 		ret = mem_fill_sysv(p, vma, mem, err);
 	if (ret < 0)

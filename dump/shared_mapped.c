@@ -1,10 +1,12 @@
 /* Memory objects seen through mappings; see shared_mapped.h. */
 #include "dump/shared_mapped.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 
+#include "base/err.h"
 #include "dump/contents.h"
 #include "dump/dumping.h"
 #include "dump/remote.h"
@@ -19,6 +21,18 @@ static bool swap_in_use(void)
 	struct sysinfo si;
 
 	return sysinfo(&si) < 0 || si.freeswap != si.totalswap;
+}
+
+/* A guard hides what the object has under it, also from us. */
+static int hidden(uint64_t start, uint64_t end, int ret, struct err *err)
+{
+	if (ret != -EIO)
+		return ret;
+	err_set(err, ENOTSUP,
+		"shared memory mapped at %llx-%llx cannot be read: a guard lies over it "
+		"(MADV_GUARD_INSTALL)",
+		(unsigned long long)start, (unsigned long long)end);
+	return err_hint(err, "run snapctl as root (or with CAP_CHECKPOINT_RESTORE)");
 }
 
 /* [start, end) of the target, at most MINCORE_PAGES, are pages of mem from `to` on. */
@@ -39,7 +53,7 @@ static int save_resident(struct dumping_proc *p, uint32_t mem, uint64_t start, u
 			ret = contents_save_memory(p, mem, start + i * PAGES_PAGE,
 				start + (i + run) * PAGES_PAGE, to + i * PAGES_PAGE, false, err);
 	}
-	return ret;
+	return hidden(start, end, ret, err);
 }
 
 /* The mapping of the same object that shows position at, or the first one behind it. */

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <linux/kcmp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -13,6 +15,8 @@
 #include "base/fd.h"
 #include "dump/dumping.h"
 #include "dump/process.h"
+
+enum { END_LOOKS = 50 };
 
 /* ---- taking hold -------------------------------------------------------------------------- */
 
@@ -32,15 +36,43 @@ static bool is_zombie(pid_t pid, struct proc_stat *stat)
 	       ((stat->state == 'Z' || stat->state == 'X') && stat->num_threads <= 1);
 }
 
+static bool thread_is_ending(int procfd, pid_t tid)
+{
+	struct proc_stat stat;
+	char name[48];
+
+	snprintf(name, sizeof name, "task/%d/stat", tid);
+	return proc_stat(procfd, name, &stat, NULL) < 0 || proc_is_ending(&stat);
+}
+
+/* The threads of a process whose first one has ended, that go on; -1: that one goes on, too. */
+static int threads_left(pid_t pid)
+{
+	struct arena *a = arena_create();
+	OWNED_FD fd = -1;
+	pid_t *tids;
+	size_t nr = 0;
+	int left = 0;
+
+	if (proc_open(pid, &fd, NULL) == 0 && proc_tasks(fd, a, &tids, &nr, NULL) < 0)
+		nr = 0;
+	for (size_t i = 0; i < nr && left >= 0; i++)
+		if (!thread_is_ending(fd, tids[i]))
+			left = tids[i] == pid ? -1 : left + 1;
+	arena_destroy(a);
+	return left;
+}
+
+/* A leader may end long before its threads. Where all end, they do within a moment. */
 bool tree_is_ending(pid_t pid)
 {
-	OWNED_FD fd = -1;
-	struct proc_stat stat;
+	int left = threads_left(pid);
 
-	if (proc_open(pid, &fd, NULL) < 0 || proc_stat(fd, "stat", &stat, NULL) < 0)
-		return true;
-	/* A leader may be gone long before its threads. */
-	return proc_is_ending(&stat) && stat.num_threads <= 1;
+	for (int i = 0; left > 0 && i < END_LOOKS; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 2 * 1000000L }, NULL);
+		left = threads_left(pid);
+	}
+	return left == 0;
 }
 
 static int children_seize(struct dumping *d, struct tracee *t, struct arena *a, struct err *err)

@@ -72,9 +72,9 @@ struct refusal {
 };
 
 static const struct refusal refusals[] = {
-	{ "/[aio]", 0, "a ring of asynchronous I/O (io_setup)",
+	{ "/[aio]", 0,
+		"a ring of asynchronous I/O (io_setup), of which nothing tells what is under way",
 		"let the program call io_destroy first, or start it without native AIO" },
-	{ "anon_inode:[io_uring]", 0, "a ring of io_uring", "start the program without io_uring" },
 	{ "anon_inode:[perf_event]", 0, "a buffer of perf events", "end the profiling first" },
 	{ "anon_inode:", 0, "memory of a kernel object", "close it before the dump" },
 	{ "socket:", 0, "a ring of a packet socket", "close the packet socket before the dump" },
@@ -82,8 +82,6 @@ static const struct refusal refusals[] = {
 		"start the program without memfd_secret" },
 	{ "[uprobes]", 0, "code of a tracing tool", "remove the uprobes first" },
 	{ "/dev/infiniband", 0, "device memory", "close the device before the dump" },
-	{ NULL, VMF_HUGETLB, "huge pages (hugetlb), which are not supported yet",
-		"start the program without hugetlb memory; transparent huge pages are fine" },
 	{ NULL, VMF_UFFD, "watched by a userfaultfd",
 		"dump the program when it no longer uses userfaultfd" },
 	{ NULL, VMF_SHADOW_STACK, "a shadow stack (CET), which is not supported yet",
@@ -96,10 +94,22 @@ static bool refusal_fits(const struct refusal *r, const struct proc_vma *vma, ui
 	return r->prefix ? text_starts(vma->path, r->prefix) : (flags & r->flag) != 0;
 }
 
+bool vma_is_ring(const struct proc_vma *vma)
+{
+	return !strcmp(vma->path, "anon_inode:[io_uring]");
+}
+
 static bool is_kernels_own(const struct proc_vma *vma)
 {
 	return text_starts(vma->path, "[vvar") || !strcmp(vma->path, "[vdso]") ||
 	       !strcmp(vma->path, "[vsyscall]");
+}
+
+/* Huge pages are held where nobody else can have a name for them. */
+static bool is_foreign_huge(const struct proc_vma *vma, uint64_t flags)
+{
+	return flags & VMF_HUGETLB && !text_starts(vma->path, "/anon_hugepage") &&
+	       !text_starts(vma->path, "/memfd:");
 }
 
 static int refuse(const struct proc_vma *vma, const char *why, const char *remedy, struct err *err)
@@ -114,18 +124,27 @@ static bool is_unknown_object(const struct dumping *d, const struct proc_vma *vm
 {
 	return shared_is_object(d, vma) && !text_starts(vma->path, "/memfd:") &&
 	       !text_starts(vma->path, "/SYSV") && !text_starts(vma->path, "/dev/zero") &&
-	       !text_starts(vma->path, "[anon_shmem:");
+	       !text_starts(vma->path, "[anon_shmem:") && !text_starts(vma->path, "/anon_hugepage");
 }
 
 int vma_check(const struct dumping *d, const struct proc_vma *vma, struct err *err)
 {
 	uint64_t flags = vma_flags(vma->vmflags);
 
-	if (is_kernels_own(vma))
+	if (is_kernels_own(vma) || vma_is_ring(vma))
 		return 0;
 	for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
 		if (refusal_fits(&refusals[i], vma, flags))
 			return refuse(vma, refusals[i].why, refusals[i].remedy, err);
+	if (is_foreign_huge(vma, flags))
+		return refuse(vma,
+			text_starts(vma->path, "/SYSV")
+				? "a System V segment of huge pages (hugetlb), which is not "
+				  "supported yet"
+				: "a file of hugetlbfs, which is not supported yet",
+			"start the program without; anonymous huge pages (MAP_HUGETLB, memfd) are "
+			"fine",
+			err);
 	if (is_unknown_object(d, vma))
 		return refuse(vma, "memory of a kernel object that snapctl does not know",
 			"close it before the dump", err);

@@ -9,7 +9,8 @@
 #include "images/state.h"
 #include "proto/state.pb-c.h"
 
-_Static_assert((int)MEM_FILE == (int)PB__MEM__KIND__FILE, "numbers of proto/files.proto");
+_Static_assert(
+	(int)MEM_SHARED_HUGE == (int)PB__MEM__KIND__SHARED_HUGE, "numbers of proto/files.proto");
 
 enum { NAME_LEN_MAX = 255, SEALS_MAX = 0x3f, HANDLE_MAX = 128 /* MAX_HANDLE_SZ */ };
 
@@ -160,7 +161,7 @@ int mems_unpack(struct snap *snap, const Pb__State *m, struct err *err)
 
 static int mem_check(const struct snap_mem *mem, struct err *err)
 {
-	if ((unsigned)mem->kind > MEM_FILE)
+	if ((unsigned)mem->kind > MEM_SHARED_HUGE)
 		return BAD(err, "unknown kind %u", (unsigned)mem->kind);
 	if (mem->size > INT64_MAX - PAGES_PAGE || (mem->kind == MEM_PRIVATE && mem->size))
 		return BAD(err, "impossible size %llu", (unsigned long long)mem->size);

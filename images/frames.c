@@ -51,9 +51,9 @@ int frame_pool_create(
 {
 	struct frame_pool *pool;
 
-	if (level > ZSTD_maxCLevel() || level < 1)
-		return err_set(err, EINVAL, "compression level %d: zstd has 1 to %d", level,
-			ZSTD_maxCLevel());
+	if (level > ZSTD_maxCLevel() || level < 0)
+		return err_set(err, EINVAL, "compression level %d: zstd has 1 to %d, 0 is none",
+			level, ZSTD_maxCLevel());
 	pool = calloc(1, sizeof *pool);
 	if (!pool)
 		return err_nomem(err);
@@ -93,9 +93,10 @@ static void worker_finish(struct worker *w)
 
 /* Gives what to store: the compressed bytes in w->out, or the frame itself. */
 static const void *frame_compress(
-	struct worker *w, const struct frame *frame, struct page_frame *out)
+	struct worker *w, int level, const struct frame *frame, struct page_frame *out)
 {
-	size_t len = ZSTD_compress2(w->zstd, w->out, w->cap, frame->data, frame->used);
+	size_t len = level ? ZSTD_compress2(w->zstd, w->out, w->cap, frame->data, frame->used)
+			   : frame->used;
 	bool raw = ZSTD_isError(len) || len > frame->used - (frame->used >> RAW_SHIFT);
 	const void *data = raw ? frame->data : w->out;
 
@@ -150,7 +151,7 @@ static void pool_store(struct frame_pool *pool, struct worker *w, const struct f
 	int ret;
 
 	pthread_mutex_unlock(&pool->lock);
-	data = frame_compress(w, frame, &stored);
+	data = frame_compress(w, pool->level, frame, &stored);
 	pthread_mutex_lock(&pool->lock);
 	stored.position = pool->file_size;
 	pool->file_size += stored.stored;

@@ -22,7 +22,9 @@ struct frame {
 	struct frame *next; /* private */
 };
 
-/* Threads and buffers come into being as they are needed. level as zstd has it; fd is not taken. */
+/* Threads and buffers come into being as they are needed. level as zstd has it, 0: none. fd is not
+ * taken.
+ */
 int frame_pool_create(
 	int fd, int level, unsigned nr_threads, struct frame_pool **out, struct err *err);
 /*

@@ -3,25 +3,31 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "images/pages.h"
 
 /*
  * An image is a directory of three files: "inventory" (magic, format version, sizes and digests of
- * the others), "state" (all structure, and the page index), "pages". See doc/snapctl-image.5.
+ * the others), "state" (all structure, and the page index), "pages"; or the same three behind a
+ * program that restores them, in one file ("packed"). See doc/snapctl-image.5.
  */
 
 struct err;
+struct progress;
 struct snap;
 
 /* ---- writing: whole or not at all (D5) ------------------------------------------------------- */
 
 struct image_writer;
 
+/* What image_writer_create() would say of this place, as far as can be told without writing there.
+ */
+int image_writer_look(const char *path, bool force, struct err *err);
 /*
  * Begin an image at path: makes a 0700 directory beside it under a random name. An existing path is
  * refused unless it is an image of ours (EEXIST, with the remedy) and force is given. Pages are
- * compressed at that level (0: the default) by nr_threads (0: one for each CPU).
+ * compressed at that zstd level (0: not at all) by nr_threads (0: one for each CPU).
  */
 int image_writer_create(const char *path, bool force, int level, unsigned nr_threads,
 	struct image_writer **out, struct err *err);
@@ -35,7 +41,8 @@ void image_writer_destroy(struct image_writer *w);
 /* ---- reading: checked once, at the door (D4) ------------------------------------------------- */
 
 struct image {
-	int dirfd, pages_fd;
+	int dirfd; /* -1: it is packed */
+	int pages_fd;
 	struct snap *snap;
 	struct page_index index;
 	char *path;
@@ -45,10 +52,47 @@ struct image {
 int image_open(const char *path, struct image *out, struct err *err);
 void image_close(struct image *img); /* of a zeroed or opened image */
 
-/* Everything image_open does, and every frame of the pages file decoded. */
-int image_verify(const char *path, struct err *err);
+/* Is this program a packed image? Then image_open_self opens it; name is for messages. Whose file
+ * it is does not matter: its code runs already. */
+bool image_is_self(void);
+int image_open_self(const char *name, struct image *out, struct err *err);
+
+/* Everything image_open does, and every frame of the pages file decoded; progress may be NULL. */
+int image_verify(const char *path, struct progress *progress, struct err *err);
 
 /* Human-readable tables or one JSON object. */
 int image_show(const struct image *img, bool json, FILE *out, struct err *err);
+
+/* What is different in b, in words (nothing where they are the same) or as one JSON object. Pages
+ * are compared by their contents; when and where the images were made does not count. */
+int image_diff(const struct image *a, const struct image *b, bool json, FILE *out, bool *same,
+	struct progress *progress, struct err *err);
+
+/* ---- as one file ----------------------------------------------------------------------------- */
+
+/*
+ * Write a program that restores the image, which it carries; *len is its size in bytes. It appears
+ * whole or not at all, with mode 0700. What exists is refused unless it is a packed image and force
+ * is given.
+ */
+int image_pack(const char *path, const char *output, bool force, uint64_t *len, struct err *err);
+/* The image that was packed, byte for byte. */
+int image_unpack(const char *path, const char *output, bool force, struct err *err);
+
+/* ---- for debuggers --------------------------------------------------------------------------- */
+
+struct core_made {
+	pid_t pid; /* which process it is of */
+	size_t nr_threads;
+	uint64_t len;   /* bytes that the file takes, holes left out */
+	char exe[4096]; /* its program, as the target saw it */
+};
+
+/*
+ * Write an ELF core file of process pid of the image (0: the first): whole or not at all, with mode
+ * 0600. What of mapped files is not in the image comes from the files, if they are unchanged.
+ */
+int image_core(const char *path, const char *output, bool force, pid_t pid, struct core_made *made,
+	struct err *err);
 
 #endif

@@ -6,25 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "images/image_internal.h"
+#include "images/place.h"
 
-enum {
-	RANDOM_DIGITS = 16,
-	/* A name has at most 255 bytes (NAME_MAX), of which two dots, random and ".tmp" take 22. */
-	BASE_IN_NAME = 200,
-	ATTEMPTS = 100,
-};
-
-#define TMP_END ".tmp"
-#define HEX     "0123456789abcdef"
+enum { ATTEMPTS = 100 };
 
 static int dir_open(int parentfd, const char *name)
 {
@@ -102,32 +93,6 @@ int image_dir_remove(int parentfd, const char *name, struct err *err)
 
 /* ---- temporary names ------------------------------------------------------------------------- */
 
-static int tmp_prefix(const char *base, char *out, size_t len)
-{
-	return snprintf(out, len, ".%.*s.", BASE_IN_NAME, base);
-}
-
-static int tmp_name(const char *base, char name[IMAGE_TMP_NAME])
-{
-	int len = tmp_prefix(base, name, IMAGE_TMP_NAME);
-	uint64_t random;
-
-	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
-		return -1;
-	snprintf(name + len, (size_t)(IMAGE_TMP_NAME - len), "%016llx" TMP_END,
-		(unsigned long long)random);
-	return 0;
-}
-
-static bool is_tmp_name(const char *name, const char *base)
-{
-	char prefix[IMAGE_TMP_NAME];
-	size_t len = (size_t)tmp_prefix(base, prefix, sizeof prefix);
-
-	return text_starts(name, prefix) && strspn(name + len, HEX) == RANDOM_DIGITS &&
-	       !strcmp(name + len + RANDOM_DIGITS, TMP_END);
-}
-
 /* Is the directory still there under its name? Somebody may have cleaned it away before it was
  * locked. */
 static bool dir_is_still(int parentfd, const char *name, int dirfd)
@@ -140,12 +105,12 @@ static bool dir_is_still(int parentfd, const char *name, int dirfd)
 }
 
 int image_dir_create(
-	int parentfd, const char *base, char name[IMAGE_TMP_NAME], int *dirfd, struct err *err)
+	int parentfd, const char *base, char name[PLACE_TMP_NAME], int *dirfd, struct err *err)
 {
 	for (int i = 0; i < ATTEMPTS; i++) {
 		OWNED_FD fd = -1;
 
-		if (tmp_name(base, name) < 0)
+		if (place_tmp_name(base, name) < 0)
 			return err_sys(err, "getrandom");
 		if (mkdirat(parentfd, name, 0700) < 0) {
 			if (errno == EEXIST)
@@ -194,7 +159,7 @@ void image_dir_clean(int parentfd, const char *base)
 			 */
 	take_fd(&copy);
 	while ((entry = readdir(dir)))
-		if (is_tmp_name(entry->d_name, base))
+		if (place_is_tmp_name(entry->d_name, base))
 			dir_clean(parentfd, entry->d_name);
 	closedir(dir);
 }

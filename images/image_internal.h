@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "images/place.h"
+
 /*
  * What the files of images/ share among each other, and with the fuzzer: the bytes of the file
  * "state" and of the file "inventory". The rest of snapctl uses image.h.
@@ -12,6 +14,8 @@
 
 struct buf;
 struct err;
+struct image;
+struct image_writer;
 struct page_index;
 struct snap;
 
@@ -54,13 +58,25 @@ int inventory_parse(const void *bytes, size_t len, struct inventory *out, struct
 
 /* ---- the directory --------------------------------------------------------------------------- */
 
-/* Room for the name of a directory that is being written. */
-enum { IMAGE_TMP_NAME = 256 };
-
 enum image_file { IMAGE_INVENTORY, IMAGE_STATE, IMAGE_PAGES, IMAGE_NR_FILES };
 
 /* Their names, by enum image_file. */
 extern const char *const image_file_names[IMAGE_NR_FILES];
+
+/* The bytes of a file of an image; by enum image_file where there are several. */
+struct image_bytes {
+	void *data;
+	size_t len;
+};
+
+/* As image_open, and hands out the bytes of inventory and state that were checked. */
+int image_open_bytes(const char *path, struct image *out, struct image_bytes bytes[IMAGE_NR_FILES],
+	struct err *err);
+void image_bytes_finish(struct image_bytes bytes[IMAGE_NR_FILES]);
+
+/* In place of image_writer_commit: the very image that img is, with these bytes of it. */
+int image_writer_copy(struct image_writer *w, const struct image *img,
+	const struct image_bytes bytes[IMAGE_NR_FILES], struct err *err);
 
 /*
  * Looks at name below parentfd: 0 and *ours if it is a directory of the caller or root which holds
@@ -76,7 +92,7 @@ int image_dir_remove(int parentfd, const char *name, struct err *err);
  * descriptor), so that image_dir_clean can tell those whose writer was killed, and remove them.
  */
 int image_dir_create(
-	int parentfd, const char *base, char name[IMAGE_TMP_NAME], int *dirfd, struct err *err);
+	int parentfd, const char *base, char name[PLACE_TMP_NAME], int *dirfd, struct err *err);
 void image_dir_clean(int parentfd, const char *base);
 
 #endif

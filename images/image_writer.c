@@ -17,56 +17,20 @@
 #include "base/log.h"
 #include "images/image.h"
 #include "images/image_internal.h"
+#include "images/place.h"
 #include "images/snap.h"
 
 enum { COMPRESSORS_MAX = 16 };
 
 struct image_writer {
-	char *path;               /* as the user gave it, without slashes at its end */
-	const char *base;         /* its last part, in path */
-	char tmp[IMAGE_TMP_NAME]; /* beside it, while we write; "": nothing there */
-	int parentfd, dirfd, pages_fd;
+	struct place place;
+	char tmp[PLACE_TMP_NAME]; /* beside it, while we write; "": nothing there */
+	int dirfd, pages_fd;
 	bool replaces; /* an old image is there and may go */
 	struct pages_writer *pages;
 };
 
 /* ---- where to -------------------------------------------------------------------------------- */
-
-static int writer_split(struct image_writer *w, const char *path, char **parent, struct err *err)
-{
-	size_t len = strlen(path);
-	char *slash;
-
-	while (len > 1 && path[len - 1] == '/')
-		len--;
-	w->path = strndup(path, len);
-	slash = w->path ? strrchr(w->path, '/') : NULL;
-	w->base = slash ? slash + 1 : w->path;
-	*parent = !slash             ? strdup(".")
-		  : slash == w->path ? strdup("/")
-				     : strndup(w->path, (size_t)(slash - w->path));
-	if (!w->path || !*parent)
-		return err_nomem(err);
-	if (!w->base[0] || !strcmp(w->base, ".") || !strcmp(w->base, "..")) {
-		err_set(err, EINVAL, "\"%s\" cannot be the name of an image", path);
-		return err_hint(err, "give a name that does not exist yet, such as %s/image",
-			len ? w->path : ".");
-	}
-	return 0;
-}
-
-static int writer_open_parent(struct image_writer *w, const char *parent, struct err *err)
-{
-	int ret;
-
-	w->parentfd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (w->parentfd >= 0)
-		return 0;
-	ret = err_sys(err, "%s: open the directory it shall be in", w->path);
-	if (ret == -ENOENT)
-		err_hint(err, "make it first: mkdir -p %s", parent);
-	return ret;
-}
 
 /* What stands at the final place already? */
 static int writer_look(struct image_writer *w, bool force, struct err *err)
@@ -75,42 +39,24 @@ static int writer_look(struct image_writer *w, bool force, struct err *err)
 	bool ours;
 	int ret;
 
-	if (fstatat(w->parentfd, w->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : err_sys(err, "%s", w->path);
-	ret = image_dir_is_ours(w->parentfd, w->base, &ours, err);
+	if (fstatat(w->place.parentfd, w->place.base, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : err_sys(err, "%s", w->place.path);
+	ret = image_dir_is_ours(w->place.parentfd, w->place.base, &ours, err);
 	if (ret < 0)
-		return err_wrap(err, "%s", w->path);
+		return err_wrap(err, "%s", w->place.path);
 	if (!ours) {
-		ret = err_set(
-			err, EEXIST, "%s exists and is not (only) an image of snapctl", w->path);
+		ret = err_set(err, EEXIST, "%s exists and is not (only) an image of snapctl",
+			w->place.path);
 		err_hint(err, "nothing else is ever replaced: choose another place with -o");
 		return ret;
 	}
 	if (!force) {
-		ret = err_set(err, EEXIST, "%s: there is an image already", w->path);
+		ret = err_set(err, EEXIST, "%s: there is an image already", w->place.path);
 		err_hint(err, "replace it with --force, or choose another place with -o");
 		return ret;
 	}
 	w->replaces = true;
 	return 0;
-}
-
-/* What people can do about file systems that do not let us write. */
-static int writer_refused(const struct image_writer *w, struct err *err)
-{
-	switch (err ? err->code : 0) {
-	case ENOSPC:
-	case EDQUOT:
-		err_hint(err, "free some space there, or choose another place with -o");
-		break;
-	case ENOENT: /* of mkdir(2) in /proc and the like */
-	case EROFS:
-	case EACCES:
-	case EPERM:
-		err_hint(err, "choose a place that can be written to with -o");
-		break;
-	}
-	return err_wrap(err, "%s", w->path);
 }
 
 static int writer_open_file(struct image_writer *w, enum image_file file, int *out, struct err *err)
@@ -138,8 +84,8 @@ static int writer_begin(struct image_writer *w, int level, unsigned nr_threads, 
 {
 	int ret;
 
-	image_dir_clean(w->parentfd, w->base);
-	ret = image_dir_create(w->parentfd, w->base, w->tmp, &w->dirfd, err);
+	image_dir_clean(w->place.parentfd, w->place.base);
+	ret = image_dir_create(w->place.parentfd, w->place.base, w->tmp, &w->dirfd, err);
 	if (ret < 0) {
 		w->tmp[0] = '\0';
 		return ret;
@@ -151,21 +97,41 @@ static int writer_begin(struct image_writer *w, int level, unsigned nr_threads, 
 	return ret < 0 ? ret : pages_writer_create(w->pages_fd, level, nr_threads, &w->pages, err);
 }
 
+static int writer_place(struct image_writer *w, const char *path, bool force, struct err *err)
+{
+	int ret = place_open(path, "an image", &w->place, err);
+
+	if (ret == 0)
+		ret = writer_look(w, force, err);
+	return ret;
+}
+
 static int writer_create(struct image_writer *w, const char *path, bool force, int level,
 	unsigned nr_threads, struct err *err)
 {
-	char *parent = NULL;
-	int ret = writer_split(w, path, &parent, err);
+	int ret = writer_place(w, path, force, err);
 
-	if (ret == 0)
-		ret = writer_open_parent(w, parent, err);
-	if (ret == 0)
-		ret = writer_look(w, force, err);
-	free(parent);
 	if (ret < 0)
 		return ret;
 	ret = writer_begin(w, level, nr_threads, err);
-	return ret < 0 ? writer_refused(w, err) : 0;
+	return ret < 0 ? place_refused(&w->place, err) : 0;
+}
+
+int image_writer_look(const char *path, bool force, struct err *err)
+{
+	struct image_writer *w = calloc(1, sizeof *w);
+	int ret;
+
+	if (!w)
+		return err_nomem(err);
+	w->dirfd = w->pages_fd = -1;
+	ret = writer_place(w, path, force, err);
+	if (ret == 0 && faccessat(w->place.parentfd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
+		err_sys(err, "make a directory for the image");
+		ret = place_refused(&w->place, err);
+	}
+	image_writer_destroy(w);
+	return ret;
 }
 
 int image_writer_create(const char *path, bool force, int level, unsigned nr_threads,
@@ -176,7 +142,7 @@ int image_writer_create(const char *path, bool force, int level, unsigned nr_thr
 
 	if (!w)
 		return err_nomem(err);
-	w->parentfd = w->dirfd = w->pages_fd = -1;
+	w->dirfd = w->pages_fd = -1;
 	ret = writer_create(w, path, force, level, nr_threads ? nr_threads : nr_cpus(), err);
 	if (ret < 0)
 		image_writer_destroy(w);
@@ -270,12 +236,12 @@ static int writer_put_all(struct image_writer *w, struct snap *snap, struct err 
 
 static int writer_rename(struct image_writer *w, unsigned how)
 {
-	return renameat2(w->parentfd, w->tmp, w->parentfd, w->base, how);
+	return renameat2(w->place.parentfd, w->tmp, w->place.parentfd, w->place.base, how);
 }
 
 static int writer_rename_failed(const struct image_writer *w, struct err *err)
 {
-	int ret = err_sys(err, "%s: rename the finished image", w->path);
+	int ret = err_sys(err, "%s: rename the finished image", w->place.path);
 
 	if (ret == -EEXIST)
 		err_hint(err,
@@ -295,7 +261,7 @@ static int writer_appear_new(struct image_writer *w, struct err *err)
 		return 0;
 	if (errno != EINVAL)
 		return writer_rename_failed(w, err);
-	if (fstatat(w->parentfd, w->base, &st, AT_SYMLINK_NOFOLLOW) == 0)
+	if (fstatat(w->place.parentfd, w->place.base, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		errno = EEXIST;
 	else if (writer_rename(w, 0) == 0)
 		return 0;
@@ -307,7 +273,8 @@ static int writer_appear(struct image_writer *w, struct err *err)
 	bool ours;
 
 	/* The dump may have taken minutes: what may be replaced is judged again. */
-	if (w->replaces && image_dir_is_ours(w->parentfd, w->base, &ours, NULL) == 0 && ours) {
+	if (w->replaces && image_dir_is_ours(w->place.parentfd, w->place.base, &ours, NULL) == 0 &&
+		ours) {
 		if (writer_rename(w, RENAME_EXCHANGE) < 0)
 			return writer_rename_failed(w, err);
 	} else {
@@ -324,10 +291,10 @@ static int writer_settle(struct image_writer *w, struct err *err)
 	struct err why = { 0 };
 	int ret = 0;
 
-	if (fsync(w->parentfd) < 0 && errno != EINVAL)
-		ret = err_sys(
-			err, "%s: the image is there, but may not survive a crash: fsync", w->path);
-	if (w->replaces && image_dir_remove(w->parentfd, w->tmp, &why) < 0)
+	if (fsync(w->place.parentfd) < 0 && errno != EINVAL)
+		ret = err_sys(err, "%s: the image is there, but may not survive a crash: fsync",
+			w->place.path);
+	if (w->replaces && image_dir_remove(w->place.parentfd, w->tmp, &why) < 0)
 		log_warn("the old image stays beside the new one: %s", why.msg);
 	w->tmp[0] = '\0';
 	return ret;
@@ -338,7 +305,36 @@ int image_writer_commit(struct image_writer *w, struct snap *snap, struct err *e
 	int ret = writer_put_all(w, snap, err);
 
 	if (ret < 0)
-		return writer_refused(w, err);
+		return place_refused(&w->place, err);
+	ret = writer_appear(w, err);
+	return ret < 0 ? ret : writer_settle(w, err);
+}
+
+static int writer_copy_all(struct image_writer *w, const struct image *img,
+	const struct image_bytes bytes[], struct err *err)
+{
+	int ret = pages_copy(img->pages_fd, &img->index, w->pages_fd, 0, err);
+
+	if (ret == 0 && fsync(w->pages_fd) < 0)
+		ret = err_sys(err, "fsync the file of pages");
+	for (enum image_file file = IMAGE_NR_FILES; ret == 0 && file-- > IMAGE_INVENTORY;) {
+		const struct buf part = { bytes[file].data, bytes[file].len, 0 };
+
+		if (file != IMAGE_PAGES)
+			ret = writer_put(w, file, &part, err);
+	}
+	if (ret == 0 && fsync(w->dirfd) < 0)
+		ret = err_sys(err, "fsync the directory of the image");
+	return ret;
+}
+
+int image_writer_copy(struct image_writer *w, const struct image *img,
+	const struct image_bytes bytes[IMAGE_NR_FILES], struct err *err)
+{
+	int ret = writer_copy_all(w, img, bytes, err);
+
+	if (ret < 0)
+		return place_refused(&w->place, err);
 	ret = writer_appear(w, err);
 	return ret < 0 ? ret : writer_settle(w, err);
 }
@@ -351,10 +347,9 @@ void image_writer_destroy(struct image_writer *w)
 		return;
 	pages_writer_destroy(w->pages);
 	fd_close(&w->pages_fd);
-	if (w->tmp[0] && image_dir_remove(w->parentfd, w->tmp, &err) < 0)
+	if (w->tmp[0] && image_dir_remove(w->place.parentfd, w->tmp, &err) < 0)
 		log_warn("the unfinished image stays: %s", err.msg);
 	fd_close(&w->dirfd);
-	fd_close(&w->parentfd);
-	free(w->path);
+	place_close(&w->place);
 	free(w);
 }

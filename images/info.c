@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/xstate.h"
 #include "images/state.h"
 #include "proto/state.pb-c.h"
 
@@ -39,6 +40,23 @@ static Pb__Info *info_message(const struct snap *snap)
 	return m;
 }
 
+static void xstate_parts_pack(const struct snap *snap, Pb__Cpu *m)
+{
+	const struct snap_cpu *cpu = &snap->cpu;
+
+	m->n_xstate_parts = cpu->nr_xstate_parts;
+	m->xstate_parts = arena_array(snap->arena, cpu->nr_xstate_parts, sizeof *m->xstate_parts);
+	for (size_t i = 0; i < cpu->nr_xstate_parts; i++) {
+		Pb__XstatePart *part = arena_alloc(snap->arena, sizeof *part);
+
+		pb__xstate_part__init(part);
+		PUT(part, nr, cpu->xstate_parts[i].nr);
+		PUT(part, offset, cpu->xstate_parts[i].offset);
+		PUT(part, size, cpu->xstate_parts[i].size);
+		m->xstate_parts[i] = part;
+	}
+}
+
 void info_pack(const struct snap *snap, Pb__State *m)
 {
 	m->info = info_message(snap);
@@ -51,6 +69,7 @@ void info_pack(const struct snap *snap, Pb__State *m)
 	m->cpu->features = texts_pack(snap, snap->cpu.features, snap->cpu.nr_features);
 	PUT(m->cpu, xcr0, snap->cpu.xcr0);
 	PUT(m->cpu, xstate_size, snap->cpu.xstate_size);
+	xstate_parts_pack(snap, m->cpu);
 
 	m->vdso = arena_alloc(snap->arena, sizeof *m->vdso);
 	pb__vdso__init(m->vdso);
@@ -88,6 +107,17 @@ static int origin_unpack(struct snap *snap, const Pb__Info *m, struct err *err)
 	return 0;
 }
 
+static void xstate_parts_unpack(struct snap *snap, const Pb__Cpu *m)
+{
+	struct snap_cpu *cpu = &snap->cpu;
+
+	cpu->nr_xstate_parts = m->n_xstate_parts;
+	cpu->xstate_parts = arena_array(snap->arena, m->n_xstate_parts, sizeof *cpu->xstate_parts);
+	for (size_t i = 0; i < m->n_xstate_parts; i++)
+		cpu->xstate_parts[i] = (struct xstate_part){ m->xstate_parts[i]->nr,
+			m->xstate_parts[i]->offset, m->xstate_parts[i]->size };
+}
+
 static int cpu_unpack(struct snap *snap, const Pb__Cpu *m, struct err *err)
 {
 	struct snap_cpu *cpu = &snap->cpu;
@@ -101,6 +131,7 @@ static int cpu_unpack(struct snap *snap, const Pb__Cpu *m, struct err *err)
 	cpu->nr_features = m->n_features;
 	cpu->xcr0 = m->xcr0;
 	cpu->xstate_size = m->xstate_size;
+	xstate_parts_unpack(snap, m);
 	return 0;
 }
 
@@ -125,6 +156,27 @@ int info_unpack(struct snap *snap, const Pb__State *m, struct err *err)
 	return ret;
 }
 
+/* All of xcr0 but x87 and SSE, each once and inside. */
+static int xstate_parts_check(const struct snap_cpu *cpu, struct err *err)
+{
+	uint64_t seen = 0;
+
+	for (size_t i = 0; i < cpu->nr_xstate_parts; i++) {
+		const struct xstate_part *part = &cpu->xstate_parts[i];
+
+		if (part->nr < 2 || part->nr >= XSTATE_PARTS_MAX || seen >> part->nr ||
+			part->offset < XSTATE_FIRST_PART || part->offset > cpu->xstate_size ||
+			part->size > cpu->xstate_size - part->offset)
+			return BAD(err, "cpu: impossible xstate part %u at %u", part->nr,
+				part->offset);
+		seen |= (uint64_t)1 << part->nr;
+	}
+	if (cpu->nr_xstate_parts && seen != (cpu->xcr0 & ~(uint64_t)3))
+		return BAD(err, "cpu: xstate parts %#llx, xcr0 is %#llx", (unsigned long long)seen,
+			(unsigned long long)cpu->xcr0);
+	return 0;
+}
+
 int info_check(const struct snap *snap, struct err *err)
 {
 	const struct snap_vdso *vdso = &snap->vdso;
@@ -132,6 +184,8 @@ int info_check(const struct snap *snap, struct err *err)
 	/* x87 and SSE cannot be switched off. */
 	if ((snap->cpu.xcr0 & 3) != 3)
 		return BAD(err, "cpu: impossible xcr0 %#llx", (unsigned long long)snap->cpu.xcr0);
+	if (xstate_parts_check(&snap->cpu, err) < 0)
+		return -EBADMSG;
 	if (vdso->nr_code > VDSO_MAX || vdso->nr_code % PAGES_PAGE)
 		return BAD(err, "vdso: code of %zu bytes", vdso->nr_code);
 	if (vdso->start % PAGES_PAGE || vdso->start > USER_END - vdso->nr_code ||

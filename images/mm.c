@@ -16,7 +16,8 @@ enum {
 	PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC,
 	MCL_ALL = 7,
 	PKEY_MAX = 15,
-	DROPPABLE = 8, /* MAP_DROPPABLE, Linux 6.11 */
+	DROPPABLE = 8,   /* MAP_DROPPABLE, Linux 6.11 */
+	NODES_MAX = 128, /* MAX_NUMNODES bits */
 };
 
 /* What a recorded mapping may ask of mmap(2); the upper bits are the size of huge pages. */
@@ -46,6 +47,10 @@ static Pb__Vma *vma_pack(struct arena *arena, const struct snap_vma *vma)
 	PUT(m, file_writable, vma->file_writable);
 	PUT_TEXT(m, name, vma->name);
 	PUT(m, pkey, vma->pkey);
+	if (vma->mempolicy) {
+		PUT(m, mempolicy, vma->mempolicy);
+		PUT_BYTES(m, mempolicy_nodes, vma->mempolicy_nodes, vma->nr_mempolicy_nodes);
+	}
 	return m;
 }
 
@@ -116,6 +121,10 @@ static int vma_unpack(struct snap *snap, const Pb__Vma *m, struct snap_vma *vma,
 	vma->ofd = GET_ID(m, ofd);
 	vma->file_writable = m->file_writable;
 	vma->pkey = m->pkey;
+	vma->mempolicy = m->mempolicy;
+	vma->nr_mempolicy_nodes = m->mempolicy_nodes.len;
+	vma->mempolicy_nodes = arena_copy(
+		snap->arena, m->mempolicy_nodes.data, m->mempolicy_nodes.len);
 	return text_unpack(snap, m->has_name, &m->name, ANON_NAME_MAX, "name", &vma->name, err);
 }
 
@@ -238,6 +247,8 @@ static int vma_check_flags(const struct snap_vma *vma, struct err *err)
 		return BAD(err, "anonymous and shared without a memory object");
 	if (vma->vmflags >= 2 * (uint64_t)VMF_SHARED)
 		return BAD(err, "unknown VmFlags %#llx", (unsigned long long)vma->vmflags);
+	if (vma->nr_mempolicy_nodes > NODES_MAX || vma->nr_mempolicy_nodes % 8)
+		return BAD(err, "memory policy for %zu bytes of nodes", vma->nr_mempolicy_nodes);
 	if (vma->name && strlen(vma->name) > ANON_NAME_MAX)
 		return BAD(err, "name of %zu bytes", strlen(vma->name));
 	return 0;

@@ -30,7 +30,7 @@ struct page_run {
 enum page_codec { PAGES_RAW, PAGES_ZSTD };
 
 struct page_frame {
-	uint64_t position; /* in the file */
+	uint64_t position; /* in the file, from start */
 	uint32_t stored,
 		size; /* bytes in the file, bytes uncompressed (a multiple of the page size) */
 	enum page_codec codec;
@@ -43,6 +43,7 @@ struct page_index {
 	struct page_frame *frames;
 	size_t nr_frames;
 	uint64_t file_size;
+	uint64_t start; /* where the first frame lies: in a packed image, behind other things */
 };
 
 /* ---- writing: one producer hands in pages, a few threads compress ---------------------------- */
@@ -92,8 +93,21 @@ void pages_reader_destroy(struct pages_reader *r);
  */
 int pages_reader_frame(struct pages_reader *r, uint32_t frame, const void **data, struct err *err);
 
+/* All frames as they are stored, checksums verified, into file `to` from position on. */
+int pages_copy(
+	int from, const struct page_index *index, int to, uint64_t position, struct err *err);
+
 /* First run of mem (they are consecutive); *nr is how many there are. */
 const struct page_run *pages_runs_of(const struct page_index *index, uint32_t mem, size_t *nr);
+/* The same, without those that end before addr. */
+const struct page_run *pages_runs_from(
+	const struct page_index *index, uint32_t mem, uint64_t addr, size_t *nr);
+
+/* Calls fn for every stored piece of [addr, addr + len) of mem, in order; data is valid meanwhile.
+ */
+typedef int pages_fn(void *arg, uint64_t addr, const void *data, size_t len, struct err *err);
+int pages_each(struct pages_reader *r, uint32_t mem, uint64_t addr, uint64_t len, pages_fn *fn,
+	void *arg, struct err *err);
 
 /* Copy of contents of [addr, addr + len) of mem; what is not stored reads as zero. */
 int pages_read(int fd, const struct page_index *index, uint32_t mem, uint64_t addr, void *data,

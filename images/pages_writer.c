@@ -11,8 +11,6 @@
 #include "images/pages.h"
 #include "images/snap.h"
 
-enum { LEVEL_DEFAULT = 1 };
-
 struct pages_writer {
 	struct frame_pool *pool;
 	struct frame *frame;   /* being filled, or NULL */
@@ -37,7 +35,7 @@ int pages_writer_create(
 
 	if (!w)
 		return err_nomem(err);
-	ret = frame_pool_create(fd, level > 0 ? level : LEVEL_DEFAULT, nr_threads, &w->pool, err);
+	ret = frame_pool_create(fd, level, nr_threads, &w->pool, err);
 	if (ret < 0) {
 		free(w);
 		return ret;

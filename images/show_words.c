@@ -103,6 +103,8 @@ static char *mem_name(struct arena *a, const struct snap_mem *mem)
 		return arena_printf(a, "/memfd:%s (deleted)", mem->name ? mem->name : "");
 	case MEM_SYSV:
 		return arena_printf(a, "/SYSV%08x (deleted)", (uint32_t)mem->sysv_key);
+	case MEM_SHARED_HUGE:
+		return "/anon_hugepage (deleted)";
 	default:
 		return "/dev/zero (deleted)";
 	}

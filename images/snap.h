@@ -22,6 +22,7 @@
 
 struct arena;
 struct fd_kind;
+struct xstate_part;
 
 /* ---- files: anything that has a path and was mapped, opened, run or stood in ----------------- */
 
@@ -60,6 +61,8 @@ enum snap_mem_kind {
 	MEM_MEMFD,
 	MEM_SYSV,
 	MEM_FILE, /* contents of a travelling regular file (deleted, or on tmpfs) */
+	/* MAP_SHARED|MAP_ANONYMOUS|MAP_HUGETLB, whose size is in memfd_flags; "/anon_hugepage" */
+	MEM_SHARED_HUGE,
 };
 
 struct snap_mem {
@@ -97,6 +100,9 @@ struct snap_vma {
 	bool file_writable; /* shared file: was mapped through a descriptor open for writing */
 	char *name;         /* [anon:NAME] given by PR_SET_VMA_ANON_NAME, or NULL */
 	uint32_t pkey;
+	uint32_t mempolicy; /* mbind(2): MPOL_... with mode flags; 0: none of its own */
+	uint8_t *mempolicy_nodes;
+	size_t nr_mempolicy_nodes; /* bytes */
 };
 
 /* The two letters of VmFlags in smaps that we have to make again. */
@@ -344,6 +350,7 @@ struct snap_proc {
 	enum snap_stop stop;
 	int32_t stop_signal;
 	bool stop_told; /* its parent has waited for that stop */
+	bool continued; /* after a stop, for which its parent has not waited (WCONTINUED) */
 	/* Where the ids came from, for D10: the launcher's or its own. */
 	bool session_inherited; /* sid is the launcher's: take the caller's at restore */
 	bool group_inherited;   /* pgid likewise */
@@ -412,6 +419,8 @@ struct snap_cpu {
 	size_t nr_features;
 	uint64_t xcr0; /* enabled xstate components */
 	uint32_t xstate_size;
+	struct xstate_part *xstate_parts; /* where they are, by number; none in older images */
+	size_t nr_xstate_parts;
 };
 
 struct snap_vdso {
@@ -436,6 +445,14 @@ struct snap_info {
 	uint8_t id[16]; /* random, names this image */
 };
 
+/* The caller's terminal: attributes of struct termios2 without its speeds, and its size. */
+struct snap_terminal {
+	bool known;
+	uint32_t iflag, oflag, cflag, lflag;
+	uint8_t cc[19];
+	uint16_t rows, cols;
+};
+
 struct snap {
 	struct arena *arena;
 	struct snap_info info;
@@ -455,6 +472,7 @@ struct snap {
 	size_t nr_ofds, cap_ofds;
 	struct snap_seccomp *seccomp;
 	size_t nr_seccomp, cap_seccomp;
+	struct snap_terminal terminal;
 	bool ipc_own; /* the tree had an IPC namespace of its own */
 	struct snap_sem_set *sem_sets;
 	size_t nr_sem_sets, cap_sem_sets;

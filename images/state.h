@@ -43,12 +43,15 @@ ProtobufCBinaryData pb_text(const char *s);
 
 /* ---- packing: nr messages in arena ----------------------------------------------------------- */
 
+/* All of it but the index of pages. The message borrows from snap, and has parts in its arena. */
+int state_message(const struct snap *snap, Pb__State *m, struct err *err);
 void info_pack(const struct snap *snap, Pb__State *m);
 void files_pack(const struct snap *snap, Pb__State *m);
 void mems_pack(const struct snap *snap, Pb__State *m);
 void mms_pack(const struct snap *snap, Pb__State *m);
 void procs_pack(const struct snap *snap, Pb__State *m);
 void zombies_pack(const struct snap *snap, Pb__State *m);
+void terminal_pack(const struct snap *snap, Pb__State *m);
 void tasks_pack(const struct snap *snap, const struct snap_proc *proc, Pb__Proc *m);
 int ofds_pack(const struct snap *snap, Pb__State *m, struct err *err);
 void index_pack(const struct snap *snap, const struct page_index *index, Pb__State *m);
@@ -67,6 +70,7 @@ int mems_unpack(struct snap *snap, const Pb__State *m, struct err *err);
 int mms_unpack(struct snap *snap, const Pb__State *m, struct err *err);
 int procs_unpack(struct snap *snap, const Pb__State *m, struct err *err);
 int zombies_unpack(struct snap *snap, const Pb__State *m, struct err *err);
+int terminal_unpack(struct snap *snap, const Pb__State *m, struct err *err);
 int tasks_unpack(struct snap *snap, const Pb__Proc *m, struct snap_proc *proc, struct err *err);
 /* All but what the kinds know, and the kinds' part, for which the other tables must be complete. */
 int ofds_unpack(struct snap *snap, const Pb__State *m, struct err *err);

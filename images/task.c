@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/xstate.h"
 #include "images/state.h"
 #include "proto/state.pb-c.h"
 
@@ -324,6 +325,13 @@ static int xstate_check(const struct snap *snap, const struct snap_task *task, s
 	if (xstate_bv & ~snap->cpu.xcr0)
 		return BAD(err, "xstate with components %#llx, xcr0 is %#llx",
 			(unsigned long long)xstate_bv, (unsigned long long)snap->cpu.xcr0);
+	for (size_t i = 0; i < snap->cpu.nr_xstate_parts; i++) {
+		const struct xstate_part *part = &snap->cpu.xstate_parts[i];
+
+		if ((xstate_bv >> part->nr & 1) && part->offset + part->size > task->nr_xstate)
+			return BAD(err, "xstate of %zu bytes ends before part %u", task->nr_xstate,
+				part->nr);
+	}
 	for (size_t i = 8; i < 64; i++)
 		if (header[i])
 			return BAD(err, "xstate with a reserved byte set");

@@ -29,12 +29,17 @@ enum {
 	ASK_LIMIT_MS = 10000, /* from the signal to the connection */
 	TALK_LIMIT_MS = 500,  /* for what a connected peer has to say */
 	BACKLOG = 8,
+	PEERS = 16,
 	NAME_LEN = 32,
 };
 
 static struct {
 	sem_t asked;
-	int sig;
+	int sig, ignored;
+	int minds_forks; /* pthread_atfork(3) was told */
+	/* As the file says. A restored process has another start, and so it is another process. */
+	pid_t pid;
+	unsigned long long start;
 	char place[SNAPCTL_PLACE_LEN];
 } listening;
 
@@ -83,7 +88,7 @@ static void signal_came(int sig)
 	path_of_trigger(path);
 	if (lstat(path, &st) == 0 && is_own_file(&st)) {
 		sem_post(&listening.asked);
-	} else {
+	} else if (!listening.ignored) {
 		struct sigaction dfl = { .sa_handler = SIG_DFL };
 
 		sigaction(sig, &dfl, NULL);
@@ -116,6 +121,7 @@ static unsigned long long start_time(void)
 static int announce(void)
 {
 	int dir = place_open(listening.place), fd, code = 0;
+	unsigned long long start = start_time();
 	char name[NAME_LEN], new[NAME_LEN];
 
 	if (dir < 0)
@@ -124,9 +130,13 @@ static int announce(void)
 	name_of(new, "new");
 	unlinkat(dir, new, 0);
 	fd = openat(dir, new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0 || dprintf(fd, "%d %llu\n", listening.sig, start_time()) < 0 ||
+	if (fd < 0 || dprintf(fd, "%d %llu\n", listening.sig, start) < 0 ||
 		renameat(dir, new, dir, name) < 0)
 		code = -errno;
+	if (!code) {
+		listening.pid = getpid();
+		listening.start = start;
+	}
 	if (fd >= 0)
 		close(fd);
 	close(dir);
@@ -158,14 +168,6 @@ static int socket_open(int dir, const char *name)
 	return fd;
 }
 
-static int wait_readable(int fd, int64_t until)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	int64_t left = until - now_ms();
-
-	return left > 0 && poll(&p, 1, (int)left) > 0;
-}
-
 /* Same user, or root. */
 static int peer_of(int fd, pid_t *pid)
 {
@@ -179,31 +181,102 @@ static int peer_of(int fd, pid_t *pid)
 	return 0;
 }
 
-static int asks_for_dump(int fd)
+/* Those that have connected and not said what they want. None of them keeps us from hearing the
+ * others, however many there are and however long they take. */
+struct peer {
+	int fd;
+	pid_t pid;
+	int64_t until;
+};
+
+struct peers {
+	struct peer at[PEERS]; /* the oldest first */
+	int nr;
+};
+
+static void peer_drop(struct peers *p, int i)
+{
+	if (p->at[i].fd >= 0)
+		close(p->at[i].fd);
+	memmove(&p->at[i], &p->at[i + 1], (size_t)(--p->nr - i) * sizeof *p->at);
+}
+
+static void peer_take(struct peers *p, int server)
+{
+	struct peer peer = { .until = now_ms() + TALK_LIMIT_MS };
+
+	peer.fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+	if (peer.fd < 0)
+		return;
+	if (peer_of(peer.fd, &peer.pid) < 0) {
+		close(peer.fd);
+		return;
+	}
+	if (p->nr == PEERS)
+		peer_drop(p, 0);
+	p->at[p->nr++] = peer;
+}
+
+/* 1: it asks, 0: it has not said anything yet, or -1. */
+static int peer_asks(const struct peer *peer)
 {
 	struct snapctl_hello hello;
+	ssize_t n = recv(peer->fd, &hello, sizeof hello, MSG_DONTWAIT);
 
-	return wait_readable(fd, now_ms() + TALK_LIMIT_MS) &&
-	       recv(fd, &hello, sizeof hello, MSG_DONTWAIT) == (ssize_t)sizeof hello &&
-	       !memcmp(hello.magic, SNAPCTL_HELLO_MAGIC, sizeof hello.magic) &&
-	       hello.kind == SNAPCTL_CHECKS_IN;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR) && now_ms() < peer->until)
+		return 0;
+	return n == (ssize_t)sizeof hello &&
+			       !memcmp(hello.magic, SNAPCTL_HELLO_MAGIC, sizeof hello.magic) &&
+			       hello.kind == SNAPCTL_CHECKS_IN
+		       ? 1
+		       : -1;
+}
+
+/* The descriptor of one that asks, or -1. */
+static int peers_hear(struct peers *p, pid_t *pid)
+{
+	for (int i = p->nr - 1; i >= 0; i--) {
+		int asks = peer_asks(&p->at[i]), fd = p->at[i].fd;
+
+		if (asks > 0) {
+			*pid = p->at[i].pid;
+			p->at[i].fd = -1;
+			return fd;
+		}
+		if (asks < 0)
+			peer_drop(p, i);
+	}
+	return -1;
+}
+
+static void peers_wait(const struct peers *p, int server, int64_t until)
+{
+	struct pollfd fds[1 + PEERS] = { { .fd = server, .events = POLLIN } };
+	int64_t left;
+
+	for (int i = 0; i < p->nr; i++) {
+		fds[1 + i] = (struct pollfd){ .fd = p->at[i].fd, .events = POLLIN };
+		until = p->at[i].until < until ? p->at[i].until : until;
+	}
+	left = until - now_ms();
+	poll(fds, (nfds_t)(1 + p->nr), left > 0 ? (int)left : 0);
 }
 
 /* The first peer that may ask and does; others are turned away, and the wait goes on. */
 static int peer_accept(int server, pid_t *pid)
 {
 	int64_t until = now_ms() + ASK_LIMIT_MS;
+	struct peers p = { .nr = 0 };
+	int fd = -1;
 
-	while (wait_readable(server, until)) {
-		int fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
-
-		if (fd < 0)
-			continue;
-		if (peer_of(fd, pid) == 0 && asks_for_dump(fd))
-			return fd;
-		close(fd);
+	while (fd < 0 && now_ms() < until) {
+		peers_wait(&p, server, until);
+		peer_take(&p, server);
+		fd = peers_hear(&p, pid);
 	}
-	return -ETIMEDOUT;
+	while (p.nr)
+		peer_drop(&p, 0);
+	return fd < 0 ? -ETIMEDOUT : fd;
 }
 
 static int peer_await(pid_t *pid)
@@ -304,6 +377,12 @@ static int thread_start(void)
 	return -code;
 }
 
+/* A child has the handler, and no thread. */
+static void forget_in_child(void)
+{
+	listening.sig = 0;
+}
+
 static int listen_start(int sig)
 {
 	struct sigaction action;
@@ -311,8 +390,16 @@ static int listen_start(int sig)
 
 	if (sigaction(sig, NULL, &action) < 0)
 		return -errno;
-	if (action.sa_handler != SIG_DFL)
+	if (action.sa_handler == signal_came)
+		action.sa_handler = listening.ignored ? SIG_IGN : SIG_DFL;
+	/* Shells have what runs in the background ignore SIGINT and SIGQUIT: nobody has taken it.
+	 */
+	listening.ignored = action.sa_handler == SIG_IGN;
+	if (action.sa_handler != SIG_DFL && !listening.ignored)
 		return -EBUSY;
+	if (!listening.minds_forks)
+		pthread_atfork(NULL, NULL, forget_in_child);
+	listening.minds_forks = 1;
 	ret = place_name(listening.place);
 	if (ret < 0 || sem_init(&listening.asked, 0, 0) < 0)
 		return ret < 0 ? ret : -errno;
@@ -324,6 +411,12 @@ static int listen_start(int sig)
 	return ret < 0 ? ret : announce();
 }
 
+/* Said by somebody who is still the same process. */
+static int listens_already(void)
+{
+	return listening.sig && listening.pid == getpid() && listening.start == start_time();
+}
+
 int snapctl_listen(int sig)
 {
 	int ret;
@@ -332,7 +425,10 @@ int snapctl_listen(int sig)
 	if (getauxval(AT_SECURE) || geteuid() != getuid() || getegid() != getgid())
 		return -EPERM;
 	snapctl_lock();
-	ret = listening.sig ? -EALREADY : listen_start(sig ? sig : SIGQUIT);
+	if (listens_already())
+		ret = -EALREADY;
+	else
+		ret = listening.sig ? announce() : listen_start(sig ? sig : SIGQUIT);
 	if (ret < 0 && ret != -EALREADY)
 		listening.sig = 0;
 	snapctl_unlock();

@@ -100,7 +100,8 @@ static int child_exec(struct job *job, struct err *err)
 		return err_wrap(err, "the program");
 	if (creds_keep_over_exec(job, err) < 0)
 		return -err->code;
-	if (ptrace(PTRACE_TRACEME, 0, 0, 0) < 0)
+	/* One that was there already is traced. */
+	if (job->gate < 0 && ptrace(PTRACE_TRACEME, 0, 0, 0) < 0)
 		return err_sys(err, "ptrace");
 	syscall(SYS_execveat, fd, "", argv, envp, AT_EMPTY_PATH);
 	return err_sys(err, "execute %s", exe->path);

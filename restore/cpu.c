@@ -9,7 +9,9 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/xstate.h"
 #include "images/snap.h"
+#include "restore/xstate.h"
 
 /* Flags of /proc/cpuinfo that stand for instructions a program may have chosen at its start. */
 static const char *const instruction_flags[] = {
@@ -74,9 +76,16 @@ static const char *const instruction_flags[] = {
 	"avx512_bf16",
 	"avx512_fp16",
 	"avx512_vp2intersect",
+	"avx512_4vnniw",
+	"avx512_4fmaps",
 	"amx_tile",
 	"amx_int8",
 	"amx_bf16",
+	"amx_fp16",
+	"amx_complex",
+	"cmpccxadd",
+	"mwaitx",
+	"lwp",
 	"pku",
 	"waitpkg",
 	"serialize",
@@ -86,14 +95,6 @@ static const char *const instruction_flags[] = {
 	"cldemote",
 	"enqcmd",
 };
-
-static uint64_t xcr0_read(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-	return low | (uint64_t)high << 32;
-}
 
 static bool is_instruction_flag(const char *flag)
 {
@@ -130,12 +131,15 @@ static int flags_read(char *text, size_t len, const char **line, struct err *err
 	return 0;
 }
 
-int cpu_check(const struct snap *snap, struct err *err)
+int cpu_check(struct snap *snap, struct err *err)
 {
-	uint64_t lacking = snap->cpu.xcr0 & ~xcr0_read();
+	struct xstate_layout here;
+	uint64_t lacking;
 	const char *line = NULL;
 	char text[8192];
 
+	xstate_layout_read(&here);
+	lacking = snap->cpu.xcr0 & ~here.xcr0;
 	if (lacking) {
 		err_set(err, ENOTSUP,
 			"this CPU lacks register sets of the dump's (xcr0 bits %" PRIx64 ")",
@@ -154,5 +158,5 @@ int cpu_check(const struct snap *snap, struct err *err)
 		return err_hint(
 			err, "restore on a machine with a CPU like \"%s\"", snap->cpu.model);
 	}
-	return 0;
+	return xstate_fit(snap, &here, err);
 }

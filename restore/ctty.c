@@ -9,7 +9,7 @@
 #include "restore/fds_finish.h"
 #include "restore/job.h"
 #include "restore/stops.h"
-#include "restore/tree_birth.h"
+#include "restore/birth.h"
 
 static uint32_t terminal_of(const struct job *job)
 {

@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "images/fd/common.h"
 #include "restore/job.h"
 
@@ -24,24 +25,6 @@ static uint32_t park_need(const struct job *job)
 
 	return (uint32_t)(2 * snap->nr_ofds + 3 * snap->nr_files + 3 * snap->nr_mems +
 			  2 * snap->nr_procs + 32);
-}
-
-/* Start of the widest gap below limit that has need numbers; 0: none. */
-static uint32_t park_gap(const struct snap_proc *proc, uint32_t need, uint32_t limit)
-{
-	uint32_t start = 3, best = 0, widest = need;
-
-	for (size_t i = 0; i <= proc->nr_fds; i++) {
-		uint32_t end = i < proc->nr_fds ? proc->fds[i].num : limit;
-
-		if (end > start && end - start >= widest) {
-			best = start;
-			widest = end - start;
-		}
-		if (i < proc->nr_fds && end >= start)
-			start = end + 1;
-	}
-	return best;
 }
 
 /* One number above all slots of all processes. */
@@ -65,9 +48,83 @@ static uint32_t slots_end(const struct snap *snap)
 	return end;
 }
 
+/* ---- the slots of all processes, where there is no room above them --------------------------- */
+
+struct slots {
+	uint32_t *nums;
+	size_t nr;
+};
+
+static void slots_add(struct slots *slots, const struct snap_fd *fds, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		slots->nums[slots->nr++] = fds[i].num;
+}
+
+static size_t slots_count(const struct snap *snap)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < snap->nr_procs; i++) {
+		nr += snap->procs[i].nr_fds;
+		for (size_t t = 0; t < snap->procs[i].nr_thread_files; t++)
+			nr += snap->procs[i].thread_files[t].nr_fds;
+	}
+	return nr;
+}
+
+static int num_compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void slots_collect(const struct snap *snap, struct slots *slots)
+{
+	for (size_t i = 0; i < snap->nr_procs; i++) {
+		const struct snap_proc *proc = &snap->procs[i];
+
+		slots_add(slots, proc->fds, proc->nr_fds);
+		for (size_t t = 0; t < proc->nr_thread_files; t++)
+			slots_add(slots, proc->thread_files[t].fds, proc->thread_files[t].nr_fds);
+	}
+	qsort(slots->nums, slots->nr, sizeof *slots->nums, num_compare);
+}
+
+/* Start of the widest gap below limit that has need numbers; 0: none. */
+static uint32_t slots_gap(const struct slots *slots, uint32_t need, uint32_t limit)
+{
+	uint32_t start = 3, best = 0, widest = need;
+
+	for (size_t i = 0; i <= slots->nr; i++) {
+		uint32_t end = i < slots->nr ? slots->nums[i] : limit;
+
+		if (end > start && end - start >= widest) {
+			best = start;
+			widest = end - start;
+		}
+		if (i < slots->nr && end >= start)
+			start = end + 1;
+	}
+	return best;
+}
+
+/* Where no process of the tree has a slot. */
+static int park_between(struct job *job, uint32_t limit, struct err *err)
+{
+	struct slots slots = { calloc(slots_count(job->snap) + 1, sizeof *slots.nums), 0 };
+
+	if (!slots.nums)
+		return err_set(err, ENOMEM, "out of memory");
+	slots_collect(job->snap, &slots);
+	job->park = (int)slots_gap(&slots, park_need(job), limit);
+	free(slots.nums);
+	return 0;
+}
+
 int fds_park(struct job *job, struct err *err)
 {
-	const struct snap_proc *proc = job->proc;
 	uint32_t above = slots_end(job->snap);
 	uint32_t need = park_need(job);
 	struct rlimit limit;
@@ -83,9 +140,8 @@ int fds_park(struct job *job, struct err *err)
 		return err_sys(err, "limit of open files");
 	if (limit.rlim_max >= above + need)
 		return 0;
-	/* A gap of the first process is none of the others. */
-	job->park = job->snap->nr_procs > 1 ? 0
-					    : (int)park_gap(proc, need, (uint32_t)limit.rlim_max);
+	if (park_between(job, (uint32_t)limit.rlim_max, err) < 0)
+		return -err->code;
 	/* Most descriptors are made in their slots at once; if these do not suffice, open(2) says
 	 * so. */
 	if (!job->park && limit.rlim_max > above + PARK_LEAST)
@@ -218,9 +274,12 @@ static int fds_inherit(struct job *job, struct err *err)
 /* ---- made anew
  * ---------------------------------------------------------------------------------------------- */
 
+/* Say which one, unless the message begins with that already. */
 static int ofd_wrap(const struct snap_ofd *ofd, struct err *err)
 {
-	return err_wrap(err, "%s", ofd->label ? ofd->label : ofd->kind->name);
+	const char *name = ofd->label ? ofd->label : ofd->kind->name;
+
+	return text_starts(err->msg, name) ? -err->code : err_wrap(err, "%s", name);
 }
 
 static int ofd_make(struct job *job, struct snap_ofd *ofd, struct err *err)

@@ -17,7 +17,7 @@
 #include "restore/fds.h"
 #include "restore/job.h"
 #include "restore/stops.h"
-#include "restore/tree_birth.h"
+#include "restore/birth.h"
 
 /* ---- pidfds ---------------------------------------------------------------------------------- */
 
@@ -229,6 +229,20 @@ static int ofd_finish(struct finishing *f, const struct snap_ofd *ofd, int fd, s
 	return ofd->kind->finish ? ofd->kind->finish(&f->make, ofd, fd, err) : 0;
 }
 
+/* As fd_make.made_fd: from whoever has it. */
+static int made_fd(const struct fd_make *m, uint32_t ofd, int *fd, struct err *err)
+{
+	const struct finishing *f = (const void *)((const char *)m -
+						   offsetof(struct finishing, make));
+
+	for (size_t i = 0; i < f->nr; i++)
+		for (size_t k = 0; k < f->jobs[i]->proc->nr_fds; k++)
+			if (f->jobs[i]->proc->fds[k].ofd == ofd)
+				return stops_getfd(
+					f->jobs[i], (int)f->jobs[i]->proc->fds[k].num, fd, err);
+	return err_set(err, ENOENT, "nobody has open file %u in a slot", ofd);
+}
+
 /* pidfds first: others may watch them. */
 static int slots_finish(struct finishing *f, const struct job *job, bool pidfds, struct err *err)
 {
@@ -260,6 +274,7 @@ int fds_finish(struct job *const *jobs, size_t nr, struct err *err)
 		arena_array(snap->arena, snap->nr_ofds, sizeof *f.done) };
 	int ret = 0;
 
+	f.make.made_fd = made_fd;
 	f.make.made = arena_array(snap->arena, snap->nr_ofds, sizeof *f.make.made);
 	for (size_t i = 0; i < snap->nr_ofds; i++)
 		f.make.made[i] = -1;

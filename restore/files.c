@@ -62,11 +62,14 @@ static bool same_time(const struct snap_file *file, const struct stat *st)
 	       file->mtime.tv_nsec == st->st_mtim.tv_nsec;
 }
 
-static bool same_build(const struct snap_file *file, int fd)
+/* Installed again, or copied. The size has to be the same: what is appended to a program or cut off
+ * it (packed scripts, symbols) leaves the build-id as it was. */
+static bool same_build(const struct snap_file *file, int fd, const struct stat *st)
 {
 	uint8_t id[sizeof file->build_id];
 
-	return file->nr_build_id && build_id_read(fd, id) == file->nr_build_id &&
+	return file->size == (uint64_t)st->st_size && file->nr_build_id &&
+	       build_id_read(fd, id) == file->nr_build_id &&
 	       !memcmp(id, file->build_id, file->nr_build_id);
 }
 
@@ -116,7 +119,7 @@ static int files_check(const struct job *job, const struct snap_file *file, int 
 		return 0;
 	if (files_unchanged(file, st))
 		return 0;
-	if (same_build(file, fd))
+	if (same_build(file, fd, st))
 		return 0;
 	if (change_is_accepted(job, file, st)) {
 		log_info("%s has changed since the dump; it is used as it is now", file->path);
@@ -188,8 +191,13 @@ int files_open(const struct fd_make *m, uint32_t id, int flags, int *fd, struct 
 		return open_ghost(job->ghosts[id], flags, file->path, fd, err);
 	opened = open_named(file->path, flags);
 	if (opened < 0) {
-		err_sys(err, "open %s", file->path);
-		return err_hint(err, "the program had this file open or mapped at the dump");
+		int ret = err_sys(err, "open %s", file->path);
+
+		return ret == -ENOENT
+			       ? err_hint(err, "the program had it open or mapped at the dump: "
+					       "put it back, or dump the program again")
+			       : err_hint(err, "the program had it open or mapped at the dump: "
+					       "see that it can be opened");
 	}
 	if (is_pseudo(file->path)) {
 		*fd = take_fd(&opened);

@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "restore/job.h"
 
 enum { UFFD_MIN_PAGES = 64, THREAD_MIN_FRAMES = 4, MAX_THREADS = 8 };
@@ -100,6 +101,11 @@ static void fill_group(struct fill *f)
 /* ---- userfaultfd
  * ------------------------------------------------------------------------------------------- */
 
+static bool takes_small_pages(const struct snap_vma *vma)
+{
+	return vma->kind == VMA_ANON && !(vma->vmflags & VMF_HUGETLB);
+}
+
 static void uffd_register(struct fill *f)
 {
 	const struct snap_mm *mm = f->job->mm;
@@ -111,9 +117,9 @@ static void uffd_register(struct fill *f)
 		struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
 		size_t last = i;
 
-		if (mm->vmas[i].kind != VMA_ANON)
+		if (!takes_small_pages(&mm->vmas[i]))
 			continue;
-		while (last + 1 < mm->nr_vmas && mm->vmas[last + 1].kind == VMA_ANON &&
+		while (last + 1 < mm->nr_vmas && takes_small_pages(&mm->vmas[last + 1]) &&
 			mm->vmas[last + 1].start == mm->vmas[last].end)
 			last++;
 		reg.range.start = mm->vmas[i].start;
@@ -188,7 +194,7 @@ static int fill_pages(
 	while (len > 0) {
 		const struct snap_vma *vma = vma_at(f->job->mm, addr);
 		uint64_t piece = vma && vma->end - addr < len ? vma->end - addr : len;
-		uint64_t done = vma && vma->kind == VMA_ANON ? uffd_copy(f, addr, data, piece) : 0;
+		uint64_t done = vma && takes_small_pages(vma) ? uffd_copy(f, addr, data, piece) : 0;
 
 		if (fill_write(f, addr + done, data + done, piece - done, err) < 0)
 			return -err->code;
@@ -207,6 +213,7 @@ static int fill_frame(struct fill *f, struct pages_reader *reader, uint32_t fram
 		return 0;
 	if (pages_reader_frame(reader, frame, &data, err) < 0)
 		return -err->code;
+	progress_add(f->job->opts->progress, f->job->img.index.frames[frame].size);
 	for (size_t i = f->first[frame]; i < f->first[frame + 1]; i++) {
 		const struct page_run *run = f->by_frame[i];
 

@@ -114,11 +114,14 @@ static int tmpfile_create(struct job *job, uint32_t id)
 	return fd;
 }
 
-void ghosts_leave(struct job *job)
-{
-	for (size_t i = 0; job->born_with && i < job->snap->nr_ofds; i++)
-		fd_close(&job->born_with[i]);
-}
+/* ---- where it was ------------------------------------------------------------------------------
+ */
+
+/* A name for a moment; directories above it that were removed, too, are there as long. */
+struct place {
+	char name[4200];
+	size_t way; /* of way_make() */
+};
 
 static int create_at(const char *path)
 {
@@ -139,32 +142,30 @@ static int create_beside(const char *path, char *name, size_t len)
 /*
  * The old name is used again where it is free, so that the links in /proc read as before. Where it
  * is taken by another file now, a name beside it has to do; where the directory is not ours, a
- * memfd. name is empty if there is nothing to unlink; way is the length of the first directory's
- * path that has to be removed, too.
+ * memfd. name is empty if there is nothing to unlink.
  */
-static int ghost_create(struct job *job, uint32_t id, char *name, size_t len, size_t *way)
+static int ghost_create(struct job *job, uint32_t id, struct place *place)
 {
 	const struct snap_file *file = &job->snap->files[id];
 	const char *base = strrchr(file->path, '/');
 	int fd;
 
-	*way = 0;
-	name[0] = '\0';
 	fd = job->some_born ? tmpfile_create(job, id) : -1;
 	if (fd >= 0)
 		return fd;
-	snprintf(name, len, "%s", file->path);
-	fd = create_at(name);
+	snprintf(place->name, sizeof place->name, "%s", file->path);
+	fd = create_at(place->name);
 	if (fd < 0 && errno == ENOENT) {
-		*way = way_make(name);
-		fd = create_at(name);
+		place->way = way_make(place->name);
+		fd = create_at(place->name);
 	}
 	if (fd < 0 && errno == EEXIST)
-		fd = create_beside(file->path, name, len);
+		fd = create_beside(file->path, place->name, sizeof place->name);
 	if (fd >= 0)
 		return fd;
 	log_info("%s cannot be made anew there (%m): it becomes a memfd", file->path);
-	name[0] = '\0';
+	way_remove(place->name, place->way);
+	place->name[0] = '\0';
 	return memfd_create(base ? base + 1 : file->path, MFD_CLOEXEC);
 }
 
@@ -173,11 +174,11 @@ static int ghost_make(struct job *job, uint32_t id, struct err *err)
 {
 	const struct snap_file *file = &job->snap->files[id];
 	OWNED_FD fd = -1, reopened = -1;
-	char name[4200], self[40];
-	size_t way;
+	struct place place = { .way = 0 };
+	char self[40];
 	int ret;
 
-	fd = ghost_create(job, id, name, sizeof name, &way);
+	fd = ghost_create(job, id, &place);
 	if (fd < 0)
 		return err_sys(err, "make %s anew", file->path);
 	ret = ghost_fill(job, file, fd, err);
@@ -191,11 +192,29 @@ static int ghost_make(struct job *job, uint32_t id, struct err *err)
 	if (!ret && (reopened < 0 ||
 			    (job->ghosts[id] = fcntl(reopened, F_DUPFD_CLOEXEC, job->park)) < 0))
 		ret = err_sys(err, "open %s anew", file->path);
-	if (!ret && name[0] && job->some_born)
-		ret = born_by_name(job, id, name, err);
-	if (name[0] && unlink(name) < 0 && !ret)
-		ret = err_sys(err, "unlink %s", name);
-	way_remove(name, way);
+	if (!ret && place.name[0] && job->some_born)
+		ret = born_by_name(job, id, place.name, err);
+	if (place.name[0] && unlink(place.name) < 0 && !ret)
+		ret = err_sys(err, "unlink %s", place.name);
+	way_remove(place.name, place.way);
+	return ret;
+}
+
+static int directory_create(const struct snap_file *file, struct place *place)
+{
+	uint64_t salt;
+	int ret;
+
+	snprintf(place->name, sizeof place->name, "%s", file->path);
+	ret = mkdir(place->name, 0700);
+	if (ret < 0 && errno == ENOENT) {
+		place->way = way_make(place->name);
+		ret = mkdir(place->name, 0700);
+	}
+	if (ret < 0 && errno == EEXIST && getrandom(&salt, sizeof salt, 0) == sizeof salt) {
+		snprintf(place->name, sizeof place->name, "%s.%016" PRIx64, file->path, salt);
+		ret = mkdir(place->name, 0700);
+	}
 	return ret;
 }
 
@@ -203,27 +222,24 @@ static int ghost_make(struct job *job, uint32_t id, struct err *err)
 static int ghost_make_directory(struct job *job, uint32_t id, struct err *err)
 {
 	const struct snap_file *file = &job->snap->files[id];
+	struct place place = { .way = 0 };
 	OWNED_FD fd = -1;
-	char name[4200];
-	uint64_t salt;
 	int ret = 0;
 
-	snprintf(name, sizeof name, "%s", file->path);
-	if (mkdir(name, 0700) < 0) {
-		if (errno != EEXIST || getrandom(&salt, sizeof salt, 0) != sizeof salt)
-			return err_sys(err, "make the removed directory %s again", name);
-		snprintf(name, sizeof name, "%s.%016" PRIx64, file->path, salt);
-		if (mkdir(name, 0700) < 0)
-			return err_sys(err, "make the removed directory %s again", name);
+	if (directory_create(file, &place) < 0) {
+		err_sys(err, "make the removed directory %s again", file->path);
+		way_remove(place.name, place.way);
+		return -err->code;
 	}
-	fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = open(place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	job->ghosts[id] = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, job->park);
 	if (job->ghosts[id] < 0)
-		ret = err_sys(err, "open %s", name);
+		ret = err_sys(err, "open %s", place.name);
 	if (!ret)
 		ret = ghost_attributes(job, file, fd, err);
-	if (rmdir(name) < 0 && !ret)
-		ret = err_sys(err, "remove %s", name);
+	if (rmdir(place.name) < 0 && !ret)
+		ret = err_sys(err, "remove %s", place.name);
+	way_remove(place.name, place.way);
 	return ret;
 }
 
@@ -392,6 +408,14 @@ int ghosts_make(struct job *job, struct err *err)
 			return ret;
 	}
 	return 0;
+}
+
+void ghosts_close(struct job *job)
+{
+	for (size_t i = 0; job->ghosts && i < job->snap->nr_files; i++)
+		fd_close(&job->ghosts[i]);
+	for (size_t i = 0; job->born_with && i < job->snap->nr_ofds; i++)
+		fd_close(&job->born_with[i]);
 }
 
 void ghosts_undo(struct job *job)

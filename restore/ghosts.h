@@ -10,10 +10,9 @@ struct job;
 
 /* Before the child exists. */
 int ghosts_make(struct job *job, struct err *err);
+/* All are open in their processes. To be closed by us is an event, too (inotify). */
+void ghosts_close(struct job *job);
 /* After a failure: remove the files that were made again under their names. */
 void ghosts_undo(struct job *job);
-
-/* When the new process has them: descriptors that were opened as their files were made. */
-void ghosts_leave(struct job *job);
 
 #endif

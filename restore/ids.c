@@ -83,3 +83,17 @@ int ids_fallback(struct job *job, struct err *err)
 	job->pids = PIDS_NEW;
 	return 0;
 }
+
+int32_t ids_highest(const struct snap *snap)
+{
+	int32_t highest = 0;
+
+	for (size_t p = 0; p < snap->nr_procs; p++)
+		for (size_t t = 0; t < snap->procs[p].nr_tasks; t++)
+			if (snap->procs[p].tasks[t].tid > highest)
+				highest = snap->procs[p].tasks[t].tid;
+	for (size_t i = 0; i < snap->nr_zombies; i++)
+		if (snap->zombies[i].pid > highest)
+			highest = snap->zombies[i].pid;
+	return highest;
+}

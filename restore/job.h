@@ -13,6 +13,7 @@
 #include "images/image.h"
 #include "restore/plan.h"
 #include "restore/restore.h"
+#include "restore/terminal.h"
 
 struct tcp_hold;
 
@@ -29,10 +30,12 @@ struct job {
 	const struct restore_opts *opts;
 	struct fd_opts fd_opts;
 	struct image img;
-	struct snap *snap;      /* = img.snap */
-	enum restore_pids pids; /* never PIDS_AUTO */
-	bool privileged;        /* CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE where we are */
-	struct err child_err;   /* why the first child could not exec */
+	struct snap *snap;        /* = img.snap */
+	enum restore_pids pids;   /* never PIDS_AUTO */
+	bool privileged;          /* CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE where we are */
+	struct terminal terminal; /* of the caller */
+	int gate; /* the first process is there already, and waits for a word here; or -1 */
+	struct err child_err; /* why the first child could not exec */
 
 	int park;           /* from this number on there are no slots of the target for a while */
 	int *ghosts;        /* by snap_file: descriptor of a file made anew, or -1 (ours) */
@@ -68,6 +71,7 @@ struct job {
 		parked_at;   /* its registers while other calls are made in its name */
 	uint64_t maker_insn; /* of the blob of whose address space it shares */
 	bool released;       /* before the others: it was stopped */
+	bool ready;          /* before the others: it was continued */
 	bool session_waits;  /* it makes its session only after children that are not in it */
 	uint64_t sigtrap_at; /* where in the target the action of an ignored SIGTRAP stands, or 0 */
 	uint64_t sigpending_at; /* likewise of the limit of pending signals that comes last, or 0 */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/memfd.h>
+#include <linux/mman.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ipc.h>
@@ -15,10 +16,25 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "restore/job.h"
 
 /* SHM_DEST of linux/shm.h: removed, lives while attached. */
 enum { SYSV_REMOVED = 01000 };
+
+/* Where there is no huge page left, a touch would end us (SIGBUS). */
+static int huge_populate(
+	const struct snap_mem *mem, char *to, uint64_t start, uint64_t len, struct err *err)
+{
+	uint64_t size = UINT64_C(1) << (mem->memfd_flags >> MAP_HUGE_SHIFT & MAP_HUGE_MASK);
+	uint64_t from = start & ~(size - 1), end = (start + len + size - 1) & ~(size - 1);
+
+	if (!(mem->memfd_flags & MFD_HUGETLB) ||
+		madvise(to + from, end - from, MADV_POPULATE_WRITE) == 0)
+		return 0;
+	err_ret(err, -ENOMEM, "huge pages of %s", mem->name ? mem->name : "shared memory");
+	return err_hint(err, "give the machine more huge pages (sysctl vm.nr_hugepages)");
+}
 
 /* Stored runs of a memory object into a shared mapping of it. */
 static int mem_fill(struct job *job, uint32_t mem, char *to, uint64_t size, struct err *err)
@@ -31,9 +47,11 @@ static int mem_fill(struct job *job, uint32_t mem, char *to, uint64_t size, stru
 
 		if (runs[i].addr + len > size)
 			len = size - runs[i].addr;
-		if (pages_read(job->img.pages_fd, &job->img.index, mem, runs[i].addr,
-			    to + runs[i].addr, len, err) < 0)
+		if (huge_populate(&job->snap->mems[mem], to, runs[i].addr, len, err) < 0 ||
+			pages_read(job->img.pages_fd, &job->img.index, mem, runs[i].addr,
+				to + runs[i].addr, len, err) < 0)
 			return err_wrap(err, "memory object %u", mem);
+		progress_add(job->opts->progress, len);
 	}
 	return 0;
 }
@@ -104,6 +122,49 @@ static int memfd_make(struct job *job, uint32_t id, struct err *err)
 		return -err->code;
 	job->mems[id] = fcntl(fd, F_DUPFD_CLOEXEC, job->park);
 	return job->mems[id] < 0 ? err_sys(err, "memfd %s", mem->name) : 0;
+}
+
+bool mems_is_file(const struct snap_mem *mem)
+{
+	return mem->kind == MEM_MEMFD || mem->kind == MEM_SHARED_HUGE;
+}
+
+/*
+ * Shared anonymous huge pages cannot be mapped a second time with mremap(2), but through
+ * map_files, by those who may (CAP_CHECKPOINT_RESTORE). Else a memfd has to do: in maps that is
+ * another name.
+ */
+static int huge_open(struct job *job, uint32_t id, struct err *err)
+{
+	const struct snap_mem *mem = &job->snap->mems[id];
+	void *map = mmap(NULL, mem->size, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_HUGETLB |
+			(int)(mem->memfd_flags & ~(uint32_t)MFD_HUGETLB),
+		-1, 0);
+	char path[80];
+	int fd;
+
+	if (map == MAP_FAILED)
+		return err_sys(err, "map %llu bytes of huge pages", (unsigned long long)mem->size);
+	snprintf(path, sizeof path, "/proc/self/map_files/%lx-%lx", (unsigned long)map,
+		(unsigned long)map + mem->size);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		fd = memfd_create("anon_hugepage", MFD_CLOEXEC | mem->memfd_flags);
+	if (fd < 0)
+		err_sys(err, "memfd_create");
+	munmap(map, mem->size);
+	return fd;
+}
+
+static int huge_make(struct job *job, uint32_t id, struct err *err)
+{
+	OWNED_FD fd = huge_open(job, id, err);
+
+	if (fd < 0 || memfd_fill(job, id, fd, err) < 0)
+		return -err->code;
+	job->mems[id] = fcntl(fd, F_DUPFD_CLOEXEC, job->park);
+	return job->mems[id] < 0 ? err_sys(err, "huge pages") : 0;
 }
 
 int mems_seal(struct job *job, struct err *err)
@@ -203,6 +264,8 @@ int mems_make(struct job *job, struct err *err)
 
 		if (kind == MEM_MEMFD)
 			ret = memfd_make(job, i, err);
+		else if (kind == MEM_SHARED_HUGE)
+			ret = huge_make(job, i, err);
 		else if (kind == MEM_SYSV)
 			ret = sysv_make(job, i, err);
 		if (ret < 0)

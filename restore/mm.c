@@ -265,13 +265,21 @@ static void plan_madvise(struct job *job, uint64_t start, uint64_t len, int advi
 		&job->plan, 0, SYS_madvise, (struct plan_args){ { start, len, (uint64_t)advice } });
 }
 
+bool mm_is_huge(const struct snap_vma *vma)
+{
+	return vma->kind == VMA_ANON && vma->vmflags & VMF_HUGETLB;
+}
+
 /*
- * VM_ACCOUNT is given to what was writable once: RELRO, allocators' trimmed arenas. It stays
- * through an mprotect(2) only where there is an anon_vma by then (mm/mprotect.c), so that comes
- * after the pages.
+ * VM_ACCOUNT is given to what was writable once: RELRO, allocators' trimmed arenas. It
+ * stays through an mprotect(2) only where there is an anon_vma by then (mm/mprotect.c), so
+ * that comes after the pages.
  */
 static bool maps_writable_first(const struct snap_vma *vma)
 {
+	/* Nobody can force a page into those; pieces of one mapping are made at once. */
+	if (mm_is_huge(vma))
+		return vma->prot != (PROT_READ | PROT_WRITE);
 	return vma->vmflags & VMF_ACCOUNT && !(vma->prot & PROT_WRITE) &&
 	       !(vma->flags & MAP_SHARED);
 }
@@ -294,6 +302,8 @@ static void plan_mmap(struct job *job, const struct snap_vma *vma, uint64_t end,
 
 	if (maps_writable_first(vma))
 		prot = (prot & ~(uint64_t)PROT_EXEC) | PROT_WRITE;
+	if (mm_is_huge(vma))
+		prot = PROT_READ | PROT_WRITE;
 	plan_syscall(&job->plan, 0, SYS_mmap,
 		(struct plan_args){ { vma->start, end - vma->start, prot,
 			mmap_flags(vma) | (fd < 0 ? MAP_ANONYMOUS : 0), (uint64_t)fd,
@@ -302,6 +312,11 @@ static void plan_mmap(struct job *job, const struct snap_vma *vma, uint64_t end,
 
 static bool same_anon(const struct snap_vma *a, const struct snap_vma *b)
 {
+	/* Each such mapping is a file of its own, from position 0 on. */
+	if (mm_is_huge(a) || mm_is_huge(b))
+		return mm_is_huge(a) && mm_is_huge(b) && a->end == b->start &&
+		       b->offset == a->offset + (a->end - a->start) &&
+		       mmap_flags(a) == mmap_flags(b);
 	return b->kind == VMA_ANON && a->end == b->start && a->prot == b->prot &&
 	       mmap_flags(a) == mmap_flags(b) && maps_writable_first(a) == maps_writable_first(b);
 }
@@ -318,20 +333,19 @@ int mm_plan_vma(
 		return 0;
 	case VMA_SHARED:
 		return shared_plan_map(job, fresh, vma, err);
-	case VMA_FD:
-		return err_set(err, ENOTSUP, "mapping %llx-%llx of a descriptor",
-			(unsigned long long)vma->start, (unsigned long long)vma->end);
 	case VMA_VDSO:
 	case VMA_VVAR:
 	case VMA_VSYSCALL:
+	case VMA_FD: /* later: ring.h */
 		return 0;
 	}
 	return 0;
 }
 
 /*
- * Neighbours that are the same in every respect, and yet two: their pages were first touched when
- * they were no neighbours, or one was moved there (anon_vma and vm_pgoff differ, mm/vma.c).
+ * Neighbours that are the same in every respect, and yet two: their pages were first
+ * touched when they were no neighbours, or one was moved there (anon_vma and vm_pgoff
+ * differ, mm/vma.c).
  */
 static bool stays_apart(
 	const struct snap_mm *mm, const struct snap_vma *a, const struct snap_vma *b)
@@ -403,7 +417,8 @@ int mm_plan_map(struct job *job, const struct mm_fresh *fresh, struct err *err)
 }
 
 /* ---- after the pages
- * ------------------------------------------------------------------------------------------ */
+ * ------------------------------------------------------------------------------------------
+ */
 
 static const struct {
 	uint64_t flag;
@@ -424,12 +439,14 @@ static bool is_kernels(const struct snap_vma *vma)
 	return vma->kind == VMA_VDSO || vma->kind == VMA_VVAR || vma->kind == VMA_VSYSCALL;
 }
 
-/* What was written to once has an anon_vma even if no page of it is left: so a page comes and goes.
+/* What was written to once has an anon_vma even if no page of it is left: so a page comes
+ * and goes.
  */
 static void plan_protect(struct job *job, const struct snap_vma *vma)
 {
 	uint64_t len = vma->end - vma->start;
-	bool populate = vma->kind == VMA_ANON && !fill_touches(job, vma->start, vma->end);
+	bool populate = vma->kind == VMA_ANON && !mm_is_huge(vma) &&
+			!fill_touches(job, vma->start, vma->end);
 
 	if (populate) {
 		plan_madvise(job, vma->start, PAGE, MADV_POPULATE_WRITE);
@@ -465,6 +482,12 @@ static void plan_vma_finish(struct job *job, const struct snap_vma *vma)
 		plan_syscall(&job->plan, 0, SYS_prctl,
 			(struct plan_args){ { PR_SET_VMA, PR_SET_VMA_ANON_NAME, vma->start, len,
 				plan_data(&job->plan, vma->name, strlen(vma->name) + 1) } });
+	if (vma->mempolicy)
+		plan_syscall(&job->plan, 0, SYS_mbind,
+			(struct plan_args){ { vma->start, len, vma->mempolicy,
+				plan_data(
+					&job->plan, vma->mempolicy_nodes, vma->nr_mempolicy_nodes),
+				vma->nr_mempolicy_nodes * 8 + 1, 0 } });
 	if (vma->vmflags & VMF_LOCKED)
 		plan_lock(job, vma);
 	if (vma->pkey)

@@ -30,6 +30,8 @@ int mm_plan_map(struct job *job, const struct mm_fresh *fresh, struct err *err);
 int mm_plan_vma(
 	struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma, struct err *err);
 /* After the pages are in: final protections, advice, locks, names, guard pages, mm fields. */
+/* Private memory of huge pages (hugetlb). */
+bool mm_is_huge(const struct snap_vma *vma);
 int mm_plan_finish(struct job *job, struct err *err);
 
 #endif

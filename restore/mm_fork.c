@@ -175,7 +175,7 @@ static int plan_missing(struct job *job, const struct mm_fresh *fresh, const str
 		if (piece.start < piece.end) {
 			if (next && vma->vmflags & VMF_GROWSDOWN)
 				plan_touch(job, piece.start);
-			else if (before && vma->kind == VMA_ANON)
+			else if (before && vma->kind == VMA_ANON && !mm_is_huge(vma))
 				plan_grow(job, before, piece.end);
 			else if (plan_piece(job, fresh, vma, &piece, err) < 0)
 				return -err->code;

@@ -150,9 +150,9 @@ static bool is_mapped_sealed(const struct job *job, const struct snap_vma *vma)
 
 bool shared_is_inherited(const struct job *job, const struct snap_vma *vma)
 {
-	enum snap_mem_kind kind = job->snap->mems[vma->mem].kind;
+	const struct snap_mem *mem = &job->snap->mems[vma->mem];
 
-	return kind == MEM_SYSV || (kind == MEM_MEMFD && !is_mapped_sealed(job, vma));
+	return mem->kind == MEM_SYSV || (mems_is_file(mem) && !is_mapped_sealed(job, vma));
 }
 
 static bool mm_maps(const struct snap_mm *mm, uint32_t mem)
@@ -214,6 +214,7 @@ int shared_plan_map(
 	case MEM_SHARED_ANON:
 		return anon_plan(job, fresh, vma, err);
 	case MEM_MEMFD:
+	case MEM_SHARED_HUGE:
 		if (!is_mapped_sealed(job, vma))
 			memfd_plan(job, vma);
 		return 0;

@@ -50,6 +50,16 @@ static int init_mounts(struct err *err)
 	return 0;
 }
 
+/* Threads of ours come and go while ids of the image are needed. Where it cannot be said, chance
+ * has to do. */
+static void ids_begin(int32_t above)
+{
+	char text[16];
+
+	snprintf(text, sizeof text, "%d", above);
+	proc_write("/proc/sys/kernel/ns_last_pid", text, &(struct err){ 0 });
+}
+
 static int namespaces_make(const struct ns *ns, struct err *err)
 {
 	uid_t uid = geteuid();
@@ -62,27 +72,47 @@ static int namespaces_make(const struct ns *ns, struct err *err)
 	return ns->userns ? userns_map(uid, gid, err) : 0;
 }
 
-int ns_enter(struct ns *ns, bool stays, struct err *err)
+int ns_make(struct ns *ns, int *inside, struct err *err)
 {
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(err, "socketpair");
-	if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int)) < 0 ||
-		namespaces_make(ns, err) < 0 || (ns->init = fork()) < 0) {
-		if (!err->code)
-			err_sys(err, "start the init of a pid namespace");
-		close(pair[0]);
-		close(pair[1]);
-		return -err->code;
-	}
-	ns->report = pair[ns->init ? 0 : 1];
-	close(pair[ns->init ? 1 : 0]);
-	if (ns->init)
+	ns->report = pair[0];
+	*inside = pair[1];
+	if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int)) < 0)
+		err_sys(err, "socketpair");
+	else if (namespaces_make(ns, err) == 0)
 		return 0;
+	close(pair[0]);
+	close(pair[1]);
+	return -err->code;
+}
+
+int ns_begin(const struct ns *ns, struct err *err)
+{
+	if (init_mounts(err) < 0)
+		return -err->code;
+	ids_begin(ns->above);
+	return 0;
+}
+
+int ns_enter(struct ns *ns, bool stays, struct err *err)
+{
+	int inside;
+
+	if (ns_make(ns, &inside, err) < 0)
+		return -err->code;
+	ns->init = fork();
+	if (ns->init) {
+		close(inside);
+		return ns->init < 0 ? err_sys(err, "start the init of a pid namespace") : 0;
+	}
+	close(ns->report);
+	ns->report = inside;
 	if (!stays && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return err_sys(err, "prctl");
-	return init_mounts(err);
+	return ns_begin(ns, err);
 }
 
 /* The kernel translates the pid in SCM_CREDENTIALS into the receiver's namespace (unix(7)). */
@@ -107,7 +137,8 @@ void ns_report(struct ns *ns, pid_t pid, const struct err *err)
 	/* Should it fail, the other side sees the end of file and says so. */
 	while (sendmsg(ns->report, &msg, MSG_NOSIGNAL) < 0 && errno == EINTR)
 		;
-	fd_close(&ns->report);
+	if (!pid)
+		fd_close(&ns->report);
 }
 
 int ns_wait(struct ns *ns, pid_t *pid, struct err *err)
@@ -128,12 +159,16 @@ int ns_wait(struct ns *ns, pid_t *pid, struct err *err)
 	do
 		n = recvmsg(ns->report, &msg, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
-	fd_close(&ns->report);
+	/* An init is not gone before all others are reaped. */
+	if (ns->maker)
+		waitpid(ns->maker, NULL, 0);
 	if (n != sizeof theirs || !CMSG_FIRSTHDR(&msg)) {
+		kill(ns->init, SIGKILL);
 		waitpid(ns->init, NULL, 0);
 		return err_set(err, ECHILD, "the init of the new pid namespace ended unexpectedly");
 	}
 	if (theirs.code) {
+		kill(ns->init, SIGKILL);
 		waitpid(ns->init, NULL, 0);
 		*err = theirs;
 		return -err->code;

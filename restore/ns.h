@@ -2,6 +2,7 @@
 #define RESTORE_NS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -12,14 +13,21 @@
 struct err;
 
 struct ns {
-	bool userns; /* in: make a user namespace too */
-	pid_t init;  /* outside: pid of the init; 0 in the init itself */
-	int report;  /* init: where to report; outside: where to hear */
+	bool userns;   /* in: make a user namespace too */
+	int32_t above; /* in: what is not of the image gets ids above this one */
+	pid_t init;    /* outside: pid of the init; 0 in the init itself */
+	pid_t maker;   /* outside: another process in there, which ends with its report; or 0 */
+	int report; /* init: where to report; outside: where to hear; stops of the program, too */
 };
 
 /* Returns twice: outside, with ns->init set, and in the init. -EPERM and the like: no namespace
  * here. */
 int ns_enter(struct ns *ns, bool stays, struct err *err);
+
+/* The parts of it: namespaces for children to come, with a descriptor for them to report with; and
+ * what one of those does first. */
+int ns_make(struct ns *ns, int *inside, struct err *err);
+int ns_begin(const struct ns *ns, struct err *err);
 
 /* In the init: the program runs (err NULL) as `pid`, or it failed. */
 void ns_report(struct ns *ns, pid_t pid, const struct err *err);

@@ -5,12 +5,18 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/progress.h"
+#include "base/text.h"
+#include "restore/child.h"
 #include "restore/clock.h"
 #include "restore/connections.h"
 #include "restore/cpu.h"
@@ -25,6 +31,7 @@
 #include "restore/mems.h"
 #include "restore/ns.h"
 #include "restore/seccomp.h"
+#include "restore/spawn.h"
 #include "restore/supervise.h"
 #include "restore/tasks.h"
 #include "restore/tree.h"
@@ -83,11 +90,12 @@ static void job_tables(struct job *job)
 static int job_init(struct job *job, const struct restore_opts *opts, struct err *err)
 {
 	job->opts = opts;
+	job->gate = -1;
 	job->fd_opts.tcp_close = opts->tcp_close;
 	job->fd_opts.tcp_established = opts->tcp_established;
 	job->pidfd = -1;
-	if (image_open(opts->image, &job->img, err) < 0)
-		return err_wrap(err, "%s", opts->image);
+	if ((opts->self ? image_open_self : image_open)(opts->image, &job->img, err) < 0)
+		return -err->code;
 	job->snap = job->img.snap;
 	job->proc = &job->snap->procs[0];
 	job->mm = &job->snap->mms[job->proc->mm];
@@ -100,40 +108,70 @@ static void job_finish(struct job *job)
 {
 	connections_release(job);
 	fd_close(&job->pidfd);
-	for (size_t i = 0; job->ghosts && i < job->snap->nr_files; i++)
-		fd_close(&job->ghosts[i]);
-	ghosts_leave(job);
+	ghosts_close(job);
 	for (size_t i = 0; job->mems && i < job->snap->nr_mems; i++)
 		fd_close(&job->mems[i]);
 	plan_finish(&job->plan);
 	image_close(&job->img);
 }
 
+/* Of contents, in the image. */
+static uint64_t job_bytes(const struct job *job)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; job->opts->progress && i < job->img.index.nr_frames; i++)
+		bytes += job->img.index.frames[i].size;
+	return bytes;
+}
+
+/* All that has to be there before there are processes. */
+static int job_prepare(struct job *job, struct err *err)
+{
+	progress_phase(job->opts->progress, "filling memory", job_bytes(job));
+	if (clock_prepare(job, err) < 0 || ghosts_make(job, err) < 0)
+		return -err->code;
+	job->vdso_same = vdso_is_same(job);
+	if (ipc_enter_own(job, err) < 0 || mems_make(job, err) < 0 || ipc_make(job, err) < 0)
+		return -err->code;
+	return connections_hold(job, err);
+}
+
+static void job_undo(struct job *job)
+{
+	ipc_undo(job);
+	mems_undo(job);
+	ghosts_undo(job);
+}
+
 /* From a checked image to a running process, here in this pid namespace. */
 static int job_make(struct job *job, struct err *err)
 {
-	int ret;
+	int ret = job_prepare(job, err);
 
-	if (clock_prepare(job, err) < 0 || ghosts_make(job, err) < 0) {
-		ghosts_undo(job);
-		return -err->code;
-	}
-	job->vdso_same = vdso_is_same(job);
-	ret = ipc_enter_own(job, err);
-	if (!ret)
-		ret = mems_make(job, err);
-	if (!ret)
-		ret = ipc_make(job, err);
-	if (!ret)
-		ret = connections_hold(job, err);
 	if (!ret)
 		ret = tree_make(job, err);
-	if (ret < 0) {
-		ipc_undo(job);
-		mems_undo(job);
-		ghosts_undo(job);
-	}
+	if (ret < 0)
+		job_undo(job);
 	return ret;
+}
+
+/* Once the program runs it would be late to learn that nobody can be told its id. */
+static int pidfile_check(const char *path, struct err *err)
+{
+	char *dir = path ? strdup(path) : NULL, *slash = dir ? strrchr(dir, '/') : NULL;
+	const char *in = !slash ? "." : slash == dir ? "/" : dir;
+	struct stat st;
+	int ret = 0;
+
+	if (slash && slash != dir)
+		*slash = '\0';
+	if (path && faccessat(AT_FDCWD, in, W_OK | X_OK, AT_EACCESS) < 0)
+		ret = err_sys(err, "make pidfile %s", path);
+	else if (path && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		ret = err_set(err, EEXIST, "make pidfile %s: something else has that name", path);
+	free(dir);
+	return ret < 0 ? err_hint(err, "choose a place that can be written to with --pidfile") : 0;
 }
 
 /* Whole or not at all, as an image: written beside its final name. */
@@ -149,46 +187,144 @@ static int pidfile_write(const char *path, pid_t pid, struct err *err)
 	unlink(temp);
 	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
-		return err_sys(err, "pidfile %s", temp);
+		return err_sys(err, "make pidfile %s", path);
 	if (write(fd, text, (size_t)len) != len || rename(temp, path) < 0) {
-		err_sys(err, "pidfile %s", path);
+		err_sys(err, "make pidfile %s", path);
 		unlink(temp);
 		return -err->code;
 	}
 	return 0;
 }
 
+/* A restore that took its time on a terminal is summed up; others only with -v. */
+static void job_say(const struct job *job, pid_t pid)
+{
+	double seconds = progress_took(job->opts->progress);
+	char size[32];
+
+	if (seconds > 0)
+		log_say("restored %s as process %d: %s of memory in %.1f s", job->opts->image, pid,
+			text_size(job_bytes(job), size, sizeof size), seconds);
+	else
+		log_info("%s runs as process %d", job->proc->tasks[0].comm, pid);
+}
+
 /* The program runs as pid: say so, and stand in for it until it ends unless detached. */
-static int job_attend(struct job *job, pid_t pid, pid_t child, int *status, struct err *err)
+static int job_attend(
+	struct job *job, pid_t pid, pid_t child, int stops, int *status, struct err *err)
 {
 	const struct restore_opts *opts = job->opts;
 	bool own_group = !job->proc->group_inherited && job->proc->pgid == job->proc->pid;
+	struct terminal terminal = job->terminal;
+	struct supervised supervised = { child, own_group && stops < 0, &terminal, stops };
 
 	if (pidfile_write(opts->pidfile, pid, err) < 0) {
 		kill(child, SIGKILL);
 		return -err->code;
 	}
-	log_info("%s runs as process %d", job->proc->tasks[0].comm, pid);
+	job_say(job, pid);
 	*status = 0;
 	job_finish(job);
-	return opts->detach ? 0 : supervise(child, own_group, status, err);
+	return opts->detach ? 0 : supervise(&supervised, status, err);
+}
+
+/*
+ * The first process was the init of its namespace, and so it is again: there is no init of ours,
+ * and what makes the tree is a second process in there. Both have our memory, so that all find the
+ * same job.
+ */
+struct beside {
+	struct job *job;
+	struct ns inside; /* report: theirs */
+	int gate[2];
+};
+
+static void first_run(void *arg)
+{
+	struct beside *beside = arg;
+	char byte;
+
+	close(beside->gate[1]);
+	if (read(beside->gate[0], &byte, 1) == 1)
+		child_run(beside->job);
+	_exit(125);
+}
+
+static void maker_run(void *arg)
+{
+	struct beside *beside = arg;
+	struct err err = { 0 };
+
+	/* Else the other one would wait for ever. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(beside->gate[0]);
+	if (ns_begin(&beside->inside, &err) < 0 || tree_make(beside->job, &err) < 0) {
+		ns_report(&beside->inside, 0, &err);
+		_exit(125);
+	}
+	ns_report(&beside->inside, beside->job->pid, NULL);
+	_exit(0);
+}
+
+static int both_spawn(struct beside *beside, pid_t *first, pid_t *maker, struct err *err)
+{
+	/* A new user namespace has taken that from us, and we are to be traced. */
+	prctl(PR_SET_DUMPABLE, 1);
+	if (pipe2(beside->gate, O_CLOEXEC) < 0)
+		return err_sys(err, "pipe");
+	beside->job->gate = beside->gate[1];
+	if (spawn_beside(1, first_run, beside, first, err) < 0 ||
+		spawn_beside(beside->inside.above + 1, maker_run, beside, maker, err) < 0)
+		return -err->code;
+	close(beside->gate[0]);
+	close(beside->gate[1]);
+	return 0;
+}
+
+static int run_as_first(struct job *job, bool *done, int *status, struct err *err)
+{
+	struct ns ns = { .userns = !job->privileged, .above = ids_highest(job->snap) };
+	struct beside beside = { .job = job, .inside = ns };
+	pid_t pid;
+	int ret;
+
+	job->own_userns = ns.userns;
+	*done = false;
+	if (ns_make(&ns, &beside.inside.report, err) < 0)
+		return -err->code;
+	*done = true;
+	job->privileged = true;
+	ret = job_prepare(job, err);
+	if (!ret)
+		ret = both_spawn(&beside, &ns.init, &ns.maker, err);
+	close(beside.inside.report);
+	if (!ret)
+		ret = ns_wait(&ns, &pid, err);
+	if (ret < 0) {
+		job_undo(job);
+		return ret;
+	}
+	return job_attend(job, pid, ns.init, -1, status, err);
 }
 
 /* In the init of the new namespace: never returns. */
 static void init_run(struct job *job, struct ns *ns, int failed, struct err *err)
 {
 	bool own_group = !job->proc->group_inherited && job->proc->pgid == job->proc->pid;
+	struct supervised supervised;
 	int status = 125;
 
 	/* Detached or not, the init has to reap. */
 	supervise_prepare();
 	if (failed < 0 || job_make(job, err) < 0) {
+		progress_end(job->opts->progress);
 		ns_report(ns, 0, err);
 		_exit(125);
 	}
 	ns_report(ns, job->pid, NULL);
+	supervised = (struct supervised){ job->pid, own_group, NULL, ns->report };
 	job_finish(job);
-	if (supervise(job->pid, own_group, &status, err) < 0)
+	if (supervise(&supervised, &status, err) < 0)
 		_exit(125);
 	_exit(status);
 }
@@ -196,7 +332,7 @@ static void init_run(struct job *job, struct ns *ns, int failed, struct err *err
 /* *done: it runs or failed for good; else there are no namespaces to be had. */
 static int run_in_ns(struct job *job, bool *done, int *status, struct err *err)
 {
-	struct ns ns = { .userns = !job->privileged };
+	struct ns ns = { .userns = !job->privileged, .above = ids_highest(job->snap) };
 	pid_t pid;
 	int ret;
 
@@ -212,14 +348,14 @@ static int run_in_ns(struct job *job, bool *done, int *status, struct err *err)
 	*done = true;
 	if (ns_wait(&ns, &pid, err) < 0)
 		return -err->code;
-	return job_attend(job, pid, ns.init, status, err);
+	return job_attend(job, pid, ns.init, ns.report, status, err);
 }
 
 static int run_here(struct job *job, int *status, struct err *err)
 {
 	if (job_make(job, err) < 0)
 		return -err->code;
-	return job_attend(job, job->pid, job->pid, status, err);
+	return job_attend(job, job->pid, job->pid, -1, status, err);
 }
 
 int restore_run(const struct restore_opts *opts, int *status, struct err *err)
@@ -229,6 +365,8 @@ int restore_run(const struct restore_opts *opts, int *status, struct err *err)
 	int ret = job_init(&job, opts, err);
 
 	if (!ret)
+		ret = pidfile_check(opts->pidfile, err);
+	if (!ret)
 		ret = cpu_check(job.snap, err);
 	if (!ret)
 		ret = seccomp_possible(job.snap, err);
@@ -236,16 +374,21 @@ int restore_run(const struct restore_opts *opts, int *status, struct err *err)
 		ret = instance_prepare(&job, err);
 	if (!ret)
 		ret = ids_choose(&job, err);
+	if (!ret)
+		terminal_prepare(&job);
 	if (!ret && !opts->detach)
 		supervise_prepare();
 	if (!ret && job.pids == PIDS_NS) {
-		ret = run_in_ns(&job, &done, status, err);
+		ret = job.proc->pid == 1 ? run_as_first(&job, &done, status, err)
+					 : run_in_ns(&job, &done, status, err);
 		if (ret < 0 && !done)
 			ret = ids_fallback(&job, err) < 0 ? -err->code : 1;
 	}
 	if (ret == 1 || (!ret && job.pids != PIDS_NS))
 		ret = run_here(&job, status, err);
-	if (ret < 0)
+	if (ret < 0) {
+		terminal_back(&job.terminal);
 		job_finish(&job);
+	}
 	return ret;
 }

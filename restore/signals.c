@@ -35,6 +35,22 @@ static uint64_t info_signo(const struct snap_siginfo *info)
 	return (uint64_t)signo;
 }
 
+/*
+ * What the thread did is done again when it goes on, since it stands at the instruction: the signal
+ * comes by itself. Queued, it would come too early: the kernel takes faults out of the queue before
+ * all else, blocked or not (dequeue_synchronous_signal, kernel/signal.c).
+ */
+static bool happens_again(const struct snap_task *task, const struct snap_siginfo *info)
+{
+	siginfo_t si;
+
+	memcpy(&si, info->raw, sizeof si);
+	if (si.si_code <= 0 || task->sigmask >> (si.si_signo - 1) & 1)
+		return false;
+	return si.si_signo == SIGSEGV || si.si_signo == SIGILL || si.si_signo == SIGFPE ||
+	       (si.si_signo == SIGBUS && si.si_code != BUS_MCEERR_AO);
+}
+
 static void plan_queue(struct job *job, size_t thread, const struct snap_siginfo *info, bool shared)
 {
 	uint64_t at = plan_data(&job->plan, info->raw, sizeof info->raw);
@@ -55,7 +71,8 @@ void signals_plan_pending(struct job *job, size_t thread)
 	const struct snap_task *task = &proc->tasks[thread];
 
 	for (size_t i = 0; i < task->nr_pending; i++)
-		if (!timers_fire(proc, &task->pending[i]))
+		if (!timers_fire(proc, &task->pending[i]) &&
+			!happens_again(task, &task->pending[i]))
 			plan_queue(job, thread, &task->pending[i], false);
 	for (size_t i = 0; thread == 0 && i < proc->nr_pending; i++)
 		if (!timers_fire(proc, &proc->pending[i]))

@@ -12,7 +12,7 @@
 
 #include "base/err.h"
 
-enum { SPAWN_STACK = 256 * 1024, EEXIST_TRIES = 400 };
+enum { SPAWN_STACK = 256 * 1024, BESIDE_STACK = 8 * 1024 * 1024, EEXIST_TRIES = 400 };
 
 /* What the child finds on its new stack. */
 struct spawn_call {
@@ -75,6 +75,32 @@ int spawn(pid_t want_pid, uint64_t flags, void (*body)(void *arg), void *arg, pi
 	munmap(stack, SPAWN_STACK);
 	if (ret < 0)
 		return err_ret(err, ret, "clone3 with process id %d", (int)want_pid);
+	*pid = (pid_t)ret;
+	return 0;
+}
+
+int spawn_beside(pid_t want_pid, void (*body)(void *arg), void *arg, pid_t *pid, struct err *err)
+{
+	pid_t wanted[1] = { want_pid };
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_UNTRACED,
+		.exit_signal = SIGCHLD,
+		.stack_size = BESIDE_STACK,
+		.set_tid = want_pid ? (uint64_t)(uintptr_t)wanted : 0,
+		.set_tid_size = want_pid ? 1 : 0,
+	};
+	void *stack = mmap(NULL, BESIDE_STACK, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+	long ret;
+
+	if (stack == MAP_FAILED)
+		return err_sys(err, "stack of a new process");
+	/* We go on, and our stack with us. */
+	*(struct spawn_call *)stack = (struct spawn_call){ body, arg };
+	args.stack = (uint64_t)(uintptr_t)stack;
+	ret = spawn_clone3(&args, stack);
+	if (ret < 0)
+		return err_ret(err, ret, "clone3");
 	*pid = (pid_t)ret;
 	return 0;
 }

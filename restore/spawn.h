@@ -17,4 +17,10 @@ struct err;
 int spawn(pid_t want_pid, uint64_t flags, void (*body)(void *arg), void *arg, pid_t *pid,
 	int *pidfd, struct err *err);
 
+/*
+ * A child with our memory and a stack of its own, as by vfork(2) without waiting: of those that
+ * share it, only one may do more at a time than wait in a system call. body must not return.
+ */
+int spawn_beside(pid_t want_pid, void (*body)(void *arg), void *arg, pid_t *pid, struct err *err);
+
 #endif

@@ -2,11 +2,14 @@
 #include "restore/supervise.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "restore/terminal.h"
 
 /* Faults of our own must not wait in a queue. */
 static void signals_supervised(sigset_t *set)
@@ -40,29 +43,69 @@ static void forward(pid_t child, const siginfo_t *info, bool own_group)
 		kill(child, info->si_signo);
 }
 
-/* The child stopped: so do we, for the shell to see; continued, we continue it. */
-static void follow_stop(pid_t child, pid_t our_group, bool own_group)
+static bool word_send(const struct supervised *s)
 {
-	if (own_group && isatty(STDIN_FILENO))
-		tcsetpgrp(STDIN_FILENO, our_group);
+	return s->stops >= 0 && send(s->stops, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+}
+
+/* Continued with all of its group, which the terminal has stopped, too. Between us and the program
+ * may be an init, who gets word: the SIGCONT of a shell reaches it before the terminal is ours. */
+static void child_continue(const struct supervised *s)
+{
+	if (!s->terminal || !word_send(s))
+		kill(s->own_group ? -s->child : s->child, SIGCONT);
+}
+
+/* The child stopped: so do we, for the shell to see; continued, we continue it. */
+static void follow_stop(const struct supervised *s)
+{
+	terminal_back(s->terminal);
 	kill(getpid(), SIGSTOP);
-	if (own_group && isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == our_group)
-		tcsetpgrp(STDIN_FILENO, child);
-	kill(child, SIGCONT);
+	terminal_again(s->terminal);
+	child_continue(s);
+}
+
+static void child_stopped(const struct supervised *s)
+{
+	if (s->terminal)
+		follow_stop(s);
+	else
+		word_send(s);
+}
+
+/* The init says that the program has stopped, we say that it goes on. */
+static void words_hear(const struct supervised *s)
+{
+	char byte;
+
+	while (s->stops >= 0 && recv(s->stops, &byte, 1, MSG_DONTWAIT) == 1) {
+		if (s->terminal)
+			follow_stop(s);
+		else
+			child_continue(s);
+	}
+}
+
+static void words_listen(const struct supervised *s)
+{
+	if (s->stops < 0)
+		return;
+	fcntl(s->stops, F_SETOWN, getpid());
+	fcntl(s->stops, F_SETFL, O_ASYNC);
+	words_hear(s);
 }
 
 /* All that is to be reaped now. True when the child itself has ended. */
-static bool reap(pid_t child, bool own_group, int *status)
+static bool reap(const struct supervised *s, int *status)
 {
 	int st;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &st, WNOHANG | WUNTRACED)) > 0) {
-		if (pid != child)
+		if (pid != s->child)
 			continue;
 		if (WIFSTOPPED(st)) {
-			if (getpid() != 1)
-				follow_stop(child, getpgrp(), own_group);
+			child_stopped(s);
 			continue;
 		}
 		*status = WIFSIGNALED(st) ? 128 + WTERMSIG(st) : WEXITSTATUS(st);
@@ -71,27 +114,37 @@ static bool reap(pid_t child, bool own_group, int *status)
 	return false;
 }
 
-int supervise(pid_t child, bool own_group, int *status, struct err *err)
+static void signal_came(const struct supervised *s, const siginfo_t *info)
 {
-	bool foreground = own_group && isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
-	pid_t our_group = getpgrp();
+	switch (info->si_signo) {
+	case SIGCHLD:
+	case SIGCONT:
+		break;
+	case SIGIO:
+		if (info->si_code != SI_SIGIO && info->si_code < POLL_IN)
+			forward(s->child, info, s->own_group);
+		words_hear(s);
+		break;
+	default:
+		forward(s->child, info, s->own_group);
+	}
+}
+
+int supervise(const struct supervised *s, int *status, struct err *err)
+{
 	sigset_t set;
 
 	signals_supervised(&set);
-	if (foreground)
-		tcsetpgrp(STDIN_FILENO, child);
-	while (!reap(child, own_group, status)) {
+	words_listen(s);
+	while (!reap(s, status)) {
 		siginfo_t info;
 
-		if (sigwaitinfo(&set, &info) < 0) {
-			if (errno == EINTR)
-				continue;
-			return err_sys(err, "wait for process %d", child);
-		}
-		if (info.si_signo != SIGCHLD && info.si_signo != SIGCONT)
-			forward(child, &info, own_group);
+		if (sigwaitinfo(&set, &info) >= 0)
+			signal_came(s, &info);
+		else if (errno != EINTR)
+			return err_sys(err, "wait for process %d", s->child);
 	}
-	if (foreground)
-		tcsetpgrp(STDIN_FILENO, our_group);
+	if (s->terminal)
+		terminal_back(s->terminal);
 	return 0;
 }

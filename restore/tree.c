@@ -13,18 +13,22 @@
 #include "base/arena.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "images/tree.h"
+#include "restore/birth.h"
 #include "restore/child.h"
 #include "restore/connections.h"
 #include "restore/ctty.h"
 #include "restore/fds_finish.h"
 #include "restore/ghosts.h"
+#include "restore/ring.h"
 #include "restore/handover.h"
 #include "restore/instance.h"
 #include "restore/job.h"
 #include "restore/mems.h"
 #include "restore/stops.h"
 #include "restore/tree_birth.h"
+#include "restore/zombie.h"
 
 /* ---- one process -------------------------------------------------------------------------------
  */
@@ -138,46 +142,6 @@ static int other_make(struct tree *tree, uint32_t i, struct err *err)
 
 static int family_make(struct tree *tree, uint32_t i, struct err *err);
 
-static int zombie_make(struct tree *tree, size_t i, struct err *err)
-{
-	tree->zombie_made[i] = true;
-	return birth_zombie(tree, &tree->snap->zombies[i], err);
-}
-
-/* Is there the group that it has to join? */
-static bool group_stands(const struct tree *tree, const struct snap_zombie *zombie)
-{
-	if (zombie->pgid == zombie->pid || zombie->pgid == tree->snap->procs[zombie->parent].pgid)
-		return true;
-	for (size_t i = 0; i < tree->snap->nr_procs; i++)
-		if (tree->jobs[i] && tree->jobs[i]->pid && tree->snap->procs[i].pid == zombie->pgid)
-			return true;
-	return false;
-}
-
-/* It founds its session when the first one that is still there is born (birth_by_helper). */
-static bool founds_session(const struct snap *snap, const struct snap_zombie *zombie)
-{
-	for (size_t i = 0; zombie->sid == zombie->pid && i < snap->nr_procs; i++)
-		if (snap->procs[i].sid == zombie->sid)
-			return true;
-	return false;
-}
-
-/* wait(2) gives the eldest first: those born before the child that comes next. */
-static int elder_zombies_make(struct tree *tree, uint32_t parent, uint32_t elder, struct err *err)
-{
-	for (size_t i = 0; i < tree->snap->nr_zombies; i++) {
-		const struct snap_zombie *zombie = &tree->snap->zombies[i];
-
-		if (zombie->parent == parent && zombie->elder <= elder && !tree->zombie_made[i] &&
-			group_stands(tree, zombie) && !founds_session(tree->snap, zombie) &&
-			zombie_make(tree, i, err) < 0)
-			return -err->code;
-	}
-	return 0;
-}
-
 static int children_make(struct tree *tree, uint32_t parent, bool early, struct err *err)
 {
 	const struct snap *snap = tree->snap;
@@ -187,7 +151,7 @@ static int children_make(struct tree *tree, uint32_t parent, bool early, struct 
 		if (snap->procs[i].parent != parent)
 			continue;
 		if (birth_is_early(snap, i) == early) {
-			if (!early && elder_zombies_make(tree, parent, elder, err) < 0)
+			if (!early && zombies_make_elder(tree, parent, elder, err) < 0)
 				return -err->code;
 			if (family_make(tree, i, err) < 0)
 				return -err->code;
@@ -213,18 +177,6 @@ static int family_make(struct tree *tree, uint32_t i, struct err *err)
 	return ctty_take(job, err) < 0 ? -err->code : children_make(tree, i, false, err);
 }
 
-static int zombies_make(struct tree *tree, bool leaders, struct err *err)
-{
-	for (size_t i = 0; i < tree->snap->nr_zombies; i++) {
-		const struct snap_zombie *zombie = &tree->snap->zombies[i];
-
-		if ((zombie->pgid == zombie->pid) == leaders && !tree->zombie_made[i] &&
-			zombie_make(tree, i, err) < 0)
-			return -err->code;
-	}
-	return 0;
-}
-
 /* Everybody parked, with memory, in its place. */
 static int all_make(struct tree *tree, struct err *err)
 {
@@ -233,8 +185,7 @@ static int all_make(struct tree *tree, struct err *err)
 	for (uint32_t i = 1; i < tree->snap->nr_procs; i++)
 		if (tree->snap->procs[i].parent == ID_NONE && family_make(tree, i, err) < 0)
 			return -err->code;
-	if (zombies_make(tree, true, err) < 0 || zombies_make(tree, false, err) < 0 ||
-		birth_groups(tree, err) < 0 ||
+	if (zombies_make(tree, err) < 0 || birth_groups(tree, err) < 0 ||
 		ctty_foreground(tree->jobs, tree->snap->nr_procs, err) < 0 ||
 		fds_later(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
@@ -286,12 +237,25 @@ static int stopped_release(struct job *job, const struct job *parent, struct err
 	return parent_action(parent, false, err);
 }
 
+/* Its parent is told again that it went on after a stop, if it asks, but not by a SIGCHLD. */
+static int continued_again(struct job *job, const struct job *parent, struct err *err)
+{
+	if (parent_action(parent, true, err) < 0 || handover_last(job, err) < 0 ||
+		handover_continued(job, err) < 0)
+		return -err->code;
+	job->ready = true;
+	return parent_action(parent, false, err);
+}
+
 /* Children first, as their parents may be stopped, too. */
 static int stopped_release_all(struct tree *tree, struct err *err)
 {
 	for (uint32_t i = (uint32_t)tree->snap->nr_procs; i-- > 0;) {
 		const struct snap_proc *proc = &tree->snap->procs[i];
 
+		if (proc->continued && proc->parent != ID_NONE &&
+			continued_again(tree->jobs[i], tree->jobs[proc->parent], err) < 0)
+			return err_wrap(err, "process %d", proc->pid);
 		if (proc->stop == PROC_STOPPED && proc->parent != ID_NONE &&
 			stopped_release(tree->jobs[i], tree->jobs[proc->parent], err) < 0)
 			return err_wrap(err, "process %d", proc->pid);
@@ -310,18 +274,34 @@ static int second_do(struct tree *tree, struct err *err)
 	return 0;
 }
 
+static int last_do(struct job *job, struct err *err)
+{
+	return job->ready ? 0 : handover_last(job, err);
+}
+
+static int tree_finish(struct tree *tree, struct err *err)
+{
+	ghosts_close(tree->jobs[0]);
+	return fds_finish(tree->jobs, tree->snap->nr_procs, err);
+}
+
 static int tree_run(struct tree *tree, struct err *err)
 {
-	if (all_make(tree, err) < 0)
-		return -err->code;
-	ghosts_leave(tree->jobs[0]);
-	if (mems_seal(tree->jobs[0], err) < 0 || second_do(tree, err) < 0 ||
-		mems_remove(tree->jobs[0], err) < 0 || stopped_release_all(tree, err) < 0 ||
-		all_do(tree, handover_last, err) < 0 || all_do(tree, instance_tell, err) < 0 ||
-		fds_finish(tree->jobs, tree->snap->nr_procs, err) < 0 ||
+	int ret = all_make(tree, err);
+
+	/* Soon the terminal is the program's. */
+	progress_end(tree->jobs[0]->opts->progress);
+	if (ret < 0 || all_do(tree, ring_map, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
+		second_do(tree, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
+		stopped_release_all(tree, err) < 0 || all_do(tree, last_do, err) < 0 ||
+		all_do(tree, instance_tell, err) < 0 || tree_finish(tree, err) < 0 ||
 		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
-	return all_do(tree, handover_release, err);
+	terminal_give(tree->jobs[0]);
+	if (all_do(tree, handover_release, err) < 0)
+		return -err->code;
+	terminal_tell(tree->jobs[0]);
+	return 0;
 }
 
 /* A leader can be reaped only when its traced threads have been; so everything is, until the first
@@ -332,6 +312,9 @@ static void tree_kill(const struct tree *tree)
 
 	for (size_t i = 0; i < tree->nr_pids; i++)
 		kill(tree->pids[i], SIGKILL);
+	/* An init dies with us, its tracer (PTRACE_O_EXITKILL), and not by a signal from inside. */
+	if (tree->jobs[0]->gate >= 0)
+		return;
 	do
 		tid = waitpid(-1, NULL, __WALL);
 	while (tid > 0 || (tid < 0 && errno == EINTR));

@@ -12,15 +12,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/arena.h"
 #include "images/tree.h"
+#include "restore/birth.h"
 #include "restore/child.h"
 #include "restore/job.h"
 #include "restore/seccomp.h"
 #include "restore/spawn.h"
 #include "restore/stops.h"
 #include "restore/tree.h"
-#include "tracee/tracee.h"
+#include "restore/zombie.h"
 
 /* ---- sessions ----------------------------------------------------------------------------------
  */
@@ -75,167 +75,8 @@ static bool has_early_child(const struct snap *snap, uint32_t i)
 	return false;
 }
 
-/* ---- records -----------------------------------------------------------------------------------
- */
-
-static void pid_note(struct tree *tree, pid_t pid)
-{
-	tree->pids = arena_grow(
-		tree->snap->arena, tree->pids, tree->nr_pids, &tree->cap_pids, sizeof *tree->pids);
-	tree->pids[tree->nr_pids++] = pid;
-}
-
-static void helper_note(struct tree *tree, struct job *parent, pid_t vpid)
-{
-	tree->helpers = arena_grow(tree->snap->arena, tree->helpers, tree->nr_helpers,
-		&tree->cap_helpers, sizeof *tree->helpers);
-	tree->helpers[tree->nr_helpers++] = (struct helper){ parent, vpid };
-}
-
-static bool is_helper(const struct tree *tree, pid_t vpid)
-{
-	for (size_t i = 0; i < tree->nr_helpers; i++)
-		if (tree->helpers[i].vpid == vpid)
-			return true;
-	return false;
-}
-
-static bool is_id_of(const struct snap *snap, int32_t id)
-{
-	for (size_t i = 0; i < snap->nr_zombies; i++)
-		if (snap->zombies[i].pid == id)
-			return true;
-	for (size_t i = 0; i < snap->nr_procs; i++) {
-		const struct snap_proc *proc = &snap->procs[i];
-
-		if (proc->pgid == id || proc->sid == id)
-			return true;
-		for (size_t t = 0; t < proc->nr_tasks; t++)
-			if (proc->tasks[t].tid == id)
-				return true;
-	}
-	return false;
-}
-
 /* ---- clone -------------------------------------------------------------------------------------
  */
-
-/* Room at the low end of the parked leader's stack in the blob. */
-uint64_t birth_scratch(const struct job *job)
-{
-	return job->plan.base + plan_code_size() + job->plan.threads[0].stack_top - BLOB_STACK;
-}
-
-static int clone_with_id(struct tree *tree, const struct job *maker, pid_t vpid, uint64_t flags,
-	int exit_signal, pid_t *pid, struct err *err)
-{
-	struct {
-		struct clone_args args;
-		uint64_t tid;
-	} there = { .args = { .flags = flags, .set_tid_size = 1 }, .tid = (uint64_t)vpid };
-	uint64_t at = birth_scratch(maker);
-	struct remote call = { SYS_clone3, { at, sizeof there.args } };
-
-	/* clone3(2): with CLONE_PARENT the exit signal is the maker's. */
-	there.args.exit_signal = flags & CLONE_PARENT ? 0 : (uint64_t)exit_signal;
-	there.args.set_tid = at + sizeof there.args;
-	if (stops_write(maker, at, &there, sizeof there, err) < 0 ||
-		stops_clone(maker, &call, pid, err) < 0)
-		return err_wrap(err, "process %d", vpid);
-	pid_note(tree, *pid);
-	return 0;
-}
-
-static int taken_hint(struct err *err)
-{
-	if (err->code == EEXIST)
-		err_hint(err, "its id is in use: --pids=ns gets round that");
-	return -err->code;
-}
-
-/* A process that does nothing but found a session, a group, or a family, and ends. */
-static struct job helper_job(const struct job *maker, pid_t pid)
-{
-	struct job helper = *maker;
-
-	helper.pid = pid;
-	return helper;
-}
-
-/* An id that neither this image nor anybody else has. */
-static int clone_anonymous(
-	struct tree *tree, struct job *maker, pid_t *vpid, pid_t *pid, struct err *err)
-{
-	for (*vpid = 1000; *vpid < 32768; (*vpid)++) {
-		if (is_id_of(tree->snap, *vpid) || is_helper(tree, *vpid))
-			continue;
-		*err = (struct err){ 0 };
-		if (clone_with_id(tree, maker, *vpid, 0, SIGCHLD, pid, err) == 0)
-			return 0;
-		if (err->code != EEXIST)
-			break;
-	}
-	return -err->code;
-}
-
-static int remote_simple(
-	const struct job *job, long nr, uint64_t a, uint64_t b, const char *what, struct err *err)
-{
-	struct remote call = { nr, { a, b } };
-
-	return stops_blob_syscall(job, &call, what, NULL, err);
-}
-
-static int helper_end(struct tree *tree, struct job *parent, const struct job *helper, pid_t vpid,
-	struct err *err)
-{
-	helper_note(tree, parent, vpid);
-	return stops_exit(helper->pid, helper->plan.base + BLOB_SYSCALL_INSN, 0, err);
-}
-
-/* ---- the ended ---------------------------------------------------------------------------------
- */
-
-/*
- * A signal with the default action ends it; a core dump is not made again, only its mark is lost.
- * Given at the stop of a system call, the signal comes to a stop of its own first (ptrace(2)).
- */
-static int zombie_killed(const struct job *zombie, int signal, struct err *err)
-{
-	int got;
-
-	if (thread_set_sigmask(zombie->pid, 0, err) < 0)
-		return -err->code;
-	do {
-		if (ptrace(PTRACE_CONT, zombie->pid, 0, signal) < 0)
-			return err_sys(err, "end process %d", zombie->pid);
-		if (waitpid(zombie->pid, &got, __WALL) < 0)
-			return err_sys(err, "wait for process %d", zombie->pid);
-	} while (WIFSTOPPED(got) && WSTOPSIG(got) == signal);
-	if (WIFSTOPPED(got) || !WIFSIGNALED(got))
-		return err_set(
-			err, EPROTO, "process %d did not end by signal %d", zombie->pid, signal);
-	return 0;
-}
-
-static int zombie_die(struct job *zombie, int status, struct err *err)
-{
-	if (WIFEXITED(status))
-		return stops_exit(zombie->pid, zombie->plan.base + BLOB_SYSCALL_INSN,
-			WEXITSTATUS(status), err);
-	if (remote_simple(zombie, SYS_prctl, PR_SET_DUMPABLE, 0, "prctl", err) < 0)
-		return -err->code;
-	return zombie_killed(zombie, WTERMSIG(status), err);
-}
-
-/* Its name, and the end it has to have. */
-static int zombie_finish(struct job *made, const struct snap_zombie *zombie, struct err *err)
-{
-	if (stops_write(made, birth_scratch(made), zombie->comm, sizeof zombie->comm, err) < 0 ||
-		remote_simple(made, SYS_prctl, PR_SET_NAME, birth_scratch(made), "prctl", err) < 0)
-		return -err->code;
-	return zombie_die(made, zombie->wait_status, err);
-}
 
 /* ---- who makes whom ----------------------------------------------------------------------------
  */
@@ -265,35 +106,6 @@ static struct job *anybody_in(const struct tree *tree, uint32_t base, int32_t se
 	return NULL;
 }
 
-/* An ended process that led this session, if the maker has to wait for it. */
-static const struct snap_zombie *founder_of(
-	const struct snap *snap, const struct job *maker, int32_t session)
-{
-	for (size_t i = 0; i < snap->nr_zombies; i++)
-		if (snap->zombies[i].pid == session &&
-			&snap->procs[snap->zombies[i].parent] == maker->proc)
-			return &snap->zombies[i];
-	return NULL;
-}
-
-/* It has done what a helper does, and stays as the zombie it is. */
-static int founder_end(
-	struct tree *tree, struct job *made, const struct snap_zombie *zombie, struct err *err)
-{
-	tree->founders = arena_grow(tree->snap->arena, tree->founders, tree->nr_founders,
-		&tree->cap_founders, sizeof *tree->founders);
-	tree->founders[tree->nr_founders++] = zombie->pid;
-	return zombie_finish(made, zombie, err);
-}
-
-static bool is_founder(const struct tree *tree, pid_t vpid)
-{
-	for (size_t i = 0; i < tree->nr_founders; i++)
-		if (tree->founders[i] == vpid)
-			return true;
-	return false;
-}
-
 /*
  * Through a helper: it founds the session where nobody is in it, and the process is its sibling
  * where that has a parent in the tree; an orphan is its child, and is orphaned by its end.
@@ -303,32 +115,33 @@ static int birth_by_helper(struct tree *tree, uint32_t i, struct job *maker, int
 {
 	const struct snap_proc *proc = &tree->snap->procs[i];
 	bool founds = !fits(maker, session), orphan = proc->parent == ID_NONE;
-	const struct snap_zombie *founder = founds ? founder_of(tree->snap, maker, session) : NULL;
+	const struct snap_zombie *founder = founds ? zombie_founder_of(tree->snap, maker, session)
+						   : NULL;
 	struct job helper;
 	pid_t vpid = session;
 	int ret;
 
-	if (founds && (is_id_of(tree->snap, session) && session != proc->sid)) {
+	if (founds && (birth_is_recorded(tree->snap, session) && session != proc->sid)) {
 		err_set(err, ENOTSUP,
 			"process %d is in session %d, which its parent has never been in",
 			proc->pid, session);
 		return err_hint(err, "there is no way to make it again");
 	}
-	ret = founds ? clone_with_id(tree, maker, vpid, 0, founder ? founder->exit_signal : SIGCHLD,
-			       pid, err)
-		     : clone_anonymous(tree, maker, &vpid, pid, err);
+	ret = founds ? birth_clone_id(tree, maker, vpid, 0,
+			       founder ? founder->exit_signal : SIGCHLD, pid, err)
+		     : helper_clone(tree, maker, &vpid, pid, err);
 	if (ret < 0)
-		return taken_hint(err);
-	helper = helper_job(maker, *pid);
-	if (founds && remote_simple(&helper, SYS_setsid, 0, 0, "setsid", err) < 0)
+		return birth_taken(err);
+	helper = birth_copy(maker, *pid);
+	if (founds && birth_call(&helper, SYS_setsid, 0, 0, "setsid", err) < 0)
 		return -err->code;
-	if (clone_with_id(tree, &helper, proc->pid, orphan ? 0 : CLONE_PARENT, SIGCHLD, pid, err) <
+	if (birth_clone_id(tree, &helper, proc->pid, orphan ? 0 : CLONE_PARENT, SIGCHLD, pid, err) <
 		0)
-		return taken_hint(err);
+		return birth_taken(err);
 	tree->jobs[i]->session = founds ? session : maker->session;
 	tree->jobs[i]->group = founds ? session : maker->group;
 	if (founder)
-		return founder_end(tree, &helper, founder, err);
+		return zombie_found_end(tree, &helper, founder, err);
 	return helper_end(tree, maker, &helper, vpid, err);
 }
 
@@ -376,8 +189,8 @@ static int birth_clone(
 		flags = birth_shares(tree->snap, i);
 	tree->jobs[i]->session = (*maker)->session;
 	tree->jobs[i]->group = (*maker)->group;
-	if (clone_with_id(tree, *maker, proc->pid, flags, proc->exit_signal, pid, err) < 0)
-		return taken_hint(err);
+	if (birth_clone_id(tree, *maker, proc->pid, flags, proc->exit_signal, pid, err) < 0)
+		return birth_taken(err);
 	return 0;
 }
 
@@ -390,11 +203,11 @@ static int founds_group(struct job *job, const struct job *copy, struct err *err
 	const struct snap_proc *proc = job->proc;
 
 	if (tree_leads_session(proc) && !job->session_waits) {
-		if (remote_simple(copy, SYS_setsid, 0, 0, "setsid", err) < 0)
+		if (birth_call(copy, SYS_setsid, 0, 0, "setsid", err) < 0)
 			return -err->code;
 		job->session = job->group = proc->pid;
 	} else if (!tree_leads_session(proc) && group_of(proc) == proc->pid) {
-		if (remote_simple(copy, SYS_setpgid, 0, 0, "setpgid", err) < 0)
+		if (birth_call(copy, SYS_setpgid, 0, 0, "setpgid", err) < 0)
 			return -err->code;
 		job->group = proc->pid;
 	}
@@ -408,7 +221,7 @@ int birth_other(struct tree *tree, uint32_t i, struct job **maker, struct err *e
 	job->session_waits = has_early_child(tree->snap, i);
 	if (birth_clone(tree, i, maker, &job->pid, err) < 0)
 		return -err->code;
-	copy = helper_job(*maker, job->pid);
+	copy = birth_copy(*maker, job->pid);
 	return founds_group(job, &copy, err);
 }
 
@@ -432,7 +245,7 @@ static int spawn_by_leader(struct tree *tree, struct job *job, struct err *err)
 	int pidfd = -1;
 
 	if (spawn(want, 0, leader_run, job, &leader, &pidfd, err) < 0)
-		return taken_hint(err);
+		return birth_taken(err);
 	close(pidfd);
 	helper_note(tree, NULL, leader);
 	if (!job->pid && job->child_err.code) {
@@ -444,10 +257,26 @@ static int spawn_by_leader(struct tree *tree, struct job *job, struct err *err)
 	return job->pidfd < 0 ? err_sys(err, "pidfd_open") : 0;
 }
 
+/* The init of the namespace that we are in waits to become it. */
+static int first_wake(struct job *job, struct err *err)
+{
+	job->pid = job->proc->pid;
+	job->pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
+	if (job->pidfd < 0)
+		return err_sys(err, "pidfd_open");
+	if (ptrace(PTRACE_ATTACH, job->pid, 0, 0) < 0)
+		return err_sys(err, "trace process %d", job->pid);
+	if (stops_wait(job, job->pid, SIGSTOP, err) < 0 || stops_continue(job->pid, err) < 0)
+		return -err->code;
+	return write(job->gate, "", 1) == 1 ? 0 : err_sys(err, "wake process %d", job->pid);
+}
+
 static int first_spawn(struct tree *tree, struct job *job, struct err *err)
 {
 	pid_t want = job->pids == PIDS_NEW ? 0 : job->proc->pid;
 
+	if (job->gate >= 0)
+		return first_wake(job, err);
 	if (!job->proc->session_inherited && !tree_leads_session(job->proc))
 		return spawn_by_leader(tree, job, err);
 	if (spawn(want, 0, child_run, job, &job->pid, &job->pidfd, err) == 0)
@@ -469,7 +298,7 @@ int birth_first(struct tree *tree, struct err *err)
 	job->session_waits = has_early_child(tree->snap, 0);
 	if (first_spawn(tree, job, err) < 0)
 		return -err->code;
-	pid_note(tree, job->pid);
+	birth_note(tree, job->pid);
 	job->session = tree_leads_session(proc) && job->session_waits ? SESSION_CALLERS
 								      : session_of(proc);
 	job->group = tree_leads_session(proc) && job->session_waits ? 0
@@ -483,43 +312,6 @@ int birth_first(struct tree *tree, struct err *err)
 	return 0;
 }
 
-/* ---- the ended, in their families ------------------------------------------------------------ */
-
-static bool group_is_ours(const struct snap *snap, int32_t pgid)
-{
-	for (size_t i = 0; i < snap->nr_procs; i++)
-		if (!snap->procs[i].group_inherited && snap->procs[i].pgid == pgid)
-			return true;
-	return false;
-}
-
-int birth_zombie(struct tree *tree, const struct snap_zombie *zombie, struct err *err)
-{
-	struct job *parent = tree->jobs[zombie->parent], made;
-	pid_t pid;
-
-	if (is_founder(tree, zombie->pid))
-		return 0;
-	if (clone_with_id(tree, parent, zombie->pid, 0, zombie->exit_signal, &pid, err) < 0)
-		return taken_hint(err);
-	made = helper_job(parent, pid);
-	if (zombie->sid == zombie->pid) {
-		if (remote_simple(&made, SYS_setsid, 0, 0, "setsid", err) < 0)
-			return -err->code;
-	} else if (zombie->pgid == zombie->pid) {
-		if (remote_simple(&made, SYS_setpgid, 0, 0, "setpgid", err) < 0)
-			return -err->code;
-	} else if (zombie->pgid != parent->group && group_is_ours(tree->snap, zombie->pgid)) {
-		/* A group whose leader is not there (yet) shows only in ps. */
-		struct remote join = { SYS_setpgid, { 0, (uint64_t)zombie->pgid } };
-		int64_t ret;
-
-		if (stops_syscall(&made, made.plan.base + BLOB_SYSCALL_INSN, &join, &ret, err) < 0)
-			return -err->code;
-	}
-	return zombie_finish(&made, zombie, err);
-}
-
 /* ---- groups ------------------------------------------------------------------------------------
  */
 
@@ -529,14 +321,14 @@ static int group_found(struct tree *tree, struct job *member, int32_t group, str
 	struct job helper;
 	pid_t pid;
 
-	if (is_id_of(tree->snap, group) && kill(group, 0) == 0)
+	if (birth_is_recorded(tree->snap, group) && kill(group, 0) == 0)
 		return 0;
-	if (is_helper(tree, group))
+	if (helper_is(tree, group))
 		return 0;
-	if (clone_with_id(tree, member, group, 0, SIGCHLD, &pid, err) < 0)
-		return taken_hint(err);
-	helper = helper_job(member, pid);
-	if (remote_simple(&helper, SYS_setpgid, 0, 0, "setpgid", err) < 0)
+	if (birth_clone_id(tree, member, group, 0, SIGCHLD, &pid, err) < 0)
+		return birth_taken(err);
+	helper = birth_copy(member, pid);
+	if (birth_call(&helper, SYS_setpgid, 0, 0, "setpgid", err) < 0)
 		return -err->code;
 	return helper_end(tree, member, &helper, group, err);
 }
@@ -552,7 +344,7 @@ static int group_join(struct tree *tree, struct job *job, struct err *err)
 		want = job->pids == PIDS_NS ? 0 : getpgrp();
 	else if (group_found(tree, job, want, err) < 0)
 		return -err->code;
-	if (want && remote_simple(job, SYS_setpgid, 0, (uint64_t)want, "setpgid", err) < 0)
+	if (want && birth_call(job, SYS_setpgid, 0, (uint64_t)want, "setpgid", err) < 0)
 		return err_wrap(err, "process %d, group %d", job->proc->pid, want);
 	return 0;
 }

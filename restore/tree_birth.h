@@ -16,25 +16,9 @@
 
 struct err;
 struct job;
+struct tree;
 
 enum { SESSION_ANY = -1, SESSION_CALLERS = 0 };
-
-struct helper {
-	struct job *parent; /* who has to wait for it; NULL: we */
-	pid_t vpid;         /* as the parent sees it */
-};
-
-struct tree {
-	struct snap *snap;
-	struct job **jobs; /* by snap_proc, [0] is the caller's; NULL: not made yet */
-	struct helper *helpers;
-	size_t nr_helpers, cap_helpers;
-	pid_t *founders; /* ended ones that were made early, to found a session */
-	size_t nr_founders, cap_founders;
-	pid_t *pids; /* all that were made, by our view, to be killed after a failure */
-	size_t nr_pids, cap_pids;
-	bool *zombie_made; /* by snap_zombie */
-};
 
 /* The session in which process i has to be born. */
 int32_t birth_session(const struct snap *snap, uint32_t i);
@@ -45,12 +29,6 @@ bool birth_is_early(const struct snap *snap, uint32_t i);
 int birth_first(struct tree *tree, struct err *err);
 /* Any other: a copy of *maker, stopped in the blob. */
 int birth_other(struct tree *tree, uint32_t i, struct job **maker, struct err *err);
-/* An ended one, with the status it has to have. */
-int birth_zombie(struct tree *tree, const struct snap_zombie *zombie, struct err *err);
-
-/* Room for a few words at a place that a parked process, or a copy of it, does not use. */
-uint64_t birth_scratch(const struct job *parked);
-
 /* When all are there: groups; then nobody needs the helpers any more. */
 int birth_groups(struct tree *tree, struct err *err);
 int birth_reap(struct tree *tree, struct err *err);

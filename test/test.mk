@@ -3,19 +3,20 @@
 #   $B/test/target      all of test/targets/*.c: states for the round trips
 #   $B/test/server...   the small servers, for each C library and language
 
-TEST_DEPS := bats bats-support bats-assert libcmocka-dev mandoc shellcheck strace procps iproute2 curl \
+TEST_DEPS := bats bats-support bats-assert libcmocka-dev mandoc shellcheck strace gdb procps iproute2 curl \
 	jq bc musl-tools redis-server memcached python3-numpy nodejs \
 	openjdk-17-jdk-headless/default-jdk-headless ruby ruby-webrick libhttp-daemon-perl lighttpd \
 	dnsmasq-base mosquitto sqlite3 php8.2-fpm postgresql-15 xxhash tmux vim \
-	nginx-light gunicorn haproxy vim-tiny libjetty9-java
-C_FILES = $(wildcard *.[ch] base/*.[ch] images/*.[ch] images/fd/*.[ch] tracee/*.[ch] dump/*.[ch] dump/*/*.[ch] \
+	nginx-light gunicorn haproxy vim-tiny libjetty9-java systemd socat pkg-config/pkgconf g++ \
+	bash-completion zsh fish
+C_FILES = $(wildcard *.[ch] lib/*.[ch] base/*.[ch] images/*.[ch] images/*/*.[ch] tracee/*.[ch] dump/*.[ch] dump/*/*.[ch] \
 	restore/*.[ch] restorer-blob/*.[ch] test/*/*.[ch] test/*/*/*.[ch])
 
 .PHONY: check-lint check-unit check-roundtrip check-real asan fuzz fuzz-replay fuzz-search soak bench
 
 # ---- what is run ---------------------------------------------------------------------------------------
 # Never with the caller's CFLAGS: a sanitizer's shadow memory is not what is tested here.
-TARGET_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -pthread
+TARGET_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -pthread $(if $(CI),-Werror)
 TARGET_OBJS := $(patsubst %.c,$B/%.o,$(wildcard test/targets/*.c))
 RUSTC   := $(shell command -v rustc)
 SERVERS := $B/test/server $B/test/server-musl $(if $(RUSTC),$B/test/server-rust)
@@ -42,6 +43,11 @@ $B/test/checkin: test/lib/checkin.c $B/libsnapctl.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(TARGET_CFLAGS) -I. -o $@ $< $B/libsnapctl.a
 
+# What gdb is shown.
+$B/test/core: test/lib/core.c | $B/.deps-test
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(TARGET_CFLAGS) -Werror=implicit -o $@ $<
+
 $B/test/checkins: test/lib/checkins.c $B/libsnapctl.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(TARGET_CFLAGS) -I. -o $@ $< $B/libsnapctl.a
@@ -51,13 +57,14 @@ $(UNIT): %: %.o $(PARTS)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 # ---- make check ----------------------------------------------------------------------------------------
+# The python is Debian's: what else PATH may have (pyenv's shims) takes twice as long, a thousand times.
 # test/run runs the parts it is given and sums them up; T selects tests by name.
 TEST_ENV = BUILD=$(abspath $B) SNAPCTL=$(abspath $B)/snapctl TARGET=$(abspath $B)/test/target \
 	SERVER=$(abspath $B)/test/server SERVER_MUSL=$(abspath $B)/test/server-musl \
 	SERVER_RUST=$(if $(RUSTC),$(abspath $B)/test/server-rust) \
-	VISIBLE='python3 $(CURDIR)/test/visible/visible.py' T='$(T)'
+	VISIBLE='/usr/bin/python3 $(CURDIR)/test/visible/visible.py' T='$(T)'
 RUN_TESTS = $(Q)$(TEST_ENV) test/run
-RUNNABLE  = $B/snapctl $B/test/target $(SERVERS) $B/test/checkin $B/test/checkins $(LIBS)
+RUNNABLE  = $B/snapctl $B/test/target $(SERVERS) $B/test/checkin $B/test/checkins $B/test/core $(LIBS)
 
 check: $(RUNNABLE) $(UNIT) ## run all tests; T=NAME runs the tests of that name
 	$(RUN_TESTS) lint unit roundtrip real

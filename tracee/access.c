@@ -12,14 +12,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/text.h"
 #include "tracee/kernel_abi.h"
 #include "tracee/proc.h"
+
+enum { YAMA_NO_ATTACH = 3 };
 
 struct access {
 	pid_t pid;
@@ -100,7 +105,7 @@ static int access_not_traced(const struct access *x, struct err *err)
 	return ret;
 }
 
-/* ---- the rules ---------------------------------------------------------- */
+/* ---- the rules: whom CAP_SYS_PTRACE of this user namespace does not let through ---- */
 
 static bool ids_are(const uint32_t ids[4], uint32_t id)
 {
@@ -113,7 +118,8 @@ static int rule_ids(const struct access *x, struct err *err)
 	const struct proc_status *s = &x->status;
 	int ret;
 
-	if (ids_are(s->uid, x->self.uid[0]) && ids_are(s->gid, x->self.gid[0]))
+	if (access_may(x, CAP_SYS_PTRACE) ||
+		(ids_are(s->uid, x->self.uid[0]) && ids_are(s->gid, x->self.gid[0])))
 		return 0;
 	ret = err_set(err, EPERM,
 		"process %d (%s) runs with uid %u/%u/%u and gid %u/%u/%u (real/effective/saved), "
@@ -134,7 +140,7 @@ static int rule_dumpable(const struct access *x, struct err *err)
 	struct stat st;
 	int ret;
 
-	if (fstatat(x->procfd, "status", &st, 0) < 0 ||
+	if (access_may(x, CAP_SYS_PTRACE) || fstatat(x->procfd, "status", &st, 0) < 0 ||
 		(st.st_uid == x->status.uid[1] && st.st_gid == x->status.gid[1]))
 		return 0;
 	ret = err_set(err, EPERM,
@@ -166,7 +172,7 @@ static int rule_caps(const struct access *x, struct err *err)
 	char names[512];
 	int ret;
 
-	if (!more)
+	if (!more || access_may(x, CAP_SYS_PTRACE))
 		return 0;
 	caps_name(more, names, sizeof names);
 	ret = err_set(err, EPERM, "process %d (%s) has capabilities that snapctl lacks: %s", x->pid,
@@ -228,7 +234,8 @@ int yama_explain(int mode, pid_t pid, const char *comm, struct err *err)
 	ret = err_set(err, EPERM, "process %d (%s): Yama mode %d: %s", pid, comm, mode, what[mode]);
 	if (mode == 1)
 		err_hint(err, "start the program with snapctl dump PROGRAM, run snapctl as root, "
-			      "or write 0 to /proc/sys/kernel/yama/ptrace_scope");
+			      "let it call snapctl_listen() and use --ask, or write 0 to "
+			      "/proc/sys/kernel/yama/ptrace_scope");
 	else if (mode == 2)
 		err_hint(err, "run snapctl as root (CAP_SYS_PTRACE)");
 	else
@@ -236,20 +243,86 @@ int yama_explain(int mode, pid_t pid, const char *comm, struct err *err)
 	return ret;
 }
 
+/* Mode 3 spares nobody. */
 static int rule_yama(const struct access *x, struct err *err)
 {
-	return access_may(x, CAP_SYS_PTRACE) ? 0
-					     : yama_explain(yama_mode(), x->pid, x->stat.comm, err);
+	int mode = yama_mode();
+
+	if (mode != YAMA_NO_ATTACH && access_may(x, CAP_SYS_PTRACE))
+		return 0;
+	return yama_explain(mode, x->pid, x->stat.comm, err);
 }
 
+/* The label of AppArmor, SELinux or Smack; NULL where none of them has one. */
+static const char *access_label(const struct access *x, int procfd)
+{
+	char *text;
+
+	if (proc_text(procfd, "attr/current", x->arena, &text, NULL, NULL) < 0 || !*text)
+		return NULL;
+	text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
+static int rule_label(const struct access *x, struct err *err)
+{
+	const char *ours = access_label(x, x->selffd), *theirs = access_label(x, x->procfd);
+	int ret;
+
+	if (!ours || !theirs || (!strcmp(ours, theirs) && text_starts(ours, "unconfined")))
+		return 0;
+	ret = err_set(err, EPERM,
+		"process %d (%s) is confined as '%s', snapctl as '%s': a security module keeps "
+		"them apart",
+		x->pid, x->stat.comm, theirs, ours);
+	err_hint(err,
+		"allow it in the policy (the kernel's log tells which rule is missing), or "
+		"run snapctl as '%s'",
+		theirs);
+	return ret;
+}
+
+/* Those that are active here and have rules of their own for ptrace(2), as "landlock, bpf". */
+static void modules_name(char *names, size_t len)
+{
+	static const struct {
+		uint64_t id;
+		const char *name;
+	} known[] = { { 101, "SELinux" }, { 102, "Smack" }, { 103, "TOMOYO" }, { 104, "AppArmor" },
+		{ 109, "BPF" }, { 110, "Landlock" } };
+	uint64_t ids[64];
+	uint32_t size = sizeof ids;
+	long nr = syscall(ABI_NR_lsm_list_modules, ids, &size, 0); /* Linux 6.8 */
+	size_t used = 0;
+
+	names[0] = '\0';
+	for (long i = 0; i < nr; i++)
+		for (size_t j = 0; j < sizeof known / sizeof *known && used < len; j++)
+			if (ids[i] == known[j].id)
+				used += (size_t)snprintf(names + used, len - used, "%s%s",
+					used ? ", " : "", known[j].name);
+}
+
+/* Nobody tells whether it is in a Landlock domain, or that two user namespaces are not the same. */
 static int rule_unknown(const struct access *x, struct err *err)
 {
-	int ret = err_set(err, EPERM, "process %d (%s): the kernel forbids to trace it", x->pid,
-		x->stat.comm);
+	char modules[128];
+	int ret;
 
-	err_hint(err, "another user namespace with the same id map, a security module (AppArmor, "
-		      "SELinux) or a container's seccomp filter may be the reason: run snapctl as "
-		      "root outside of all of them");
+	modules_name(modules, sizeof modules);
+	ret = err_set(err, EPERM,
+		"process %d (%s): the kernel forbids to trace it, though ids, capabilities and its "
+		"dumpable flag allow it",
+		x->pid, x->stat.comm);
+	if (modules[0])
+		err_hint(err,
+			"a security module (%s) that confines snapctl, or another user namespace "
+			"with the same id map, may be the reason: run snapctl outside of that "
+			"sandbox, or as root outside of all of them",
+			modules);
+	else
+		err_hint(err, "another user namespace with the same id map, or a security module, "
+			      "may be the reason: run snapctl as root outside of all of them");
 	return ret;
 }
 
@@ -261,6 +334,7 @@ static int access_explain(const struct access *x, struct err *err)
 		rule_dumpable,
 		rule_caps,
 		rule_yama,
+		rule_label,
 		rule_unknown,
 	};
 	int ret = 0;
@@ -301,6 +375,22 @@ static int access_rights(const struct access *x, struct err *err)
 	return 0;
 }
 
+/* A filter that we are under ourselves answers before the kernel looks at the process: there is no
+ * process 0. */
+static int access_not_filtered(const struct access *x, struct err *err)
+{
+	int ret;
+
+	if (!x->self.seccomp || ptrace(PTRACE_SEIZE, 0, NULL, NULL) == 0 || errno == ESRCH)
+		return 0;
+	ret = err_set(err, EPERM,
+		"process %d (%s): a seccomp filter that snapctl runs under forbids ptrace(2): %s",
+		x->pid, x->stat.comm, strerror(errno));
+	err_hint(err, "run snapctl outside of that sandbox; for a container, start it with "
+		      "--cap-add=SYS_PTRACE or another seccomp profile");
+	return ret;
+}
+
 /* ---- what we cannot dump anyway ----------------------------------------- */
 
 static int access_is_64bit(const struct access *x, struct err *err)
@@ -338,6 +428,7 @@ static int access_run(const struct access *x, struct err *err)
 		access_not_self,
 		access_not_traced,
 		access_rights,
+		access_not_filtered,
 		access_is_64bit,
 		access_no_shadow_stack,
 	};

@@ -7,7 +7,8 @@
  * May we trace pid? 0, or an error that names the rule of ptrace access (ptrace(2), "Ptrace access
  * mode checking") that refuses and a hint how to get past it: no such process, a kernel thread,
  * ourselves, already traced by PID (NAME), other uid/gid, not dumpable, capabilities not a
- * superset, another user namespace, Yama mode; 32-bit, shadow stack. Changes nothing.
+ * superset, another user namespace, Yama mode, a security module, a seccomp filter of ours; 32-bit,
+ * shadow stack. Changes nothing.
  */
 struct err;
 int access_check(pid_t pid, struct err *err);

@@ -74,6 +74,8 @@ enum stop_kind stop_classify(int status)
 		return STOP_CHILD;
 	case PTRACE_EVENT_EXEC:
 		return STOP_EXEC;
+	case PTRACE_EVENT_SECCOMP:
+		return STOP_SECCOMP;
 	default:
 		return WSTOPSIG(status) == (SIGTRAP | 0x80) ? STOP_SYSCALL : STOP_SIGNAL;
 	}
@@ -311,6 +313,7 @@ static void tracer_handle(struct tracer *tr, struct tracee *t, struct tracee_thr
 		thread_pass(t, tracee_thread_of(t, tid)); /* the array may have moved */
 		break;
 	case STOP_SYSCALL:
+	case STOP_SECCOMP:
 		tracee_tell_call(t, th);
 		thread_pass(t, th);
 		break;

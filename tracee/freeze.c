@@ -14,6 +14,7 @@
 
 enum {
 	FREEZE_LIMIT_MS = 10000, /* then we give up */
+	RELEASE_LIMIT_MS = 500,  /* the same when it is to be let go: our end does that, too */
 	FREEZE_STUCK_MS = 300,   /* without any stop: something waits for a thread that we hold */
 	FREEZE_YIELD_MS = 1000,  /* run time for that one, where it is another process ... */
 	FREEZE_PAUSE_MS = 20,    /* ... and where it is not */
@@ -168,7 +169,8 @@ static void freeze_undo(struct tracer *tr, const struct tracee *only)
 			tracee_thaw(tr->tracees[i]);
 }
 
-static int freeze_explain(struct tracer *tr, const struct tracee *only, struct err *err)
+static int freeze_explain(
+	struct tracer *tr, const struct tracee *only, int limit_ms, struct err *err)
 {
 	const struct tracee *t;
 	const struct tracee_thread *th = tracer_running(tr, only, &t);
@@ -177,14 +179,14 @@ static int freeze_explain(struct tracer *tr, const struct tracee *only, struct e
 	char name[64];
 
 	if (!th)
-		return err_set(err, ETIMEDOUT, "a thread could not be stopped for %d s",
-			FREEZE_LIMIT_MS / 1000);
+		return err_set(err, ETIMEDOUT, "a thread could not be stopped for %.1f s",
+			limit_ms / 1000.0);
 	snprintf(name, sizeof name, "task/%d/stat", th->tid);
 	proc_stat(t->procfd, name, &stat, NULL);
 	proc_syscall(t->procfd, th->tid, &in, NULL);
 	err_set(err, ETIMEDOUT,
-		"thread %d (%s) of process %d could not be stopped for %d s: state %c in %s",
-		th->tid, stat.comm, t->pid, FREEZE_LIMIT_MS / 1000, stat.state,
+		"thread %d (%s) of process %d could not be stopped for %.1f s: state %c in %s",
+		th->tid, stat.comm, t->pid, limit_ms / 1000.0, stat.state,
 		in.nr >= 0 ? syscall_name(in.nr) : "no system call");
 	return err_hint(err, "it waits for a disk or a network file system, or for a child of "
 			     "vfork(2) that does not exec; try again when that is over");
@@ -238,9 +240,10 @@ static int freeze_yield(struct tracer *tr, const struct tracee *only, struct err
 	return 0;
 }
 
-int tracer_freeze_some(struct tracer *tr, struct tracee *only, struct err *err)
+/* tracer_freeze of all tracees, or of `only`. */
+static int freeze_some(struct tracer *tr, struct tracee *only, int limit_ms, struct err *err)
 {
-	struct timespec limit = clock_after_ms(FREEZE_LIMIT_MS);
+	struct timespec limit = clock_after_ms(limit_ms);
 
 	for (;;) {
 		int ret;
@@ -252,7 +255,7 @@ int tracer_freeze_some(struct tracer *tr, struct tracee *only, struct err *err)
 			return 0;
 		if (ret > 0)
 			ret = clock_ms_until(&limit) ? freeze_yield(tr, only, err)
-						     : freeze_explain(tr, only, err);
+						     : freeze_explain(tr, only, limit_ms, err);
 		if (ret < 0) {
 			freeze_undo(tr, only);
 			return ret;
@@ -265,7 +268,7 @@ int tracer_freeze(struct tracer *tr, struct err *err)
 	int ret;
 
 	tracer_sweep(tr);
-	ret = tracer_freeze_some(tr, NULL, err);
+	ret = freeze_some(tr, NULL, FREEZE_LIMIT_MS, err);
 	if (ret == 0 && tr->nr_tracees && tr->tracees[0]->ended) {
 		freeze_undo(tr, NULL);
 		ret = err_set(err, ESRCH, "process %d has ended", tr->tracees[0]->pid);
@@ -304,9 +307,9 @@ void tracee_release(struct tracee *t)
 
 	t->owned = true; /* so that no sweep takes it away from us */
 	/* Only a stopped thread can be detached. What cannot be stopped, the kernel detaches when
-	 * we end. */
-	if (!t->ended && tracee_live_thread(t) && tracer_freeze_some(tr, t, &err) < 0)
-		log_warn("%s; it stays traced until snapctl ends", err.msg);
+	 * we end, and forgets that it was to stop. */
+	if (!t->ended && tracee_live_thread(t) && freeze_some(tr, t, RELEASE_LIMIT_MS, &err) < 0)
+		log_info("%s; it stays traced until snapctl ends", err.msg);
 	for (size_t i = 0; i < t->nr_threads && !t->ended; i++)
 		if (t->threads[i].state == TRACEE_STOPPED ||
 			t->threads[i].state == TRACEE_GROUP_STOPPED)
@@ -314,6 +317,14 @@ void tracee_release(struct tracee *t)
 	if (!t->ended && !err.code)
 		tracee_reap_rest(tr, t);
 	tracee_destroy(t);
+}
+
+/* From inside its namespace, no signal of ours ends an init; the end of its tracer does. */
+static void tracee_doom(struct tracee *t)
+{
+	t->launched = true;
+	for (size_t i = 0; i < t->nr_threads; i++)
+		ptrace_tid(PTRACE_SETOPTIONS, t->threads[i].tid, 0, tracee_options(t));
 }
 
 /* All its threads have to be reaped before the leader can be, those we never heard of included. */
@@ -324,7 +335,9 @@ void tracee_kill(struct tracee *t)
 	t->owned = true; /* so that no sweep takes it away from us */
 	if (!t->ended)
 		kill(t->pid, SIGKILL);
-	while (!t->ended) {
+	if (t->pid == 1)
+		tracee_doom(t);
+	while (!t->ended && t->pid != 1) {
 		struct timespec pause = clock_after_ms(1000);
 
 		tracee_seize_new(t, NULL);

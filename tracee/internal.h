@@ -15,6 +15,7 @@ enum stop_kind {
 	STOP_GROUP,  /* PTRACE_EVENT_STOP of a group-stop */
 	STOP_SIGNAL, /* signal-delivery-stop */
 	STOP_SYSCALL, /* syscall-enter-stop or syscall-exit-stop */
+	STOP_SECCOMP, /* PTRACE_EVENT_SECCOMP: behind a syscall-enter-stop, where there is one */
 	STOP_CHILD,   /* PTRACE_EVENT_CLONE, _FORK, _VFORK */
 	STOP_EXEC,
 };
@@ -97,11 +98,6 @@ void thread_resume(struct tracee *t, struct tracee_thread *th);
 /* Afterwards it is TRACEE_EXITED for us, or TRACEE_RUNNING where it is about to end and be reaped.
  */
 void thread_detach(struct tracee *t, struct tracee_thread *th);
-
-/* ---- freeze.c ----------------------------------------------------------- */
-
-/* All threads of t, or of all tracees where t is NULL. */
-int tracer_freeze_some(struct tracer *tr, struct tracee *t, struct err *err);
 
 /* ---- remote.c ----------------------------------------------------------- */
 

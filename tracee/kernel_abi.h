@@ -70,6 +70,9 @@ struct abi_sud_config {
 	__u64 mode, selector, offset, len;
 };
 
+/* arch/x86/entry/syscalls/syscall_64.tbl: Linux 6.8. Fills in LSM_ID_... of linux/lsm.h. */
+#define ABI_NR_lsm_list_modules 461
+
 /* include/linux/errno.h: what an interrupted system call left in rax; never seen by user space. */
 enum abi_restart {
 	ABI_ERESTARTSYS = 512,

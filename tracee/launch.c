@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "tracee/access.h"
 
 /* What the child says through a pipe when it cannot become the program; exec closes the pipe. */
 struct launch_failure {
@@ -112,6 +113,18 @@ static int launch_await(const struct launch *l, struct tracee *t, struct err *er
 	}
 }
 
+/* It is our child: only a sandbox keeps us from tracing it. */
+static int launch_forbidden(const struct launch *l, pid_t pid, struct err *err)
+{
+	int code = errno, ret = access_check(pid, err);
+
+	if (ret < 0)
+		return err_wrap(err, "trace %s", l->what->argv[0]);
+	ret = err_ret(err, -code, "trace %s", l->what->argv[0]);
+	err_hint(err, "a security module forbids ptrace(2) here");
+	return ret;
+}
+
 static int launch_seize(
 	struct tracer *tr, struct launch *l, pid_t pid, struct tracee **out, struct err *err)
 {
@@ -123,10 +136,11 @@ static int launch_seize(
 	t->owned = t->launched = true;
 	tracee_add_thread(t, pid);
 	if (ptrace_tid(PTRACE_SEIZE, pid, 0, tracee_options(t)) < 0) {
-		ret = err_sys(err, "trace %s", l->what->argv[0]);
-		return err_hint(
-			       err, "a seccomp filter or a security module forbids ptrace(2) here"),
-		       ret;
+		ret = launch_forbidden(l, pid, err);
+		/* A child like any other: what is no tracee cannot be killed as one. */
+		tracee_destroy(t);
+		*out = NULL;
+		return ret;
 	}
 	if (write(l->go[1], "", 1) != 1)
 		return err_sys(err, "wake the child");

@@ -1,8 +1,9 @@
 /*
  * An observer of what tracees do, and how a thread is kept at what it was about to do. A thread in
- * a syscall-enter-stop is taken back to its `syscall` instruction there and then: with orig_rax -1
- * the kernel makes no call and leaves rax alone, so it comes out of the kernel with these
- * registers, makes the call when it runs on, and never knows.
+ * a syscall-enter-stop (or that of a seccomp filter, right behind it) is taken back to its
+ * `syscall` instruction there and then: with orig_rax -1 the kernel makes no call and leaves rax
+ * alone, so it comes out of the kernel with these registers, makes the call when it runs on, and
+ * never knows.
  */
 #include "tracee/internal.h"
 
@@ -15,11 +16,15 @@ enum { SYSCALL_INSN_LEN = 2 }; /* syscall and int 0x80 alike */
 void tracer_observe(struct tracer *tr, const struct tracer_observer *o)
 {
 	tr->observer = o ? *o : (struct tracer_observer){ 0 };
+	/* Without the option, its calls would fail (ENOSYS) until the end. */
+	tr->sieved |= tr->observer.sieved;
 }
 
 int tracee_request(const struct tracee *t)
 {
-	return t->tracer->observer.calls && !t->frozen ? PTRACE_SYSCALL : PTRACE_CONT;
+	const struct tracer_observer *o = &t->tracer->observer;
+
+	return o->calls && !o->sieved && !t->frozen ? PTRACE_SYSCALL : PTRACE_CONT;
 }
 
 /* From here on every thread stays where it stops; tracer_freeze stops the rest. */
@@ -64,8 +69,9 @@ void tracee_tell_call(struct tracee *t, struct tracee_thread *th)
 
 	if (!t->tracer->observer.calls ||
 		ptrace(PTRACE_GET_SYSCALL_INFO, th->tid, sizeof info, &info) < 0 ||
-		info.op != PTRACE_SYSCALL_INFO_ENTRY)
+		(info.op != PTRACE_SYSCALL_INFO_ENTRY && info.op != PTRACE_SYSCALL_INFO_SECCOMP))
 		return;
+	/* info.seccomp begins as info.entry does. */
 	note.nr = info.arch == AUDIT_ARCH_X86_64 ? (int64_t)info.entry.nr : -1;
 	memcpy(note.args, info.entry.args, sizeof note.args);
 	note.pc = info.instruction_pointer;

@@ -76,18 +76,21 @@ static int scan_pages(int fd, uint64_t start, uint64_t end, bool private_only, s
 	return scan_runs(fd, start, end, &want, r);
 }
 
-int proc_pages(int procfd, uint64_t start, uint64_t end, bool private_only, struct arena *a,
+int proc_pagemap(int procfd, struct err *err)
+{
+	int fd = openat(procfd, "pagemap", O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? err_sys(err, "open pagemap") : fd;
+}
+
+int proc_pages(int pagemap, uint64_t start, uint64_t end, bool private_only, struct arena *a,
 	struct proc_run **runs, size_t *nr, size_t *cap, struct err *err)
 {
-	OWNED_FD fd = openat(procfd, "pagemap", O_RDONLY | O_CLOEXEC);
 	struct runs r = { a, *runs, *nr, *cap };
-	int ret;
+	int ret = scan_pages(pagemap, start, end, private_only, &r);
 
-	if (fd < 0)
-		return err_sys(err, "open pagemap");
-	ret = scan_pages(fd, start, end, private_only, &r);
 	if (ret == -ENOTTY)
-		return pagemap_read_pages(procfd, start, end, private_only, a, runs, nr, cap, err);
+		return pagemap_read_pages(pagemap, start, end, private_only, a, runs, nr, cap, err);
 	if (ret < 0)
 		return err_ret(err, ret, "scan pages of 0x%lx-0x%lx", start, end);
 	*runs = r.runs;
@@ -96,17 +99,12 @@ int proc_pages(int procfd, uint64_t start, uint64_t end, bool private_only, stru
 	return 0;
 }
 
-int proc_guards(int procfd, uint64_t start, uint64_t end, struct arena *a, struct proc_run **runs,
+int proc_guards(int pagemap, uint64_t start, uint64_t end, struct arena *a, struct proc_run **runs,
 	size_t *nr, size_t *cap, struct err *err)
 {
-	OWNED_FD fd = openat(procfd, "pagemap", O_RDONLY | O_CLOEXEC);
 	const struct abi_pm_scan_arg want = { .category_mask = ABI_PAGE_GUARD };
 	struct runs r = { a, *runs, *nr, *cap };
-	int ret;
-
-	if (fd < 0)
-		return err_sys(err, "open pagemap");
-	ret = scan_runs(fd, start, end, &want, &r);
+	int ret = scan_runs(pagemap, start, end, &want, &r);
 	if (ret == -ENOTTY || ret == -EINVAL)
 		return 0; /* a kernel that does not show them */
 	if (ret < 0)
@@ -148,19 +146,16 @@ static bool word_counts(uint64_t word, bool private_only, uint64_t zero)
 	return !zero || !(word & ABI_PM_PRESENT) || (word & ABI_PM_PFN_MASK) != zero;
 }
 
-int pagemap_read_pages(int procfd, uint64_t start, uint64_t end, bool private_only, struct arena *a,
-	struct proc_run **runs, size_t *nr, size_t *cap, struct err *err)
+int pagemap_read_pages(int pagemap, uint64_t start, uint64_t end, bool private_only,
+	struct arena *a, struct proc_run **runs, size_t *nr, size_t *cap, struct err *err)
 {
-	OWNED_FD fd = openat(procfd, "pagemap", O_RDONLY | O_CLOEXEC);
 	uint64_t *words = arena_array(a, BATCH, sizeof *words), zero = zero_frame();
 	struct runs r = { a, *runs, *nr, *cap };
 
-	if (fd < 0)
-		return err_sys(err, "open pagemap");
 	while (start < end) {
 		size_t n = (end - start) / PAGE < BATCH ? (end - start) / PAGE : BATCH;
-		int ret = fd_pread_all(
-			fd, words, n * sizeof *words, (off_t)(start / PAGE * sizeof *words), err);
+		int ret = fd_pread_all(pagemap, words, n * sizeof *words,
+			(off_t)(start / PAGE * sizeof *words), err);
 
 		if (ret < 0)
 			return err_wrap(err, "pagemap of 0x%lx-0x%lx", start, end), ret;

@@ -8,7 +8,7 @@
  * the cost follows its size. The zero page is recognised where the kernel shows page frame numbers
  * (CAP_SYS_ADMIN); else its pages are in the runs too, and read as zeroes.
  */
-int pagemap_read_pages(int procfd, uint64_t start, uint64_t end, bool private_only, struct arena *a,
-	struct proc_run **runs, size_t *nr, size_t *cap, struct err *err);
+int pagemap_read_pages(int pagemap, uint64_t start, uint64_t end, bool private_only,
+	struct arena *a, struct proc_run **runs, size_t *nr, size_t *cap, struct err *err);
 
 #endif

@@ -39,6 +39,19 @@ int proc_smaps(int procfd, struct arena *a, struct proc_vma **vmas, size_t *nr, 
 /* maps: the same without vmflags, rss, pkey; much cheaper. */
 int proc_maps(int procfd, struct arena *a, struct proc_vma **vmas, size_t *nr, struct err *err);
 
+/* A mapping with a memory policy, mbind(2): mode is MPOL_... with its flags. */
+enum { PROC_NODES_LEN = 128 };
+struct proc_policy {
+	uint64_t start;
+	uint32_t mode;
+	uint8_t nodes[PROC_NODES_LEN];
+};
+/* numa_maps, without those that have the default policy; none where the kernel has no NUMA. Where
+ * a mapping has none of its own, that of the thread shows. */
+int proc_policies(
+	int procfd, struct arena *a, struct proc_policy **all, size_t *nr, struct err *err);
+bool proc_policy_parse(const char *line, struct proc_policy *out); /* one line */
+
 /* Fields of stat that nobody else has. `name` is "stat" or "task/TID/stat". */
 struct proc_stat {
 	char comm[64];
@@ -120,9 +133,10 @@ int proc_timers(
 struct proc_run {
 	uint64_t start, end;
 };
-int proc_pages(int procfd, uint64_t start, uint64_t end, bool private_only, struct arena *a,
+int proc_pagemap(int procfd, struct err *err); /* a descriptor for the others */
+int proc_pages(int pagemap, uint64_t start, uint64_t end, bool private_only, struct arena *a,
 	struct proc_run **runs, size_t *nr, size_t *cap, struct err *err);
-int proc_guards(int procfd, uint64_t start, uint64_t end, struct arena *a, struct proc_run **runs,
+int proc_guards(int pagemap, uint64_t start, uint64_t end, struct arena *a, struct proc_run **runs,
 	size_t *nr, size_t *cap, struct err *err);
 
 /* Name of a system call, "epoll_wait"; "syscall_451" where we know none. Static storage. */

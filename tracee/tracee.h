@@ -95,11 +95,14 @@ struct tracer_observer {
 	/*
 	 * True: all is to stop, this thread where it is (in TRACEE_CALL: right before the call,
 	 * which it makes when it goes on), the others where they are met or when tracer_freeze,
-	 * which has to follow, asks them; none of them makes a call until then.
+	 * which has to follow, asks them; none of them makes a call of which it is told until then.
 	 */
 	bool (*tell)(void *arg, const struct tracee_note *note);
 	void *arg;
 	bool calls; /* tell of system calls: two stops for each */
+	/* ... no: one, and only for those that a seccomp filter of the tree answers with
+	 * SECCOMP_RET_TRACE. */
+	bool sieved;
 };
 
 struct tracer {
@@ -108,6 +111,7 @@ struct tracer {
 	/* Private to tracee/. */
 	struct tracer_observer observer;
 	pid_t tid;     /* the thread that all of this belongs to */
+	bool sieved;   /* there is such a filter, whether or not somebody observes */
 	bool freezing; /* children that appear now are to stay stopped */
 	sigset_t old_mask;
 	struct sigaction old_chld;

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,8 @@ long ptrace_tid(int request, pid_t tid, uint64_t addr, uint64_t data)
 unsigned tracee_options(const struct tracee *t)
 {
 	return PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
-	       PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | (t->launched ? PTRACE_O_EXITKILL : 0);
+	       PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | (t->launched ? PTRACE_O_EXITKILL : 0) |
+	       (t->tracer->sieved ? PTRACE_O_TRACESECCOMP : 0);
 }
 
 static void sigset_chld(sigset_t *set)
@@ -57,6 +59,10 @@ void tracer_destroy(struct tracer *tr)
 
 	if (!tr)
 		return;
+	/* None of them shall see another one end. */
+	for (size_t i = 0; i < tr->nr_tracees; i++)
+		if (tr->tracees[i]->launched && !tr->tracees[i]->ended)
+			kill(tr->tracees[i]->pid, SIGKILL);
 	while (tr->nr_tracees) {
 		struct tracee *t = tr->tracees[tr->nr_tracees - 1];
 

@@ -8,12 +8,21 @@ import javax.servlet.http.HttpServletRequest;
 import javax.servlet.http.HttpServletResponse;
 import org.eclipse.jetty.server.Request;
 import org.eclipse.jetty.server.Server;
+import org.eclipse.jetty.server.ServerConnector;
 import org.eclipse.jetty.server.handler.AbstractHandler;
 
 /**
- * Jetty that listens where the restore says. Dumped when it has served its own warm-up on a first port:
+ * Jetty that is told at the restore what it is for. Dumped before it has done anything outside, it learns its port, too
+ * (without -XX:-UsePerfData the first effect of a JVM is a file below /tmp):
  *
- *     LD_PRELOAD=libsnapctl.so.0 snapctl dump --until=listen=8080 --warmup 'curl -s localhost:8080' java ...
+ *     export LD_PRELOAD=libsnapctl.so.0
+ *     snapctl dump --until=effect=-identity,-clock,-random java -XX:-UsePerfData ... JettyServer
+ *     snapctl restore --setenv PORT=8080 --setenv GREETING=hello image/
+ *
+ * or when it says that it is ready, or when it has served its own warm-up:
+ *
+ *     snapctl dump --until=ready java ... JettyServer 8080
+ *     snapctl dump --until=listen=8080 --warmup 'curl -s localhost:8080' java ... JettyServer 8080
  *     snapctl restore --setenv GREETING=hello image/
  */
 public class JettyServer {
@@ -43,8 +52,15 @@ public class JettyServer {
         return env;
     }
 
+    /** As services of systemd do; Java itself has no datagram sockets of that family. */
+    static void sayReady() throws Exception {
+        if (System.getenv("NOTIFY_SOCKET") != null) {
+            new ProcessBuilder("systemd-notify", "--ready").inheritIO().start().waitFor();
+        }
+    }
+
     public static void main(String[] args) throws Exception {
-        Server server = new Server(Integer.parseInt(args[0]));
+        Server server = new Server();
         server.setHandler(new AbstractHandler() {
             @Override
             public void handle(String target, Request base, HttpServletRequest request, HttpServletResponse response)
@@ -53,7 +69,13 @@ public class JettyServer {
                 response.getWriter().println(restoredEnv().getOrDefault("GREETING", "nobody told me"));
             }
         });
-        server.start();
+        server.start(); // all but a port
+        System.out.println("loaded"); // the first effect: what comes behind it is done by each instance for itself
+        ServerConnector connector = new ServerConnector(server);
+        connector.setPort(Integer.parseInt(args.length > 0 ? args[0] : restoredEnv().getOrDefault("PORT", "8080")));
+        server.addConnector(connector);
+        connector.start();
+        sayReady();
         server.join();
     }
 }

@@ -9,8 +9,10 @@ const loaded = modules.map((name) => require(name)); // what takes its time
 const restored = require('./restored.js');
 
 require('fs').mkdirSync('started', { recursive: true }); // the first effect: the dump is made before it
-const { env, generation } = restored();
-const port = Number(env.PORT || process.env.PORT || 8080);
 require('http').createServer((request, response) => {
+  const { env, generation } = restored();
   response.end(`${env.GREETING || 'nobody told me'} ${loaded.length} ${generation || 'original'}\n`);
-}).listen(port, '127.0.0.1');
+}).listen(Number(restored().env.PORT || process.env.PORT || 8080), '127.0.0.1', () => {
+  // As a service of systemd: dumped with --until=ready, it keeps the port that it has got by then.
+  if (process.env.NOTIFY_SOCKET) require('child_process').execFileSync('systemd-notify', ['--ready']);
+});

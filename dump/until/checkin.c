@@ -275,7 +275,13 @@ static int checkin_undo(struct wait *w, struct err *err)
 	struct checkin *c = w->own;
 	const struct tracer *tr = w->d->tracer;
 	int ret = scrub_env(w->d->tracer, SNAPCTL_READY_ENV, c->value, err);
+	char nothing[SNAPCTL_TOKEN_LEN];
 	struct tracee *t;
+
+	memset(nothing, '-', sizeof nothing);
+	if (!ret)
+		ret = scrub_copies(
+			w->d->tracer, SNAPCTL_READY_ENV, c->value, SNAPCTL_TOKEN_LEN, nothing, err);
 
 	for (size_t i = 0; !ret && i < tr->nr_tracees; i++)
 		ret = checkin_close_in(c, tr->tracees[i], err);
@@ -301,6 +307,8 @@ static void checkin_words(const struct wait *w, struct buf *out)
 
 const struct condition condition_checkin = {
 	.name = "checkin",
+	.usage = "checkin",
+	.summary = "it calls snapctl_ready() of libsnapctl",
 	.parse = checkin_parse,
 	.arm = checkin_arm,
 	.enter = checkin_enter,

@@ -24,10 +24,18 @@ enum condition_arg { ARG_NONE, ARG_MAY, ARG_MUST };
 
 struct condition {
 	const char *name;
+	const char *usage, *summary; /* for people: "listen[=PORT|PATH]", "a process of it ..." */
+	/* Arguments that can be listed (more than once, if need be), NULL behind the last. */
+	const char *(*value)(size_t i);
 	enum condition_arg arg;
 	/* It holds at one instruction of one thread, which must not run on before the dump. */
 	bool exact;
-	bool calls; /* its tell() wants system calls */
+	/* Which system calls its tell() wants; a number that no call has stands for unknown ones.
+	 * NULL: none. It may be told of others, too. */
+	bool (*wants)(const struct wait *w, int64_t nr);
+	/* What finds it out has the program, or a helper of it, do something whose end is worth a
+	 * moment's wait. */
+	bool stirs;
 	/* arg is NULL where there is none; what is kept goes to w->own, in w->arena. */
 	int (*parse)(struct wait *w, const char *arg, struct err *err);
 	/* Before the launch: open what is needed, until_env() what the program is to find. */

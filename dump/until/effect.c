@@ -4,10 +4,8 @@
  * computed until then is the same for every instance, and has left no trace. Kinds of effects that
  * do not matter can be left out: effect=-random,-clock.
  *
- * There is a stop for every call, and no seccomp filter that would save most of them: a filter
- * cannot be taken out of a process again. It would have to be left out of the image behind the
- * program's back, it would refuse calls in an original that goes on without us (--leave-running),
- * and installing one without privilege sets no_new_privs for good.
+ * Calls that are no effect whatever their arguments are not even looked at where a seccomp filter
+ * can see to that (sieve.h).
  *
  * Not seen: what is no system call. The clock is read through the vdso without one.
  */
@@ -15,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -30,7 +29,7 @@ struct effects {
 	bool ignored[NR_EFFECTS];
 	struct stat *outside; /* descriptors that the program inherits */
 	size_t nr_outside;
-	unsigned long long seen; /* calls so far */
+	unsigned long long seen; /* calls that were looked at so far */
 };
 
 static int effect_unknown(const char *name, size_t len, struct err *err)
@@ -95,6 +94,17 @@ static enum effect effect_of(const struct effects *e, const struct tracee_note *
 	return call->judge ? call->judge(&look, note->args) : call->is;
 }
 
+/* What it reads from or writes to. */
+static char *effect_file(const struct tracee_note *note, struct arena *a)
+{
+	char name[32], *link;
+
+	snprintf(name, sizeof name, "fd/%d", (int)note->args[0]);
+	return proc_link(note->t->procfd, name, a, &link, NULL) < 0
+		       ? ""
+		       : arena_printf(a, " of %s", link);
+}
+
 /* Which argument is the path: the first, or, behind a directory descriptor, the second. */
 static char *effect_path(const struct tracee_note *note, enum effect effect, struct arena *a)
 {
@@ -104,11 +114,21 @@ static char *effect_path(const struct tracee_note *note, enum effect effect, str
 	bool behind = (int32_t)note->args[0] == AT_FDCWD || note->args[0] < 65536;
 	char path[512];
 
+	if (call->judge == judge_read || call->judge == judge_write)
+		return effect_file(note, a);
 	if (!opens && (call->judge || effect != EFFECT_FILES))
 		return "";
 	if (!effect_text(note->t, note->args[behind], path, sizeof path))
 		return "";
 	return arena_printf(a, " \"%s\"", path);
+}
+
+/* All but those that never have an effect that counts. */
+static bool effect_wants(const struct wait *w, int64_t nr)
+{
+	const struct effect_call *call = effect_call(nr);
+
+	return call->judge || !((const struct effects *)w->own)->ignored[call->is];
 }
 
 static bool effect_tell(struct wait *w, const struct tracee_note *note)
@@ -122,8 +142,9 @@ static bool effect_tell(struct wait *w, const struct tracee_note *note)
 	effect = effect_of(e, note);
 	if (e->ignored[effect])
 		return false;
-	w->found = arena_printf(w->arena, "effect (%s): %s%s, after %llu other calls, at %s",
-		effect_name(effect), note->nr < 0 ? "a 32-bit system call" : syscall_name(note->nr),
+	w->found = arena_printf(w->arena,
+		"effect (%s): %s%s, after a look at %llu other calls, at %s", effect_name(effect),
+		note->nr < 0 ? "a 32-bit system call" : syscall_name(note->nr),
 		effect_path(note, effect, w->arena), e->seen - 1, where_words(note, w->arena));
 	return true;
 }
@@ -132,14 +153,23 @@ static void effect_words(const struct wait *w, struct buf *out)
 {
 	const struct effects *e = w->own;
 
-	buf_printf(out, "any of its %llu system calls had an effect outside", e->seen);
+	buf_printf(out, "any of its system calls (%llu were looked at) had an effect outside",
+		e->seen);
+}
+
+static const char *effect_value(size_t i)
+{
+	return EFFECT_FILES + i < NR_EFFECTS ? effect_name((enum effect)(EFFECT_FILES + i)) : NULL;
 }
 
 const struct condition condition_effect = {
 	.name = "effect",
+	.usage = "effect[=-KIND,...]",
+	.summary = "right before a system call with an effect outside of it",
+	.value = effect_value,
 	.arg = ARG_MAY,
 	.exact = true,
-	.calls = true,
+	.wants = effect_wants,
 	.parse = effect_parse,
 	.arm = effect_arm,
 	.tell = effect_tell,

@@ -61,8 +61,8 @@ const char *effect_name(enum effect e);
 
 effect_judge judge_open, judge_openat, judge_openat2, judge_open_by_handle, judge_read,
 	judge_read_second, judge_write, judge_write_second, judge_transfer, judge_splice,
-	judge_send_to, judge_send_message, judge_ioctl, judge_fcntl, judge_mmap, judge_clone,
-	judge_clone3, judge_exit, judge_kill, judge_pid, judge_priority, judge_getrandom,
-	judge_mq_open;
+	judge_send_to, judge_send_message, judge_connect, judge_setsockopt, judge_ioctl,
+	judge_fcntl, judge_mmap, judge_clone, judge_clone3, judge_exit, judge_kill, judge_pid,
+	judge_priority, judge_getrandom, judge_mq_open;
 
 #endif

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -23,6 +25,10 @@
 #include "base/text.h"
 #include "tracee/proc.h"
 #include "tracee/tracee.h"
+
+/* asm-generic/ioctls.h: _IOR('T', 0x2A, struct termios2), which does not go together with
+ * termios.h. */
+#define ABI_TCGETS2 0x802c542aU
 
 /* ---- what a file is --------------------------------------------------------------------- */
 
@@ -67,6 +73,24 @@ static bool fd_has_name(const struct effect_look *look, uint64_t fd)
 	return readlinkat(look->t->procfd, name, link, sizeof link) > 0 && link[0] == '/';
 }
 
+/* A file of /proc/PID of its own is a way to set its own attributes (coredump_filter, comm). */
+static bool is_own_attribute(const struct effect_look *look, uint64_t fd, const struct stat *st)
+{
+	char name[32], link[PATH_MAX], own[32];
+	struct stat proc;
+	ssize_t len;
+
+	if (fstat(look->t->procfd, &proc) < 0 || st->st_dev != proc.st_dev)
+		return false;
+	snprintf(name, sizeof name, "fd/%d", (int)fd);
+	len = readlinkat(look->t->procfd, name, link, sizeof link - 1);
+	if (len < 0)
+		return false;
+	link[len] = '\0';
+	snprintf(own, sizeof own, "/proc/%d/", look->t->pid);
+	return text_starts(link, own);
+}
+
 /* Pipes and sockets that the process has made for itself have their other end in it. */
 static bool is_shared(const struct effect_look *look, uint64_t fd, const struct stat *st)
 {
@@ -81,7 +105,9 @@ static enum effect fd_written(const struct effect_look *look, uint64_t fd)
 		return EFFECT_NONE; /* it fails */
 	switch (st.st_mode & S_IFMT) {
 	case S_IFREG: /* memfd, deleted: nobody else can see it, unless it came from outside */
-		return st.st_nlink == 0 && !is_outside(look, &st) ? EFFECT_NONE : EFFECT_FILES;
+		if (st.st_nlink == 0 && !is_outside(look, &st))
+			return EFFECT_NONE;
+		return is_own_attribute(look, fd, &st) ? EFFECT_NONE : EFFECT_FILES;
 	case S_IFCHR:
 		return is_silent_device(&st) ? EFFECT_NONE : EFFECT_OUTPUT;
 	case S_IFIFO:
@@ -140,13 +166,10 @@ bool effect_text(struct tracee *t, uint64_t addr, char *text, size_t len)
 	return false;
 }
 
-/* The file that a path of the target's leads to; false where there is none (yet). */
-static bool path_stat(struct tracee *t, int dirfd, uint64_t addr, struct stat *st)
+static bool named_stat(struct tracee *t, int dirfd, const char *path, struct stat *st)
 {
-	char path[PATH_MAX], full[PATH_MAX + 32];
+	char full[PATH_MAX + 32];
 
-	if (!effect_text(t, addr, path, sizeof path))
-		return false;
 	if (path[0] == '/')
 		snprintf(full, sizeof full, "root%s", path);
 	else if (dirfd == AT_FDCWD)
@@ -156,21 +179,46 @@ static bool path_stat(struct tracee *t, int dirfd, uint64_t addr, struct stat *s
 	return fstatat(t->procfd, full, st, 0) == 0;
 }
 
+/* The file that a path of the target's leads to; false where there is none (yet). */
+static bool path_stat(struct tracee *t, int dirfd, uint64_t addr, struct stat *st)
+{
+	char path[PATH_MAX];
+
+	return effect_text(t, addr, path, sizeof path) && named_stat(t, dirfd, path, st);
+}
+
+/* Another answer each time it is read. */
+static bool is_random_file(struct tracee *t, const struct stat *st)
+{
+	struct stat uuid;
+
+	return fstatat(t->procfd, "root/proc/sys/kernel/random/uuid", &uuid, 0) == 0 &&
+	       uuid.st_dev == st->st_dev && uuid.st_ino == st->st_ino;
+}
+
 static enum effect opened(const struct effect_look *look, int dirfd, uint64_t path, uint64_t flags)
 {
 	struct stat st;
 
+	bool there;
+
 	if (flags & O_PATH)
+		return EFFECT_NONE;
+	there = path_stat(look->t, dirfd, path, &st);
+	/* ">/dev/null" of a shell creates and empties nothing. */
+	if (there && (is_silent_device(&st) || is_terminal(&st)))
 		return EFFECT_NONE;
 	if (flags & (O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY)))
 		return EFFECT_FILES;
-	if (!path_stat(look->t, dirfd, path, &st) || is_silent_device(&st) || is_terminal(&st))
+	if (!there)
 		return EFFECT_NONE;
 	if (is_random_device(&st))
 		return EFFECT_RANDOM;
 	/* Opening a FIFO wakes its other end, opening a device may do anything. */
 	if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
 		return (flags & O_ACCMODE) == O_RDONLY ? EFFECT_INPUT : EFFECT_OUTPUT;
+	if (is_random_file(look->t, &st))
+		return EFFECT_RANDOM;
 	return EFFECT_NONE; /* writing comes later */
 }
 
@@ -261,11 +309,44 @@ enum effect judge_send_message(const struct effect_look *look, const uint64_t ar
 	return msg.msg_name ? EFFECT_NET : fd_written(look, args[0]);
 }
 
+/* The socket of a service that is not there (nscd, syslog): it fails. */
+enum effect judge_connect(const struct effect_look *look, const uint64_t args[6])
+{
+	struct sockaddr_un sa = { 0 };
+	size_t len = args[2] < sizeof sa ? (size_t)args[2] : sizeof sa;
+	struct stat st;
+
+	if (tracee_read(look->t, args[1], &sa, len, NULL) < 0)
+		return EFFECT_NONE; /* EFAULT */
+	if (sa.sun_family != AF_UNIX || !sa.sun_path[0] ||
+		!memchr(sa.sun_path, '\0', sizeof sa.sun_path))
+		return EFFECT_NET;
+	return named_stat(look->t, AT_FDCWD, sa.sun_path, &st) ? EFFECT_NET : EFFECT_NONE;
+}
+
+/* Joining a group is said to the network. */
+enum effect judge_setsockopt(const struct effect_look *look, const uint64_t args[6])
+{
+	static const int ip[] = { IP_ADD_MEMBERSHIP, IP_ADD_SOURCE_MEMBERSHIP, MCAST_JOIN_GROUP,
+		MCAST_JOIN_SOURCE_GROUP };
+
+	(void)look;
+	if ((int)args[1] == IPPROTO_IPV6 && (int)args[2] == IPV6_ADD_MEMBERSHIP)
+		return EFFECT_NET;
+	if ((int)args[1] != IPPROTO_IP && (int)args[1] != IPPROTO_IPV6)
+		return EFFECT_NONE;
+	for (size_t i = 0; i < sizeof ip / sizeof *ip; i++)
+		if ((int)args[2] == ip[i])
+			return EFFECT_NET;
+	return EFFECT_NONE;
+}
+
 enum effect judge_ioctl(const struct effect_look *look, const uint64_t args[6])
 {
 	(void)look;
 	switch (args[1]) {
 	case TCGETS:
+	case ABI_TCGETS2:
 	case TIOCGWINSZ:
 	case TIOCGPGRP:
 	case TIOCGSID:

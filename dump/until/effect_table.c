@@ -50,7 +50,7 @@ static const struct effect_call calls[] = {
 	[39] = { .is = EFFECT_IDENTITY },          /* getpid */
 	[40] = { .judge = judge_transfer },        /* sendfile */
 	[41] = { .is = EFFECT_NONE },              /* socket */
-	[42] = { .is = EFFECT_NET },               /* connect */
+	[42] = { .judge = judge_connect },         /* connect */
 	[43] = { .is = EFFECT_NET },               /* accept */
 	[44] = { .judge = judge_send_to },         /* sendto */
 	[45] = { .judge = judge_read },            /* recvfrom */
@@ -62,7 +62,7 @@ static const struct effect_call calls[] = {
 	[51] = { .is = EFFECT_NONE },              /* getsockname */
 	[52] = { .is = EFFECT_NONE },              /* getpeername */
 	[53] = { .is = EFFECT_NONE },              /* socketpair */
-	[54] = { .is = EFFECT_NONE },              /* setsockopt */
+	[54] = { .judge = judge_setsockopt },      /* setsockopt */
 	[55] = { .is = EFFECT_NONE },              /* getsockopt */
 	[56] = { .judge = judge_clone },           /* clone */
 	[57] = { .is = EFFECT_PROCESS },           /* fork */

@@ -82,7 +82,10 @@ static void probe_words(const struct wait *w, struct buf *out)
 
 const struct condition condition_probe = {
 	.name = "probe",
+	.usage = "probe=CMD",
+	.summary = "a shell command succeeds, tried again and again",
 	.arg = ARG_MUST,
+	.stirs = true,
 	.parse = probe_parse,
 	.look = probe_look,
 	.finish = probe_finish,

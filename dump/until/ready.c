@@ -12,6 +12,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +35,7 @@ enum {
 	FDS_MAX = 253,         /* SCM_MAX_FD */
 	MESSAGES_AT_ONCE = 64, /* then the tree has its turn again */
 	STATUS_MAX = 200,
+	RANDOM_LEN = 32, /* hexadecimal digits at the end of the name */
 };
 
 struct ready {
@@ -42,21 +44,31 @@ struct ready {
 	char status[STATUS_MAX];
 	bool said;     /* READY=1 */
 	bool stopping; /* STOPPING=1 */
+	int failed;    /* ERRNO=, 0: nothing was said */
 	unsigned refused;
 };
 
 /* ---- the socket ------------------------------------------------------------------------- */
 
-static int ready_bind(struct ready *r, struct err *err)
+static int random_name(char name[RANDOM_LEN + 1], struct err *err)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	unsigned long long random[2];
-	size_t len;
 
 	if (getrandom(random, sizeof random, 0) != sizeof random)
 		return err_sys(err, "getrandom");
-	snprintf(r->address, sizeof r->address, "@snapctl/notify/%016llx%016llx", random[0],
-		random[1]);
+	snprintf(name, RANDOM_LEN + 1, "%016llx%016llx", random[0], random[1]);
+	return 0;
+}
+
+static int ready_bind(struct ready *r, struct err *err)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	char name[RANDOM_LEN + 1];
+	size_t len;
+
+	if (random_name(name, err) < 0)
+		return -err->code;
+	snprintf(r->address, sizeof r->address, "@snapctl/notify/%s", name);
 	len = strlen(r->address);
 	memcpy(sa.sun_path + 1, r->address + 1, len - 1);
 	if (bind(r->fd, (struct sockaddr *)&sa,
@@ -111,19 +123,22 @@ static void ready_line(struct wait *w, const char *line, size_t len)
 {
 	struct ready *r = w->own;
 	char word[64];
-	uint64_t usec;
+	uint64_t value;
 
 	snprintf(word, sizeof word, "%.*s", (int)(len < 60 ? len : 60), line);
 	if (!strcmp(word, "READY=1"))
 		r->said = true;
 	else if (!strcmp(word, "STOPPING=1"))
 		r->stopping = true;
+	else if (text_starts(word, "ERRNO=") &&
+		 text_dec(&(struct text){ word + strlen("ERRNO=") }, &value) && value < INT_MAX)
+		r->failed = (int)value;
 	else if (len > 7 && !strncmp(line, "STATUS=", 7))
 		ready_status(r, line + 7, len - 7);
 	else if (text_starts(word, "EXTEND_TIMEOUT_USEC=") &&
-		 text_dec(&(struct text){ word + strlen("EXTEND_TIMEOUT_USEC=") }, &usec) &&
-		 usec / 1000 < UINT32_MAX)
-		until_extend(w->until, usec / 1000);
+		 text_dec(&(struct text){ word + strlen("EXTEND_TIMEOUT_USEC=") }, &value) &&
+		 value / 1000 < UINT32_MAX)
+		until_extend(w->until, value / 1000);
 }
 
 static void ready_message(struct wait *w, char *text, size_t len)
@@ -239,9 +254,22 @@ static bool ready_tell(struct wait *w, const struct tracee_note *note)
 
 /* ---- afterwards ------------------------------------------------------------------------- */
 
+/*
+ * Who has seen the name in /proc/net/unix could have it by the time that the image runs. Where the
+ * program has it in tables of its own it becomes another one, which nobody has ever seen.
+ */
 static int ready_undo(struct wait *w, struct err *err)
 {
-	return scrub_env(w->d->tracer, "NOTIFY_SOCKET", ((struct ready *)w->own)->address, err);
+	const struct ready *r = w->own;
+	char other[RANDOM_LEN + 1];
+	int ret = scrub_env(w->d->tracer, "NOTIFY_SOCKET", r->address, err);
+
+	if (!ret)
+		ret = random_name(other, err);
+	if (!ret)
+		ret = scrub_copies(
+			w->d->tracer, "NOTIFY_SOCKET", r->address, RANDOM_LEN, other, err);
+	return ret;
 }
 
 static void ready_words(const struct wait *w, struct buf *out)
@@ -251,6 +279,8 @@ static void ready_words(const struct wait *w, struct buf *out)
 	buf_printf(out, "it said READY=1");
 	if (r->status[0])
 		buf_printf(out, " (its status: %s)", r->status);
+	if (r->failed)
+		buf_printf(out, " (it said ERRNO=%d: %s)", r->failed, strerror(r->failed));
 	if (r->stopping)
 		buf_printf(out, " (it said STOPPING=1)");
 	if (r->refused)
@@ -259,6 +289,9 @@ static void ready_words(const struct wait *w, struct buf *out)
 
 const struct condition condition_ready = {
 	.name = "ready",
+	.usage = "ready",
+	.summary = "it says READY=1, as services of systemd do (Type=notify)",
+	.stirs = true, /* systemd-notify(1) waits for the answer to its barrier, and ends */
 	.parse = ready_parse,
 	.arm = ready_arm,
 	.look = ready_look,

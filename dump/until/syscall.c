@@ -44,6 +44,11 @@ static int call_parse(struct wait *w, const char *arg, struct err *err)
 	return count_parse(&call->count, "syscall", arg[len] ? arg + len + 1 : NULL, err);
 }
 
+static bool call_wants(const struct wait *w, int64_t nr)
+{
+	return nr == ((const struct call *)w->own)->nr;
+}
+
 static bool call_tell(struct wait *w, const struct tracee_note *note)
 {
 	struct call *call = w->own;
@@ -63,11 +68,25 @@ static void call_words(const struct wait *w, struct buf *out)
 	count_so_far(&call->count, out);
 }
 
+static const char *call_value(size_t i)
+{
+	static const char unknown[] = "syscall_";
+
+	/* There are gaps between the numbers: the next name is as good. */
+	for (; i < SYSCALLS_END; i++)
+		if (strncmp(syscall_name((int64_t)i), unknown, sizeof unknown - 1))
+			return syscall_name((int64_t)i);
+	return NULL;
+}
+
 const struct condition condition_syscall = {
 	.name = "syscall",
+	.usage = "syscall=NAME[:N]",
+	.summary = "right before the Nth time it makes this system call",
+	.value = call_value,
 	.arg = ARG_MUST,
 	.exact = true,
-	.calls = true,
+	.wants = call_wants,
 	.parse = call_parse,
 	.tell = call_tell,
 	.words = call_words,

@@ -19,6 +19,7 @@
 #include "dump/dumping.h"
 #include "dump/interrupt.h"
 #include "dump/until/condition.h"
+#include "dump/until/sieve.h"
 #include "dump/until/warmup.h"
 
 static const struct condition *const conditions[] = {
@@ -35,7 +36,12 @@ static const struct condition *const conditions[] = {
 	&condition_checkin,
 };
 
-enum { NR_CONDITIONS = sizeof conditions / sizeof *conditions, MAX_WAITS = 32, SLEEP_MS = 1000 };
+enum {
+	NR_CONDITIONS = sizeof conditions / sizeof *conditions,
+	MAX_WAITS = 32,
+	SLEEP_MS = 1000,
+	STIRRED_MS = 2000,
+};
 
 struct until {
 	struct dumping *d;
@@ -47,7 +53,8 @@ struct until {
 	uint64_t started_ms, deadline_ms;
 	char **envp; /* of the program, in arena */
 	size_t nr_envp, cap_envp;
-	int exited; /* wait status of the program, -1: it lives */
+	int exited;              /* wait status of the program, -1: it lives */
+	struct sock_fprog sieve; /* of no instructions: none */
 };
 
 uint64_t until_now_ms(void)
@@ -75,6 +82,20 @@ static int condition_unknown(const char *text, struct err *err)
 	err_hint(err, "there are %s", names.data);
 	buf_finish(&names);
 	return -EINVAL;
+}
+
+bool dump_until_nth(size_t i, struct dump_until *out)
+{
+	const struct condition *c = i < NR_CONDITIONS ? conditions[i] : NULL;
+
+	if (c)
+		*out = (struct dump_until){ .name = c->name,
+			.usage = c->usage,
+			.summary = c->summary,
+			.must = c->arg == ARG_MUST,
+			.may = c->arg == ARG_MAY,
+			.value = c->value };
+	return c != NULL;
 }
 
 static const struct condition *condition_find(const char *text, size_t len)
@@ -130,9 +151,25 @@ static int until_add_all(struct until *u, struct err *err)
 	return ret;
 }
 
+static int until_check_settle(const struct until *u, struct err *err)
+{
+	const struct dump_opts *opts = u->d->opts;
+
+	if (!opts->settle_ms || opts->settle_ms < opts->timeout_ms ||
+		u->waits[0].condition != &condition_quiescent || u->nr > 1)
+		return 0;
+	err_set(err, EINVAL, "--timeout %g s leaves no time to be quiet for %g s (--settle)",
+		opts->timeout_ms / 1000.0, opts->settle_ms / 1000.0);
+	return err_hint(err, "give it more time with --timeout, or ask for less with --settle");
+}
+
 /* A warm-up needs a program that runs. */
 static int until_check(const struct until *u, struct err *err)
 {
+	int ret = until_check_settle(u, err);
+
+	if (ret < 0)
+		return ret;
 	for (size_t i = 0; i < u->nr; i++) {
 		if (!u->waits[i].condition->exact || !u->d->opts->warmup)
 			continue;
@@ -260,7 +297,7 @@ static int until_enter(void *arg)
 	for (size_t i = 0; !code && i < u->nr; i++)
 		if (u->waits[i].condition->enter)
 			code = u->waits[i].condition->enter(&u->waits[i]);
-	return code;
+	return !code && u->sieve.len ? sieve_enter(&u->sieve) : code;
 }
 
 static bool until_tell(void *arg, const struct tracee_note *note)
@@ -272,7 +309,7 @@ static bool until_tell(void *arg, const struct tracee_note *note)
 		struct wait *w = &u->waits[i];
 
 		if (!w->condition->tell || w->holds ||
-			(note->event == TRACEE_CALL && !w->condition->calls))
+			(note->event == TRACEE_CALL && !w->condition->wants))
 			continue;
 		w->holds = w->condition->tell(w, note);
 		stay |= w->holds && w->condition->exact;
@@ -280,12 +317,27 @@ static bool until_tell(void *arg, const struct tracee_note *note)
 	return stay;
 }
 
+static bool until_wants(const void *arg, int64_t nr)
+{
+	const struct until *u = arg;
+
+	for (size_t i = 0; i < u->nr; i++)
+		if (u->waits[i].condition->wants && u->waits[i].condition->wants(&u->waits[i], nr))
+			return true;
+	return false;
+}
+
 void until_launch(struct until *u, struct tracee_launch *what)
 {
 	struct tracer_observer observer = { .tell = until_tell, .arg = u };
 
 	for (size_t i = 0; i < u->nr; i++)
-		observer.calls |= u->waits[i].condition->calls;
+		observer.calls |= u->waits[i].condition->wants != NULL;
+	/* What goes on without us must not have the filter. */
+	if (observer.calls && !u->d->opts->leave_running && sieve_is_possible()) {
+		sieve_make(&u->sieve, u->arena, until_wants, u);
+		observer.sieved = u->d->sieved = true;
+	}
 	tracer_observe(u->d->tracer, &observer);
 	env_add(u, NULL);
 	what->envp = u->envp;
@@ -313,12 +365,13 @@ static void waited_for(const struct until *u, struct buf *out)
 static int until_over(struct until *u, struct err *err)
 {
 	struct buf what = BUF_EMPTY, tree = BUF_EMPTY;
+	double over_s = (double)(until_now_ms() - u->started_ms) / 1000;
 	int ret = busy_describe(u->d, &tree, err);
 
 	if (!ret) {
 		waited_for(u, &what);
-		err_set(err, ETIMEDOUT, "%g s were over before %s: %s",
-			(double)(until_now_ms() - u->started_ms) / 1000, what.data, tree.data);
+		err_set(err, ETIMEDOUT, "%.3g s were over before %s: %s", over_s, what.data,
+			tree.data);
 		ret = err_hint(err, "give it more time with --timeout, or start it yourself and "
 				    "dump it with --pid");
 	}
@@ -347,7 +400,8 @@ static int until_ended(struct until *u, struct err *err)
 		return err_hint(err,
 			"it left other processes behind, as daemons do: start it so that "
 			"it stays in the foreground, or dump a running one with --pid");
-	return -ECHILD;
+	return err_hint(err, "only what goes on running can be dumped: look at what it said, or "
+			     "stop it earlier with --until");
 }
 
 /* ---- the loop --------------------------------------------------------------------------- */
@@ -449,27 +503,48 @@ static int until_turn(struct until *u, struct err *err)
 	return 0;
 }
 
-static int until_loop(struct until *u, struct wait **held, struct err *err)
+static int until_loop(struct until *u, uint64_t limit_ms, struct wait **held, struct err *err)
 {
 	int ret = 0;
 
 	u->started_ms = until_now_ms();
-	u->deadline_ms = u->started_ms + u->d->opts->timeout_ms;
+	u->deadline_ms = u->started_ms + limit_ms;
 	while (!ret && !(*held = until_held(u)))
 		ret = until_turn(u, err);
 	return ret;
 }
 
+/* What had its turn is over; from now on the tree is waited for until it is quiet. */
+static int until_quiet(struct until *u, uint64_t limit_ms, struct err *err)
+{
+	struct wait *held = NULL;
+	int ret;
+
+	u->nr_fixed = u->nr;
+	ret = until_add(u, condition_quiescent.name, err);
+	return ret < 0 ? ret : until_loop(u, limit_ms, &held, err);
+}
+
+/* A server is still busy with the end of a probe's connection, and who says READY=1 for others is
+ * about to end; a program that is always busy is not to be waited for. */
+static int until_calm(struct until *u, struct err *err)
+{
+	uint64_t limit_ms = u->d->opts->timeout_ms;
+	int ret = until_quiet(u, limit_ms < STIRRED_MS ? limit_ms : STIRRED_MS, err);
+
+	return ret == -ETIMEDOUT ? 0 : ret;
+}
+
 int until_wait(struct until *u, struct err *err)
 {
 	struct wait *held = NULL;
-	int ret = until_loop(u, &held, err);
+	int ret = until_loop(u, u->d->opts->timeout_ms, &held, err);
 
 	if (ret < 0)
 		return ret;
 	u->d->reason = held->found ? held->found : held->condition->name;
 	log_info("stopped: %s", u->d->reason);
-	return 0;
+	return held->condition->stirs && !u->d->opts->warmup ? until_calm(u, err) : 0;
 }
 
 /* ---- afterwards ------------------------------------------------------------------------- */
@@ -481,7 +556,6 @@ static int until_turn_warmup(void *arg, struct err *err)
 
 int until_warm_up(struct until *u, struct err *err)
 {
-	struct wait *held = NULL;
 	int ret;
 
 	if (!u->d->opts->warmup)
@@ -492,9 +566,7 @@ int until_warm_up(struct until *u, struct err *err)
 	for (size_t i = 0; i < u->nr; i++)
 		u->waits[i].next_ms = UINT64_MAX;
 	ret = warmup_run(u->d->opts->warmup, u->d->target->pid, until_turn_warmup, u, err);
-	if (!ret)
-		ret = until_add(u, condition_quiescent.name, err);
-	return ret < 0 ? ret : until_loop(u, &held, err);
+	return ret < 0 ? ret : until_quiet(u, u->d->opts->timeout_ms, err);
 }
 
 int until_undo(struct until *u, struct err *err)

@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "images/fd/inode_path.h"
+#include "images/fd/inotify_queue.h"
 #include "images/fd/kinds.h"
 #include "images/fd/message.h"
 
@@ -42,6 +43,7 @@ struct watch {
 struct inotify_priv {
 	struct watch *watches; /* ascending wd */
 	size_t nr_watches;
+	struct inotify_queue queue;
 };
 
 static bool inotify_is(const struct fd_seen *seen)
@@ -136,24 +138,37 @@ static int watch_refused(const struct fd_seen *seen, const struct watch *watch,
 			    "program remove the watch");
 }
 
-static int queue_check(const struct fd_seen *seen, struct err *err)
+/* Asked at a fresh one: the program's would give out other numbers from then on. */
+static bool numbers_can_be_set(void)
 {
-	int queued = 0;
-	char name[256];
+	OWNED_FD fd = inotify_init1(IN_CLOEXEC);
 
-	if (ioctl(seen->fd, FIONREAD, &queued) < 0)
+	return fd >= 0 && ioctl(fd, SET_NEXT_WD, 1) == 0;
+}
+
+/* Events can be made again where watches can be given their numbers. */
+static int queue_check(const struct fd_seen *seen, bool *queued, struct err *err)
+{
+	char name[256];
+	int len = 0;
+
+	if (ioctl(seen->fd, FIONREAD, &len) < 0)
 		return err_sys(err, "FIONREAD");
-	if (queued == 0)
+	*queued = len > 0;
+	if (len == 0 || numbers_can_be_set())
 		return 0;
 	err_set(err, ENOTSUP,
 		"%s: events wait to be read, and cannot be put back once they are taken",
 		fd_seen_name(seen, name, sizeof name));
-	return err_hint(err, "try again when the program has read them");
+	return err_hint(err, "try again when the program has read them, or use a kernel with "
+			     "CONFIG_CHECKPOINT_RESTORE");
 }
 
 static int inotify_check(const struct fd_seen *seen, struct err *err)
 {
-	return queue_check(seen, err);
+	bool queued;
+
+	return queue_check(seen, &queued, err);
 }
 
 static int watch_compare(const void *a, const void *b)
@@ -165,18 +180,9 @@ static int watch_compare(const void *a, const void *b)
 
 static int inotify_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
 {
-	if (queue_check(seen, err) < 0)
-		return -err->code;
+	(void)err;
 	ofd->priv = arena_alloc(seen->dump->snap->arena, sizeof(struct inotify_priv));
 	return 0;
-}
-
-/* Asked at a fresh one: the program's would give out other numbers from then on. */
-static bool numbers_can_be_set(void)
-{
-	OWNED_FD fd = inotify_init1(IN_CLOEXEC);
-
-	return fd >= 0 && ioctl(fd, SET_NEXT_WD, 1) == 0;
 }
 
 /* A deleted file has no path, but it may be open in the dump: nobody has to search for that. */
@@ -199,9 +205,35 @@ static bool watch_resolve(struct watch *watch, const struct inode_path *inode)
 	return watch->path || watch->ofd != ID_NONE;
 }
 
+static char *self_path(struct arena *arena, int fd)
+{
+	return arena_printf(arena, "/proc/self/fd/%d", fd);
+}
+
+/* Nothing of this may fail once events have been taken. */
+static int queue_save(const struct fd_seen *seen, struct inotify_priv *priv, struct err *err)
+{
+	struct fd_dump *d = seen->dump;
+	struct arena *arena = d->snap->arena;
+	struct inotify_real *reals = arena_array(arena, priv->nr_watches, sizeof *reals);
+
+	for (size_t i = 0; i < priv->nr_watches; i++) {
+		const struct watch *w = &priv->watches[i];
+		int fd = w->path || !d->fd_of ? -1 : d->fd_of(d, w->ofd);
+
+		if (!w->path && fd < 0)
+			return err_set(err, ENOTSUP, "inotify: no descriptor for watch %d", w->wd);
+		reals[i] = (struct inotify_real){ w->wd, w->mask,
+			w->path ? w->path : self_path(arena, fd), !w->path };
+	}
+	return inotify_queue_save(
+		seen->fd, (size_t)seen->queued, reals, priv->nr_watches, arena, &priv->queue, err);
+}
+
 /* When all files of the dump are known, since the search begins at them. */
 static int inotify_save_link(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
 {
+	bool queued = false;
 	struct inotify_priv *priv = ofd->priv;
 	int32_t most = numbers_can_be_set() ? INT_MAX : WD_MOST;
 	struct watches w = { 0 };
@@ -218,10 +250,36 @@ static int inotify_save_link(const struct fd_seen *seen, struct snap_ofd *ofd, s
 		qsort(w.array, w.nr, sizeof *w.array, watch_compare);
 	priv->watches = w.array;
 	priv->nr_watches = w.nr;
-	return 0;
+	if (queue_check(seen, &queued, err) < 0)
+		return -err->code;
+	return queued ? queue_save(seen, priv, err) : 0;
 }
 
 /* ---- record <-> message --------------------------------------------------------------------- */
+
+static void queue_pack(const struct snap *snap, const struct inotify_queue *q, Pb__InotifyFd *m)
+{
+	Pb__InotifyEvent *events = arena_array(snap->arena, q->nr, sizeof *events);
+
+	m->n_events = q->nr;
+	m->events = arena_array(snap->arena, q->nr, sizeof *m->events);
+	m->has_next_wd = q->next_wd > 0;
+	m->next_wd = q->next_wd;
+	for (size_t i = 0; i < q->nr; i++) {
+		const struct inotify_saved *e = &q->events[i];
+
+		pb__inotify_event__init(&events[i]);
+		events[i].has_wd = events[i].has_mask = true;
+		events[i].wd = e->wd;
+		events[i].mask = e->mask;
+		events[i].has_cookie = e->cookie != 0;
+		events[i].cookie = e->cookie;
+		events[i].has_name = e->name != NULL;
+		if (e->name)
+			events[i].name = message_path(e->name);
+		m->events[i] = &events[i];
+	}
+}
 
 static int inotify_pack(
 	const struct snap *snap, const struct snap_ofd *ofd, Pb__Ofd *msg, struct err *err)
@@ -246,6 +304,7 @@ static int inotify_pack(
 		watches[i].mask = priv->watches[i].mask;
 		m->watches[i] = &watches[i];
 	}
+	queue_pack(snap, &priv->queue, m);
 	msg->inotify = m;
 	return 0;
 }
@@ -257,6 +316,34 @@ static int place_unpack(
 	if (m->has_ofd)
 		return message_id_check(m->ofd, snap->nr_ofds, "inotify: descriptor", err);
 	return message_path_read(snap, &m->path, "inotify", &watch->path, err);
+}
+
+static int queue_unpack(
+	struct snap *snap, const Pb__InotifyFd *m, struct inotify_queue *q, struct err *err)
+{
+	bool overflow = false;
+
+	q->events = arena_array(snap->arena, m->n_events, sizeof *q->events);
+	q->nr = m->n_events;
+	q->next_wd = m->has_next_wd ? m->next_wd : 0;
+	if (q->next_wd < 0)
+		return err_set(err, EBADMSG, "inotify: next watch descriptor %d", q->next_wd);
+	for (size_t i = 0; i < m->n_events; i++) {
+		const Pb__InotifyEvent *e = m->events[i];
+		const ProtobufCBinaryData *name = &e->name;
+		bool named = e->has_name && name->len;
+		bool damaged = e->has_name && (!named || memchr(name->data, '\0', name->len));
+
+		q->events[i] = (struct inotify_saved){ e->wd, e->mask, e->cookie,
+			named ? arena_strndup(snap->arena, (const char *)name->data, name->len)
+			      : NULL };
+		/* The kernel has one for each queue. */
+		if (damaged || !inotify_saved_valid(&q->events[i]) || (e->wd == -1 && overflow))
+			return err_set(err, EBADMSG, "inotify: event 0x%x of watch descriptor %d",
+				e->mask, e->wd);
+		overflow = overflow || e->wd == -1;
+	}
+	return 0;
 }
 
 static int inotify_unpack(
@@ -283,22 +370,10 @@ static int inotify_unpack(
 		last = watch->wd;
 	}
 	ofd->priv = priv;
-	return 0;
+	return queue_unpack(snap, m, &priv->queue, err);
 }
 
 /* ---- record -> alive ------------------------------------------------------------------------ */
-
-/* Throw away all that is queued. */
-static int drain(int fd, struct err *err)
-{
-	char events[16 * 1024];
-	int queued = 0;
-
-	while (ioctl(fd, FIONREAD, &queued) == 0 && queued > 0)
-		if (read(fd, events, sizeof events) < 0)
-			return err_sys(err, "inotify: read");
-	return 0;
-}
 
 static const char *watch_name(const struct watch *watch)
 {
@@ -335,7 +410,7 @@ static int watch_make(
 		if (wd < 0)
 			return watch_failed(watch, err);
 		if (wd == watch->wd)
-			return skipped ? drain(fd, err) : 0;
+			return skipped ? inotify_drain(fd, err) : 0;
 		/* The same inode again gives the old number. */
 		if (wd <= last || wd > watch->wd || skipped == WD_MOST)
 			return err_set(err, EEXIST,
@@ -343,7 +418,7 @@ static int watch_make(
 				watch_name(watch));
 		if (inotify_rm_watch(fd, wd) < 0)
 			return err_sys(err, "inotify: remove watch %d", wd);
-		if (skipped % DRAIN_EVERY == DRAIN_EVERY - 1 && drain(fd, err) < 0)
+		if (skipped % DRAIN_EVERY == DRAIN_EVERY - 1 && inotify_drain(fd, err) < 0)
 			return -err->code;
 	}
 }
@@ -373,27 +448,56 @@ static int inotify_make_link(
 	return 0;
 }
 
-/* What our own opening and closing of the program's files has left there. */
+static int queue_make(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)
+{
+	const struct inotify_priv *priv = ofd->priv;
+	struct arena *arena = m->snap->arena;
+	struct inotify_real *reals = arena_array(arena, priv->nr_watches, sizeof *reals);
+	int *open = arena_array(arena, priv->nr_watches, sizeof *open), ret = 0;
+	struct inotify_queue queue = priv->queue;
+
+	for (size_t i = 0; i < priv->nr_watches; i++) {
+		const struct watch *w = &priv->watches[i];
+
+		open[i] = -1;
+		if (!ret && !w->path)
+			ret = m->made_fd(m, w->ofd, &open[i], err);
+		reals[i] = (struct inotify_real){ w->wd, w->mask,
+			w->path ? w->path : self_path(arena, open[i]), !w->path };
+	}
+	for (size_t i = 0; !ret && i < priv->nr_watches; i++)
+		ret = inotify_real_set(fd, &reals[i], IN_UNMOUNT, err);
+	if (!ret)
+		ret = inotify_queue_put(fd, reals, priv->nr_watches, &queue, err);
+	for (size_t i = 0; i < priv->nr_watches; i++)
+		fd_close(&open[i]);
+	return ret;
+}
+
+/* What our own opening and closing of the program's files has left there is taken away. */
 static int inotify_finish(
 	const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)
 {
-	(void)m;
-	(void)ofd;
-	return drain(fd, err);
+	const struct inotify_priv *priv = ofd->priv;
+
+	return priv->queue.nr ? queue_make(m, ofd, fd, err) : inotify_drain(fd, err);
 }
 
 static char *inotify_describe(
 	const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena)
 {
 	const struct inotify_priv *priv = ofd->priv;
+	const char *queued = "";
 
 	(void)snap;
+	if (priv->queue.nr)
+		queued = arena_printf(arena, ", %zu events wait to be read", priv->queue.nr);
 	if (priv->nr_watches == 0)
-		return arena_strdup(arena, "watches nothing");
+		return arena_printf(arena, "watches nothing%s", queued);
 	if (priv->nr_watches == 1)
-		return arena_printf(arena, "watches %s", watch_name(&priv->watches[0]));
-	return arena_printf(arena, "watches %s and %zu more", watch_name(&priv->watches[0]),
-		priv->nr_watches - 1);
+		return arena_printf(arena, "watches %s%s", watch_name(&priv->watches[0]), queued);
+	return arena_printf(arena, "watches %s and %zu more%s", watch_name(&priv->watches[0]),
+		priv->nr_watches - 1, queued);
 }
 
 const struct fd_kind fd_inotify = {

@@ -39,6 +39,7 @@ struct fd_seen {
 	const char *link;   /* readlink of /proc/PID/fd/N */
 	const char *fdinfo; /* text of /proc/PID/fdinfo/N */
 	int pid, num;       /* whose, which slot (the first one of this ofd); vpid of the target */
+	int queued; /* inotify: bytes of events, before we touched any file; fd_seen_note() */
 	struct fd_dump *dump;
 };
 
@@ -93,6 +94,8 @@ struct fd_make {
 		const struct fd_make *m, uint32_t file, int flags, int *fd, struct err *err);
 	/* A descriptor of a memory object that is a memfd; borrowed, the caller dups. */
 	int (*mem_fd)(const struct fd_make *m, uint32_t mem, int *fd, struct err *err);
+	/* For finish: a duplicate of any descriptor that was made. */
+	int (*made_fd)(const struct fd_make *m, uint32_t ofd, int *fd, struct err *err);
 	void *priv;
 };
 
@@ -139,6 +142,9 @@ struct fd_kind {
 	/* One line for show: "count 7, semaphore"; or NULL. Returned text is in arena. */
 	char *(*describe)(const struct snap *snap, const struct snap_ofd *ofd, struct arena *arena);
 };
+
+/* What has to be looked at before anything else is; link and fd are there. */
+void fd_seen_note(struct fd_seen *seen);
 
 /* The kind of a live descriptor, or NULL with err saying what it is and what to do. */
 const struct fd_kind *fd_kind_of(const struct fd_seen *seen, struct err *err);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "images/fd/refused.h"
 
@@ -27,6 +28,7 @@ static const struct fd_kind *const kinds[] = {
 	&fd_inet,
 	&fd_netlink,
 	&fd_ns,
+	&fd_io_uring,
 	NULL,
 };
 
@@ -41,6 +43,12 @@ const struct fd_kind *fd_kind_by_name(const char *name)
 		if (!strcmp(kinds[i]->name, name))
 			return kinds[i];
 	return NULL;
+}
+
+void fd_seen_note(struct fd_seen *seen)
+{
+	if (fd_inotify.is(seen) && ioctl(seen->fd, FIONREAD, &seen->queued) < 0)
+		seen->queued = 0;
 }
 
 /*

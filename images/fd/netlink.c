@@ -3,6 +3,7 @@
  * Requests under way and messages not yet read are refused.
  */
 #include <errno.h>
+#include <linux/audit.h>
 #include <linux/netlink.h>
 #include <poll.h>
 #include <string.h>
@@ -33,22 +34,69 @@ struct protocol {
 	uint32_t number;
 	const char *name;
 	const char *refused; /* why; NULL: travels */
+	/* Is it so with this one? NULL: nobody can say. */
+	bool (*is_registered)(const struct fd_seen *seen);
 };
+
+/* ---- the audit daemon
+ * -------------------------------------------------------------------------------- */
+
+struct audit_answer {
+	struct nlmsghdr header;
+	struct audit_status status;
+};
+
+/* In the initial one: only there the kernel has an audit daemon, and answers who asks. */
+static bool in_first_pid_ns(void)
+{
+	enum { PROC_PID_INIT_INO = 0xEFFFFFFC };
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) < 0 ||
+	       st.st_ino == (ino_t)(uint32_t)PROC_PID_INIT_INO;
+}
+
+/* A thread of the kernel answers, a moment later; an error comes at once. */
+static bool audit_ask(int fd, struct audit_status *status)
+{
+	struct nlmsghdr request = { sizeof request, AUDIT_GET, NLM_F_REQUEST, 1, 0 };
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct audit_answer answer = { 0 };
+
+	if (send(fd, &request, sizeof request, 0) < 0 || poll(&p, 1, 1000) != 1 ||
+		recv(fd, &answer, sizeof answer, 0) < 0 || answer.header.nlmsg_type != AUDIT_GET)
+		return false;
+	*status = answer.status;
+	return true;
+}
+
+/* Many who only write to the log (dbus-daemon, login, cron) have such a socket for that. */
+static bool audit_is_registered(const struct fd_seen *seen)
+{
+	OWNED_FD fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
+	struct audit_status status;
+
+	if (fd < 0 || !audit_ask(fd, &status))
+		return in_first_pid_ns();
+	return status.pid != 0 && status.pid == (uint32_t)seen->pid;
+}
 
 /* State of those refused hangs on the port number inside the kernel, and cannot be read. */
 static const struct protocol protocols[] = {
-	{ NETLINK_ROUTE, "route", NULL },
-	{ NETLINK_USERSOCK, "usersock", NULL },
-	{ NETLINK_SOCK_DIAG, "sock_diag", NULL },
-	{ NETLINK_XFRM, "xfrm", NULL },
-	{ NETLINK_SELINUX, "selinux", NULL },
-	{ NETLINK_KOBJECT_UEVENT, "kobject_uevent", NULL },
-	{ NETLINK_GENERIC, "generic", NULL },
-	{ NETLINK_CRYPTO, "crypto", NULL },
-	{ NETLINK_NETFILTER, "netfilter", "its queues and logs are registered in the kernel" },
-	{ NETLINK_AUDIT, "audit", "the audit daemon is registered in the kernel" },
-	{ NETLINK_CONNECTOR, "connector", "its subscriptions are registered in the kernel" },
-	{ NETLINK_ISCSI, "iscsi", "its sessions are registered in the kernel" },
+	{ NETLINK_ROUTE, "route", NULL, NULL },
+	{ NETLINK_USERSOCK, "usersock", NULL, NULL },
+	{ NETLINK_SOCK_DIAG, "sock_diag", NULL, NULL },
+	{ NETLINK_XFRM, "xfrm", NULL, NULL },
+	{ NETLINK_SELINUX, "selinux", NULL, NULL },
+	{ NETLINK_KOBJECT_UEVENT, "kobject_uevent", NULL, NULL },
+	{ NETLINK_GENERIC, "generic", NULL, NULL },
+	{ NETLINK_CRYPTO, "crypto", NULL, NULL },
+	{ NETLINK_NETFILTER, "netfilter", "its queues and logs are registered in the kernel",
+		NULL },
+	{ NETLINK_AUDIT, "audit", "the audit daemon is registered in the kernel",
+		audit_is_registered },
+	{ NETLINK_CONNECTOR, "connector", "its subscriptions are registered in the kernel", NULL },
+	{ NETLINK_ISCSI, "iscsi", "its sessions are registered in the kernel", NULL },
 };
 
 static const struct protocol *protocol_of(uint32_t number)
@@ -71,11 +119,11 @@ static bool netlink_is(const struct fd_seen *seen)
 
 /* ---- live -> record -------------------------------------------------------------------------- */
 
-static int protocol_check(int number, struct err *err)
+static int protocol_check(const struct fd_seen *seen, int number, struct err *err)
 {
 	const struct protocol *p = protocol_of((uint32_t)number);
 
-	if (p && !p->refused)
+	if (p && (!p->refused || (p->is_registered && !p->is_registered(seen))))
 		return 0;
 	if (p)
 		err_set(err, ENOTSUP, "a netlink %s socket cannot be dumped: %s", p->name,
@@ -94,7 +142,7 @@ static int netlink_check(const struct fd_seen *seen, struct err *err)
 
 	if (sockopt_who_of(seen->fd, &who, err) < 0)
 		return -err->code;
-	return protocol_check(who.protocol, err);
+	return protocol_check(seen, who.protocol, err);
 }
 
 static int save_addrs(int fd, struct netlink_sock *sock, struct err *err)
@@ -153,8 +201,9 @@ static int netlink_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct
 	struct netlink_sock *sock = arena_alloc(arena, sizeof *sock);
 	struct sockopt_who who;
 
-	if (sockopt_who_of(seen->fd, &who, err) < 0 || protocol_check(who.protocol, err) < 0 ||
-		idle_check(seen->fd, err) < 0 || save_addrs(seen->fd, sock, err) < 0 ||
+	if (sockopt_who_of(seen->fd, &who, err) < 0 ||
+		protocol_check(seen, who.protocol, err) < 0 || idle_check(seen->fd, err) < 0 ||
+		save_addrs(seen->fd, sock, err) < 0 ||
 		save_groups(arena, seen->fd, sock, err) < 0 ||
 		sockopt_save(seen->dump, seen->fd, &who, &sock->options, err) < 0)
 		return -err->code;
@@ -200,7 +249,8 @@ static int netlink_unpack(
 	if (!m)
 		return message_missing("netlink", err);
 	p = protocol_of(m->protocol);
-	if (!p || p->refused || (m->type != SOCK_RAW && m->type != SOCK_DGRAM))
+	if (!p || (p->refused && !p->is_registered) ||
+		(m->type != SOCK_RAW && m->type != SOCK_DGRAM))
 		return err_set(err, EBADMSG, "netlink socket of protocol %u, type %u", m->protocol,
 			m->type);
 	if (m->n_groups > MAX_GROUPS || m->bound != (m->portid != 0))

@@ -53,9 +53,9 @@ static short poll_now(int fd)
 }
 
 /* The kernel tells by POLLHUP or POLLERR that an end has no partner left anywhere. */
-static bool has_partner(const struct fd_seen *seen, uint32_t flags)
+bool pipe_is_broken(int fd)
 {
-	return !(poll_now(seen->fd) & (pipe_can_read(flags) ? POLLHUP : POLLERR));
+	return poll_now(fd) & (pipe_can_read((uint32_t)fcntl(fd, F_GETFL)) ? POLLHUP : POLLERR);
 }
 
 static int refuse_partner(const struct fd_seen *seen, uint32_t flags, struct err *err)
@@ -86,7 +86,7 @@ static int pipe_check(const struct fd_seen *seen, struct err *err)
 		d->ofd_of_inode(d, seen->st.st_dev, seen->st.st_ino, self) != ID_NONE ||
 		unix_queues_hold(d))
 		return 0;
-	return has_partner(seen, flags) ? refuse_partner(seen, flags, err) : 0;
+	return pipe_is_broken(seen->fd) ? 0 : refuse_partner(seen, flags, err);
 }
 
 /* A FIFO is opened again by its name, or made again where that was removed. */
@@ -146,7 +146,7 @@ static int pipe_save_link(const struct fd_seen *seen, struct snap_ofd *ofd, stru
 	while (!partner && (end = pipe_next(seen->dump->snap, priv, end ? end->id + 1 : 0)))
 		partner = pipe_can_read(ofd->flags) ? pipe_can_write(end->flags)
 						    : pipe_can_read(end->flags);
-	if (partner || !has_partner(seen, ofd->flags))
+	if (partner || pipe_is_broken(seen->fd))
 		return 0;
 	return refuse_partner(seen, ofd->flags, err);
 }

@@ -5,7 +5,7 @@
 
 #include "images/fd/kind.h"
 
-/* What pipe.c and pipe_make.c share. */
+/* What pipe.c and pipe_make.c share, and what dump/ asks. */
 
 struct pipe_buffer;
 
@@ -23,6 +23,8 @@ struct pipe_priv {
 
 /* The next end of the same pipe with an id of at least `from`; NULL: no more. */
 struct snap_ofd *pipe_next(const struct snap *snap, const struct pipe_priv *priv, uint32_t from);
+/* Nobody has the other end of this pipe, neither inside nor outside. */
+bool pipe_is_broken(int fd);
 /* The kind's make. */
 int pipe_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err);
 

@@ -202,10 +202,9 @@ static int path_check(const struct fd_seen *seen, const char *name, struct err *
 			"run snapctl in the mount namespace and root directory of the program; "
 			"if something was mounted over the file, unmount that");
 	}
-	if (S_ISREG(seen->st.st_mode) && !is_kernel_file(seen))
+	if ((S_ISREG(seen->st.st_mode) || S_ISDIR(seen->st.st_mode)) && !is_kernel_file(seen))
 		return 0;
-	err_set(err, ENOTSUP, "%s is %s that has been removed", name,
-		S_ISDIR(seen->st.st_mode) ? "a directory" : "something");
+	err_set(err, ENOTSUP, "%s is something that has been removed", name);
 	return err_hint(err, "let the program close it");
 }
 

@@ -82,6 +82,19 @@ def hook(name, before=None, after=None):
         raise MemoryError
 
 
+def reseed(function):
+    """function(generation) is called in each restored process, before all after hooks, with 16 bytes that no two restores
+    share. The module `random` needs no call; decorators may be used: @snapctl.reseed."""
+
+    def call(_, generation):
+        function(ctypes.string_at(generation, 16))
+
+    _keep.append(_RESEED(call))
+    if _lib.snapctl_reseed(_keep[-1], None) < 0:
+        raise MemoryError
+    return function
+
+
 def generation():
     """A UUID that no two restores share; zeroes before the first."""
     return _lib.snapctl_generation().decode()
@@ -97,9 +110,6 @@ def env():
     return dict(text.split("=", 1) for text in _texts(_lib.snapctl_restore_env()))
 
 
-def _reseed(_, generation):
-    random.seed(ctypes.string_at(generation, 16) + os.urandom(16))
-
-
-_keep.append(_RESEED(_reseed))
-_lib.snapctl_reseed(_keep[-1], None)
+@reseed
+def _reseed(generation):
+    random.seed(generation + os.urandom(16))

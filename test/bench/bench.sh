@@ -21,7 +21,7 @@ median() {
 ms() { awk -v us="$1" 'BEGIN { printf "%.1f", us / 1000 }'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.1f", a / b }'; }
 
-measure() { # NAME: sets started and restored, in microseconds
+measure() { # NAME: sets started, restored and packed, in microseconds
     local name=$1 port dir=$scratch/$1
     port=$(free_port)
     mkdir "$dir"
@@ -33,15 +33,17 @@ measure() { # NAME: sets started and restored, in microseconds
     }
     restored=$(median answer "$runs" "$port" "$request" "$SNAPCTL" restore -q "$dir/image") || return 1
     bytes=$(du -sk "$dir/image" | cut -f 1)
+    "$SNAPCTL" pack -q -o "$dir/image.snap" "$dir/image"
+    packed=$(median answer "$runs" "$port" "$request" "$dir/image.snap" -q) || return 1
 }
 
 "$stopwatch" exit 200 "$BUILD/test/bench/empty" >/dev/null # the machine, awake
-printf '%-10s %12s %12s %8s %10s\n' program 'start (ms)' 'restore (ms)' times 'image (K)'
+printf '%-10s %12s %12s %8s %12s %10s\n' program 'start (ms)' 'restore (ms)' times 'packed (ms)' 'image (K)'
 failed=0
 for name in static redis python node java; do
     if measure "$name"; then
-        printf '%-10s %12s %12s %8s %10s\n' "$name" "$(ms "$started")" "$(ms "$restored")" \
-            "$(ratio "$started" "$restored")" "$bytes"
+        printf '%-10s %12s %12s %8s %12s %10s\n' "$name" "$(ms "$started")" "$(ms "$restored")" \
+            "$(ratio "$started" "$restored")" "$(ms "$packed")" "$bytes"
         [ "$name" != static ] || static=$restored
     else
         printf '%-10s not measured\n' "$name"

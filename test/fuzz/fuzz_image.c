@@ -19,13 +19,56 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/fd.h"
+#include "images/core/core.h"
 #include "images/image.h"
 #include "images/image_internal.h"
 #include "test/unit/images_sample.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+/* The differences to the sound model, and to itself: there are none. Pages are not there to be
+ * read.
+ */
+static void try_diffs(const struct image *img, FILE *out)
+{
+	struct image bare = *img, sound = { .dirfd = -1, .pages_fd = -1, .path = "sound" };
+	struct err err = { 0 };
+	bool same;
+
+	bare.index.nr_runs = 0;
+	sound.snap = sample_create();
+	if (image_diff(&bare, &sound, false, out, &same, NULL, &err) < 0 ||
+		image_diff(&sound, &bare, true, out, &same, NULL, &err) < 0)
+		abort();
+	if (image_diff(&bare, &bare, false, out, &same, NULL, &err) < 0 || !same)
+		abort();
+	snap_destroy(sound.snap);
+}
+
+/* What a core file of each process would say; no file of the image's is opened. */
+static void try_cores(const struct image *img)
+{
+	const struct snap *snap = img->snap;
+	struct core c = { .img = img, .snap = snap };
+
+	c.fds = arena_array(snap->arena, snap->nr_files + 1, sizeof *c.fds);
+	for (size_t i = 0; i < snap->nr_files; i++)
+		c.fds[i] = CORE_CHANGED;
+	for (size_t i = 0; i < snap->nr_procs; i++) {
+		struct buf notes = BUF_EMPTY;
+		struct err err = { 0 };
+
+		c.proc = &snap->procs[i];
+		c.mm = &snap->mms[c.proc->mm];
+		c.nr_segments = 0;
+		core_notes(&c, &notes, &err);
+		core_segments(&c);
+		buf_finish(&notes);
+	}
+}
 
 /* Was it taken? A parsed model is walked as show does it, so that what the checks let through is
  * looked at. */
@@ -40,10 +83,12 @@ static bool try_state(const uint8_t *data, size_t len)
 			abort();
 		return false;
 	}
+	try_cores(&img);
 	out = fopen("/dev/null", "w");
 	if (out) {
 		image_show(&img, false, out, &err);
 		image_show(&img, true, out, &err);
+		try_diffs(&img, out);
 		fclose(out);
 	}
 	snap_destroy(img.snap);
@@ -148,7 +193,7 @@ static void fuzz_make(struct fuzz *f)
 	struct image_writer *w;
 	struct err err;
 
-	if (image_writer_create(f->image, false, 0, 0, &w, &err) < 0 ||
+	if (image_writer_create(f->image, false, 1, 0, &w, &err) < 0 ||
 		sample_pages(image_writer_pages(w), f) < 0 ||
 		image_writer_commit(w, snap, &err) < 0) {
 		fprintf(stderr, "fuzz_image: %s\n", err.msg);
@@ -173,7 +218,7 @@ static void fuzz_clean(struct fuzz *f)
 static void must_refuse(struct fuzz *f, const char *what, unsigned file, size_t at)
 {
 	struct err err = { 0 };
-	int ret = image_verify(f->image, &err);
+	int ret = image_verify(f->image, NULL, &err);
 
 	if (ret < 0 && err.code == -ret && err.msg[0] && err.hint[0])
 		return;
@@ -188,7 +233,7 @@ static void must_accept(struct fuzz *f)
 {
 	struct err err = { 0 };
 
-	if (image_verify(f->image, &err) == 0)
+	if (image_verify(f->image, NULL, &err) == 0)
 		return;
 	f->failures++;
 	fprintf(stderr, "the sound image: %s\n", err.msg);

@@ -140,7 +140,7 @@ restore() {
 note_parent() {
     local parent
     parent=$(sed 's/.*) //' "/proc/$1/stat" | cut -d' ' -f2)
-    case $(cat "/proc/$parent/comm" 2>/dev/null) in snapctl*) note_pid "$parent" ;; esac
+    case $(cat "/proc/$parent/comm" 2>/dev/null) in snapctl* | server.snap) note_pid "$parent" ;; esac
 }
 
 # ---- visible state -----------------------------------------------------------------------------------------

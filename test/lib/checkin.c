@@ -180,6 +180,41 @@ static void mode_wrong(void)
 	say("ready %d", snapctl_ready());
 }
 
+static void hello_send(int fd, const char *token, uint64_t area);
+static void token_right(char token[SNAPCTL_TOKEN_LEN + 1]);
+
+/* The token once more, after it was good: by the library, and by hand. */
+static void mode_replay(void)
+{
+	char token[SNAPCTL_TOKEN_LEN + 1], value[64];
+
+	token_note();
+	say("ready %d", snapctl_ready());
+	token_right(token);
+	snprintf(value, sizeof value, "%d:%s", channel, token);
+	setenv(SNAPCTL_READY_ENV, value, 1);
+	say("again %d", snapctl_ready());
+	hello_send(channel, token, SNAPCTL_AREA_ADDR);
+	setenv(SNAPCTL_READY_ENV, value, 1);
+	say("later %d", snapctl_ready());
+}
+
+/* Five processes with the right token. */
+static void mode_several(void)
+{
+	int status;
+
+	for (int i = 0; i < 4; i++) {
+		if (fork() == 0) {
+			say("ready %d", snapctl_ready());
+			_exit(0);
+		}
+	}
+	say("ready %d", snapctl_ready());
+	while (wait(&status) > 0)
+		;
+}
+
 /* All that is not a proper message: wrong magic, lengths, areas that are none of ours. */
 static void mode_garbage(void)
 {
@@ -307,6 +342,39 @@ static void mode_listen_taken(void)
 	say("listen %d", snapctl_listen(0));
 }
 
+/* Listens again when it is told to. */
+static void mode_listen_again(void)
+{
+	signal(SIGUSR1, ignore);
+	for (;;) {
+		say("listen %d", snapctl_listen(0));
+		pause();
+	}
+}
+
+/* A child is another process, which nobody can ask until it says so itself. */
+static void mode_listen_child(void)
+{
+	say("listen %d", snapctl_listen(0));
+	if (fork() > 0)
+		for (;;)
+			pause();
+	say("child %d %d", getpid(), snapctl_listen(0));
+	for (;;)
+		pause();
+}
+
+static void mode_listen_try(void)
+{
+	say("listen %d", snapctl_listen(0));
+}
+
+static void mode_listen_ignored(void)
+{
+	signal(SIGQUIT, SIG_IGN);
+	mode_listen();
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -314,6 +382,10 @@ static const struct {
 	{ "listen", mode_listen },
 	{ "listen-bad", mode_listen_bad },
 	{ "listen-taken", mode_listen_taken },
+	{ "listen-again", mode_listen_again },
+	{ "listen-child", mode_listen_child },
+	{ "listen-try", mode_listen_try },
+	{ "listen-ignored", mode_listen_ignored },
 	{ "plain", mode_plain },
 	{ "hooks", mode_hooks },
 	{ "bad-hook", mode_bad_hook },
@@ -321,6 +393,8 @@ static const struct {
 	{ "garbage", mode_garbage },
 	{ "leak", mode_leak },
 	{ "flood", mode_flood },
+	{ "replay", mode_replay },
+	{ "several", mode_several },
 	{ "close", mode_close },
 	{ "exit", mode_exit },
 	{ "child", mode_thread_of_child },

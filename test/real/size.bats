@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# An image takes at most 0.3 times the bytes of the pages in it (none of which is zero), with all that is beside them.
+# Budgets. An image takes at most 0.3 times the bytes of the pages in it (none of which is zero), with all that is beside them.
 load ../helpers/real
 
 is_small() { # NAME
@@ -19,3 +19,6 @@ is_small() { # NAME
 @test "redis: the size of its image" { is_small redis; }
 @test "python: the size of its image" { is_small python; }
 @test "node: the size of its image" { is_small node; }
+
+# The same as in `make bench`, where the numbers are shown.
+@test "static: the system calls of a restore" { bash "$BATS_TEST_DIRNAME/../bench/syscalls.sh"; }

@@ -40,7 +40,7 @@ reason_is() {
     # It writes no .pyc and connects nowhere: the first effect is the address of its socket.
     snapctl dump -o "$(image)" --until=effect=-identity,-clock,-random env PYTHONDONTWRITEBYTECODE=1 \
         PYTHONPATH="$PWD/lib/python" LIBSNAPCTL="$BUILD/libsnapctl.so.0" "$python" -c "
-import asyncio, decimal, http.server, json, sqlite3, os, snapctl
+import asyncio, decimal, http.server, json, numpy, sqlite3, os, snapctl
 class H(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.end_headers()
@@ -71,15 +71,64 @@ http.server.HTTPServer(('127.0.0.1', int(snapctl.env()['PORT'])), H).serve_forev
     thrice
 }
 
-@test "start-up: Java with Jetty, warmed up" {
+@test "start-up: Python with heavy imports, when it says that it is ready" {
+    local fixed=1
+    port=$(free_port)
+    snapctl dump -o "$(image)" --until=ready env PORT="$port" PYTHONPATH="$PWD/lib/python" \
+        LIBSNAPCTL="$BUILD/libsnapctl.so.0" "$python" "$examples/server.py"
+    reason_is 'ready (serving):*'
+    thrice
+}
+
+@test "start-up: Node when it says that it is ready" {
+    need node
+    need systemd-notify
+    local fixed=1
+    port=$(free_port)
+    cp "$examples/server.js" "$examples/restored.js" "$scratch/work"
+    snapctl dump -o "$(image)" --until=ready env PORT="$port" LD_PRELOAD="$BUILD/libsnapctl.so.0" node server.js
+    reason_is 'ready:*'
+    thrice
+}
+
+# jetty UNTIL OPTION...: dumped; what comes behind -- is for Java and Jetty
+jetty() {
+    local jars=/usr/share/java option=() until=$1
+    shift
     need javac
-    [ -e /usr/share/java/jetty9-server.jar ] || skip "libjetty9-java is not installed"
-    local jars=/usr/share/java fixed=1
+    [ -e $jars/jetty9-server.jar ] || skip "libjetty9-java is not installed"
+    while [ "$1" != -- ]; do
+        option+=("$1")
+        shift
+    done
+    shift
     jars=$jars/jetty9-server.jar:$jars/jetty9-util.jar:$jars/jetty9-http.jar:$jars/jetty9-io.jar:$jars/servlet-api.jar
     javac -cp "$jars" -d "$scratch/work" "$examples/JettyServer.java"
+    snapctl dump -o "$(image)" --until="$until" "${option[@]}" env LD_PRELOAD="$BUILD/libsnapctl.so.0" \
+        java -Xmx256m -XX:-UsePerfData -Dorg.eclipse.jetty.util.log.announce=false -Dorg.eclipse.jetty.LEVEL=OFF \
+        -cp "$jars:$scratch/work" JettyServer "$@"
+}
+
+@test "start-up: Java with Jetty before its first effect" {
+    jetty effect=-identity,-clock,-random --
+    reason_is 'effect (files): write of *writeBytes*(libjava.so)*'
+    if grep -q loaded "$scratch/said"; then fail "it has done it already"; fi
+    thrice
+}
+
+@test "start-up: Java with Jetty when it says that it is ready" {
+    local fixed=1
+    need systemd-notify
     port=$(free_port)
-    snapctl dump -o "$(image)" --until=listen="$port" --warmup "curl -sS localhost:$port" \
-        env LD_PRELOAD="$BUILD/libsnapctl.so.0" java -Xmx256m -cp "$jars:$scratch/work" JettyServer "$port"
+    jetty ready -- "$port"
+    reason_is 'ready:*'
+    thrice
+}
+
+@test "start-up: Java with Jetty, warmed up" {
+    local fixed=1
+    port=$(free_port)
+    jetty "listen=$port" --warmup "curl -sS localhost:$port" -- "$port"
     reason_is "listen $port*"
     thrice
 }

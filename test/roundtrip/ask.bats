@@ -5,6 +5,12 @@ load ../helpers/snap
 
 checkin=${BUILD:?}/test/checkin
 
+eval "$(declare -f teardown | sed '1s/.*/teardown_all ()/')"
+teardown() {
+    teardown_all
+    [ "$(id -u)" != 0 ] || rm -rf /tmp/snapctl-65501
+}
+
 # The directory is below the scratch one.
 runtime() {
     run_dir=$scratch/run
@@ -12,13 +18,15 @@ runtime() {
     [ ${#user[@]} = 0 ] || chown 65534:65534 "$run_dir"
 }
 
-# listener MODE: started, and it listens; sets pid
+# listener MODE [NAME=VALUE...]: started, and it listens; sets pid
 listener() {
+    local mode=$1
+    shift
     runtime
     : >"$scratch/work/log"
     chmod 666 "$scratch/work/log"
     cp "$checkin" "$scratch/checkin" # an ordinary user has to read it
-    start listener.log env XDG_RUNTIME_DIR="$run_dir" "$scratch/checkin" "$1"
+    start listener.log env XDG_RUNTIME_DIR="$run_dir" "$@" "$scratch/checkin" "$mode"
     until_true grep -qs '^listen' "$scratch/work/log"
     said 'listen 0'
 }
@@ -117,6 +125,55 @@ refused() {
     said 'listen -16' # EBUSY
 }
 
+@test "ask: a signal that was ignored, as in the background of a script, still is" {
+    listener listen-ignored
+    kill -QUIT "$pid"
+    ask --leave-running
+    kill -0 "$pid"
+    until_true grep -qsx 'after one 0' "$scratch/work/log"
+}
+
+@test "ask: the asker gets the right to trace, and loses it again" {
+    # There is Yama on few machines: what the process would say to it is what counts.
+    printf '%s\n' '#define _GNU_SOURCE' '#include <stdio.h>' '#include <fcntl.h>' '#include <stdarg.h>' \
+        '#include <sys/prctl.h>' '#include <sys/syscall.h>' '#include <unistd.h>' \
+        'int prctl(int option, ...)' '{' 'va_list ap; unsigned long arg;' \
+        'va_start(ap, option); arg = va_arg(ap, unsigned long); va_end(ap);' \
+        'if (option == PR_SET_PTRACER) {' \
+        'int fd = open("log", O_WRONLY | O_APPEND); dprintf(fd, "ptracer %lu\n", arg); close(fd); }' \
+        'return syscall(SYS_prctl, option, arg, 0, 0, 0);' '}' >"$scratch/shim.c"
+    gcc -shared -fPIC -o "$scratch/shim.so" "$scratch/shim.c"
+    listener listen LD_PRELOAD="$scratch/shim.so"
+    ask --leave-running
+    until_true grep -qsx 'after one 0' "$scratch/work/log"
+    [[ $(tr '\n' ';' <"$scratch/work/log") =~ \;'before one;ptracer '[1-9][0-9]*';ptracer 0;after one 0;'$ ]] ||
+        fail "$(cat "$scratch/work/log")"
+}
+
+@test "ask: what was dumped otherwise listens when it says so again" {
+    listener listen-again
+    dump_pid "$pid"
+    restore
+    rm -r "$(image)"
+    refused 'does not listen' # the file is that of an earlier process
+    : >"$scratch/work/log"
+    kill -USR1 "$pid"
+    until_true grep -qsx 'listen 0' "$scratch/work/log"
+    ask --leave-running
+    kill -USR1 "$pid"
+    until_true grep -qsx 'listen -114' "$scratch/work/log"
+}
+
+@test "ask: a child of a process that listens" {
+    listener listen-child
+    until_true grep -qs '^child' "$scratch/work/log"
+    local parent=$pid
+    pid=$(sed -n 's/^child \([0-9]*\) 0$/\1/p' "$scratch/work/log")
+    ask
+    "$TARGET" --wait-exit "$pid" 10
+    kill -0 "$parent"
+}
+
 # ---- adversaries -----------------------------------------------------------------------------------------------
 
 @test "ask: a directory that belongs to somebody else, is open to others, or is a link" {
@@ -125,7 +182,7 @@ refused() {
     mkdir "$run_dir/snapctl"
     chown 65534 "$run_dir/snapctl" || skip "root only"
     chmod 700 "$run_dir/snapctl"
-    (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir timeout 5 "$checkin" listen) || true
+    (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir timeout 5 "$checkin" listen-try)
     said 'listen -1' # EPERM
     start log env XDG_RUNTIME_DIR="$run_dir" sleep 1000
     refused "$run_dir/snapctl belongs to user 65534"
@@ -133,19 +190,53 @@ refused() {
     chmod 750 "$run_dir/snapctl"
     refused 'can be entered by others \(mode 750\)'
     : >"$scratch/work/log"
-    (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir timeout 5 "$checkin" listen) || true
+    (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir timeout 5 "$checkin" listen-try)
     said 'listen -1'
     rm -r "$run_dir/snapctl"
     mkdir -m 700 "$scratch/elsewhere"
     ln -s "$scratch/elsewhere" "$run_dir/snapctl"
     refused 'is not a directory'
     : >"$scratch/work/log"
-    (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir timeout 5 "$checkin" listen) || true
+    (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir timeout 5 "$checkin" listen-try)
     grep -qx 'listen -\(20\|40\)' "$scratch/work/log" # ENOTDIR, ELOOP
     [ -z "$(ls "$scratch/elsewhere")" ]
     # Not even a link that ends with nothing is followed.
     rm -r "$scratch/elsewhere"
     refused 'is not a directory'
+}
+
+# The place in /tmp, of a user who has nothing else there.
+@test "ask: without a runtime directory, and with one that is not there" {
+    [ "$(id -u)" = 0 ] || skip "root only"
+    local uid=65501 place=/tmp/snapctl-65501
+    as_user
+    user=(setpriv --reuid "$uid" --regid "$uid" --clear-groups --)
+    chown $uid "$scratch/work"
+    cp "$checkin" "$scratch/checkin"
+    : >"$scratch/work/log"
+    chmod 666 "$scratch/work/log"
+    start one.log "$scratch/checkin" listen
+    until_true grep -qs '^listen' "$scratch/work/log"
+    [ "$(stat -c '%a %u' $place)" = "700 $uid" ]
+    ask --leave-running
+    kill -KILL "$pid"
+    # Somebody else is there first: an error on both sides, and no other place is tried.
+    rm -r $place
+    mkdir -m 700 $place
+    : >"$scratch/work/log"
+    start two.log "$scratch/checkin" listen
+    until_true grep -qs '^listen' "$scratch/work/log"
+    said 'listen -1' || said 'listen -13'
+    rm -rf "$(image)"
+    refused "$place belongs to user 0|open $place: Permission denied"
+    rm -r $place
+    kill -KILL "$pid"
+    : >"$scratch/work/log"
+    start three.log env XDG_RUNTIME_DIR="$scratch/nowhere" "$scratch/checkin" listen
+    until_true grep -qs '^listen' "$scratch/work/log"
+    said 'listen -2' # ENOENT
+    refused 'does not listen'
+    [ ! -e $place ]
 }
 
 @test "ask: another user" {
@@ -176,7 +267,12 @@ c.recv(1000)" && local fake=$pid
     pid=$(pgrep -fx "$scratch/checkin listen")
     until_true test -S "$run_dir/snapctl/$pid.sock"
     refused "process $fake answers in place of process $pid"
+    # Our signal comes when it goes on: it finds that it was asked, and not that it is to quit.
     kill -CONT "$pid"
+    until_true test ! -e "$run_dir/snapctl/$pid.ask"
+    kill -0 "$pid"
+    kill "$fake" 2>/dev/null || true
+    ask
 }
 
 @test "ask: whoever connects and says nothing, again and again" {
@@ -199,6 +295,56 @@ print(len(held))" && local flood=$pid
     kill "$flood" 2>/dev/null || true
 }
 
+@test "ask: connections without end, slow ones, and some that talk nonsense" {
+    listener listen
+    local process=$pid
+    cat >"$scratch/work/flood.py" <<END
+import socket, sys, threading, time
+held = []
+def flood(say):
+    while True:
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            s.connect('$run_dir/snapctl/$process.sock')
+            if say: s.send(say)
+            held.append(s) # silent for ever
+            del held[:-300]
+        except OSError:
+            time.sleep(0.0001)
+for say in (b'', b'', b'snapctl1', b'snapctl1' + bytes(248), bytes(5000)):
+    threading.Thread(target=flood, args=(say,), daemon=True).start()
+while True:
+    time.sleep(1)
+END
+    start flood.log /usr/bin/python3 flood.py
+    pid=$process
+    local _ begin=$SECONDS
+    for _ in 1 2 3; do
+        ask --force --leave-running
+        until_true grep -qsx 'after one 0' "$scratch/work/log"
+        : >"$scratch/work/log"
+    done
+    [ $((SECONDS - begin)) -lt 10 ] || fail "it took $((SECONDS - begin)) s"
+    # None of them is left in it.
+    [ "$(find "/proc/$pid/fd" -lname 'socket:*' | wc -l)" = 0 ]
+}
+
+@test "ask: a file and a signal of somebody who never connects" {
+    listener listen
+    : >"$run_dir/snapctl/$pid.ask"
+    kill -QUIT "$pid"
+    until_true test -S "$run_dir/snapctl/$pid.sock"
+    [ "$(stat -c '%a' "$run_dir/snapctl/$pid.sock")" = 600 ]
+    [ ! -e "$run_dir/snapctl/$pid.ask" ]
+    if grep -q before "$scratch/work/log"; then fail "its hooks ran"; fi
+    ask --leave-running
+    until_true grep -qsx 'after one 0' "$scratch/work/log"
+    # What is no file of its own means nothing to it, and it is what it was.
+    ln -s /etc/passwd "$run_dir/snapctl/$pid.ask"
+    kill -QUIT "$pid"
+    "$TARGET" --wait-exit "$pid" 10
+}
+
 @test "ask: one at a time" {
     listener listen
     : >"$run_dir/snapctl/$pid.ask"
@@ -213,6 +359,6 @@ print(len(held))" && local flood=$pid
     chown 65534 "$scratch/suid"
     chmod 4755 "$scratch/suid"
     mkdir -m 777 "$scratch/open"
-    (cd "$scratch/open" && timeout 5 "$scratch/suid" listen) || true
+    (cd "$scratch/open" && timeout 5 "$scratch/suid" listen-try)
     grep -qx 'listen -1' "$scratch/open/log"
 }

@@ -123,6 +123,24 @@ log_is() { [ "$(tr '\n' ';' <"$scratch/work/log")" = "$1" ] || fail "the log is 
     said 'ready 1'
 }
 
+@test "checkin: said again with the same token, in the original and in what is restored" {
+    checked_in replay --leave-running
+    until_true grep -qs '^later' "$scratch/work/log"
+    log_is 'ready 0;again -107;send -9;later -107;'
+    rm -r "$(image)"
+    : >"$scratch/work/log"
+    checked_in replay
+    go_on "$(image)"
+    log_is 'ready 1;again -107;send -9;later -107;'
+}
+
+@test "checkin: several at once, of which one is heard" {
+    checked_in several
+    go_on "$(image)"
+    [ "$(grep -cx 'ready 1' "$scratch/work/log")" = 1 ] || fail "$(cat "$scratch/work/log")"
+    [ "$(grep -c '^ready' "$scratch/work/log")" = 5 ]
+}
+
 @test "checkin: garbage, and areas that are no memory of the program" {
     checked_in garbage
     go_on "$(image)"
@@ -181,6 +199,31 @@ s.send(b"x")')
     timeout 60 "$BUILD/test/checkins" 10000
 }
 
+# ---- what applications get ------------------------------------------------------------------------------
+
+@test "checkin: a program is compiled with what pkg-config says" {
+    command -v pkg-config >/dev/null || skip "pkg-config is not installed"
+    mkdir -p "$scratch/usr/include" "$scratch/usr/lib"
+    cp lib/snapctl.h "$scratch/usr/include"
+    cp "$BUILD"/libsnapctl.a "$BUILD"/libsnapctl.so.0 "$scratch/usr/lib"
+    ln -s libsnapctl.so.0 "$scratch/usr/lib/libsnapctl.so"
+    printf '%s\n' '#include <snapctl.h>' '#include <stdio.h>' 'int main(void)' '{' \
+        'int ret = snapctl_ready();' 'printf("%d %s\n", ret, snapctl_getenv("PORT"));' 'return 0;' '}' >"$scratch/x.c"
+    config() { PKG_CONFIG_PATH=$BUILD pkg-config --define-variable=prefix="$scratch/usr" "$@" snapctl; }
+    # shellcheck disable=SC2046 # words
+    gcc -Wall -Werror -o "$scratch/shared" "$scratch/x.c" $(config --cflags --libs)
+    # shellcheck disable=SC2046
+    gcc -Wall -Werror -static -o "$scratch/static" "$scratch/x.c" $(config --static --cflags --libs)
+    # shellcheck disable=SC2046
+    g++ -x c++ -Wall -Werror -o "$scratch/plus" "$scratch/x.c" $(config --cflags --libs)
+    local program
+    for program in shared static plus; do
+        snapctl dump --force -o "$(image)" --until=checkin env LD_LIBRARY_PATH="$scratch/usr/lib" "$scratch/$program"
+        snapctl restore --setenv PORT=8080 "$(image)"
+        [ "$(cat "$scratch/said")" = '1 8080' ] || fail "$program: $(cat "$scratch/said")"
+    done
+}
+
 # ---- other languages ---------------------------------------------------------------------------------------
 
 @test "checkin: Python, with the module over ctypes" {
@@ -188,6 +231,7 @@ s.send(b"x")')
 import random, snapctl
 told = []
 snapctl.hook("h", before=lambda: told.append("before"), after=lambda restored: told.append(f"after {restored}"))
+snapctl.reseed(lambda generation: told.append(f"reseed {len(generation)} {any(generation)}"))
 random.seed(1)
 if snapctl.ready() == snapctl.RESTORED:
     print(told, snapctl.args(), snapctl.env(), len(snapctl.generation()), random.random(), flush=True)
@@ -195,9 +239,30 @@ END
     snapctl dump -o "$(image)" --until=checkin env PYTHONPATH="$PWD/lib/python" \
         LIBSNAPCTL="$BUILD/libsnapctl.so.0" /usr/bin/python3 program.py
     snapctl restore --setenv A=1 --setenv B=x=y "$(image)" -- one two >"$scratch/first"
-    grep -qF "['before', 'after True'] ['one', 'two'] {'A': '1', 'B': 'x=y'} 36 " "$scratch/said"
+    grep -qF "['before', 'reseed 16 True', 'after True'] ['one', 'two'] {'A': '1', 'B': 'x=y'} 36 " "$scratch/said"
     snapctl restore --setenv A=1 --setenv B=x=y "$(image)" -- one two >"$scratch/second"
     ! cmp -s "$scratch/first" "$scratch/second" || fail "both instances draw the same random numbers"
+}
+
+@test "checkin: copies of the environment do not have the token" {
+    cat >"$scratch/work/program.py" <<'END'
+import os, snapctl, time
+open("token", "w").write(os.environ["SNAPCTL_READY"].split(":")[1])
+kept = os.environ["SNAPCTL_READY"] * 3
+snapctl.ready()
+open("told", "w").write(str(len(kept)))
+time.sleep(100)
+END
+    snapctl dump -o "$(image)" --until=checkin env PYTHONPATH="$PWD/lib/python" \
+        LIBSNAPCTL="$BUILD/libsnapctl.so.0" bash -c '/usr/bin/python3 program.py; true'
+    restore
+    until_true test -s "$scratch/work/told"
+    local member
+    for member in $pid $(descendants "$pid"); do
+        if /usr/bin/python3 "$BATS_TEST_DIRNAME/../helpers/memory_has.py" "$member" "$(cat "$scratch/work/token")"; then
+            fail "the token is in the memory of process $member"
+        fi
+    done
 }
 
 @test "checkin: the library shows its own symbols only" {

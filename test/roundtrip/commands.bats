@@ -25,6 +25,14 @@ counts() { [ "$(get "$port")" = "$1" ]; }
     counts 3
 }
 
+@test "leave-running: what goes on does not wait for the disk" {
+    start_target proc_umask
+    timeout "$limit" strace -f -qq -o /dev/null -e inject=fsync:delay_enter=200000 "$SNAPCTL" dump -q --json \
+        --leave-running --pid "$pid" -o "$(image)" >"$scratch/json" </dev/null
+    jq -e '.total_ms - .frozen_ms > 600' "$scratch/json" || fail "$(cat "$scratch/json")"
+    check_target "$pid"
+}
+
 @test "leave-running: sleeps with timeouts go on for their time" {
     start_target wait_timed
     snapctl dump --leave-running --pid "$pid" -o "$(image)"
@@ -196,13 +204,44 @@ set_version() {
     [[ $output == *"an image of format 2.0 "* ]]
 }
 
+# untrusted WORDS: of restore, show and verify, once each
+untrusted() {
+    local command
+    for command in 'restore --detach' show verify; do
+        # shellcheck disable=SC2086 # two words
+        run snapctl $command "$(image)"
+        [ "$status" = 125 ]
+        [[ $output == *"$(image): $1"*hint:* ]] || fail "does not say $1"
+        [[ $output != *"image: $(image): $(image)"* ]] || fail "says it twice"
+    done
+    gone "$pid" || fail "there is a process"
+}
+
 @test "an image that others may write is refused" {
     start_target proc_umask
     dump_pid "$pid"
     chmod 777 "$(image)"
-    run snapctl restore --detach "$(image)"
-    [ "$status" = 125 ]
-    [[ $output == *hint:* ]]
+    untrusted "others may write to it (mode 0777)"
+    chmod 770 "$(image)"
+    untrusted "others may write to it (mode 0770)"
+    chmod 700 "$(image)"
+    chmod 620 "$(image)/state"
+    untrusted "state: others may write to it (mode 0620)"
+    chmod 600 "$(image)/state"
+    restore
+    check_target "$pid"
+}
+
+@test "an image of somebody else is refused" {
+    start_target proc_umask
+    dump_pid "$pid"
+    chown 65534 "$(image)/pages"
+    untrusted "pages: it belongs to user 65534, who is neither root nor you"
+    chown 65534 "$(image)"
+    untrusted "it belongs to user 65534, who is neither root nor you"
+    chown -R 0 "$(image)"
+    restore
+    check_target "$pid"
 }
 
 @test "a mapped program that has changed is refused by name" {
@@ -228,8 +267,21 @@ set_version() {
     wait_port "$port"
     run snapctl restore --detach "$(image)"
     [ "$status" = 125 ]
-    [[ $output == *"$port"* ]]
+    [[ $output == *"image: tcp 127.0.0.1:$port is in use"*"hint:"*"process $pid"*"holds it: end that first"* ]]
     [ ! -e "/proc/$dumped" ]
+}
+
+@test "a pidfile that cannot be made: nothing is started" {
+    mkfifo "$scratch/work/go"
+    snapctl dump -o "$(image)" sh -c 'read -r line <>go; echo ran >ran'
+    echo >"$scratch/work/go" &
+    for file in "$scratch/work/nowhere/pid" "$scratch/work" "$scratch/said/pid"; do
+        run snapctl restore --detach --pidfile "$file" "$(image)"
+        [ "$status" = 125 ]
+        [[ $output == *"make pidfile $file: "*hint:* ]]
+    done
+    [ ! -e "$scratch/work/ran" ]
+    kill $!
 }
 
 @test "tcp-close: connections come back as reset ones" {
@@ -244,12 +296,19 @@ set_version() {
 @test "no such process, not a process of ours, no image" {
     run snapctl dump --pid 4194303 -o "$(image)"
     [ "$status" = 125 ]
+    [[ $output == *"process 4194303: no such process"*hint:* ]]
+    run snapctl check --pid 4194303
+    [ "$status" = 125 ] # 1 says that something stands against it
+    [[ $output == *"process 4194303: no such process"*hint:* ]]
     run snapctl dump --pid 2 -o "$(image)"
     [ "$status" = 125 ]
+    [[ $output == *"is a kernel thread: it has no program"*hint:* ]]
     run snapctl restore "$scratch/work"
     [ "$status" = 125 ]
+    [[ $output == *"$scratch/work: "*hint:* ]]
     run snapctl restore "$scratch/nothing"
     [ "$status" = 125 ]
+    [[ $output == *"$scratch/nothing: open the image: No such file"*hint:* ]]
 }
 
 @test "an ordinary user may not dump a process of root" {

@@ -14,4 +14,18 @@ load ../helpers/snap
 @test "inotify_watches: inotify watches and their numbers" { roundtrip inotify_watches; }
 @test "inotify_moved: watches of what was moved or deleted; all events" { roundtrip inotify_moved watch; }
 @test "fanotify_marks: fanotify marks of a directory and a file system" { roundtrip fanotify_marks; }
-@test "inotify_queued: an inotify event nobody has read" { roundtrip_or_refusal inotify_queued; }
+@test "inotify_queued: an inotify event nobody has read" { roundtrip inotify_queued; }
+@test "inotify_queued_kinds: all kinds of inotify events, unread" { roundtrip inotify_queued_kinds; }
+@test "inotify_queued_deleted: unread events of a deleted file" { roundtrip inotify_queued_deleted watch; }
+@test "inotify_queued_unmounted: unread events of an unmount" { roundtrip inotify_queued_unmounted; }
+@test "inotify_queued_overflow: more events than fit" { roundtrip inotify_queued_overflow; }
+@test "unread inotify events of a program that is dumped and goes on" {
+    start_target inotify_queued_kinds
+    snapctl dump --pid "$pid" -o "$(image)" --leave-running
+    grep -q 'inotify.*events wait to be read' <(snapctl show "$(image)") || fail "show does not tell"
+    check_target "$pid"
+}
+@test "unread inotify events, as an ordinary user" {
+    as_user
+    roundtrip inotify_queued_kinds pid,ns -- --pids=ns
+}

@@ -7,6 +7,7 @@ load ../helpers/snap
 @test "file_high: high numbers" { roundtrip file_high; }
 @test "file_path: O_PATH" { roundtrip file_path; }
 @test "file_dir: reading a directory goes on" { roundtrip file_dir; }
+@test "file_dir_removed: directories that were removed" { roundtrip file_dir_removed; }
 @test "file_deleted: a deleted file" { roundtrip file_deleted; }
 @test "file_deleted_link: deleted, but with another name" { roundtrip_or_refusal file_deleted_link; }
 @test "file_tmpfile: O_TMPFILE" { roundtrip file_tmpfile openflags; }

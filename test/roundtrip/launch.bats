@@ -40,6 +40,42 @@ load ../helpers/snap
     [[ $output == *hint:* ]]
 }
 
+# refused_at_once PATTERN OPTION...: before the program has been started
+refused_at_once() {
+    local pattern=$1
+    shift
+    run snapctl dump "$@" touch "$scratch/work/started"
+    [ "$status" = 125 ] || fail "exit status $status"
+    grep -qE "$pattern" "$scratch/said" || fail "does not say $pattern"
+    grep -q 'hint:' "$scratch/said" || fail "no remedy is named"
+    [ ! -e "$scratch/work/started" ] || fail "it was started"
+}
+
+@test "launched: a place that cannot be used is told before the start" {
+    snapctl dump -o "$(image)" "$SERVER" "$(free_port)"
+    refused_at_once 'there is an image already' -o "$(image)"
+    mkdir "$scratch/work/precious"
+    refused_at_once 'precious exists and is not \(only\) an image of snapctl' -f -o "$scratch/work/precious"
+    refused_at_once 'nowhere/image: open the directory it shall be in' -o "$scratch/work/nowhere/image"
+    refused_at_once 'make a directory for the image' -o /proc/1/image
+    refused_at_once '"/" cannot be the name of an image' -o /
+    as_user
+    refused_at_once 'make a directory for the image: Permission denied' -o /usr/image
+}
+
+@test "launched: no time to be quiet is told before the start" {
+    refused_at_once 'timeout 0.1 s leaves no time to be quiet for 0.25 s' -o "$(image)" --timeout 100ms
+    refused_at_once 'timeout 60 s leaves no time to be quiet for 90 s' -o "$(image)" --settle 90s
+}
+
+@test "launched: where it fails, no process sees another one end" {
+    run snapctl dump --timeout 1s -o "$(image)" bash -c 'for i in {1..40}; do sleep 1000 & done
+        while :; do :; done & wait -n; echo >saw'
+    [ "$status" = 125 ]
+    [ ! -e "$scratch/work/saw" ]
+    if grep Killed "$scratch/said"; then fail "a shell has seen its child end"; fi
+}
+
 @test "launched: says who was still busy" {
     run snapctl dump --timeout 1s -o "$(image)" sh -c 'while :; do :; done'
     [ "$status" = 125 ]
@@ -58,8 +94,11 @@ load ../helpers/snap
 
 @test "launched: a program that ends" {
     run snapctl dump -o "$(image)" sh -c 'exit 7'
-    [ "$status" != 0 ]
-    [[ $output == *7* ]]
+    [ "$status" = 125 ]
+    [[ $output == *"the program ended with status 7 before it was quiet"*hint:* ]]
+    run snapctl dump -o "$(image)" sh -c 'kill -KILL $$'
+    [ "$status" = 125 ]
+    [[ $output == *"the program was killed by signal 9 (Killed) before it was quiet"*hint:* ]]
     [ ! -e "$(image)" ]
 }
 

@@ -17,3 +17,13 @@ load ../helpers/snap
 @test "memfile_data: data, bss, relocated data" { roundtrip memfile_data; }
 @test "memfile_neighbours: adjacent mappings in reverse order" { roundtrip memfile_neighbours; }
 @test "memfile_dev_zero: /dev/zero private and shared" { roundtrip memfile_dev_zero; }
+@test "memfile_guards: guards over files, shared and wiped memory" { roundtrip memfile_guards; }
+
+@test "memfile_guards: of an ordinary user, who cannot look under them" {
+    as_user
+    start_target memfile_guards
+    grep -q '^VmFlags:.* sh .*gu' "/proc/$pid/smaps" || skip "this kernel has no guards over shared memory"
+    kill -KILL "$pid"
+    rm -rf "$scratch/ctl"
+    refusal_late memfile_guards 'shared memory mapped at [0-9a-f-]+ cannot be read: a guard lies over it'
+}

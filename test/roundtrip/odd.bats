@@ -19,6 +19,7 @@ load ../helpers/snap
 @test "odd_membarrier: membarrier registrations" { roundtrip odd_membarrier; }
 @test "odd_thread_modes: PR_SET_TSC, PR_MCE_KILL of a thread" { roundtrip odd_thread_modes; }
 @test "odd_mempolicy: set_mempolicy" { roundtrip odd_mempolicy; }
+@test "odd_mbind: mbind" { roundtrip odd_mbind; }
 @test "odd_thp: PR_SET_THP_DISABLE" { roundtrip odd_thp; }
 @test "odd_thp_advised: PR_THP_DISABLE_EXCEPT_ADVISED" { refusal_late odd_thp_advised 'except where advised'; }
 @test "odd_personality: READ_IMPLIES_EXEC and others" { roundtrip odd_personality; }

@@ -45,7 +45,7 @@ refused_restore() {
 @test "files: a changed one is refused by name" {
     reader
     changed_data
-    refused_restore "$scratch/work/data"
+    refused_restore "$scratch/work/data has changed since the dump: it was 8 bytes of .*, it is 10 bytes of "
     refused_restore "$scratch/work/data" --files=auto
     refused_restore "$scratch/work/data" --files=fail
 }
@@ -199,6 +199,21 @@ own_server() { # a copy of the static server runs, has counted to 1, and is dump
     [ "$(goes_on sh.log)" = again ]
 }
 
+@test "a program that was installed again is the same" {
+    own_server
+    cp --remove-destination "$SERVER" "$scratch/work/server"
+    restore
+    is_number "$port" 2
+}
+
+# What is appended (packed scripts, archives) leaves its build-id as it was.
+@test "a program that has got longer is refused" {
+    own_server
+    cp --remove-destination "$SERVER" "$scratch/work/server"
+    echo >>"$scratch/work/server"
+    refused_restore "mapped file: $scratch/work/server has changed since the dump: it was [0-9]+ bytes of .*, it is "
+}
+
 # ---- descriptors of the launcher ------------------------------------------------------------------------------
 
 # A shell that was launched with descriptors 5 and 6, and says which is which when it is told to.
@@ -347,4 +362,24 @@ threads_made() { # N: how many threads a dump with --threads N starts
     dump_pid "$pid" --force --threads 3
     restore --threads 1
     check_target "$pid"
+}
+
+# ---- compression --------------------------------------------------------------------------------------------------
+
+@test "level: 0 stores pages as they are, 19 makes them small" {
+    local bytes=() level
+    port=$(free_port)
+    start server.log "$SERVER" "$port"
+    wait_port "$port"
+    until_true snapctl check --pid "$pid" >/dev/null
+    for level in 0 1 19; do
+        snapctl dump -q --force --leave-running --level $level --pid "$pid" -o "$(image)"
+        bytes+=("$(stat -c %s "$(image)/pages")")
+    done
+    [ "${bytes[0]}" -gt "${bytes[1]}" ] || fail "${bytes[*]}"
+    [ "${bytes[1]}" -gt "${bytes[2]}" ] || fail "${bytes[*]}"
+    dump_pid "$pid" --force --level 0
+    snapctl verify "$(image)"
+    restore
+    is_number "$port" 1
 }

@@ -2,7 +2,10 @@
 # What is refused: check and dump say what it is and what to do, and the target runs on as if nothing had been.
 load ../helpers/snap
 
-@test "refuse_io_uring: io_uring" { refusal refuse_io_uring 'io_uring'; }
+@test "refuse_io_uring: an io_uring at work" { refusal refuse_io_uring 'is an io_uring with operations under way'; }
+@test "refuse_io_uring_event: an io_uring with an eventfd" { refusal_late refuse_io_uring_event 'io_uring with a registered eventfd'; }
+@test "refuse_io_uring_wide: an io_uring with wide entries" { refusal_late refuse_io_uring_wide 'CQE32'; }
+@test "refuse_io_uring_registered: a registered io_uring" { refusal_late refuse_io_uring_registered 'IORING_REGISTER_RING_FDS'; }
 @test "refuse_userfaultfd: userfaultfd" { refusal refuse_userfaultfd 'userfaultfd'; }
 @test "refuse_bpf: a bpf map" { refusal refuse_bpf 'bpf'; }
 @test "refuse_perf: a perf event" { refusal refuse_perf 'perf_event_open'; }
@@ -23,9 +26,8 @@ load ../helpers/snap
 @test "refuse_traced: traced by another process" { refusal refuse_traced 'already traced by [0-9]+'; }
 @test "refuse_namespace: another mount namespace" { refusal refuse_namespace 'another mount namespace'; }
 @test "refuse_sysv_outside: a SysV segment that others have, too" { refusal refuse_sysv_outside 'SysV segment [0-9]+ .*attached by another process'; }
-@test "refuse_hugetlb: huge pages of hugetlb" { refusal refuse_hugetlb 'huge pages \(hugetlb\)'; }
+@test "refuse_hugetlb: a file of hugetlbfs" { refusal refuse_hugetlb 'a file of hugetlbfs'; }
 @test "refuse_secretmem: secret memory" { refusal refuse_secretmem 'secret memory'; }
-@test "refuse_dir_removed: a directory that was removed" { refusal refuse_dir_removed 'is a directory that has been removed'; }
 @test "refuse_namespace_fd: a namespace" { refusal refuse_namespace_fd 'is a namespace, which cannot be dumped'; }
 @test "refuse_tcp_waiting: a TCP connection that nobody accepted yet" { refusal refuse_tcp_waiting '1 connections? to .* waits? to be accepted'; }
 @test "refuse_unix_waiting: a unix connection that nobody accepted yet" { refusal refuse_unix_waiting '1 connection to waiting waits? to be accepted'; }

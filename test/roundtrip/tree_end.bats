@@ -16,6 +16,13 @@ load ../helpers/snap
 @test "sigchld_nobody_waits: SA_NOCLDWAIT" { roundtrip sigchld_nobody_waits; }
 @test "sigchld_ignored: SIGCHLD ignored" { roundtrip sigchld_ignored; }
 @test "sigchld_ignored_later: SIGCHLD ignored after the end" { roundtrip sigchld_ignored_later; }
+@test "tree_ending: children of many threads that end all the time" {
+    start_target tree_ending
+    for i in {1..40}; do snapctl check --pid "$pid" >/dev/null || fail "look $i: $(cat "$scratch/said")"; done
+    trip tree_ending
+    note_pid "$(descendants "$pid")"
+    check_target "$pid"
+}
 @test "stopped_untold: stops that were not waited for" { roundtrip stopped_untold; }
 @test "stopped_told: a stop that was waited for" { roundtrip stopped_told; }
 @test "stopped_pending: a signal waits for the end of a stop" { roundtrip stopped_pending; }

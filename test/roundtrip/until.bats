@@ -105,6 +105,26 @@ print(len([v for v in open('/proc/self/environ').read().split('\0') if v.startsw
     [ "$(cat "$scratch/out")" = 0 ]
 }
 
+@test "until=ready: copies that the program has made of its environment do not name the socket either" {
+    program <<<"$notify
+import ctypes
+kept = ctypes.create_string_buffer(('NOTIFY_SOCKET=' + os.environ['NOTIFY_SOCKET']).encode())
+open('socket', 'w').write(os.environ['NOTIFY_SOCKET'][-32:])
+say('READY=1')
+stay()
+try: say('STOPPING=1')
+except ConnectionRefusedError: open('told', 'w').write('nobody: ' + kept.value.decode())
+time.sleep(100)"
+    dump_until ready
+    : >"$scratch/work/restored"
+    restore
+    until_true test -s "$scratch/work/told"
+    [[ $(cat "$scratch/work/told") == 'nobody: SNAPCTL_PAST=---'* ]] || fail "$(cat "$scratch/work/told")"
+    if /usr/bin/python3 "$BATS_TEST_DIRNAME/../helpers/memory_has.py" "$pid" "$(cat "$scratch/work/socket")"; then
+        fail "the name is in its memory"
+    fi
+}
+
 @test "until=ready: said by a child that ends at once" {
     program <<<"$notify
 r, w = os.pipe()
@@ -119,6 +139,19 @@ print('went on', flush=True)"
     [[ $(reason) == ready:* ]]
     go_on
     [ "$(cat "$scratch/out")" = 'went on' ]
+}
+
+@test "until=ready: systemd-notify says it, waits for its barrier, and has ended" {
+    command -v systemd-notify >/dev/null || skip "systemd-notify is not installed"
+    program <<<"$stay
+import subprocess
+done = subprocess.run(['systemd-notify', '--ready', '--status=as told'])
+stay()
+print(done.returncode, flush=True)"
+    dump_until ready
+    [[ $(reason) == "ready (as told): 1 thread: "* ]] || fail "$(reason)"
+    go_on
+    [ "$(cat "$scratch/out")" = 0 ] || fail "$(cat "$scratch/out")"
 }
 
 @test "until=ready: a barrier is answered, stored descriptors are closed" {
@@ -151,6 +184,17 @@ time.sleep(1.5)
 say('READY=1')
 time.sleep(100)"
     dump_until ready --timeout 700ms
+}
+
+@test "until=ready: what went wrong, as the program says it" {
+    program <<<"$notify
+say('STATUS=binding')
+say('ERRNO=98\nSTATUS=Failed to bind')
+sys.exit(7)"
+    run dump_until ready
+    [ "$status" = 125 ]
+    [[ $output == *"ended with status 7 before it said READY=1 (its status: Failed to bind) (it said ERRNO=98: Address already in use)"* ]] ||
+        fail "$output"
 }
 
 @test "until=ready: nobody outside the tree is heard, nor what is no message" {
@@ -337,6 +381,11 @@ time.sleep(100)"
     [[ $(reason) == probe*test*"try "* ]]
 }
 
+@test "until=probe: a program that is never quiet is not waited for" {
+    snapctl dump -o "$(image)" --until=probe=true --timeout 1s sh -c 'while :; do :; done'
+    [[ $(reason) == 'probe `true`, try 1:'* ]]
+}
+
 @test "until=probe: one that hangs is killed with the wait" {
     run snapctl dump -o "$(image)" --until='probe=sleep 1234.5' --timeout 500ms sleep 100
     [ "$status" = 125 ]
@@ -389,6 +438,61 @@ print(sorted(d for d in os.listdir('.') if d in ('one', 'two', 'three')), flush=
     until_true test -d "$scratch/work/three" # the original goes on
 }
 
+# What it stopped for is told by a seccomp filter where that is possible (root, and the program ends with the dump).
+seccomp='
+import ctypes, os, re, struct
+libc = ctypes.CDLL(None)
+def filters():
+    return [int(n) for n in re.findall("^(?:NoNewPrivs|Seccomp|Seccomp_filters):.([0-9]+)", open("/proc/self/status").read(), re.M)]
+def confine(): # uname(2) is answered with EPERM
+    insns = ctypes.create_string_buffer(struct.pack("=" + "HBBI" * 4, 0x20, 0, 0, 0, 0x15, 0, 1, 63, 6, 0, 0, 0x50001,
+        6, 0, 0, 0x7fff0000))
+    libc.prctl(38, 1, 0, 0, 0)
+    assert libc.prctl(22, 2, struct.pack("HP", 4, ctypes.addressof(insns))) == 0
+'
+
+@test "until=syscall, effect: the filter is not in the image" {
+    local until
+    program <<<"$seccomp
+os.mkdir('one')
+print(filters(), flush=True)
+"
+    for until in syscall=mkdir effect=-identity,-clock,-random; do
+        dump_until $until --force
+        go_on
+        [ "$(cat "$scratch/out")" = '[0, 0, 0]' ] || fail "$(cat "$scratch/out")"
+        rmdir "$scratch/work/one"
+    done
+}
+
+@test "until=syscall: a filter of the program's own is, and its children have it" {
+    program <<<"$seccomp
+if os.fork() == 0:
+    confine()
+    os.mkdir('one')
+    try: os.uname()
+    except PermissionError: print('not permitted', filters(), flush=True)
+    os._exit(0)
+os.wait()
+print(filters(), flush=True)
+"
+    [ "$(id -u)" = 0 ] || skip "only root may read filters"
+    dump_until syscall=mkdir
+    go_on
+    [ "$(tr '\n' ' ' <"$scratch/out")" = 'not permitted [1, 2, 1] [0, 0, 0] ' ] || fail "$(cat "$scratch/out")"
+}
+
+@test "until=syscall: none in an original that goes on" {
+    program <<<"$seccomp
+os.mkdir('one')
+open('seen', 'w').write(str(filters()))
+os.rename('seen', 'told')
+"
+    dump_until syscall=mkdir --leave-running
+    until_true test -e "$scratch/work/told"
+    [ "$(cat "$scratch/work/told")" = '[0, 0, 0]' ]
+}
+
 @test "until=syscall: not within reach" {
     run snapctl dump -o "$(image)" --until=syscall=sync:2 --timeout 1s sh -c 'sync; sleep 100'
     [ "$status" = 125 ]
@@ -433,6 +537,21 @@ time.sleep(100)"
     [[ $(reason) == "signal SIGUSR1:"* ]]
 }
 
+@test "until=signal: a fault happens again, at the same place" {
+    program <<<"
+import ctypes, faulthandler
+faulthandler.enable()
+ctypes.string_at(0x1234)"
+    dump_until signal=SEGV
+    [[ $(reason) == "signal SIGSEGV of the kernel:"* ]]
+    for _ in 1 2; do
+        run go_on
+        [ "$status" = 139 ] || fail "$status: $(cat "$scratch/out")"
+        grep -q 'Fatal Python error: Segmentation fault' "$scratch/out"
+        grep -q 'string_at' "$scratch/out"
+    done
+}
+
 # ---- effect ------------------------------------------------------------------------------------------------
 
 # effect WORDS SCRIPT: Python stops there; what belongs to its own start does not count.
@@ -456,6 +575,24 @@ effect() {
     effect 'process): clone' 'import os, threading; t = threading.Thread(target=print); os.fork()'
     effect 'process): kill' 'import os; os.kill(os.getpid(), 0); os.kill(os.getppid(), 0)'
     effect 'process): exit_group' 'import os; r, w = os.pipe(); os.write(w, b"x"); os.read(r, 1); os._exit(0)'
+}
+
+@test "until=effect: the backtrace, by frame pointers and symbols" {
+    printf '%s\n' '#include <sys/stat.h>' \
+        '__attribute__((noinline)) int innermost(void) { return mkdir("here", 0700) + 1; }' \
+        '__attribute__((noinline)) int in_between(int n) { return n ? in_between(n - 1) + 1 : innermost() + 1; }' \
+        'int main(void) { return in_between(1) - 3; }' >"$scratch/deep.c"
+    gcc -O0 -fno-omit-frame-pointer -o "$scratch/deep" "$scratch/deep.c"
+    snapctl dump -o "$(image)" --until=effect "$scratch/deep"
+    [[ $(reason) == 'effect (files): mkdir "here", '*', at mkdir+0x'*' (libc.so.6), called from innermost+0x'*' (deep) < in_between+0x'*' (deep) < in_between+0x'*' (deep) < main+0x'*' (deep)'* ]] ||
+        fail "$(reason)"
+    snapctl show "$(image)" | grep -q 'mkdir "here".*called from innermost'
+    go_on
+    # Without symbols and frame pointers: where it is in its file.
+    rm -r "$scratch/work/here"
+    gcc -O2 -s -o "$scratch/bare" "$scratch/deep.c"
+    snapctl dump --force -o "$(image)" --until=effect "$scratch/bare"
+    [[ $(reason) == *", called from bare+0x"* ]] || fail "$(reason)"
 }
 
 @test "until=effect: the answers that differ from instance to instance" {

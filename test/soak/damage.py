@@ -55,6 +55,39 @@ def write_image(directory, contents, before):
             os.chmod(path, 0o600)
 
 
+def packed_damages(data, program, samples):
+    """(what was done, contents, may a restore succeed): a packed image, whose program needs no digest to run."""
+    yield "packed, continued", data + b"\0", False
+    for number in range(samples):
+        at = random.randrange(len(data) - 80 * (number % 2))
+        yield f"packed, cut to {at} bytes", data[:at], at < 16
+        # As often in the program as in the image, and in the trailer.
+        at = random.choice((random.randrange(program), random.randrange(program, len(data)), len(data) - 1 - number % 80))
+        changed = data[:at] + bytes([data[at] ^ 1 << number % 8]) + data[at + 1 :]
+        yield f"packed, byte {at} of {len(data)} (program: {program})", changed, at < program
+
+
+def damage_packed(image, snapctl, checker, samples):
+    """How many were not refused."""
+    bad = 0
+    with tempfile.TemporaryDirectory(prefix="snapctl-damage.") as directory:
+        path = os.path.join(directory, "packed")
+        subprocess.run([snapctl, "pack", "-q", image, "-o", path], check=True)
+        data = open(path, "rb").read()
+        # The trailer begins with the size of the program, which is filled up to pages.
+        program = (int.from_bytes(data[-80:-72], "little") + 4095) // 4096 * 4096
+        for what, damaged, runs in packed_damages(data, program, samples):
+            with open(path, "wb") as file:
+                file.write(damaged)
+            wrong = refused([checker, "verify", path])
+            if not wrong and not runs:
+                wrong = refused([snapctl, "restore", "-d", path])
+            if wrong:
+                bad += 1
+                print(f"# {what}: {wrong}", flush=True)
+    return bad
+
+
 def refused(command):
     """None, or what is wrong with the way it was refused."""
     try:
@@ -90,6 +123,7 @@ def main():
                     shutil.copytree(directory, f"{tempfile.gettempdir()}/snapctl-damaged-image", dirs_exist_ok=True)
             if bad >= 10:
                 break
+    bad += damage_packed(image, snapctl, checker, int(os.environ.get("SOAK_SAMPLES", 200)))
     print(f"# {number} damaged images, {bad} not refused as they should")
     sys.exit(bad > 0)
 

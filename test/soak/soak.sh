@@ -1,12 +1,12 @@
 #!/bin/bash
 # make soak: the long runs, one after the other, each with its own time limit. Names of parts may be given;
-# SOAK_ROUNDS, SOAK_PROGRAMS, SOAK_TREES, SOAK_KILLS, SOAK_CHANGES, SOAK_SAMPLES make them shorter or longer. On two cores the
-# round trips take half an hour, the others two minutes.
+# SOAK_ROUNDS, SOAK_PROGRAMS, SOAK_TREES, SOAK_KILLS, SOAK_CHANGES, SOAK_SAMPLES, SOAK_CHECKINS make them shorter or
+# longer. On two cores the round trips take half an hour, the check-ins ten minutes, the others two minutes.
 set -u
 here=$(dirname "$0")
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
-[ $# -gt 0 ] || set -- roundtrip tree kill disk damage
+[ $# -gt 0 ] || set -- roundtrip tree kill disk damage checkin
 
 for part in "$@"; do
     echo "# $part"

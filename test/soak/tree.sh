@@ -1,6 +1,6 @@
 #!/bin/bash
 # SOAK_TREES (100) round trips in a row of nginx and PostgreSQL while both cores are busy; and as many dumps of
-# pipelines at work, from which no byte may be lost, doubled or reordered.
+# pipelines and of streams over sockets at work, from which no byte may be lost, doubled or reordered.
 # shellcheck source-path=SCRIPTDIR source=soak.bash
 . "$(dirname "$0")/soak.bash"
 rounds=${SOAK_TREES:-100}
@@ -142,8 +142,20 @@ soak_pipeline() {
     pass "pipeline: $total dumps, no byte lost"
 }
 
+# ---- streams over pipes, unix and TCP sockets: 20 dumps of each -----------------------------------------------
+
+soak_streams() {
+    local file
+    file=$(dirname "$0")/../roundtrip/tree_stream.bats
+    if SOAK_STREAMS=20 "${TARGET:?}" --reap bats --tap "$file" >"$scratch/said" 2>&1; then
+        pass "streams: 20 dumps, no byte lost"
+    else
+        fail "streams: 20 dumps"
+    fi
+}
+
 load_start
-for part in nginx postgresql pipeline; do
+for part in nginx postgresql pipeline streams; do
     "soak_$part"
     tree_end
     soak_pid='' members=

@@ -181,6 +181,34 @@ static void file_hole(void)
 		"the holes are filled");
 }
 
+/* Of one directory, of one in another that is gone as well, and of a file in there. */
+static void file_dir_removed(void)
+{
+	int dir, path, nested, file;
+	struct stat st;
+
+	must(mkdir("gone", 0710));
+	must(mkdir("outer", 0700));
+	must(mkdir("outer/inner", 0700));
+	dir = (int)must(open("gone", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	path = (int)must(open("gone", O_PATH));
+	nested = (int)must(open("outer/inner", O_RDONLY | O_DIRECTORY));
+	file = file_make("outer/inner/file", 3 * PAGE, 5, O_RDWR);
+	must(unlink("outer/inner/file"));
+	must(rmdir("outer/inner"));
+	must(rmdir("outer"));
+	must(rmdir("gone"));
+	target_wait();
+	expect(fstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 0777) == 0710, "mode");
+	expect(st.st_nlink == 0, "it has a name");
+	expect(openat(dir, "x", O_CREAT | O_WRONLY, 0600) == -1 && errno == ENOENT, "a file in it");
+	expect(fcntl(path, F_GETFL) & O_PATH && fstat(path, &st) == 0 && S_ISDIR(st.st_mode),
+		"O_PATH");
+	expect(fstat(nested, &st) == 0 && S_ISDIR(st.st_mode), "in another");
+	expect(fstat(file, &st) == 0 && st.st_size == 3 * PAGE, "size");
+	expect(access("outer", F_OK) == -1 && access("gone", F_OK) == -1, "they are back");
+}
+
 static void file_devices(void)
 {
 	static const char *const paths[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random",
@@ -268,6 +296,7 @@ const struct target targets_fd_file[] = {
 	{ "file_high", file_high, "high numbers", 0 },
 	{ "file_path", file_path, "O_PATH", 0 },
 	{ "file_dir", file_dir, "reading a directory goes on", 0 },
+	{ "file_dir_removed", file_dir_removed, "directories that were removed", 0 },
 	{ "file_deleted", file_deleted, "a deleted file", 0 },
 	{ "file_deleted_link", file_deleted_link, "deleted, but with another name", TARGET_EITHER },
 	{ "file_tmpfile", file_tmpfile, "O_TMPFILE", 0 },

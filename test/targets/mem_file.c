@@ -277,6 +277,38 @@ static void memfile_dev_zero(void)
 	expect(pattern_is(shared, 4 * PAGE, 15) && is_zero(shared + 4 * PAGE, 4 * PAGE), "shared");
 }
 
+enum { MY_MADV_GUARD_INSTALL = 102, MY_MADV_GUARD_REMOVE = 103 };
+
+/*
+ * Guards over what others hold: a file, shared memory, memory that is wiped (Linux 6.15; before,
+ * only private memory takes them). What is under a guard of a file or of shared memory stays.
+ */
+static void memfile_guards(void)
+{
+	int fd = file_make("guarded", 16 * PAGE, 5, O_RDWR);
+	char *kinds[] = { map_file(fd, 16 * PAGE, RW, MAP_PRIVATE, 0),
+		map_file(fd, 16 * PAGE, RW, MAP_SHARED, 0), map_anon(16 * PAGE, RW, MAP_SHARED),
+		map_anon(16 * PAGE, RW, 0) };
+	bool guarded[4];
+
+	pattern_fill(kinds[2], 16 * PAGE, 6);
+	must(madvise(kinds[3], 16 * PAGE, MADV_WIPEONFORK));
+	for (int i = 0; i < 4; i++)
+		guarded[i] = madvise(kinds[i] + 4 * PAGE, 2 * PAGE, MY_MADV_GUARD_INSTALL) == 0;
+	target_wait();
+	for (int i = 0; i < 4; i++) {
+		expect(read_faults(kinds[i] + 3 * PAGE) == 0, "%d: below the guard", i);
+		expect(read_faults(kinds[i] + 4 * PAGE) == (guarded[i] ? SIGSEGV : 0), "%d: guard",
+			i);
+		expect(read_faults(kinds[i] + 6 * PAGE) == 0, "%d: above the guard", i);
+		if (guarded[i])
+			must(madvise(kinds[i] + 4 * PAGE, 2 * PAGE, MY_MADV_GUARD_REMOVE));
+	}
+	for (int i = 0; i < 2; i++)
+		expect(pattern_is(kinds[i], 16 * PAGE, 5), "%d: the file under the guard", i);
+	expect(pattern_is(kinds[2], 16 * PAGE, 6), "the shared memory under the guard");
+}
+
 const struct target targets_mem_file[] = {
 	{ "memfile_private", memfile_private, "clean and written pages, offsets", 0 },
 	{ "memfile_private_ro", memfile_private_ro, "written, then read-only or PROT_NONE", 0 },
@@ -293,6 +325,7 @@ const struct target targets_mem_file[] = {
 	{ "memfile_text", memfile_text, "code with a patch in it", 0 },
 	{ "memfile_data", memfile_data, "data, bss, relocated data", 0 },
 	{ "memfile_neighbours", memfile_neighbours, "adjacent mappings in reverse order", 0 },
+	{ "memfile_guards", memfile_guards, "guards over files, shared and wiped memory", 0 },
 	{ "memfile_dev_zero", memfile_dev_zero, "/dev/zero private and shared", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

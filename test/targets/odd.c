@@ -491,6 +491,43 @@ static void odd_mempolicy(void)
 	expect(mode == MPOL_BIND && now[0] == 1, "policy %d nodes %lx", mode, now[0]);
 }
 
+static void expect_policy(const char *at, int mode)
+{
+	unsigned long nodes[16] = { 0 };
+	int now = -1;
+
+	must(syscall(SYS_get_mempolicy, &now, nodes, 1024, at, MPOL_F_ADDR));
+	expect(now == mode, "policy %d, not %d", now, mode);
+	expect(nodes[0] == (mode != MPOL_DEFAULT), "nodes %lx", nodes[0]);
+}
+
+/* Of parts of a mapping, of shared memory and of a file; of one while the thread has another. */
+static void odd_mbind(void)
+{
+	char *p = map_anon(16 * PAGE, 3, 0), *shared = map_anon(4 * PAGE, 3, MAP_SHARED), *file;
+	int fd = file_make("file", 4 * PAGE, 3, O_RDONLY);
+	unsigned long nodes = 1;
+
+	if (syscall(SYS_mbind, p + 4 * PAGE, 4 * PAGE, MPOL_BIND, &nodes, 64, 0) != 0)
+		target_skip("mbind");
+	must(syscall(SYS_mbind, p + 8 * PAGE, 4 * PAGE, MPOL_INTERLEAVE | MPOL_F_STATIC_NODES,
+		&nodes, 64, 0));
+	must(syscall(SYS_mbind, shared, 4 * PAGE, MPOL_PREFERRED, &nodes, 64, 0));
+	file = mmap(NULL, 4 * PAGE, 1, MAP_PRIVATE, fd, 0);
+	must(syscall(SYS_mbind, file, 4 * PAGE, MPOL_BIND, &nodes, 64, 0));
+	must(syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, &nodes, 64));
+	pattern_fill(p, 16 * PAGE, 4);
+	target_wait();
+	expect(pattern_is(p, 16 * PAGE, 4), "contents");
+	must(syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0));
+	expect_policy(p, MPOL_DEFAULT);
+	expect_policy(p + 4 * PAGE, MPOL_BIND);
+	expect_policy(p + 8 * PAGE, MPOL_INTERLEAVE | MPOL_F_STATIC_NODES);
+	expect_policy(p + 12 * PAGE, MPOL_DEFAULT);
+	expect_policy(shared, MPOL_PREFERRED);
+	expect_policy(file, MPOL_BIND);
+}
+
 static void odd_thp(void)
 {
 	must(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0));
@@ -723,6 +760,7 @@ const struct target targets_odd[] = {
 	{ "odd_membarrier", odd_membarrier, "membarrier registrations", 0 },
 	{ "odd_thread_modes", odd_thread_modes, "PR_SET_TSC, PR_MCE_KILL of a thread", 0 },
 	{ "odd_mempolicy", odd_mempolicy, "set_mempolicy", 0 },
+	{ "odd_mbind", odd_mbind, "mbind", 0 },
 	{ "odd_thp", odd_thp, "PR_SET_THP_DISABLE", 0 },
 	{ "odd_thp_advised", odd_thp_advised, "PR_THP_DISABLE_EXCEPT_ADVISED", TARGET_REFUSED },
 	{ "odd_personality", odd_personality, "READ_IMPLIES_EXEC and others", 0 },

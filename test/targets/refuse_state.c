@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
@@ -73,14 +74,23 @@ static void refuse_sysv_outside(void)
 	expect(mine[PAGE] == 7, "contents");
 }
 
+/* There need not be any huge page in the machine for that. */
 static void refuse_hugetlb(void)
 {
-	/* NORESERVE: there need not be any huge page. */
-	void *huge = mmap(NULL, 4 << 20, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1, 0);
+	void *huge;
+	int fd;
 
+	must(mkdir("huge", 0755));
+	if (mount("none", "huge", "hugetlbfs", 0, NULL) < 0)
+		target_skip("a mount of hugetlbfs");
+	fd = (int)must(open("huge/file", O_RDWR | O_CREAT, 0600));
+	must(ftruncate(fd, 4 << 20));
+	huge = mmap(NULL, 4 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	unlink("huge/file");
+	must(umount2("huge", MNT_DETACH));
 	if (huge == MAP_FAILED)
-		target_skip("MAP_HUGETLB");
+		target_skip("hugetlbfs");
+	close(fd);
 	target_wait();
 	must(munmap(huge, 4 << 20));
 }
@@ -101,17 +111,6 @@ static void refuse_secretmem(void)
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */
-
-static void refuse_dir_removed(void)
-{
-	int fd;
-
-	must(mkdir("removed", 0700));
-	fd = (int)must(open("removed", O_RDONLY | O_DIRECTORY));
-	must(rmdir("removed"));
-	target_wait();
-	must(fcntl(fd, F_GETFD));
-}
 
 static void refuse_namespace_fd(void)
 {
@@ -230,10 +229,8 @@ static void refuse_speculation(void)
 const struct target targets_refuse_state[] = {
 	{ "refuse_sysv_outside", refuse_sysv_outside, "a SysV segment that others have, too",
 		TARGET_REFUSED },
-	{ "refuse_hugetlb", refuse_hugetlb, "huge pages of hugetlb", TARGET_REFUSED },
+	{ "refuse_hugetlb", refuse_hugetlb, "a file of hugetlbfs", TARGET_REFUSED },
 	{ "refuse_secretmem", refuse_secretmem, "secret memory", TARGET_REFUSED },
-	{ "refuse_dir_removed", refuse_dir_removed, "a directory that was removed",
-		TARGET_REFUSED },
 	{ "refuse_namespace_fd", refuse_namespace_fd, "a namespace", TARGET_REFUSED },
 	{ "refuse_tcp_waiting", refuse_tcp_waiting, "a TCP connection that nobody accepted yet",
 		TARGET_REFUSED },

@@ -402,6 +402,23 @@ static void netlink_idle(void)
 		sizeof addr));
 }
 
+/* As dbus-daemon has one, to write to the log. */
+static void netlink_audit(void)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT), protocol = -1;
+	struct nlmsghdr request = { sizeof request, NLMSG_NOOP, NLM_F_REQUEST | NLM_F_ACK, 1, 0 };
+	socklen_t len = sizeof protocol;
+	char answer[8192];
+
+	if (fd < 0)
+		target_skip("no audit in this kernel");
+	target_wait();
+	must(getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len));
+	expect(protocol == NETLINK_AUDIT, "protocol %d", protocol);
+	must(send(fd, &request, sizeof request, 0));
+	expect(recv(fd, answer, sizeof answer, 0) > 0, "answer");
+}
+
 const struct target targets_sock_inet[] = {
 	{ "tcp_listen", tcp_listen, "listeners, IPv4 and IPv6", 0 },
 	{ "tcp_v6only", tcp_v6only, "IPV6_V6ONLY on and off", 0 },
@@ -416,5 +433,6 @@ const struct target targets_sock_inet[] = {
 	{ "udp_queued", udp_queued, "a datagram nobody has read", 0 },
 	{ "udp_multicast", udp_multicast, "member of a group", TARGET_EITHER },
 	{ "netlink_idle", netlink_idle, "netlink with groups", 0 },
+	{ "netlink_audit", netlink_audit, "an audit socket of who only writes", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

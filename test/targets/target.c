@@ -50,6 +50,8 @@ static const struct target *const tables[] = {
 	targets_odd_mem,
 	targets_odd_sock,
 	targets_ipc,
+	targets_mem_huge,
+	targets_ring,
 	targets_tree_family,
 	targets_tree_end,
 	targets_tree_ids,
@@ -60,6 +62,8 @@ static const struct target *const tables[] = {
 	targets_tree_attr,
 	targets_tree_exec,
 	targets_tree_refuse,
+	targets_tree_stream,
+	targets_tree_odd,
 };
 
 /* The FIFO is opened before the state is prepared, so that its number is 3 in every target. */

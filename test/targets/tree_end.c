@@ -3,9 +3,11 @@
 #include "tree.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -433,6 +435,55 @@ static void stopped_grandchild(void)
 	kids_check();
 }
 
+/* ---- ending all the time ------------------------------------------------------------------------
+ */
+
+static void *sleeps_on(void *arg)
+{
+	pause();
+	return arg;
+}
+
+/* A process of many threads takes its time. */
+static void end_slowly(void)
+{
+	char *memory = map_anon(4 << 20, PROT_READ | PROT_WRITE, MAP_POPULATE);
+	pthread_t thread;
+
+	for (int i = 0; i < 60; i++)
+		if (pthread_create(&thread, NULL, sleeps_on, memory) != 0)
+			_exit(1);
+	_exit(0);
+}
+
+static void kid_mill(void *arg)
+{
+	pid_t parent = getppid(), pid;
+	int status;
+
+	(void)arg;
+	must(prctl(PR_SET_PDEATHSIG, SIGKILL));
+	kid_ready();
+	while (getppid() == parent) {
+		pid = (pid_t)must(fork());
+		if (pid == 0)
+			end_slowly();
+		must(waitpid(pid, &status, 0));
+		expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+	}
+}
+
+static void tree_ending(void)
+{
+	pid_t mill = kid(kid_mill, NULL);
+	int status;
+
+	target_wait();
+	expect(waitpid(mill, &status, WNOHANG) == 0, "it has ended");
+	must(kill(mill, SIGKILL));
+	must(waitpid(mill, &status, 0));
+}
+
 const struct target targets_tree_end[] = {
 	{ "zombie_status", zombie_status, "exit status", 0 },
 	{ "zombie_signal", zombie_signal, "killed by signals", 0 },
@@ -449,6 +500,8 @@ const struct target targets_tree_end[] = {
 	{ "sigchld_nobody_waits", sigchld_nobody_waits, "SA_NOCLDWAIT", 0 },
 	{ "sigchld_ignored", sigchld_ignored, "SIGCHLD ignored", 0 },
 	{ "sigchld_ignored_later", sigchld_ignored_later, "SIGCHLD ignored after the end", 0 },
+	{ "tree_ending", tree_ending, "children of many threads that end all the time",
+		TARGET_BUSY | TARGET_UNSTEADY },
 	{ "stopped_untold", stopped_untold, "stops that were not waited for", 0 },
 	{ "stopped_told", stopped_told, "a stop that was waited for", 0 },
 	{ "stopped_pending", stopped_pending, "a signal waits for the end of a stop", 0 },

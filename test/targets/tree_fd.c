@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -55,6 +56,40 @@ static void treefd_pipe(void)
 	kids_check();
 	signal(SIGPIPE, SIG_IGN);
 	expect(write(fds[1], "x", 1) == -1 && errno == EPIPE, "somebody still reads");
+}
+
+/* `seq 9 | consumer | head` when both its neighbours have ended. */
+static void kid_left_alone(void *arg)
+{
+	int *fds = arg;
+	char byte;
+
+	must(dup2(fds[0], 0));
+	must(dup2(fds[1], 1));
+	close(fds[0]);
+	close(fds[1]);
+	kid_wait();
+	expect(reads(0, "before") && read(0, &byte, 1) == 0, "standard input");
+	signal(SIGPIPE, SIG_IGN);
+	expect(write(1, "x", 1) == -1 && errno == EPIPE, "standard output");
+}
+
+static void treefd_pipe_ended(void)
+{
+	int in[2], out[2], fds[2];
+
+	must(pipe(in));
+	must(pipe(out));
+	must(write(in[1], "before", 6));
+	close(in[1]);
+	close(out[0]);
+	fds[0] = in[0];
+	fds[1] = out[1];
+	kid(kid_left_alone, fds);
+	close(in[0]);
+	close(out[1]);
+	target_wait();
+	kids_check();
 }
 
 static void kid_blocked_reader(void *arg)
@@ -265,6 +300,43 @@ static void treefd_many(void)
 	expect(lseek(fd, 0, SEEK_CUR) == 5, "offset is not shared");
 }
 
+/* The last number that the limit allows, as valgrind uses for its own. */
+static int number_last(void)
+{
+	struct rlimit limit;
+
+	must(getrlimit(RLIMIT_NOFILE, &limit));
+	limit.rlim_cur = limit.rlim_max;
+	must(setrlimit(RLIMIT_NOFILE, &limit));
+	return limit.rlim_max > 1 << 20 ? (1 << 20) - 1 : (int)limit.rlim_max - 1;
+}
+
+static void kid_last(void *arg)
+{
+	int fd = *(int *)arg, last = number_last();
+
+	must(dup2(fd, last - 1));
+	must(close(fd));
+	kid_wait();
+	expect(lseek(last - 1, 0, SEEK_CUR) == 7, "offset of the child's last");
+	expect(reads(last - 1, "at the end"), "contents");
+}
+
+/* There is no room above them for anybody else's. */
+static void treefd_last(void)
+{
+	int fd = (int)must(open("last", O_RDWR | O_CREAT, 0600)), last = number_last();
+
+	must(write(fd, "0123456at the end", 17));
+	must(lseek(fd, 7, SEEK_SET));
+	must(dup2(fd, last));
+	kid(kid_last, &fd);
+	target_wait();
+	expect(fcntl(last - 1, F_GETFD) == -1, "the root has the child's");
+	kids_check();
+	expect(lseek(last, 0, SEEK_CUR) == 17, "offset is not shared");
+}
+
 static void kid_unlinked(void *arg)
 {
 	int *fds = arg, own = file_make("own", 3000, 8, O_RDWR);
@@ -369,6 +441,32 @@ static void treefd_socketpair_siblings(void)
 	kid(kid_sock_end, &b);
 	close(pair[0]);
 	close(pair[1]);
+	target_wait();
+	kids_check();
+}
+
+/* As node gives them to its children. */
+static void kid_socket_left(void *arg)
+{
+	int fd = *(int *)arg;
+	char byte;
+
+	must(dup2(fd, 0));
+	close(fd);
+	kid_wait();
+	expect(reads(0, "before") && read(0, &byte, 1) == 0, "standard input");
+	expect(send(0, "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE, "to nobody");
+}
+
+static void treefd_socketpair_ended(void)
+{
+	int pair[2];
+
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	must(write(pair[1], "before", 6));
+	close(pair[1]);
+	kid(kid_socket_left, pair);
+	close(pair[0]);
 	target_wait();
 	kids_check();
 }
@@ -670,16 +768,20 @@ static void treefd_setown(void)
 const struct target targets_tree_fd[] = {
 	{ "treefd_pipe", treefd_pipe, "a pipe with data", 0 },
 	{ "treefd_pipe_blocked", treefd_pipe_blocked, "blocked at both ends", TARGET_BUSY },
+	{ "treefd_pipe_ended", treefd_pipe_ended, "a pipeline of which only the middle is left",
+		0 },
 	{ "treefd_pipe_siblings", treefd_pipe_siblings, "a pipe between siblings", 0 },
 	{ "treefd_fifo", treefd_fifo, "a FIFO between siblings", 0 },
 	{ "treefd_offset", treefd_offset, "one offset", 0 },
 	{ "treefd_numbers", treefd_numbers, "one number, two files", 0 },
 	{ "treefd_swapped", treefd_swapped, "exchanged numbers", 0 },
 	{ "treefd_many", treefd_many, "300 descriptors of a child", 0 },
+	{ "treefd_last", treefd_last, "descriptors up to the limit", 0 },
 	{ "treefd_unlinked", treefd_unlinked, "unlinked files", 0 },
 	{ "treefd_directory", treefd_directory, "a directory", 0 },
 	{ "treefd_socketpair", treefd_socketpair, "a socket pair with data", 0 },
 	{ "treefd_socketpair_siblings", treefd_socketpair_siblings, "between siblings", 0 },
+	{ "treefd_socketpair_ended", treefd_socketpair_ended, "standard input without peer", 0 },
 	{ "treefd_listen", treefd_listen, "several accept from one socket", 0 },
 	{ "treefd_connection", treefd_connection, "a unix connection", 0 },
 	{ "treefd_eventfd", treefd_eventfd, "eventfd", 0 },

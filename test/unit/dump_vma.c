@@ -57,9 +57,10 @@ static void refuses_in_words(void **state)
 {
 	(void)state;
 	assert_refused("/[aio] (deleted)", "rd wr", 5, "asynchronous I/O");
-	assert_refused("anon_inode:[io_uring]", "rd wr sh", 5, "io_uring");
 	assert_refused("anon_inode:[perf_event]", "rd sh", 5, "perf");
-	assert_refused("/anon_hugepage (deleted)", "rd wr ht", 5, "hugetlb");
+	assert_refused("/mnt/huge/file (deleted)", "rd wr ht", 5, "a file of hugetlbfs");
+	assert_refused(
+		"/SYSV00000000 (deleted)", "rd wr ht", 5, "a System V segment of huge pages");
 	assert_refused("", "rd wr um", 0, "userfaultfd");
 	assert_refused("", "rd wr ss", 0, "shadow stack");
 	assert_refused("/dev/mem", "rd wr io pf", 9, "device memory");

@@ -138,6 +138,13 @@ static inline int fake_mem_fd(const struct fd_make *m, uint32_t mem, int *fd, st
 	return 0;
 }
 
+static inline int fake_made_fd(const struct fd_make *m, uint32_t ofd, int *fd, struct err *err)
+{
+	(void)err;
+	*fd = fcntl(m->made[ofd], F_DUPFD_CLOEXEC, FAKE_ABOVE);
+	return 0;
+}
+
 static inline void fake_add_self(struct snap *snap)
 {
 	struct snap_proc *proc = snap_add_proc(snap);
@@ -203,6 +210,7 @@ static inline struct fake *fake_create(void)
 		.pid_of = fake_pid_of,
 		.open_file = fake_open_file,
 		.mem_fd = fake_mem_fd,
+		.made_fd = fake_made_fd,
 		.priv = f,
 	};
 	for (int i = 0; i < FAKE_MOST; i++)
@@ -267,6 +275,7 @@ static inline struct fd_seen fake_see(struct fake *f, int fd, int dup)
 	};
 
 	assert_int_equal(fstat(fd, &seen.st), 0);
+	fd_seen_note(&seen);
 	return seen;
 }
 

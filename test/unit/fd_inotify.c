@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "images/fd/inode_path.h"
+#include "images/fd/inotify_queue.h"
 #include "test/unit/fd_fake.h"
 
 static char dir[] = "/tmp/snapctl-fd-inotify-XXXXXX";
@@ -210,19 +211,160 @@ static void search_finds_several_at_once(void **state)
 	snap_destroy(snap);
 }
 
-/* ---- refusals ------------------------------------------------------------------------------- */
+/* ---- events that nobody has read ------------------------------------------------------------ */
 
-static void queued_events_are_refused(void **state)
+static void expect_event(int fd, int wd, uint32_t mask, const char *name, uint32_t *cookie)
 {
-	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	char buf[sizeof(struct inotify_event) + 256] __attribute__((aligned(8)));
+	struct inotify_event *event = (struct inotify_event *)buf;
+	size_t len = name ? (strlen(name) / 16 + 1) * 16 : 0;
+
+	/* As little room as one takes. */
+	assert_int_equal(read(fd, buf, sizeof *event + len), (ssize_t)(sizeof *event + len));
+	assert_int_equal(event->wd, wd);
+	assert_int_equal(event->mask, mask);
+	if (name)
+		assert_string_equal(event->name, name);
+	if (cookie)
+		*cookie = event->cookie;
+}
+
+static void expect_events(int fd)
+{
+	uint32_t from = 0, to = 0;
+
+	expect_event(fd, 1, IN_CREATE, "new", NULL);
+	expect_event(fd, 1, IN_ATTRIB, "new", NULL);
+	expect_event(fd, 1, IN_MOVED_FROM, "new", &from);
+	expect_event(fd, 2, IN_MOVED_TO, "old", &to);
+	assert_int_not_equal(from, 0);
+	assert_int_equal(from, to);
+	expect_event(fd, 2, IN_DELETE, "old", NULL);
+	expect_event(fd, 3, IN_IGNORED, NULL, NULL);
+	expect_event(fd, 1, IN_CREATE | IN_ISDIR, "dir", NULL);
+	expect_event(fd, 1, IN_DELETE | IN_ISDIR, "dir", NULL);
+	assert_int_equal(queued(fd), 0);
+}
+
+static char *join(struct fake *f, const char *name)
+{
+	return arena_strdup(f->snap->arena, below(name));
+}
+
+static void queue_some(struct fake *f, int fd)
+{
+	char *new = join(f, "new"), *old = join(f, "sub/old"), *sub = join(f, "dir");
+	int file, third;
+
+	watch(fd, "", IN_CREATE | IN_DELETE | IN_ATTRIB | IN_MOVE);
+	watch(fd, "sub", IN_DELETE | IN_MOVE);
+	third = watch(fd, "sub/deep", IN_MODIFY);
+	file = open(new, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(file >= 0);
+	assert_int_equal(fchmod(file, 0644), 0);
+	close(file);
+	assert_int_equal(rename(new, old), 0);
+	assert_int_equal(unlink(old), 0);
+	assert_int_equal(inotify_rm_watch(fd, third), 0);
+	assert_int_equal(mkdir(sub, 0700), 0);
+	assert_int_equal(rmdir(sub), 0);
+}
+
+static void queued_events_survive(void **state)
+{
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), len;
 	struct fake *f = fake_in_dir();
 
 	(void)state;
-	watch(fd, "file", IN_ATTRIB);
-	assert_int_equal(chmod(below("file"), 0640), 0);
-	fake_expect_words(f, fake_try_save(f, fd), ENOTSUP, "events wait to be read");
+	queue_some(f, fd);
+	len = queued(fd);
+	fake_save(f, fd, &fd_inotify);
+	fake_carry(f);
+	/* Still there for the program, which may go on. */
+	assert_int_equal(queued(fd), len);
+	expect_events(fd);
+	assert_int_equal(watch(fd, "sub/deep", IN_MODIFY), 4);
+	inotify_rm_watch(fd, 4);
+	fake_make(f);
+	assert_int_equal(queued(fd), len);
+	expect_events(fd);
+	assert_int_equal(watch(fd, "sub/deep", IN_MODIFY), 4);
 	fake_destroy(f);
 }
+
+/* That we have looked at a file is no event of the program's. */
+static void our_reading_is_left_out(void **state)
+{
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	struct fake *f = fake_in_dir();
+	char byte;
+
+	(void)state;
+	watch(fd, "file", IN_ALL_EVENTS);
+	assert_int_equal(chmod(below("file"), 0640), 0);
+	fake_save(f, fd, &fd_inotify);
+	for (int i = 0; i < 2; i++) {
+		int file = open(below("file"), O_RDONLY | O_CLOEXEC);
+
+		assert_true(read(file, &byte, 1) >= 0);
+		close(file);
+	}
+	assert_int_equal(chmod(below("file"), 0600), 0);
+	fake_carry(f);
+	fake_make(f);
+	expect_event(fd, 1, IN_ATTRIB, NULL, NULL);
+	assert_int_equal(queued(fd), 0);
+	fake_destroy(f);
+}
+
+static void events_that_nothing_makes(void **state)
+{
+	static const struct inotify_saved bad[] = {
+		{ 1, 0, 0, NULL },
+		{ 0, IN_OPEN, 0, NULL },
+		{ -1, IN_OPEN, 0, NULL },
+		{ 1, IN_Q_OVERFLOW, 0, NULL },
+		{ -1, IN_Q_OVERFLOW, 0, "x" },
+		{ 1, IN_OPEN | IN_CREATE, 0, "x" },
+		{ 1, IN_CREATE, 0, NULL },
+		{ 1, IN_IGNORED, 0, "x" },
+		{ 1, IN_CREATE, 0, "a/b" },
+		{ 1, IN_CREATE, 0, ".." },
+		{ 1, IN_CREATE, 0, "" },
+		{ 1, 1u << 25, 0, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_false(inotify_saved_valid(&bad[i]));
+}
+
+static void damaged_events(void **state)
+{
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	struct fake *f = fake_in_dir();
+	Pb__Ofd *msg;
+
+	(void)state;
+	queue_some(f, fd);
+	fake_save(f, fd, &fd_inotify);
+	assert_int_equal(fake_try_save_links(f), 0);
+	msg = fake_message(f, 0);
+	msg->inotify->events[0]->name.data[1] = '/';
+	fake_expect_bad(f, &fd_inotify, msg, "event 0x100");
+	msg = fake_message(f, 0);
+	msg->inotify->events[0]->name.data[1] = '\0';
+	fake_expect_bad(f, &fd_inotify, msg, "event 0x100");
+	msg = fake_message(f, 0);
+	msg->inotify->events[0]->wd = -7;
+	fake_expect_bad(f, &fd_inotify, msg, "watch descriptor -7");
+	msg = fake_message(f, 0);
+	msg->inotify->next_wd = -7;
+	fake_expect_bad(f, &fd_inotify, msg, "next watch descriptor -7");
+	fake_destroy(f);
+}
+
+/* ---- refusals ------------------------------------------------------------------------------- */
 
 static void unknown_inode_is_refused(void **state)
 {
@@ -350,7 +492,10 @@ int main(void)
 		cmocka_unit_test(a_link_is_not_followed),
 		cmocka_unit_test(search_without_handles),
 		cmocka_unit_test(search_finds_several_at_once),
-		cmocka_unit_test(queued_events_are_refused),
+		cmocka_unit_test(queued_events_survive),
+		cmocka_unit_test(our_reading_is_left_out),
+		cmocka_unit_test(events_that_nothing_makes),
+		cmocka_unit_test(damaged_events),
 		cmocka_unit_test(unknown_inode_is_refused),
 		cmocka_unit_test(very_high_numbers),
 		cmocka_unit_test(deleted_file_that_is_open),

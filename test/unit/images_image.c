@@ -24,7 +24,7 @@
 #include "images/image_internal.h"
 #include "test/unit/images_sample.h"
 
-struct place {
+struct scratch {
 	char dir[64], image[80];
 	struct err err;
 };
@@ -33,7 +33,7 @@ struct place {
 
 static int place_setup(void **state)
 {
-	struct place *p = calloc(1, sizeof *p);
+	struct scratch *p = calloc(1, sizeof *p);
 
 	strcpy(p->dir, "/tmp/images_image.XXXXXX");
 	*state = p;
@@ -65,7 +65,7 @@ static void remove_tree(const char *path)
 
 static int place_teardown(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 
 	remove_tree(p->dir);
 	free(p);
@@ -84,7 +84,7 @@ static unsigned nr_entries(const char *path)
 	return nr < 2 ? 0 : nr - 2;
 }
 
-static char *file_of(const struct place *p, const char *name)
+static char *file_of(const struct scratch *p, const char *name)
 {
 	static char path[600];
 
@@ -110,7 +110,7 @@ static int write_image(const char *path, bool force, unsigned seed, struct err *
 {
 	struct image_writer *w;
 	struct snap *snap = sample_create();
-	int ret = image_writer_create(path, force, 0, 0, &w, err);
+	int ret = image_writer_create(path, force, 1, 0, &w, err);
 
 	if (ret == 0) {
 		ret = put_pages(w, seed, err);
@@ -122,7 +122,7 @@ static int write_image(const char *path, bool force, unsigned seed, struct err *
 	return ret;
 }
 
-static void must_write(struct place *p, unsigned seed)
+static void must_write(struct scratch *p, unsigned seed)
 {
 	if (write_image(p->image, true, seed, &p->err) < 0)
 		fail_msg("%s", p->err.msg);
@@ -144,7 +144,7 @@ static uint8_t first_byte(const char *path, struct err *err)
 
 static void an_image_is_written_and_read(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 	struct image img;
 	struct stat st;
 
@@ -163,7 +163,7 @@ static void an_image_is_written_and_read(void **state)
 	assert_int_equal(img.index.nr_runs, 1);
 	image_close(&img);
 	image_close(&img);
-	assert_int_equal(image_verify(p->image, &p->err), 0);
+	assert_int_equal(image_verify(p->image, NULL, &p->err), 0);
 	assert_int_equal(first_byte(p->image, &p->err), 7);
 }
 
@@ -178,7 +178,7 @@ static void closing_a_zeroed_image_is_fine(void **state)
 
 static void slashes_at_the_end_are_fine(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 	char path[100];
 
 	snprintf(path, sizeof path, "%s//", p->image);
@@ -189,7 +189,7 @@ static void slashes_at_the_end_are_fine(void **state)
 
 static void an_image_is_replaced_only_with_force(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 
 	must_write(p, 1);
 	assert_int_equal(write_image(p->image, false, 2, &p->err), -EEXIST);
@@ -200,7 +200,7 @@ static void an_image_is_replaced_only_with_force(void **state)
 	assert_int_equal(nr_entries(p->dir), 1);
 }
 
-static void refuse(struct place *p, const char *path, int code, const char *word)
+static void refuse(struct scratch *p, const char *path, int code, const char *word)
 {
 	int ret = write_image(path, true, 2, &p->err);
 
@@ -217,7 +217,7 @@ static void touch(const char *path)
 
 static void nothing_else_is_ever_replaced(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 	char path[200];
 
 	touch(p->image);
@@ -244,7 +244,7 @@ static void nothing_else_is_ever_replaced(void **state)
 
 static void impossible_places_are_explained(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 	char path[200];
 
 	snprintf(path, sizeof path, "%s/missing/image", p->dir);
@@ -259,7 +259,7 @@ static void impossible_places_are_explained(void **state)
 
 static void a_long_name_is_fine(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 	char path[400];
 	int len = snprintf(path, sizeof path, "%s/", p->dir);
 
@@ -274,12 +274,12 @@ static void a_long_name_is_fine(void **state)
 /* A file of the user's comes into the old image while the new one is written. */
 static void what_comes_during_the_dump_is_kept(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 	struct snap *snap = sample_create();
 	struct image_writer *w;
 
 	must_write(p, 1);
-	assert_int_equal(image_writer_create(p->image, true, 0, 0, &w, &p->err), 0);
+	assert_int_equal(image_writer_create(p->image, true, 1, 0, &w, &p->err), 0);
 	touch(file_of(p, "notes"));
 	assert_int_equal(put_pages(w, 2, &p->err), 0);
 	assert_int_equal(image_writer_commit(w, snap, &p->err), -EEXIST);
@@ -293,11 +293,11 @@ static void what_comes_during_the_dump_is_kept(void **state)
 
 static void without_commit_nothing_stays(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 	struct image_writer *w;
 
 	image_writer_destroy(NULL);
-	assert_int_equal(image_writer_create(p->image, false, 0, 0, &w, &p->err), 0);
+	assert_int_equal(image_writer_create(p->image, false, 1, 0, &w, &p->err), 0);
 	assert_int_equal(put_pages(w, 1, &p->err), 0);
 	assert_int_equal(nr_entries(p->dir), 1);
 	image_writer_destroy(w);
@@ -306,12 +306,12 @@ static void without_commit_nothing_stays(void **state)
 
 static void what_could_not_be_read_is_not_written(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 	struct snap *snap = sample_create();
 	struct image_writer *w;
 
 	snap->mms[0].vmas[3].mem = 77;
-	assert_int_equal(image_writer_create(p->image, false, 0, 0, &w, &p->err), 0);
+	assert_int_equal(image_writer_create(p->image, false, 1, 0, &w, &p->err), 0);
 	assert_int_equal(image_writer_commit(w, snap, &p->err), -EBADMSG);
 	assert_non_null(strstr(p->err.msg, "memory object 77"));
 	assert_non_null(strstr(p->err.hint, "report"));
@@ -323,7 +323,7 @@ static void what_could_not_be_read_is_not_written(void **state)
 /* A writer that was killed leaves a directory without a lock; one that lives has it locked. */
 static void leftovers_of_the_dead_are_removed(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 	struct image_writer *alive;
 	char path[200];
 
@@ -335,7 +335,7 @@ static void leftovers_of_the_dead_are_removed(void **state)
 	assert_int_equal(mkdir(path, 0700), 0);
 	snprintf(path, sizeof path, "%s/.other.0123456789abcdef.tmp", p->dir);
 	assert_int_equal(mkdir(path, 0700), 0);
-	assert_int_equal(image_writer_create(p->image, false, 0, 0, &alive, &p->err), 0);
+	assert_int_equal(image_writer_create(p->image, false, 1, 0, &alive, &p->err), 0);
 	assert_int_equal(nr_entries(p->dir), 3);
 	must_write(p, 1);
 	assert_int_equal(nr_entries(p->dir), 4);
@@ -349,7 +349,7 @@ static void leftovers_of_the_dead_are_removed(void **state)
 /* Runs f(p) in a process with a tmpfs of its own over p->dir; 0: all was well. Skips where we may
  * not. */
 static void on_tmpfs(
-	struct place *p, const char *options, unsigned long flags, int (*f)(struct place *))
+	struct scratch *p, const char *options, unsigned long flags, int (*f)(struct scratch *))
 {
 	pid_t pid = fork();
 	int status;
@@ -388,13 +388,13 @@ static int put_noise(struct image_writer *w, struct err *err)
 	return ret;
 }
 
-static int full_disk(struct place *p)
+static int full_disk(struct scratch *p)
 {
 	struct snap *snap = sample_create();
 	struct image_writer *w;
 	int ret;
 
-	if (image_writer_create(p->image, false, 0, 0, &w, &p->err) < 0)
+	if (image_writer_create(p->image, false, 1, 0, &w, &p->err) < 0)
 		return 1;
 	ret = put_noise(w, &p->err);
 	if (ret == 0)
@@ -407,7 +407,7 @@ static int full_disk(struct place *p)
 }
 
 /* Room for the pages, but not for the state. */
-static int nearly_full_disk(struct place *p)
+static int nearly_full_disk(struct scratch *p)
 {
 	int ret = write_image(p->image, false, 1, &p->err);
 
@@ -416,7 +416,7 @@ static int nearly_full_disk(struct place *p)
 	return nr_entries(p->dir) == 0 ? 0 : 3;
 }
 
-static int read_only_disk(struct place *p)
+static int read_only_disk(struct scratch *p)
 {
 	int ret = write_image(p->image, false, 1, &p->err);
 
@@ -442,7 +442,7 @@ static void a_read_only_disk_is_explained(void **state)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static void refuse_open(struct place *p, const char *path, int code, const char *word)
+static void refuse_open(struct scratch *p, const char *path, int code, const char *word)
 {
 	struct image img = { .dirfd = 1234 };
 	int ret = image_open(path, &img, &p->err);
@@ -454,7 +454,7 @@ static void refuse_open(struct place *p, const char *path, int code, const char 
 
 static void what_is_not_an_image_is_refused(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 	char path[200];
 
 	refuse_open(p, p->image, ENOENT, "open the image");
@@ -478,7 +478,7 @@ static void what_is_not_an_image_is_refused(void **state)
 
 static void files_of_others_are_refused(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 	struct image img;
 
 	must_write(p, 1);
@@ -502,7 +502,7 @@ static void files_of_others_are_refused(void **state)
 
 static void links_are_not_followed(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 	char elsewhere[200];
 
 	must_write(p, 1);
@@ -517,7 +517,7 @@ static void links_are_not_followed(void **state)
 
 static void swapped_and_missing_files_are_found(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 	char other[200], from[300], to[300], keep[300];
 	const char *second = "other";
 
@@ -529,19 +529,19 @@ static void swapped_and_missing_files_are_found(void **state)
 		snprintf(to, sizeof to, "%s/%s", p->image, image_file_names[i]);
 		snprintf(keep, sizeof keep, "%s/keep", p->dir);
 		assert_int_equal(rename(to, keep), 0);
-		assert_int_equal(image_verify(p->image, &p->err), -ENOENT);
+		assert_int_equal(image_verify(p->image, NULL, &p->err), -ENOENT);
 		assert_non_null(strstr(p->err.msg, image_file_names[i]));
 		assert_int_equal(rename(from, to), 0);
-		assert_int_equal(image_verify(p->image, &p->err), -EBADMSG);
+		assert_int_equal(image_verify(p->image, NULL, &p->err), -EBADMSG);
 		assert_non_null(strstr(p->err.hint, "damaged"));
 		assert_int_equal(rename(to, from), 0);
 		assert_int_equal(rename(keep, to), 0);
-		assert_int_equal(image_verify(p->image, &p->err), 0);
+		assert_int_equal(image_verify(p->image, NULL, &p->err), 0);
 	}
 }
 
 /* Another version, with digests that are right. */
-static void set_version(struct place *p, uint32_t major, uint32_t minor)
+static void set_version(struct scratch *p, uint32_t major, uint32_t minor)
 {
 	OWNED_FD fd = open(file_of(p, "inventory"), O_RDWR | O_CLOEXEC);
 	struct buf bytes = BUF_EMPTY;
@@ -561,7 +561,7 @@ static void set_version(struct place *p, uint32_t major, uint32_t minor)
 
 static void other_versions_are_refused(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 
 	must_write(p, 1);
 	set_version(p, IMAGE_MAJOR, IMAGE_MINOR + 1);
@@ -577,7 +577,7 @@ static void other_versions_are_refused(void **state)
 /* verify reads what open does not: the pages. */
 static void verify_reads_every_frame(void **state)
 {
-	struct place *p = *state;
+	struct scratch *p = *state;
 	struct image img;
 	uint8_t byte;
 	int fd;
@@ -590,7 +590,7 @@ static void verify_reads_every_frame(void **state)
 	close(fd);
 	assert_int_equal(image_open(p->image, &img, &p->err), 0);
 	image_close(&img);
-	assert_int_equal(image_verify(p->image, &p->err), -EBADMSG);
+	assert_int_equal(image_verify(p->image, NULL, &p->err), -EBADMSG);
 	assert_non_null(strstr(p->err.msg, "pages: frame 0: its checksum"));
 	assert_non_null(strstr(p->err.hint, "damaged"));
 }

@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/xstate.h"
 #include "images/fd/kind.h"
 #include "images/snap.h"
 
@@ -43,6 +44,8 @@ static inline void sample_info(struct snap *s)
 {
 	static char *const argv[] = { "/usr/bin/thing", "--port", "7777", "", "caf\xc3\xa9\xff" };
 	static char *const features[] = { "fpu", "sse2", "avx2" };
+	static const struct xstate_part parts[] = { { 2, 576, 256 }, { 5, 1088, 64 },
+		{ 6, 1152, 512 }, { 7, 1664, 1024 }, { 9, 2688, 8 } };
 
 	s->info = (struct snap_info){
 		.snapctl_version = sample_text(s, "0.1.0"),
@@ -66,6 +69,8 @@ static inline void sample_info(struct snap *s)
 		.nr_features = 3,
 		.xcr0 = 0x2e7,
 		.xstate_size = 2696,
+		.xstate_parts = arena_copy(s->arena, parts, sizeof parts),
+		.nr_xstate_parts = 5,
 	};
 	s->vdso = (struct snap_vdso){ SAMPLE_VDSO, sample_fill(s, 8192, 1), 8192 };
 }
@@ -155,7 +160,10 @@ static inline void sample_vmas(struct snap *s, struct snap_mm *mm)
 			.mem = none,
 			.ofd = none,
 			.name = sample_text(s, "arena \x01"),
-			.pkey = 3 },
+			.pkey = 3,
+			.mempolicy = 2,
+			.mempolicy_nodes = arena_copy(s->arena, "\1\0\0\0\0\0\0\2", 8),
+			.nr_mempolicy_nodes = 8 },
 		{ .start = 0x7ffff1000000,
 			.end = 0x7ffff1004000,
 			.kind = VMA_SHARED,

@@ -44,11 +44,11 @@ static int both_setup(void **state)
 
 	b->snap = sample_create();
 	b->index = (struct page_index){
-		arena_copy(b->snap->arena, runs, sizeof runs),
-		sizeof runs / sizeof *runs,
-		arena_copy(b->snap->arena, frames, sizeof frames),
-		sizeof frames / sizeof *frames,
-		0x4000 + 77 + 1000,
+		.runs = arena_copy(b->snap->arena, runs, sizeof runs),
+		.nr_runs = sizeof runs / sizeof *runs,
+		.frames = arena_copy(b->snap->arena, frames, sizeof frames),
+		.nr_frames = sizeof frames / sizeof *frames,
+		.file_size = 0x4000 + 77 + 1000,
 	};
 	*state = b;
 	return 0;
@@ -115,6 +115,8 @@ static void machine_equal(const struct snap *a, const struct snap *b)
 		EQ_TEXT(cpu.features[i]);
 	EQ(cpu.xcr0);
 	EQ(cpu.xstate_size);
+	EQ(cpu.nr_xstate_parts);
+	EQ_BYTES(cpu.xstate_parts, a->cpu.nr_xstate_parts * sizeof *a->cpu.xstate_parts);
 	EQ(vdso.start);
 	EQ(vdso.nr_code);
 	EQ_BYTES(vdso.code, a->vdso.nr_code);
@@ -164,6 +166,10 @@ static void vma_equal(const struct snap_vma *a, const struct snap_vma *b)
 	EQ(file_writable);
 	EQ_TEXT(name);
 	EQ(pkey);
+	EQ(mempolicy);
+	EQ(nr_mempolicy_nodes);
+	if (a->nr_mempolicy_nodes)
+		assert_memory_equal(a->mempolicy_nodes, b->mempolicy_nodes, a->nr_mempolicy_nodes);
 }
 
 static void mm_equal(const struct snap_mm *a, const struct snap_mm *b)
@@ -498,6 +504,14 @@ static void a_second_trip_gives_the_same_bytes(void **state)
 	}
 
 BREAK(xcr0, s->cpu.xcr0 = 4)
+BREAK(xstate_part_first, s->cpu.xstate_parts[0].offset = 512)
+BREAK(xstate_part_behind, s->cpu.xstate_parts[4].offset = 2689)
+BREAK(xstate_part_wraps, s->cpu.xstate_parts[4].size = UINT32_MAX)
+BREAK(xstate_part_twice, s->cpu.xstate_parts[1].nr = 2)
+BREAK(xstate_part_number, s->cpu.xstate_parts[4].nr = 64)
+BREAK(xstate_part_missing, s->cpu.nr_xstate_parts = 4)
+BREAK(xstate_part_outside, s->procs[0].tasks[0].nr_xstate = 2688;
+	s->procs[0].tasks[0].xstate[513] = 2)
 BREAK(vdso_len, s->vdso.nr_code = 100)
 BREAK(vdso_place, s->vdso.start = 0x7fffffffe000)
 BREAK(argv_nul, s->info.nr_argv = 1;
@@ -544,6 +558,7 @@ BREAK(vma_type, s->mms[0].vmas[1].flags = 0)
 BREAK(vma_anon_shared, s->mms[0].vmas[1].flags = MAP_SHARED)
 BREAK(vma_vmflags, s->mms[0].vmas[1].vmflags = 1ull << 40)
 BREAK(vma_pkey, s->mms[0].vmas[2].pkey = 16)
+BREAK(vma_policy, s->mms[0].vmas[2].nr_mempolicy_nodes = 7)
 BREAK(vma_name, s->mms[0].vmas[2].name = memset(arena_alloc(s->arena, 81), 'x', 80))
 BREAK(guard_outside, s->mms[0].guards[0].start -= 0x1000)
 BREAK(guard_order, s->mms[0].guards[1].start = 0x7ffff0000000)
@@ -655,6 +670,13 @@ static const struct {
 	void (*breaks)(struct snap *s, struct page_index *x);
 } breakages[] = {
 	{ "xcr0", break_xcr0 },
+	{ "xstate part 2 at 512", break_xstate_part_first },
+	{ "xstate part 9 at 2689", break_xstate_part_behind },
+	{ "xstate part 9", break_xstate_part_wraps },
+	{ "xstate part 2", break_xstate_part_twice },
+	{ "xstate part 64", break_xstate_part_number },
+	{ "xstate parts", break_xstate_part_missing },
+	{ "ends before part 9", break_xstate_part_outside },
 	{ "area", break_area_unaligned },
 	{ "area", break_area_nowhere },
 	{ "area", break_area_code },
@@ -702,6 +724,7 @@ static const struct {
 	{ "anonymous and shared", break_vma_anon_shared },
 	{ "VmFlags", break_vma_vmflags },
 	{ "key 16", break_vma_pkey },
+	{ "memory policy for 7 bytes", break_vma_policy },
 	{ "name of 80", break_vma_name },
 	{ "guard 0: outside", break_guard_outside },
 	{ "guard 1", break_guard_order },

@@ -36,7 +36,7 @@ static int store_setup(void **state)
 	s->fd = memfd_create("pages", MFD_CLOEXEC);
 	s->snap = snap_create();
 	*state = s;
-	return s->fd < 0 || pages_writer_create(s->fd, 0, 2, &s->w, &s->err);
+	return s->fd < 0 || pages_writer_create(s->fd, 1, 2, &s->w, &s->err);
 }
 
 static int store_teardown(void **state)
@@ -193,6 +193,20 @@ static void noise_is_stored_raw(void **state)
 		assert_int_equal(pages_read(s->fd, &s->index, 0, i * PAGE, back, PAGE, &s->err), 0);
 		assert_true(page_is(back, 0, i * PAGE, i < 64));
 	}
+}
+
+static void level_0_stores_all_raw(void **state)
+{
+	struct store *s = *state;
+
+	pages_writer_destroy(s->w);
+	s->w = NULL;
+	assert_int_equal(pages_writer_create(s->fd, 0, 2, &s->w, &s->err), 0);
+	put(s, 0, 0, 64, 0, false);
+	finish(s);
+	assert_int_equal(s->index.nr_frames, 1);
+	assert_int_equal(s->index.frames[0].codec, PAGES_RAW);
+	assert_int_equal(s->index.file_size, PAGES_FRAME);
 }
 
 static void neighbours_become_one_run(void **state)
@@ -420,6 +434,7 @@ int main(void)
 		TEST(zero_pages_split_runs),
 		TEST(a_page_with_one_byte_is_not_zero),
 		TEST(noise_is_stored_raw),
+		TEST(level_0_stores_all_raw),
 		TEST(neighbours_become_one_run),
 		TEST(a_page_twice_is_refused),
 		TEST(many_frames_come_back),

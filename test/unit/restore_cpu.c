@@ -33,7 +33,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void refused(const struct snap *snap, const char *words)
+static void refused(struct snap *snap, const char *words)
 {
 	struct err err = { 0 };
 

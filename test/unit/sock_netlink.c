@@ -173,6 +173,21 @@ static void test_refused(void **state)
 	fake_destroy(f);
 }
 
+/* Whoever only writes to the audit log has a socket that the kernel knows nothing about. */
+static void test_audit(void **state)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
+	struct fake *f;
+
+	(void)state;
+	if (fd < 0)
+		skip();
+	f = trip(fd);
+	assert_string_equal(
+		fd_netlink.describe(f->snap, &f->snap->ofds[0], f->snap->arena), "netlink audit");
+	fake_destroy(f);
+}
+
 static void test_malformed(void **state)
 {
 	struct fake *f = fake_create();
@@ -210,6 +225,7 @@ int main(void)
 		cmocka_unit_test(test_port_in_use),
 		cmocka_unit_test(test_groups_and_options),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_audit),
 		cmocka_unit_test(test_malformed),
 	};
 

@@ -2,8 +2,12 @@
 #include "test/unit/helpers/tracee_target.h"
 
 #include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/capability.h>
+#include <sys/mount.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "tracee/access.h"
@@ -96,16 +100,22 @@ static int target_userns(void *arg)
 struct caller {
 	uid_t uid; /* 0: as we are */
 	pid_t pid;
-	bool userns; /* in a user namespace of its own */
+	bool userns;          /* in a user namespace of its own */
+	int (*prepare)(void); /* before it becomes uid; 0, or it could not */
+	int (*confine)(void); /* the same, afterwards */
 };
+
+static int caller_become(const struct caller *c)
+{
+	return (c->prepare && c->prepare()) || (c->uid && become(c->uid)) ||
+	       (c->userns && unshare(CLONE_NEWUSER)) || (c->confine && c->confine());
+}
 
 static int run_caller(void *arg)
 {
 	const struct caller *c = arg;
 
-	if (c->uid && become(c->uid))
-		return 1;
-	if (c->userns && unshare(CLONE_NEWUSER))
+	if (caller_become(c))
 		return 1;
 	shm->ret = access_check(c->pid, &shm->err);
 	return 0;
@@ -116,9 +126,7 @@ static int run_seize(void *arg)
 {
 	const struct caller *c = arg;
 
-	if (c->uid && become(c->uid))
-		return 1;
-	if (c->userns && unshare(CLONE_NEWUSER))
+	if (caller_become(c))
 		return 1;
 	return ptrace(PTRACE_SEIZE, c->pid, 0, 0) == 0 ? 10 : 11;
 }
@@ -330,6 +338,160 @@ static void test_thread(void **state)
 	target_end(pid);
 }
 
+/* ---- sandboxes of the caller ---- */
+
+static int forbid_ptrace(void)
+{
+	struct sock_filter insns[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof insns / sizeof *insns, insns };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static void test_seccomp(void **state)
+{
+	struct caller c = { .pid = target_ready(target_plain, NULL), .confine = forbid_ptrace };
+
+	(void)state;
+	check(&c, -EPERM, "a seccomp filter that snapctl runs under forbids ptrace(2)", "sandbox");
+	target_end(c.pid);
+}
+
+/* Nobody is left, and it comes to an end, whenever the child is seen to have ended. */
+static int run_launch_refused(void *arg)
+{
+	const struct tracee_launch what = { .argv = (char *const[]){ "sleep", "1000", NULL } };
+
+	(void)arg;
+	if (forbid_ptrace())
+		return 1;
+	alarm(TARGET_LIMIT_S / 2);
+	for (int i = 0; i < 20; i++) {
+		struct tracer *tr = tracer_create();
+		struct tracee *t;
+
+		memset(&shm->err, 0, sizeof shm->err);
+		shm->ret = tracee_launch(tr, &what, &t, &shm->err);
+		tracer_destroy(tr);
+		if (shm->ret != -EPERM || waitpid(-1, NULL, __WALL) != -1)
+			return 2;
+	}
+	return 0;
+}
+
+static void test_launch_refused(void **state)
+{
+	struct caller none = { 0 };
+
+	(void)state;
+	assert_int_equal(status_of(run_launch_refused, &none), 0);
+	assert_non_null(strstr(shm->err.msg, "a seccomp filter that snapctl runs under"));
+}
+
+/* A domain in which nothing is forbidden but what a domain forbids by itself: to trace others. */
+static int enter_landlock(void)
+{
+	struct {
+		uint64_t handled_access_fs;
+	} rules = { 1 << 12 }; /* LANDLOCK_ACCESS_FS_MAKE_SYM */
+	int fd = (int)syscall(444, &rules, sizeof rules, 0);
+
+	return fd < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(446, fd, 0);
+}
+
+static void test_landlock(void **state)
+{
+	struct caller c = { .confine = enter_landlock };
+
+	(void)state;
+	if (syscall(444, NULL, 0, 1) < 0) {
+		print_message("# this kernel has no Landlock\n");
+		skip();
+	}
+	/* As root, too: no capability lets anybody out of a domain. */
+	c.pid = target_ready(target_plain, NULL);
+	check(&c, -EPERM, "the kernel forbids to trace it", "Landlock");
+	target_end(c.pid);
+}
+
+/* ---- what a kernel like ours does not have, put into its place ---- */
+
+static int own_mounts(void)
+{
+	return unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+}
+
+/* /proc/sys/kernel/yama/ptrace_scope says so from here on; the refusal itself is Landlock's. */
+static int see_yama(const char *mode)
+{
+	int fd;
+
+	if (own_mounts() || mount("none", "/proc/sys/kernel", "tmpfs", 0, NULL) ||
+		mkdir("/proc/sys/kernel/yama", 0755))
+		return 1;
+	fd = open("/proc/sys/kernel/yama/ptrace_scope", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	return fd < 0 || write(fd, mode, 2) != 2 || close(fd);
+}
+
+static int see_yama_1(void)
+{
+	return see_yama("1\n");
+}
+
+static int see_yama_2(void)
+{
+	return see_yama("2\n");
+}
+
+static int see_yama_3(void)
+{
+	return see_yama("3\n");
+}
+
+static void test_yama_mode(void **state)
+{
+	struct caller c = { .uid = NOBODY, .prepare = see_yama_1, .confine = enter_landlock };
+	uid_t nobody = NOBODY;
+
+	(void)state;
+	if (!is_root() || syscall(444, NULL, 0, 1) < 0)
+		skip();
+	c.pid = target_ready(target_plain, &nobody);
+	check(&c, -EPERM, "Yama mode 1: only a parent", "snapctl_listen() and use --ask");
+	c.prepare = see_yama_2;
+	check(&c, -EPERM, "Yama mode 2: only root", "CAP_SYS_PTRACE");
+	c.prepare = see_yama_3;
+	check(&c, -EPERM, "Yama mode 3: nobody", "reboot");
+	c.uid = 0; /* root is spared by all but the last one */
+	check(&c, -EPERM, "Yama mode 3: nobody", "reboot");
+	c.prepare = see_yama_2;
+	check(&c, -EPERM, "the kernel forbids to trace it", "Landlock");
+	target_end(c.pid);
+}
+
+static int hide_others(void)
+{
+	return own_mounts() || mount("proc", "/proc", "proc", 0, "hidepid=2");
+}
+
+static void test_hidden(void **state)
+{
+	struct caller c = { .uid = NOBODY, .prepare = hide_others };
+
+	(void)state;
+	if (!is_root())
+		skip();
+	c.pid = target_ready(target_plain, NULL);
+	check(&c, -EPERM, "is hidden: /proc is mounted with hidepid", "as root");
+	target_end(c.pid);
+}
+
 /* Yama is not part of every kernel: its words are tested by themselves. */
 static void test_yama(void **state)
 {
@@ -389,7 +551,12 @@ int main(void)
 		cmocka_unit_test(test_user_namespace),
 		cmocka_unit_test(test_traced),
 		cmocka_unit_test(test_thread),
+		cmocka_unit_test(test_seccomp),
+		cmocka_unit_test(test_launch_refused),
+		cmocka_unit_test(test_landlock),
 		cmocka_unit_test(test_yama),
+		cmocka_unit_test(test_yama_mode),
+		cmocka_unit_test(test_hidden),
 		cmocka_unit_test(test_seize_explains),
 	};
 

@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "dump/until/sieve.h"
+
 struct watcher {
 	enum tracee_event stop_at;
 	int64_t stop_nr;
@@ -30,11 +32,14 @@ static bool watch(void *arg, const struct tracee_note *note)
 	return w->stopped = true;
 }
 
-static struct tracee *launch(
-	struct tracer *tr, struct watcher *w, bool calls, const char *const *argv)
+/* With a filter for what tells of calls, where wants is not NULL; see dump/until/sieve.h. */
+static struct tracee *launch_with(struct tracer *tr, struct watcher *w, bool calls,
+	struct sock_fprog *sieve, const char *const *argv)
 {
-	const struct tracee_launch what = { .argv = (char *const *)argv };
-	const struct tracer_observer observer = { watch, w, calls };
+	const struct tracee_launch what = { .argv = (char *const *)argv,
+		.prepare = sieve ? (int (*)(void *))sieve_enter : NULL,
+		.arg = sieve };
+	const struct tracer_observer observer = { watch, w, calls, sieve != NULL };
 	struct tracee *t = NULL;
 	struct err err = { 0 };
 
@@ -42,6 +47,32 @@ static struct tracee *launch(
 	assert_ok(tracee_launch(tr, &what, &t, &err), err);
 	assert_ok(tracer_thaw(tr, &err), err);
 	return t;
+}
+
+static struct tracee *launch(
+	struct tracer *tr, struct watcher *w, bool calls, const char *const *argv)
+{
+	return launch_with(tr, w, calls, NULL, argv);
+}
+
+static bool wants_dirs(const void *arg, int64_t nr)
+{
+	(void)arg;
+	return nr == SYS_mkdir || nr == SYS_rmdir || nr == SYS_write;
+}
+
+/* Skips where there can be none. */
+static struct tracee *launch_sieved(
+	struct tracer *tr, struct watcher *w, struct arena *a, const char *const *argv)
+{
+	struct sock_fprog sieve;
+
+	if (!sieve_is_possible()) {
+		print_message("# needs CAP_SYS_ADMIN, and no seccomp filter of our own\n");
+		skip();
+	}
+	sieve_make(&sieve, a, wants_dirs, NULL);
+	return launch_with(tr, w, true, &sieve, argv);
 }
 
 static void poll_until_stopped(struct tracer *tr, const struct watcher *w)
@@ -88,20 +119,21 @@ static void test_no_calls_unless_asked(void **state)
 }
 
 /* It has not happened when it stops, and happens when it goes on. */
-static void test_stops_before_call(void **state)
+static void stops_before_call(bool sieved)
 {
 	struct watcher w = { .stop_at = TRACEE_CALL, .stop_nr = SYS_mkdir };
 	char dir[] = "/tmp/tracee-observe-XXXXXX", made[64];
 	struct tracer *tr = tracer_create();
 	struct user_regs_struct regs;
 	struct err err = { 0 };
+	struct arena *a = arena_create();
 	struct tracee *t;
 	struct stat st;
 
-	(void)state;
 	assert_non_null(mkdtemp(dir));
 	snprintf(made, sizeof made, "%s/made", dir);
-	t = launch(tr, &w, true, ARGV("mkdir", made));
+	t = sieved ? launch_sieved(tr, &w, a, ARGV("mkdir", made))
+		   : launch(tr, &w, true, ARGV("mkdir", made));
 	poll_until_stopped(tr, &w);
 	assert_int_equal(stat(made, &st), -1);
 	assert_ok(thread_get_regs(t->pid, &regs, &err), err);
@@ -117,23 +149,61 @@ static void test_stops_before_call(void **state)
 	rmdir(made);
 	rmdir(dir);
 	tracer_destroy(tr);
+	arena_destroy(a);
+}
+
+static void test_stops_before_call(void **state)
+{
+	(void)state;
+	stops_before_call(false);
+}
+
+static void test_stops_before_call_sieved(void **state)
+{
+	(void)state;
+	stops_before_call(true);
+}
+
+/* Nobody asks any more: the filter still does, and all calls are made. */
+static void test_sieved_tells_what_is_wanted(void **state)
+{
+	struct watcher w = { .stop_at = NOWHERE };
+	struct tracer *tr = tracer_create();
+	struct arena *a = arena_create();
+
+	(void)state;
+	launch_sieved(tr, &w, a,
+		ARGV("sh", "-c",
+			"(rmdir /no/where; true) 2>/dev/null; mkdir /no/where/x 2>/dev/null; :"));
+	assert_int_equal(tracer_wait_end(tr), 0);
+	assert_in_range(w.calls, 4, 12); /* two calls, and what they write about it */
+	tracer_destroy(tr);
+	tr = tracer_create();
+	launch_sieved(tr, &w, a, ARGV("sh", "-c", "rmdir /no/where; exit 7"));
+	tracer_observe(tr, NULL);
+	assert_int_equal(WEXITSTATUS(tracer_wait_end(tr)), 7);
+	tracer_destroy(tr);
+	arena_destroy(a);
 }
 
 /* Others are kept from their calls as well: the first to write is the only one. */
-static void test_all_stand_still(void **state)
+static void all_stand_still(bool sieved)
 {
 	struct watcher w = { .stop_at = TRACEE_CALL, .stop_nr = SYS_rmdir };
 	char path[] = "/tmp/tracee-observe-XXXXXX", script[256];
 	struct tracer *tr = tracer_create();
+	struct arena *a = arena_create();
 	struct stat before, after;
 
-	(void)state;
 	close(mkstemp(path));
 	snprintf(script, sizeof script,
 		"(while :; do echo x >>%s; done) & (while :; do echo x >>%s; done) & "
 		"rmdir /no/where; wait",
 		path, path);
-	launch(tr, &w, true, ARGV("sh", "-c", script));
+	if (sieved)
+		launch_sieved(tr, &w, a, ARGV("sh", "-c", script));
+	else
+		launch(tr, &w, true, ARGV("sh", "-c", script));
 	poll_until_stopped(tr, &w);
 	assert_true(tr->nr_tracees >= 3);
 	assert_int_equal(stat(path, &before), 0);
@@ -142,6 +212,19 @@ static void test_all_stand_still(void **state)
 	assert_int_equal(before.st_size, after.st_size);
 	tracer_destroy(tr); /* launched ones end with it */
 	unlink(path);
+	arena_destroy(a);
+}
+
+static void test_all_stand_still(void **state)
+{
+	(void)state;
+	all_stand_still(false);
+}
+
+static void test_all_stand_still_sieved(void **state)
+{
+	(void)state;
+	all_stand_still(true);
 }
 
 static void test_signal_taken_away(void **state)
@@ -180,7 +263,10 @@ int main(void)
 		cmocka_unit_test(test_tells),
 		cmocka_unit_test(test_no_calls_unless_asked),
 		cmocka_unit_test(test_stops_before_call),
+		cmocka_unit_test(test_stops_before_call_sieved),
+		cmocka_unit_test(test_sieved_tells_what_is_wanted),
 		cmocka_unit_test(test_all_stand_still),
+		cmocka_unit_test(test_all_stand_still_sieved),
 		cmocka_unit_test(test_signal_taken_away),
 		cmocka_unit_test(test_stops_at_exec),
 	};

@@ -8,11 +8,11 @@
 
 enum { PAGE = 4096, HUGE = 2 << 20 };
 
-typedef int pages_fn(int procfd, uint64_t start, uint64_t end, bool private_only, struct arena *a,
+typedef int pages_fn(int pagemap, uint64_t start, uint64_t end, bool private_only, struct arena *a,
 	struct proc_run **runs, size_t *nr, size_t *cap, struct err *err);
 
 static struct arena *arena;
-static int procfd;
+static int procfd, pagemap;
 static pages_fn *const ways[] = { proc_pages, pagemap_read_pages };
 
 /* One letter a page: x in a run, . not. */
@@ -24,7 +24,7 @@ static const char *pages_of(pages_fn *pages, const void *start, size_t nr_pages,
 	size_t nr = 0, cap = 0;
 	struct err err = { 0 };
 
-	assert_ok(pages(procfd, from, to, private_only, arena, &runs, &nr, &cap, &err), err);
+	assert_ok(pages(pagemap, from, to, private_only, arena, &runs, &nr, &cap, &err), err);
 	memset(letters, '.', nr_pages);
 	for (size_t i = 0; i < nr; i++) {
 		assert_true(
@@ -146,7 +146,7 @@ static void test_sparse(void **state)
 	for (size_t at = 0; at < len; at += len / 8)
 		mem[at] = 1;
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
-	assert_ok(proc_pages(procfd, (uint64_t)mem, (uint64_t)mem + len, true, arena, &runs, &nr,
+	assert_ok(proc_pages(pagemap, (uint64_t)mem, (uint64_t)mem + len, true, arena, &runs, &nr,
 			  &cap, &err),
 		err);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
@@ -185,8 +185,8 @@ static void test_appends(void **state)
 
 	(void)state;
 	mem[0] = mem[2 * PAGE] = mem[3 * PAGE] = 1;
-	assert_ok(proc_pages(procfd, at, at + PAGE, true, arena, &runs, &nr, &cap, &err), err);
-	assert_ok(proc_pages(procfd, at + 2 * PAGE, at + 4 * PAGE, true, arena, &runs, &nr, &cap,
+	assert_ok(proc_pages(pagemap, at, at + PAGE, true, arena, &runs, &nr, &cap, &err), err);
+	assert_ok(proc_pages(pagemap, at + 2 * PAGE, at + 4 * PAGE, true, arena, &runs, &nr, &cap,
 			  &err),
 		err);
 	assert_int_equal(nr, 2);
@@ -208,7 +208,7 @@ static void test_guards(void **state)
 		skip();
 	mem[4 * PAGE] = 1;
 	assert_pages(mem, 6, true, "x...x.");
-	assert_ok(proc_guards(procfd, at, at + 6 * PAGE, arena, &runs, &nr, &cap, &err), err);
+	assert_ok(proc_guards(pagemap, at, at + 6 * PAGE, arena, &runs, &nr, &cap, &err), err);
 	assert_int_equal(nr, 1);
 	assert_int_equal(runs[0].start, at + PAGE);
 	assert_int_equal(runs[0].end, at + 3 * PAGE);
@@ -228,7 +228,7 @@ static void test_whole_space(void **state)
 	(void)state;
 	mem[0] = 1;
 	assert_ok(proc_maps(procfd, arena, &vmas, &nr_vmas, &err), err);
-	assert_ok(proc_pages(procfd, 0, 0x7ffffffff000, true, arena, &runs, &nr, &cap, &err), err);
+	assert_ok(proc_pages(pagemap, 0, 0x7ffffffff000, true, arena, &runs, &nr, &cap, &err), err);
 	for (size_t i = 0; i < nr; i++) {
 		found |= runs[i].start <= (uint64_t)mem && (uint64_t)mem < runs[i].end;
 		for (size_t v = 0; v < nr_vmas; v++)
@@ -255,7 +255,7 @@ int main(void)
 	int failed;
 
 	arena = arena_create();
-	if (proc_open(getpid(), &procfd, NULL) < 0)
+	if (proc_open(getpid(), &procfd, NULL) < 0 || (pagemap = proc_pagemap(procfd, NULL)) < 0)
 		return 1;
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	arena_destroy(arena);

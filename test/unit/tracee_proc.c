@@ -2,6 +2,7 @@
 #include "test/unit/helpers/tracee_target.h"
 
 #include <pthread.h>
+#include <linux/mempolicy.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -397,6 +398,40 @@ static void test_timers(void **state)
 	close(procfd);
 }
 
+static void test_policies(void **state)
+{
+	static const struct {
+		const char *line;
+		uint32_t mode;
+		uint8_t nodes0, nodes1;
+	} good[] = {
+		{ "7f00 default anon=1 dirty=1\n", 0, 0, 0 },
+		{ "7f00 bind:0 file=/x mapped=2\n", MPOL_BIND, 1, 0 },
+		{ "7f00 bind=static:0-1,3,8-9 anon=1", MPOL_BIND | MPOL_F_STATIC_NODES, 0x0b, 3 },
+		{ "7f00 prefer (many)=relative:1\n", MPOL_PREFERRED_MANY | MPOL_F_RELATIVE_NODES, 2,
+			0 },
+		{ "7f00 bind=static|balancing:0\n",
+			MPOL_BIND | MPOL_F_STATIC_NODES | MPOL_F_NUMA_BALANCING, 1, 0 },
+		{ "7f00 prefer:2\n", MPOL_PREFERRED, 4, 0 },
+		{ "7f00 local heap\n", MPOL_LOCAL, 0, 0 },
+		{ "7f00 weighted interleave:0\n", 6, 1, 0 },
+	};
+	static const char *const bad[] = { "", "x default", "7f00", "7f00 strange:0",
+		"7f00 bind:", "7f00 bind:1-0", "7f00 bind:1024", "7f00 bind:0x" };
+	struct proc_policy policy;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		assert_true(proc_policy_parse(good[i].line, &policy));
+		assert_int_equal(policy.start, 0x7f00);
+		assert_int_equal(policy.mode, good[i].mode);
+		assert_int_equal(policy.nodes[0], good[i].nodes0);
+		assert_int_equal(policy.nodes[1], good[i].nodes1);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_false(proc_policy_parse(bad[i], &policy));
+}
+
 static void test_syscall_name(void **state)
 {
 	(void)state;
@@ -424,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_syscall),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_timers),
+		cmocka_unit_test(test_policies),
 		cmocka_unit_test(test_syscall_name),
 	};
 	int failed;

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -125,7 +127,12 @@ static void test_open(void **state)
 	assert_int_equal(judged(w, SYS_open, path, O_CREAT | O_PATH, 0, 0, 0), EFFECT_NONE);
 	assert_int_equal(judged(w, SYS_open, TEXT("/no/where"), O_RDWR, 0, 0, 0), EFFECT_NONE);
 	assert_int_equal(judged(w, SYS_open, TEXT("/dev/null"), O_RDWR, 0, 0, 0), EFFECT_NONE);
+	assert_int_equal(
+		judged(w, SYS_open, TEXT("/dev/null"), O_WRONLY | O_CREAT | O_TRUNC, 0, 0, 0),
+		EFFECT_NONE);
 	assert_int_equal(judged(w, SYS_open, TEXT("/dev/urandom"), 0, 0, 0, 0), EFFECT_RANDOM);
+	assert_int_equal(judged(w, SYS_open, TEXT("/proc/sys/kernel/random/uuid"), 0, 0, 0, 0),
+		EFFECT_RANDOM);
 	assert_int_equal(
 		judged(w, SYS_openat2, cwd, path, TEXT(&how), sizeof how, 0), EFFECT_FILES);
 	how.flags = O_RDONLY;
@@ -153,6 +160,19 @@ static void test_descriptors(void **state)
 		judged(w, SYS_splice, FD(w->inherited[0]), 0, FD(w->pipe[1]), 0, 0), EFFECT_INPUT);
 	assert_int_equal(judged(w, SYS_sendfile, FD(w->file), FD(w->memfd), 0, 0, 0), EFFECT_FILES);
 	assert_int_equal(judged(w, SYS_sendfile, FD(w->memfd), FD(w->file), 0, 0, 0), EFFECT_NONE);
+}
+
+/* Its own attributes are its own business; those of others are not. */
+static void test_attributes(void **state)
+{
+	struct world *w = *state;
+	int own = open("/proc/self/comm", O_WRONLY | O_CLOEXEC);
+	int other = open("/proc/1/stat", O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(judged(w, SYS_write, FD(own), 0, 0, 0, 0), EFFECT_NONE);
+	assert_int_equal(judged(w, SYS_write, FD(other), 0, 0, 0, 0), EFFECT_FILES);
+	close(own);
+	close(other);
 }
 
 /* A FIFO with a name may have its other end anywhere. */
@@ -183,7 +203,29 @@ static void test_sockets(void **state)
 	msg.msg_name = &msg;
 	assert_int_equal(judged(w, SYS_sendmsg, FD(w->pair[0]), TEXT(&msg), 0, 0, 0), EFFECT_NET);
 	assert_int_equal(judged(w, SYS_socket, 0, 0, 0, 0, 0), EFFECT_NONE);
-	assert_int_equal(judged(w, SYS_connect, 0, 0, 0, 0, 0), EFFECT_NET);
+	assert_int_equal(judged(w, SYS_setsockopt, 0, SOL_SOCKET, SO_REUSEADDR, 0, 0), EFFECT_NONE);
+	assert_int_equal(
+		judged(w, SYS_setsockopt, 0, IPPROTO_IP, IP_ADD_MEMBERSHIP, 0, 0), EFFECT_NET);
+	assert_int_equal(
+		judged(w, SYS_setsockopt, 0, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, 0, 0), EFFECT_NET);
+}
+
+/* What is not there (nscd asks for its socket first of all) cannot be connected to. */
+static void test_connect(void **state)
+{
+	struct world *w = *state;
+	struct sockaddr_un sa = { .sun_family = AF_UNIX, .sun_path = "/no/where" };
+	struct sockaddr_in in = { .sin_family = AF_INET };
+
+	assert_int_equal(judged(w, SYS_connect, 0, TEXT(&sa), sizeof sa, 0, 0), EFFECT_NONE);
+	strcpy(sa.sun_path, w->path);
+	assert_int_equal(judged(w, SYS_connect, 0, TEXT(&sa), sizeof sa, 0, 0), EFFECT_NET);
+	memcpy(sa.sun_path, "\0abstract", 10);
+	assert_int_equal(judged(w, SYS_connect, 0, TEXT(&sa), sizeof sa, 0, 0), EFFECT_NET);
+	memset(sa.sun_path, 'x', sizeof sa.sun_path);
+	assert_int_equal(judged(w, SYS_connect, 0, TEXT(&sa), sizeof sa, 0, 0), EFFECT_NET);
+	assert_int_equal(judged(w, SYS_connect, 0, TEXT(&in), sizeof in, 0, 0), EFFECT_NET);
+	assert_int_equal(judged(w, SYS_connect, 0, 1, sizeof in, 0, 0), EFFECT_NONE); /* EFAULT */
 }
 
 static void test_memory(void **state)
@@ -248,6 +290,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_descriptors, world_make, world_end),
 		cmocka_unit_test_setup_teardown(test_fifo, world_make, world_end),
 		cmocka_unit_test_setup_teardown(test_sockets, world_make, world_end),
+		cmocka_unit_test_setup_teardown(test_connect, world_make, world_end),
+		cmocka_unit_test_setup_teardown(test_attributes, world_make, world_end),
 		cmocka_unit_test_setup_teardown(test_memory, world_make, world_end),
 		cmocka_unit_test_setup_teardown(test_processes, world_make, world_end),
 		cmocka_unit_test_setup_teardown(test_what_differs, world_make, world_end),

@@ -7,6 +7,8 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,11 +16,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "dump/dump.h"
 #include "dump/until/count.h"
 #include "dump/until/relay.h"
+#include "dump/until/sieve.h"
 #include "dump/until/symbol.h"
 
 /* ---- what is asked for -------------------------------------------------------------------- */
@@ -85,6 +89,70 @@ static void test_count_up(void **state)
 	assert_true(count_up(&c));
 	assert_false(count_up(&c)); /* only that one */
 	buf_finish(&words);
+}
+
+/* ---- the filter --------------------------------------------------------------------------- */
+
+/* seccomp(2), as far as this filter goes. */
+static uint32_t filter_run(const struct sock_fprog *p, uint32_t arch, uint32_t nr)
+{
+	uint32_t acc = 0;
+
+	for (size_t pc = 0; pc < p->len; pc++) {
+		const struct sock_filter *i = &p->filter[pc];
+
+		switch (i->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			acc = i->k == offsetof(struct seccomp_data, arch) ? arch : nr;
+			break;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			pc += acc == i->k ? i->jt : i->jf;
+			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			pc += acc >= i->k ? i->jt : i->jf;
+			break;
+		case BPF_RET | BPF_K:
+			return i->k;
+		default:
+			fail_msg("instruction %zu: code %x", pc, i->code);
+		}
+	}
+	fail_msg("no answer for %u", nr);
+	return 0;
+}
+
+static bool wants_some(const void *arg, int64_t nr)
+{
+	return ((nr % 7 < 3) ^ (nr % 64 == 5)) || nr == (nr < 1000 ? *(const int *)arg : nr);
+}
+
+static bool wants_none(const void *arg, int64_t nr)
+{
+	(void)arg, (void)nr;
+	return false;
+}
+
+static void test_sieve(void **state)
+{
+	struct arena *a = arena_create();
+	struct sock_fprog p;
+	int one = 999;
+
+	(void)state;
+	sieve_make(&p, a, wants_some, &one);
+	for (uint32_t nr = 0; nr < 3000; nr++) {
+		bool wanted = wants_some(&one, nr < 1024 ? nr : 1024);
+
+		assert_int_equal(filter_run(&p, AUDIT_ARCH_X86_64, nr),
+			wanted ? SECCOMP_RET_TRACE : SECCOMP_RET_ALLOW);
+		assert_int_equal(filter_run(&p, AUDIT_ARCH_I386, nr), SECCOMP_RET_TRACE);
+	}
+	assert_int_equal(
+		filter_run(&p, AUDIT_ARCH_X86_64, 0x40000000), SECCOMP_RET_TRACE); /* x32 */
+	sieve_make(&p, a, wants_none, NULL);
+	assert_int_equal(p.len, 5);
+	assert_int_equal(filter_run(&p, AUDIT_ARCH_X86_64, 1), SECCOMP_RET_ALLOW);
+	arena_destroy(a);
 }
 
 /* ---- symbols ------------------------------------------------------------------------------ */
@@ -229,6 +297,7 @@ int main(void)
 		cmocka_unit_test(test_conditions),
 		cmocka_unit_test(test_ordinals),
 		cmocka_unit_test(test_count_up),
+		cmocka_unit_test(test_sieve),
 		cmocka_unit_test(test_symbol),
 		cmocka_unit_test(test_symbol_damaged),
 		cmocka_unit_test(test_relay),

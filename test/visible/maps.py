@@ -12,7 +12,7 @@ HEADER = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) (\S+) (\d+) *(
 PAGEMAP_SCAN = 0xC0606610          # _IOWR('f', 16, struct pm_scan_arg), linux/fs.h of 6.7
 PAGE_IS_GUARD = 1 << 8             # linux/fs.h of 6.15
 # Objects that have no place in a file system: their inode numbers are new after every restore.
-MADE_ANEW = ("/dev/zero (deleted)", "/memfd:", "/SYSV", "/[aio]", "anon_inode:", "socket:")
+MADE_ANEW = ("/dev/zero (deleted)", "/anon_hugepage", "/memfd:", "/SYSV", "/[aio]", "anon_inode:", "socket:")
 
 
 class Vma:

@@ -45,6 +45,7 @@ ALLOW = {
     "maps": r"map |status Vm",
     # The README lists these among the limits of what can be made again.
     "openflags": r"fd \d+ flags",                 # O_TMPFILE, O_NOFOLLOW of files without a name
+    "hugetlb": r"status HugetlbPages",           # what is mapped of shared ones, as VmRSS
     "watch": r"fd \d+ inotify inotify",           # of a file without a name, which is a new inode
     "lockowner": r"fd \d+ lock (FLOCK|LEASE) ",  # made by the first process for the one that took it
     "othername": r"fd \d+ is .*\(deleted\)",      # a file that was removed under several names
