@@ -315,21 +315,22 @@ static int thp_collect(struct dumping_proc *p, struct err *err)
 
 /*
  * mlockall(MCL_FUTURE) is nowhere to be read, but the kernel locks every new mapping for it: our
- * scratch page is one. Where nothing is locked it was not called.
+ * scratch page is one.
  */
 static int mlockall_collect(struct dumping_proc *p, struct err *err)
 {
 	struct arena *a = p->d->snap->arena;
 	uint64_t locked = 0, scratch;
+	char *status;
 	struct proc_vma *vmas;
 	size_t nr, len;
 	int ret;
 
-	for (size_t i = 0; i < mm_of(p)->nr_vmas; i++)
-		locked |= mm_of(p)->vmas[i].vmflags & VMF_LOCKED;
-	if (!locked)
-		return 0;
 	ret = tracee_scratch(p->t, &scratch, &len, err);
+	if (!ret)
+		ret = proc_text(p->dir, "status", a, &status, NULL, err);
+	if (ret < 0 || !text_field_dec(status, "VmLck", &locked) || !locked)
+		return ret;
 	if (!ret)
 		ret = proc_smaps(p->dir, a, &vmas, &nr, err);
 	for (size_t i = 0; !ret && i < nr; i++) {

@@ -35,6 +35,7 @@ struct snap_mem *snap_add_mem(struct snap *s, enum snap_mem_kind kind)
 	s->mems = arena_grow(s->arena, s->mems, s->nr_mems, &s->cap_mems, sizeof *s->mems);
 	mem = &s->mems[s->nr_mems++];
 	mem->kind = kind;
+	mem->uid = mem->gid = ID_NONE;
 	return mem;
 }
 

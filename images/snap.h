@@ -72,6 +72,7 @@ struct snap_mem {
 	uint32_t memfd_flags; /* MFD_...: hugetlb, noexec_seal; from what can be seen */
 	uint32_t seals;       /* memfd: F_GET_SEALS */
 	uint32_t mode;        /* memfd, SysV: permission bits */
+	uint32_t uid, gid;    /* memfd: owner, where it is known; ID_NONE: whoever restores */
 	int32_t sysv_id, sysv_key;
 };
 
@@ -401,6 +402,8 @@ struct snap_ofd {
 	int32_t owner_type, owner, signal;
 	struct snap_lock *locks;
 	size_t nr_locks;
+	/* Of pipes and sockets without a name, as stat(2) shows them; mode 0: as they are made. */
+	uint32_t mode, uid, gid;
 	/*
 	 * Came from the launcher (D10): bound to descriptor `inherited` of the caller at restore,
 	 * or to what --inherit/--external names; -1: ours, made anew.
