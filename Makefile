@@ -6,6 +6,8 @@ endif
 CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
 DESTDIR ?=
+LIBDIR  ?= lib
+ZSHDIR  ?= share/zsh/site-functions
 STATIC  ?= -static
 VERSION := 0.1.0
 WARN    := -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes $(if $(CI),-Werror)
@@ -16,8 +18,8 @@ BUILD_DEPS := gcc binutils libc6-dev libzstd-dev libprotobuf-c-dev protobuf-c-co
 	libxxhash-dev libjson-c-dev
 DEMO_DEPS  := python3
 
-FOLDERS := base images images/fd images/pack images/core tracee dump dump/until restore
-SRCS    := snapctl.c opts.c $(sort $(wildcard $(FOLDERS:%=%/*.c)))
+FOLDERS := base images images/fd images/diff images/pack images/core tracee dump dump/until restore
+SRCS    := snapctl.c opts.c complete.c topics.c $(sort $(wildcard $(FOLDERS:%=%/*.c)))
 OBJS    := $(SRCS:%.c=$B/%.o)
 PROTOS  := $(wildcard proto/*.proto)
 PB_C    := $(PROTOS:%.proto=$B/%.pb-c.c)
@@ -25,11 +27,11 @@ PB_H    := $(PB_C:.c=.h)
 PB_OBJS := $(PB_C:.c=.o)
 # All of snapctl but its main(): what unit tests and fuzzers are linked with.
 PARTS   := $(filter-out $B/snapctl.o,$(OBJS)) $(PB_OBJS) $B/restore/blob_bytes.o
-LIBS    := $B/libsnapctl.so.0 $B/libsnapctl.a $B/snapctl.pc
+LIBS    := $B/libsnapctl.so.0 $B/libsnapctl.a
 LDLIBS  := -lzstd -lprotobuf-c -lcap -lxxhash -ljson-c -lpthread
 COMPILE = $(CC) -std=c11 -D_GNU_SOURCE -DSNAPCTL_VERSION='"$(VERSION)"' -I. -I$B $(CPPFLAGS) $(CFLAGS)
 
-.PHONY: all demo check deps install uninstall format clean help compile_commands.json
+.PHONY: all demo check deps install uninstall deb format clean help compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -82,10 +84,6 @@ $B/libsnapctl.so.0: $(LIB_OBJS) lib/snapctl.map
 	$(Q)ln -sf $(@F) $B/libsnapctl.so
 $B/libsnapctl.a: $(LIB_OBJS)
 	$(Q)rm -f $@ && ar rcs $@ $^
-$B/snapctl.pc: lib/snapctl.pc.in Makefile
-	$(Q)mkdir -p $(@D)
-	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' $< >$@
-
 # ---- for people --------------------------------------------------------------------------------------
 demo: $B/snapctl $B/.deps-demo ## dump a sample server, restore it, show both times
 	$(Q)python3 examples/demo.py $B/snapctl
@@ -103,22 +101,38 @@ $B/.deps-demo: $B/.deps-build
 $B/.deps-test: $B/.deps-build test/test.mk
 	$(Q).ci/deps $(DEMO_DEPS) $(TEST_DEPS) && touch $@
 
-install: $B/snapctl $(LIBS) ## install program and man pages below DESTDIR/PREFIX (/usr/local)
-	install -D $B/snapctl $(DESTDIR)$(PREFIX)/bin/snapctl
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 doc/snapctl.1
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 doc/snapctl-image.5
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include lib/snapctl.h
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib $B/libsnapctl.a $B/libsnapctl.so.0
-	ln -sf libsnapctl.so.0 $(DESTDIR)$(PREFIX)/lib/libsnapctl.so
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pkgconfig $B/snapctl.pc
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/python3/dist-packages lib/python/snapctl.py
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man3 doc/snapctl-lib.3
+# What is installed, where below PREFIX, and from what: one list for install and uninstall.
+MAN_PAGES := $(notdir $(wildcard doc/*.[135]))
+INSTALLED = bin/snapctl:$B/snapctl \
+	$(foreach page,$(MAN_PAGES),share/man/man$(subst .,,$(suffix $(page)))/$(page):doc/$(page)) \
+	share/bash-completion/completions/snapctl:completion/snapctl.bash \
+	$(ZSHDIR)/_snapctl:completion/_snapctl \
+	share/fish/vendor_completions.d/snapctl.fish:completion/snapctl.fish \
+	share/doc/snapctl/README.md:README.md share/doc/snapctl/SECURITY.md:doc/SECURITY.md \
+	include/snapctl.h:lib/snapctl.h \
+	$(LIBDIR)/libsnapctl.a:$B/libsnapctl.a $(LIBDIR)/libsnapctl.so.0:$B/libsnapctl.so.0 \
+	$(LIBDIR)/pkgconfig/snapctl.pc:lib/snapctl.pc.in \
+	lib/python3/dist-packages/snapctl.py:lib/python/snapctl.py
+
+install: $B/snapctl $(LIBS) ## install programs, man pages, completions, libsnapctl below DESTDIR/PREFIX
+	$(Q)set -e; for entry in $(INSTALLED); do \
+		case $$entry in bin/*) mode=755 ;; *) mode=644 ;; esac; \
+		install -D -m $$mode "$${entry#*:}" "$(DESTDIR)$(PREFIX)/$${entry%%:*}"; done
+	$(Q)sed -i 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' \
+		"$(DESTDIR)$(PREFIX)/$(LIBDIR)/pkgconfig/snapctl.pc"
+	$(Q)ln -sf libsnapctl.so.0 "$(DESTDIR)$(PREFIX)/$(LIBDIR)/libsnapctl.so"
 uninstall: ## remove them again
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/snapctl.h lib/libsnapctl.a lib/libsnapctl.so \
-		lib/libsnapctl.so.0 lib/pkgconfig/snapctl.pc lib/python3/dist-packages/snapctl.py \
-		share/man/man3/snapctl-lib.3)
-	rm -f $(DESTDIR)$(PREFIX)/bin/snapctl $(DESTDIR)$(PREFIX)/share/man/man1/snapctl.1 \
-		$(DESTDIR)$(PREFIX)/share/man/man5/snapctl-image.5
+	$(Q)for entry in $(INSTALLED) $(LIBDIR)/libsnapctl.so; do \
+		rm -f "$(DESTDIR)$(PREFIX)/$${entry%%:*}"; done
+
+# Staged as Debian has its folders.
+DEB_LIBDIR = lib/$(shell $(CC) -print-multiarch)
+deb: $B/snapctl $(LIBS) ## Debian packages in $B/deb
+	$(Q)rm -rf $B/deb
+	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(abspath $B)/deb/stage PREFIX=/usr LIBDIR=$(DEB_LIBDIR) \
+		ZSHDIR=share/zsh/vendor-completions
+	$(Q)packaging/deb.sh $B/deb/stage $B/deb $(VERSION)
+	$(Q)rm -rf $B/deb/stage
 
 format: ## lay out all C files by .clang-format
 	$(Q)clang-format -i $(C_FILES)

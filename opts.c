@@ -183,6 +183,7 @@ const struct opt opts_common[] = {
 		FIELD(verbose) },
 	{ "quiet", 'q', NULL, "say nothing unless it fails", set_flag, FIELD(quiet) },
 	{ "help", 'h', NULL, "this text", set_flag, FIELD(help) },
+	{ "debug-progress", 0, NULL, NULL, set_flag, FIELD(debug_progress) },
 	{ 0 },
 };
 
@@ -201,7 +202,7 @@ const struct opt opts_dump[] = {
 	{ "force", 'f', NULL, "replace an older image there", set_flag, FIELD(dump.force) },
 	{ "leave-running", 0, NULL, "let the program go on when the image is safe", set_flag,
 		FIELD(dump.leave_running) },
-	{ "until", 0, "WHAT",
+	{ "until", 0, "CONDITION",
 		"when to stop a program that was started: quiescent (default), ready,\n"
 		"listen[=PORT|PATH], output=REGEX, probe=CMD, syscall=NAME[:N],\n"
 		"exec[=N], signal=SIG, effect[=-KIND,...], checkin, after=TIME;\n"
@@ -261,6 +262,11 @@ const struct opt opts_show[] = {
 };
 
 const struct opt opts_verify[] = {
+	{ 0 },
+};
+
+const struct opt opts_diff[] = {
+	{ "json", 0, NULL, "one JSON object instead of words", set_flag, FIELD(json) },
 	{ 0 },
 };
 
@@ -342,25 +348,58 @@ static const struct opt *opt_list_find(const struct opt_list *list, int value)
 	return NULL;
 }
 
-static int opt_unknown(const struct opt_list *list, const char *word, struct err *err)
+/* What --help stands behind: argv[0] is the command, or snapctl itself. */
+static int hint_help(const char *command, const struct opt *table, struct err *err)
+{
+	if (table == opts_global)
+		return err_hint(err, "options of a command stand behind it; snapctl --help lists "
+				     "the commands");
+	if (table == opts_dump)
+		return err_hint(err, "options of the program stand behind its name; snapctl dump "
+				     "--help lists those of snapctl");
+	/* A packed image is a command of its own. */
+	if (table == opts_restore && strcmp(command, "restore"))
+		return err_hint(err, "%s --help lists the options", command);
+	return err_hint(err, "snapctl %s --help lists the options", command);
+}
+
+/* "--tcp", for which there are two: getopt_long(3) takes what is short for just one. */
+static bool opt_short_for(const struct opt_list *list, const char *name, struct err *err)
+{
+	const char *found[2] = { NULL, NULL };
+	size_t nr = 0;
+
+	for (size_t i = 0; i < list->nr && nr < 2; i++)
+		if (list->opts[i]->help && !strncmp(list->opts[i]->name, name, strlen(name)))
+			found[nr++] = list->opts[i]->name;
+	if (nr < 2)
+		return false;
+	err_set(err, EINVAL, "--%s may be short for --%s or --%s", name, found[0], found[1]);
+	return true;
+}
+
+static int opt_unknown(const struct opt_list *list, const struct opt *table, const char *command,
+	const char *word, struct err *err)
 {
 	const char *names[OPTS_MAX], *nearest;
 	char name[64];
 
 	if (optopt && optopt < LONG_BASE) {
 		err_set(err, EINVAL, "there is no option -%c", optopt);
-		return err_hint(err, "--help lists the options");
+		return hint_help(command, table, err);
 	}
 	if (optopt)
 		return err_set(err, EINVAL, "--%s takes no argument",
 			list->opts[optopt - LONG_BASE]->name);
 	snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="), word + 2);
+	if (*name && opt_short_for(list, name, err))
+		return hint_help(command, table, err);
 	for (size_t i = 0; i < list->nr; i++)
-		names[i] = list->opts[i]->name;
+		names[i] = list->opts[i]->help ? list->opts[i]->name : "";
 	err_set(err, EINVAL, "there is no option --%s", name);
 	nearest = opts_nearest(name, names, list->nr);
 	return nearest ? err_hint(err, "did you mean --%s?", nearest)
-		       : err_hint(err, "--help lists the options");
+		       : hint_help(command, table, err);
 }
 
 int opts_parse(struct opts *o, const struct opt *table, bool anywhere, int argc, char **argv,
@@ -380,7 +419,7 @@ int opts_parse(struct opts *o, const struct opt *table, bool anywhere, int argc,
 		if (value == ':')
 			return err_set(err, EINVAL, "%s needs an argument", argv[optind - 1]);
 		if (value == '?' || !opt)
-			return opt_unknown(&list, argv[optind - 1], err);
+			return opt_unknown(&list, table, argv[0], argv[optind - 1], err);
 		if (opt->set((char *)o + opt->field, opt, optarg, err) < 0)
 			return -err->code;
 	}

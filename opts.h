@@ -20,7 +20,7 @@ enum { OPTS_INHERIT = 64, OPTS_UNTIL = 31, OPTS_SETENV = 1024 };
 struct opts {
 	struct dump_opts dump;
 	struct restore_opts restore;
-	bool json, quiet, help, version;
+	bool json, quiet, help, version, debug_progress;
 	const char *output; /* what pack, unpack and core write; NULL: their default */
 	bool force;
 	pid_t pid;                             /* of a process in an image; 0: the first */
@@ -34,7 +34,9 @@ struct opts {
 struct opt {
 	const char *name; /* without "--" */
 	char letter;      /* 0: none */
-	const char *arg;  /* what --help calls its argument; NULL: takes none */
+	/* What --help calls its argument; NULL: takes none. Shells complete choices, and what is
+	 * called PID, DIR, FILE or CONDITION. */
+	const char *arg;
 	const char *help; /* NULL: works, but is not shown */
 	/* Puts value (NULL where there is no argument) at field, or says what is wrong with it. */
 	int (*set)(void *field, const struct opt *opt, const char *value, struct err *err);
@@ -49,7 +51,7 @@ struct opt {
  * one holds what may stand before the command besides.
  */
 extern const struct opt opts_common[], opts_global[], opts_dump[], opts_restore[], opts_show[],
-	opts_verify[], opts_check[], opts_pack[], opts_unpack[], opts_core[];
+	opts_verify[], opts_check[], opts_diff[], opts_pack[], opts_unpack[], opts_core[];
 
 /* As they are before the first option. */
 void opts_init(struct opts *o);

@@ -9,27 +9,28 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/text.h"
+#include "command.h"
+#include "complete.h"
 #include "dump/dump.h"
 #include "images/image.h"
 #include "opts.h"
 #include "restore/restore.h"
+#include "topics.h"
 
 /* As env(1) and timeout(1) have them; a restored program's own status is passed through. */
-enum { EXIT_OBSTACLES = 1, EXIT_OURS = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
-
-struct command {
-	const char *name;
-	const char *synopsis; /* lines of usage, without "snapctl NAME" */
-	const char *summary;  /* a few words for the list of commands */
-	const char *about;    /* a few lines for its own --help */
-	const struct opt *opts;
-	bool program; /* the operands are a program and its arguments: options stand before it */
-	/* Operands end with NULL. *status is 0 before; on failure it is EXIT_OURS unless set. */
-	int (*run)(const struct opts *o, char **operands, int *status, struct err *err);
+enum {
+	EXIT_OBSTACLES = 1,
+	EXIT_DIFFERENT = 1,
+	EXIT_OURS = 125,
+	EXIT_CANNOT_RUN = 126,
+	EXIT_NOT_FOUND = 127
 };
 
 /* ---- what several commands need ----------------------------------------------------------------
@@ -49,8 +50,30 @@ static int fail_usage(const char *command, struct err *err, const char *what)
 	return err_hint(err, "snapctl %s --help shows how it is called", command);
 }
 
+/* A number in the place of a program: it may have been meant as --pid. */
+static int fail_process(const char *command, const char *word, struct err *err, const char *what)
+{
+	if (strspn(word, "0123456789") != strlen(word))
+		return fail_usage(command, err, "which process? Name it with --pid");
+	err_set(err, EINVAL, "%s", what);
+	return err_hint(err, "did you mean `snapctl %s --pid %s`?", command, word);
+}
+
+/* Just for hints. */
+static bool is_image(const char *path)
+{
+	char inventory[4200];
+
+	snprintf(inventory, sizeof inventory, "%s/inventory", path);
+	return !access(inventory, F_OK);
+}
+
 static int operand_image(const char *command, char **operands, const char **image, struct err *err)
 {
+	if (!operands[0] && is_image("image")) {
+		err_set(err, EINVAL, "which image? Name its directory");
+		return err_hint(err, "did you mean `snapctl %s image/`?", command);
+	}
 	if (!operands[0])
 		return fail_usage(command, err, "which image? Name its directory");
 	if (operands[1])
@@ -59,23 +82,22 @@ static int operand_image(const char *command, char **operands, const char **imag
 	return 0;
 }
 
-/* "3.1 MiB" in buf. */
-static const char *size_text(unsigned long long bytes, char *buf, size_t len)
+/* The line that says how far it is; NULL where nobody wants one. */
+static struct progress *progress_for(const struct opts *o, struct progress *p)
 {
-	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB" };
-	double size = (double)bytes / 1024;
-	size_t unit = 0;
+	if (o->quiet || !p)
+		return NULL;
+	progress_begin(p, STDERR_FILENO);
+	if (o->debug_progress)
+		progress_at_once(p);
+	log_set_progress(p);
+	return p;
+}
 
-	if (bytes < 1024) {
-		snprintf(buf, len, "%llu bytes", bytes);
-		return buf;
-	}
-	while (size >= 1024 && unit + 1 < sizeof units / sizeof *units) {
-		size /= 1024;
-		unit++;
-	}
-	snprintf(buf, len, "%.1f %s", size, units[unit]);
-	return buf;
+static void progress_over(struct progress *p)
+{
+	progress_end(p);
+	log_set_progress(NULL);
 }
 
 /* ---- dump --------------------------------------------------------------------------------------
@@ -84,12 +106,14 @@ static const char *size_text(unsigned long long bytes, char *buf, size_t len)
 static void dump_print_summary(
 	const char *who, const struct dump_opts *d, const struct dump_result *r)
 {
-	char pages[32], image[32];
+	char pages[32], image[32], all[48] = "";
 
+	if (r->total_ms >= 10000)
+		snprintf(all, sizeof all, ", %.0f s in all", r->total_ms / 1000);
 	fprintf(stderr,
-		"snapctl: dumped %s to %s (%s): %s of memory in %s, stood still for %.1f ms\n", who,
-		d->image, r->found, size_text(r->pages_bytes, pages, sizeof pages),
-		size_text(r->image_bytes, image, sizeof image), r->frozen_ms);
+		"snapctl: dumped %s to %s (%s): %s of memory in %s, stood still for %.1f ms%s\n",
+		who, d->image, r->found, text_size(r->pages_bytes, pages, sizeof pages),
+		text_size(r->image_bytes, image, sizeof image), r->frozen_ms, all);
 }
 
 static void dump_print_json(const struct dump_opts *d, const struct dump_result *r)
@@ -106,11 +130,23 @@ static void dump_print_json(const struct dump_opts *d, const struct dump_result 
 	json_object_put(o);
 }
 
+/* The dump is the work of a child. */
+static struct progress *progress_shared(void)
+{
+	struct progress *p = MAP_FAILED;
+
+	if (isatty(STDERR_FILENO))
+		p = mmap(
+			NULL, sizeof *p, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
 static int run_dump(const struct opts *o, char **operands, int *status, struct err *err)
 {
 	struct dump_opts d = o->dump;
 	struct dump_result result = { 0 };
 	char who[128];
+	int ret;
 
 	if (!d.pid && !operands[0])
 		return fail_usage("dump", err, "what? Name a program, or a process with --pid");
@@ -124,7 +160,12 @@ static int run_dump(const struct opts *o, char **operands, int *status, struct e
 		snprintf(who, sizeof who, "process %d", d.pid);
 	else
 		snprintf(who, sizeof who, "%s", operands[0]);
-	if (dump_run(&d, &result, err) < 0) {
+	d.progress = progress_for(o, progress_shared());
+	ret = dump_run(&d, &result, err);
+	progress_over(d.progress);
+	if (ret < 0) {
+		if (result.not_launched && strspn(who, "0123456789") == strlen(who))
+			err_hint(err, "did you mean `snapctl dump --pid %s`?", who);
 		if (result.not_launched)
 			*status = err->code == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 		return fail_for(who, err);
@@ -142,15 +183,23 @@ static int run_dump(const struct opts *o, char **operands, int *status, struct e
 static int run_restore(const struct opts *o, char **operands, int *status, struct err *err)
 {
 	struct restore_opts r = o->restore;
+	struct progress progress;
+	int ret;
 
 	if (o->dashes && operands[0]) {
 		/* What follows the image is for the program. */
 		r.image = operands[0];
 		r.args = (const char *const *)operands + 1;
+	} else if (operands[0] && operands[1]) {
+		err_set(err, EINVAL, "one image at a time, and '%s' is another word", operands[1]);
+		return err_hint(err, "what the program is to be told stands behind --");
 	} else if (operand_image("restore", operands, &r.image, err) < 0) {
 		return -err->code;
 	}
-	return restore_run(&r, status, err) < 0 ? fail_for(r.image, err) : 0;
+	r.progress = progress_for(o, &progress);
+	ret = restore_run(&r, status, err);
+	progress_over(r.progress);
+	return ret < 0 ? fail_for(r.image, err) : 0;
 }
 
 static int run_show(const struct opts *o, char **operands, int *status, struct err *err)
@@ -172,15 +221,41 @@ static int run_show(const struct opts *o, char **operands, int *status, struct e
 static int run_verify(const struct opts *o, char **operands, int *status, struct err *err)
 {
 	const char *path = NULL;
+	struct progress progress;
+	int ret;
 
 	(void)status;
 	if (operand_image("verify", operands, &path, err) < 0)
 		return -err->code;
-	if (image_verify(path, err) < 0)
+	ret = image_verify(path, progress_for(o, &progress), err);
+	log_set_progress(NULL);
+	if (ret < 0)
 		return fail_for(path, err);
 	if (!o->quiet)
 		printf("%s: whole and consistent\n", path);
 	return 0;
+}
+
+static int run_diff(const struct opts *o, char **operands, int *status, struct err *err)
+{
+	struct image images[2] = { 0 };
+	struct progress progress;
+	bool same = false;
+	int ret = 0;
+
+	if (!operands[0] || !operands[1] || operands[2])
+		return fail_usage("diff", err, "which images? Name two directories");
+	for (int i = 0; !ret && i < 2; i++)
+		if (image_open(operands[i], &images[i], err) < 0)
+			ret = fail_for(operands[i], err);
+	if (!ret)
+		ret = image_diff(&images[0], &images[1], o->json, stdout, &same,
+			progress_for(o, &progress), err);
+	log_set_progress(NULL);
+	image_close(&images[0]);
+	image_close(&images[1]);
+	*status = ret < 0 || same ? 0 : EXIT_DIFFERENT;
+	return ret;
 }
 
 static int run_check(const struct opts *o, char **operands, int *status, struct err *err)
@@ -188,6 +263,8 @@ static int run_check(const struct opts *o, char **operands, int *status, struct 
 	char who[32];
 	int nr;
 
+	if (!o->dump.pid && operands[0])
+		return fail_process("check", operands[0], err, "which process?");
 	if (!o->dump.pid || operands[0])
 		return fail_usage("check", err, "which process? Name it with --pid");
 	snprintf(who, sizeof who, "process %d", o->dump.pid);
@@ -213,7 +290,7 @@ static int run_pack(const struct opts *o, char **operands, int *status, struct e
 		return -err->code;
 	if (!o->quiet)
 		fprintf(stderr, "snapctl: packed %s as %s (%s), with all that was in memory\n",
-			path, output, size_text(len, size, sizeof size));
+			path, output, text_size(len, size, sizeof size));
 	return 0;
 }
 
@@ -248,7 +325,7 @@ static int run_core(const struct opts *o, char **operands, int *status, struct e
 		return 0;
 	snprintf(line, sizeof line, "snapctl: wrote process %d, %zu thread%s, %s: gdb %s %s",
 		made.pid, made.nr_threads, made.nr_threads == 1 ? "" : "s",
-		size_text(made.len, size, sizeof size), made.exe, output);
+		text_size(made.len, size, sizeof size), made.exe, output);
 	print_plain(stderr, line);
 	return 0;
 }
@@ -257,6 +334,8 @@ static int run_core(const struct opts *o, char **operands, int *status, struct e
 static int run_packed(const struct opts *o, char **operands, int *status, struct err *err)
 {
 	struct restore_opts r = o->restore;
+	struct progress progress;
+	int ret;
 
 	if (getauxval(AT_UID) != getauxval(AT_EUID)) {
 		err_set(err, EPERM, "a packed image must not be set-user-ID");
@@ -268,7 +347,10 @@ static int run_packed(const struct opts *o, char **operands, int *status, struct
 		return err_hint(err, "what the program is to be told stands behind --");
 	}
 	r.args = o->dashes ? (const char *const *)operands : NULL;
-	return restore_run(&r, status, err);
+	r.progress = progress_for(o, &progress);
+	ret = restore_run(&r, status, err);
+	progress_over(r.progress);
+	return ret;
 }
 
 static int run_version(const struct opts *o, char **operands, int *status, struct err *err)
@@ -288,58 +370,90 @@ static const struct command commands[] = {
 		"Starts PROGRAM, waits until it is quiescent, writes an image of it and ends it; "
 		"or does\n"
 		"that to a running process. Options of PROGRAM stand behind its name.",
-		opts_dump, true, run_dump },
+		opts_dump, true, run_dump, OPERAND_NONE },
 	{ "restore", "[OPTION...] IMAGE [-- ARG...]", "make the program of an image run again",
 		"Makes the program run again where it stood and stands in for it: signals are "
 		"passed on,\n"
 		"the exit status is the program's.",
-		opts_restore, false, run_restore },
+		opts_restore, false, run_restore, OPERAND_IMAGE },
 	{ "show", "[--json] IMAGE", "tell what is in an image",
 		"Prints processes, threads and what they wait in, mappings, descriptors, sizes.",
-		opts_show, false, run_show },
+		opts_show, false, run_show, OPERAND_IMAGE },
 	{ "verify", "IMAGE", "check an image for damage",
 		"Checks every digest, every frame of pages and every reference inside the image.",
-		opts_verify, false, run_verify },
+		opts_verify, false, run_verify, OPERAND_IMAGE },
+	{ "diff", "[--json] A B", "tell what is different between two images",
+		"Compares processes, threads, mappings, contents of pages and descriptors. Exits "
+		"with 0 if\n"
+		"the images are of the same state, with 1 if they differ, with 125 on errors.",
+		opts_diff, false, run_diff, OPERAND_IMAGES },
 	{ "check", "--pid PID", "tell what stands against a dump of a process",
 		"Lists what of the process could not be restored, and what to do about it. "
 		"Changes\n"
 		"nothing. Exits with 0 if there is nothing, with 1 if there is something.",
-		opts_check, false, run_check },
+		opts_check, false, run_check, OPERAND_NONE },
 	{ "pack", "[OPTION...] IMAGE",
 		"make one executable file of an image, which restores itself",
 		"Writes a program that carries the image: ./image.snap [OPTION...] [-- ARG...] "
 		"does "
 		"what\n"
 		"restore does. It holds all that the process had in memory, as the image does.",
-		opts_pack, false, run_pack },
+		opts_pack, false, run_pack, OPERAND_IMAGE },
 	{ "unpack", "[OPTION...] FILE", "make an image again of what pack has written",
-		"Writes the very image that was packed.", opts_unpack, false, run_unpack },
+		"Writes the very image that was packed.", opts_unpack, false, run_unpack,
+		OPERAND_FILE },
 	{ "core", "[OPTION...] IMAGE", "write a core file of a process in an image, for gdb",
 		"Writes an ELF core file with all threads, registers and memory, as the kernel "
 		"does of\n"
 		"a process that crashes.",
-		opts_core, false, run_core },
-	{ "help", "[COMMAND]", "explain a command", "Prints what `snapctl COMMAND --help` prints.",
-		NULL, false, run_help },
+		opts_core, false, run_core, OPERAND_IMAGE },
+	{ "help", "[COMMAND | TOPIC]", "explain a command or a topic",
+		"Prints what `snapctl COMMAND --help` prints, or what there is to know about a "
+		"topic.\n"
+		"Without a name, lists both.",
+		NULL, false, run_help, OPERAND_TOPIC },
 	{ "version", "", "print the version", "Prints the version of snapctl.", NULL, false,
-		run_version },
+		run_version, OPERAND_NONE },
+	{ 0 },
 };
 
-enum { NR_COMMANDS = sizeof commands / sizeof *commands };
+enum { MAX_NAMES = 64 };
+
+/* What `name` may have been meant as: a command, or a topic if `topic`. */
+static const char *name_nearest(const char *name, bool topic)
+{
+	const char *names[MAX_NAMES];
+	size_t nr = 0;
+
+	for (const struct command *c = commands; c->name && nr < MAX_NAMES; c++)
+		names[nr++] = c->name;
+	for (const struct topic *t = topics; topic && t->name && nr < MAX_NAMES; t++)
+		names[nr++] = t->name;
+	return opts_nearest(name, names, nr);
+}
+
+static const struct command *command_named(const char *name)
+{
+	for (const struct command *c = commands; c->name; c++)
+		if (!strcmp(name, c->name))
+			return c;
+	return NULL;
+}
 
 static const struct command *command_find(const char *name, struct err *err)
 {
-	const char *names[NR_COMMANDS], *nearest;
+	const struct command *c = command_named(name);
+	const char *nearest = c ? NULL : name_nearest(name, false);
 
-	for (size_t i = 0; i < NR_COMMANDS; i++) {
-		names[i] = commands[i].name;
-		if (!strcmp(name, names[i]))
-			return &commands[i];
-	}
+	if (c)
+		return c;
 	err_set(err, EINVAL, "there is no command '%s'", name);
-	nearest = opts_nearest(name, names, NR_COMMANDS);
 	if (nearest)
 		err_hint(err, "did you mean `snapctl %s`?", nearest);
+	else if (is_image(name))
+		err_hint(err, "did you mean `snapctl restore %s`?", name);
+	else if (topic_find(name))
+		err_hint(err, "did you mean `snapctl help %s`?", name);
 	else
 		err_hint(err, "snapctl --help lists the commands");
 	return NULL;
@@ -353,11 +467,11 @@ static void print_overview(FILE *out)
 	fputs("usage: snapctl COMMAND [OPTION...] ...\n\n"
 	      "Freezes started programs into images and makes them run again.\n\n",
 		out);
-	for (size_t i = 0; i < NR_COMMANDS; i++)
-		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+	for (const struct command *c = commands; c->name; c++)
+		fprintf(out, "  %-8s %s\n", c->name, c->summary);
 	fputs("\n  snapctl dump redis-server --port 7777     start it, write image/, end it\n"
 	      "  snapctl restore image/                    it serves again, in the foreground\n\n"
-	      "snapctl COMMAND --help shows the options of a command; snapctl(1) explains them.\n",
+	      "snapctl COMMAND --help shows the options of a command, snapctl help the topics.\n",
 		out);
 }
 
@@ -376,19 +490,35 @@ static void print_help(const struct command *c, FILE *out)
 	opts_print(opts_common, out);
 }
 
+static void print_topics(FILE *out)
+{
+	fputs("\nsnapctl help TOPIC explains\n\n", out);
+	for (const struct topic *t = topics; t->name; t++)
+		fprintf(out, "  %-12s %s\n", t->name, t->summary);
+}
+
 static int run_help(const struct opts *o, char **operands, int *status, struct err *err)
 {
-	const struct command *c;
+	const struct command *c = operands[0] ? command_named(operands[0]) : NULL;
+	const struct topic *t = operands[0] ? topic_find(operands[0]) : NULL;
+	const char *nearest;
 
 	(void)o, (void)status;
-	if (!operands[0]) {
+	if (operands[0] && operands[1])
+		return fail_usage("help", err, "one command or topic at a time");
+	if (c) {
+		print_help(c, stdout);
+	} else if (t) {
+		topic_print(t, stdout);
+	} else if (operands[0]) {
+		nearest = name_nearest(operands[0], true);
+		err_set(err, EINVAL, "there is no command or topic '%s'", operands[0]);
+		return nearest ? err_hint(err, "did you mean `snapctl help %s`?", nearest)
+			       : err_hint(err, "snapctl help lists them");
+	} else {
 		print_overview(stdout);
-		return 0;
+		print_topics(stdout);
 	}
-	c = command_find(operands[0], err);
-	if (!c)
-		return -err->code;
-	print_help(c, stdout);
 	return 0;
 }
 
@@ -451,7 +581,7 @@ static int packed_main(struct opts *o, int argc, char **argv, struct err *err)
 		"Makes the program that it carries run again, as `snapctl restore` does; the "
 		"manual page\n"
 		"snapctl(1) explains it. What follows -- is for programs that ask libsnapctl.",
-		opts_restore, false, run_packed };
+		opts_restore, false, run_packed, OPERAND_NONE };
 
 	o->restore.self = true;
 	o->restore.image = c.name;
@@ -463,7 +593,7 @@ int main(int argc, char **argv)
 	const struct command *c = NULL;
 	struct err err = { 0 };
 	struct opts o;
-	char version[] = "version", help[] = "help", *instead[] = { NULL, NULL };
+	char version[] = "version", help[] = "help", *instead[] = { NULL, NULL, NULL };
 	int first;
 
 	/* Whole lines: others write to the same terminal or log. */
@@ -471,11 +601,17 @@ int main(int argc, char **argv)
 	opts_init(&o);
 	if (image_is_self())
 		return packed_main(&o, argc, argv, &err);
+	if (argc > 1 && !strcmp(argv[1], "__complete")) {
+		complete(commands, argc - 2, argv + 2, stdout);
+		return 0;
+	}
 	first = opts_parse(&o, opts_global, false, argc, argv, &err);
 	if (first >= 0 && (o.version || o.help)) {
 		instead[0] = o.version ? version : help;
+		instead[1] = o.version ? NULL : argv[first]; /* `snapctl --help dump` */
 		o.help = false;
-		return command_run(command_find(instead[0], &err), &o, 1, instead, &err);
+		return command_run(
+			command_find(instead[0], &err), &o, instead[1] ? 2 : 1, instead, &err);
 	}
 	if (first == argc) {
 		print_overview(stderr);

@@ -4,11 +4,19 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/progress.h"
+
 static enum log_level log_level = LOG_QUIET;
+static const struct progress *log_progress;
 
 void log_set_level(enum log_level level)
 {
 	log_level = level;
+}
+
+void log_set_progress(const struct progress *p)
+{
+	log_progress = p;
 }
 
 bool log_enabled(enum log_level level)
@@ -22,7 +30,16 @@ static void log_line(const char *prefix, const char *fmt, va_list ap)
 	char line[2048];
 
 	vsnprintf(line, sizeof line, fmt, ap);
-	fprintf(stderr, "%s%s\n", prefix, line);
+	fprintf(stderr, "%s%s%s\n", progress_cleaner(log_progress), prefix, line);
+}
+
+void log_say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line("snapctl: ", fmt, ap);
+	va_end(ap);
 }
 
 void log_info(const char *fmt, ...)

@@ -3,14 +3,21 @@
 
 #include <stdbool.h>
 
+struct progress;
+
 /*
  * What -v shows: decisions and why they were made, on stderr, never secrets (no memory contents, no
- * environment). The level is the one mutable global of the program; nothing is formatted below it.
+ * environment). The level and the line of progress that messages have to go
+ * around are the mutable globals of the program; nothing is formatted below the level.
  */
 enum log_level { LOG_QUIET = 0, LOG_INFO = 1, LOG_DEBUG = 2 };
 
 void log_set_level(enum log_level level);
+/* Messages remove its line first; NULL: there is none any more. */
+void log_set_progress(const struct progress *p);
 bool log_enabled(enum log_level level);
+/* What has been done, at the end. */
+void log_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Something the user should know even without -v; the command goes on. */

@@ -1,6 +1,7 @@
 /* Reading the texts of /proc; see text.h. */
 #include "base/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int digit_value(char c)
@@ -163,4 +164,22 @@ bool text_ends(const char *s, const char *suffix)
 	size_t len = strlen(s), tail = strlen(suffix);
 
 	return len >= tail && !memcmp(s + len - tail, suffix, tail);
+}
+
+const char *text_size(uint64_t bytes, char *buf, size_t len)
+{
+	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB" };
+	double size = (double)bytes / 1024;
+	size_t unit = 0;
+
+	if (bytes < 1024) {
+		snprintf(buf, len, "%u bytes", (unsigned)bytes);
+		return buf;
+	}
+	while (size >= 1024 && unit + 1 < sizeof units / sizeof *units) {
+		size /= 1024;
+		unit++;
+	}
+	snprintf(buf, len, "%.1f %s", size, units[unit]);
+	return buf;
 }

@@ -33,6 +33,8 @@ bool text_field_oct(const char *text, const char *key, uint64_t *value);
 
 /* Undo the kernel's \ooo escapes of blanks and newlines in paths (maps, mountinfo), in place. */
 void text_unescape(char *path);
+/* Bytes as people read them, in buf: "3.1 MiB". Returns buf. */
+const char *text_size(uint64_t bytes, char *buf, size_t len);
 bool text_starts(const char *s, const char *prefix);
 bool text_ends(const char *s, const char *suffix);
 

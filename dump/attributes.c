@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -157,6 +158,37 @@ static void stop_collect(struct dumping_proc *p)
 	}
 }
 
+/* Would it get to know that a child was continued? pid -1: any. */
+static int continued_ask(struct dumping_proc *p, int32_t pid, bool *told, struct err *err)
+{
+	const uint64_t args[6] = { pid < 0 ? P_ALL : P_PID, pid < 0 ? 0 : (uint64_t)pid, 0,
+		WCONTINUED | WNOHANG | WNOWAIT | __WALL };
+	siginfo_t info = { 0 };
+	int ret = remote_get(p->t, p->th, SYS_waitid, args, 2, &info, sizeof info, "waitid", err);
+
+	*told = !ret && info.si_pid != 0;
+	return ret;
+}
+
+/* Of its children; all are asked about at once first. */
+static int continued_collect(struct dumping_proc *p, struct err *err)
+{
+	struct snap *snap = p->d->snap;
+	bool any = false, asked = false;
+	int ret = 0;
+
+	for (size_t i = p->id + 1; !ret && i < snap->nr_procs; i++) {
+		if (snap->procs[i].parent != p->id)
+			continue;
+		if (!asked)
+			ret = continued_ask(p, -1, &any, err);
+		asked = true;
+		if (!ret && any)
+			ret = continued_ask(p, snap->procs[i].pid, &snap->procs[i].continued, err);
+	}
+	return ret;
+}
+
 /* Paths are recorded as we see them, so another root matters only to what comes later. */
 static int root_collect(struct dumping_proc *p, struct err *err)
 {
@@ -203,5 +235,7 @@ int attributes_collect(struct dumping_proc *p, struct err *err)
 		ret = membarrier_collect(p, err);
 	if (!ret)
 		ret = autogroup_collect(p, err);
+	if (!ret)
+		ret = continued_collect(p, err);
 	return ret < 0 ? ret : ldt_check(p, err);
 }

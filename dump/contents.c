@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/progress.h"
 #include "dump/dumping.h"
 #include "dump/interrupt.h"
 #include "images/pages.h"
@@ -23,6 +24,12 @@ static int read_target(struct tracee *t, uint64_t addr, void *data, size_t len, 
 	if (process_vm_readv(t->pid, &local, 1, &remote, 1, 0) == (ssize_t)len)
 		return 0;
 	return tracee_read(t, addr, data, len, err);
+}
+
+static void contents_count(struct dumping *d, uint64_t bytes)
+{
+	d->result->pages_bytes += bytes;
+	progress_add(d->opts->progress, bytes);
 }
 
 int contents_save_memory(struct dumping_proc *p, uint32_t mem, uint64_t start, uint64_t end,
@@ -43,7 +50,7 @@ int contents_save_memory(struct dumping_proc *p, uint32_t mem, uint64_t start, u
 					: pages_writer_commit(p->d->pages, mem, to, nr, err);
 		if (ret < 0)
 			return ret;
-		p->d->result->pages_bytes += nr * PAGES_PAGE;
+		contents_count(p->d, nr * PAGES_PAGE);
 		start += nr * PAGES_PAGE;
 		to += nr * PAGES_PAGE;
 	}
@@ -81,7 +88,7 @@ int contents_save_forked(struct dumping_proc *p, uint32_t mem, const struct snap
 		ret = stop_requested(p->d->stop, err);
 		if (!ret)
 			ret = save_forked_chunk(p, mem, at, nr, over_file, base, &like, err);
-		p->d->result->pages_bytes += nr * PAGES_PAGE;
+		contents_count(p->d, nr * PAGES_PAGE);
 		at += nr * PAGES_PAGE;
 	}
 	free(theirs);
@@ -116,7 +123,7 @@ static int save_fd_chunk(struct dumping *d, uint32_t mem, int fd, uint64_t at, u
 		got += n > 0 ? (size_t)n : 0;
 	}
 	*done = len;
-	d->result->pages_bytes += nr * PAGES_PAGE;
+	contents_count(d, nr * PAGES_PAGE);
 	return pages_writer_commit(d->pages, mem, at, nr, err);
 }
 

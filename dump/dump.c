@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "dump/check.h"
 #include "dump/connections.h"
 #include "dump/dumping.h"
@@ -205,8 +206,9 @@ static int image_commit(struct dumping *d, struct err *err)
 {
 	int ret = 0;
 
-	/* A program that goes on need not wait for the disk. */
+	/* A program that goes on need not wait for the disk; the terminal may be its own, too. */
 	if (d->opts->leave_running) {
+		progress_end(d->opts->progress);
 		connections_finish(d);
 		area_tell(d, SNAPCTL_WENT_ON, NULL);
 		d->area.pid = 0;
@@ -214,6 +216,7 @@ static int image_commit(struct dumping *d, struct err *err)
 		frozen_until_now(d);
 		return image_writer_commit(d->writer, d->snap, err);
 	}
+	progress_phase(d->opts->progress, "bringing the image to the disk", 0);
 	ret = connections_keep(d, err);
 	if (!ret)
 		ret = image_writer_commit(d->writer, d->snap, err);
@@ -239,6 +242,7 @@ static int dump_phases(struct dumping *d, struct err *err)
 	if (ret < 0)
 		return ret;
 	d->frozen_at = dumping_now_ms();
+	progress_phase(d->opts->progress, "reading memory", 0);
 	left_sample(d);
 	ret = freeze(d, err);
 	if (!ret)

@@ -8,6 +8,7 @@
 /* From a live process to an image. */
 
 struct err;
+struct progress;
 
 struct dump_opts {
 	char *const *argv;  /* program to launch, or NULL */
@@ -30,6 +31,7 @@ struct dump_opts {
 	/* Shared memory for the result as it is when the image is whole, before the target is
 	 * ended; or NULL. */
 	struct dump_result *early;
+	struct progress *progress; /* in shared memory, or NULL */
 };
 
 /* What there is to tell afterwards. */
@@ -44,6 +46,15 @@ struct dump_result {
 	bool not_launched; /* the program itself could not be run: err->code is ENOENT, EACCES ...
 			    */
 };
+
+/* What opts->until may be, for help and completion: the i-th condition; false: there are no more.
+ */
+struct dump_until {
+	const char *name, *usage, *summary; /* "listen", "listen[=PORT|PATH]", "a process of ..." */
+	bool must, may;                     /* have an argument */
+	const char *(*value)(size_t i); /* its arguments, NULL behind the last; or NULL: no list */
+};
+bool dump_until_nth(size_t i, struct dump_until *out);
 
 /* Is it something for opts->until? -EINVAL says what is wrong with it. */
 int dump_until_check(const char *value, struct err *err);

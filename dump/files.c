@@ -18,6 +18,7 @@
 #include "dump/contents.h"
 #include "dump/dumping.h"
 #include "dump/fds.h"
+#include "dump/mapped_copy.h"
 
 static const char DELETED[] = " (deleted)";
 enum { TRAVEL_LIMIT = 16 * 1024 * 1024 };
@@ -273,7 +274,7 @@ int files_check_mapped(struct dumping_proc *p, const struct proc_vma *vma, struc
 {
 	OWNED_FD fd = -1;
 
-	return mapped_open(p, vma, &fd, err);
+	return mapped_copy_can(vma) ? 0 : mapped_open(p, vma, &fd, err);
 }
 
 static bool on_tmpfs(int fd)
@@ -341,6 +342,13 @@ int files_add_mapped(
 		return 0;
 	}
 	ret = mapped_open(p, vma, &fd, err);
+	if (ret == -ENOTSUP && mapped_copy_can(vma)) {
+		if (known) {
+			*id = known->id;
+			return 0;
+		}
+		ret = mapped_copy(p, vma, &fd, err);
+	}
 	if (!ret)
 		ret = files_add(p->d, fd, vma->path, id, err);
 	if (!ret && vma->prot & PROT_EXEC)

@@ -15,6 +15,7 @@
 #include "dump/dumping.h"
 #include "dump/files.h"
 #include "dump/remote.h"
+#include "dump/ring.h"
 #include "dump/shared.h"
 #include "dump/tree.h"
 #include "dump/vma.h"
@@ -67,6 +68,8 @@ static enum snap_vma_kind vma_kind(const struct dumping *d, const struct proc_vm
 		return VMA_VSYSCALL;
 	if (shared_is_object(d, vma))
 		return VMA_SHARED;
+	if (vma_is_ring(vma))
+		return VMA_FD;
 	/* Private huge pages are a file's, which nobody else can have. */
 	if (vma_flags(vma->vmflags) & VMF_HUGETLB)
 		return VMA_ANON;
@@ -98,6 +101,10 @@ static int vma_collect(
 	if (out->kind == VMA_FILE) {
 		out->file_writable = vma->shared && vmflags & VMF_MAYWRITE;
 		return files_add_mapped(p, vma, &out->file, err);
+	}
+	if (out->kind == VMA_FD) {
+		out->offset = vma->offset;
+		return ring_ofd(p, vma, &out->ofd, err);
 	}
 	out->name = given_name(p->d->snap->arena, vma->path);
 	return out->kind == VMA_SHARED ? shared_collect(p, vma, &out->mem, err) : 0;
@@ -372,6 +379,8 @@ int mm_collect(struct dumping_proc *p, struct err *err)
 	struct snap *snap = p->d->snap;
 	uint32_t parent = dumping_snap_proc(p)->parent;
 
+	if (ring_check_threads(p, err) < 0)
+		return -err->code;
 	if (parent == ID_NONE || !tree_share(p, &p->d->procs[parent], KCMP_VM))
 		return mm_collect_own(p, err);
 	dumping_snap_proc(p)->mm = snap->procs[parent].mm;

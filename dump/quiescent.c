@@ -139,6 +139,8 @@ static void quiescent_words(const struct wait *w, struct buf *out)
 
 const struct condition condition_quiescent = {
 	.name = "quiescent",
+	.usage = "quiescent",
+	.summary = "all its threads wait for something from outside (default)",
 	.parse = quiescent_parse,
 	.look = quiescent_look,
 	.finish = quiescent_finish,

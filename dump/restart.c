@@ -39,6 +39,7 @@ static const int eintr_calls[] = {
 	SYS_msgsnd,
 	SYS_io_getevents,
 	SYS_io_pgetevents,
+	SYS_io_uring_enter,
 	SYS_read,
 	SYS_readv,
 	SYS_recvfrom,

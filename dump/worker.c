@@ -14,8 +14,11 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/progress.h"
 #include "dump/dump.h"
 #include "dump/interrupt.h"
+
+enum { PROGRESS_MS = 250 };
 
 struct report {
 	int ret;
@@ -39,7 +42,8 @@ static _Noreturn void worker_main(worker_fn *work, const struct dump_opts *opts,
 }
 
 /* Until the worker has spoken or hung up; who asks us to stop, asks it. */
-static void worker_watch(pid_t worker, const struct stop_requests *stop, int channel)
+static void worker_watch(
+	pid_t worker, const struct dump_opts *opts, const struct stop_requests *stop, int channel)
 {
 	OWNED_FD signals = signalfd(-1, &stop->watched, SFD_CLOEXEC);
 	struct pollfd fds[2] = {
@@ -48,8 +52,10 @@ static void worker_watch(pid_t worker, const struct stop_requests *stop, int cha
 	};
 
 	while (!fds[0].revents) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		if (poll(fds, 2, opts->progress ? PROGRESS_MS : -1) < 0 && errno != EINTR)
 			return;
+		/* Also while the worker itself waits, for a disk. */
+		progress_tick(opts->progress);
 		if (fds[1].revents) {
 			kill(worker, SIGTERM);
 			fds[1].fd = -1; /* the signal stays pending for us, too */
@@ -106,7 +112,7 @@ int worker_run(
 	if (worker < 0) {
 		ret = err_sys(err, "fork");
 	} else {
-		worker_watch(worker, &stop, pair[0]);
+		worker_watch(worker, opts, &stop, pair[0]);
 		ret = worker_wait(worker, pair[0], result, err);
 	}
 	close(pair[0]);

@@ -14,6 +14,7 @@
  */
 
 struct err;
+struct progress;
 struct snap;
 
 /* ---- writing: whole or not at all (D5) ------------------------------------------------------- */
@@ -56,11 +57,16 @@ void image_close(struct image *img); /* of a zeroed or opened image */
 bool image_is_self(void);
 int image_open_self(const char *name, struct image *out, struct err *err);
 
-/* Everything image_open does, and every frame of the pages file decoded. */
-int image_verify(const char *path, struct err *err);
+/* Everything image_open does, and every frame of the pages file decoded; progress may be NULL. */
+int image_verify(const char *path, struct progress *progress, struct err *err);
 
 /* Human-readable tables or one JSON object. */
 int image_show(const struct image *img, bool json, FILE *out, struct err *err);
+
+/* What is different in b, in words (nothing where they are the same) or as one JSON object. Pages
+ * are compared by their contents; when and where the images were made does not count. */
+int image_diff(const struct image *a, const struct image *b, bool json, FILE *out, bool *same,
+	struct progress *progress, struct err *err);
 
 /* ---- as one file ----------------------------------------------------------------------------- */
 

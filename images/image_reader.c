@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/progress.h"
 #include "images/image.h"
 #include "images/image_internal.h"
 #include "images/pack/packed.h"
@@ -336,15 +337,28 @@ void image_close(struct image *img)
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-static int pages_verify(const struct image *img, struct err *err)
+static uint64_t frames_bytes(const struct image *img)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < img->index.nr_frames; i++)
+		bytes += img->index.frames[i].size;
+	return bytes;
+}
+
+static int pages_verify(const struct image *img, struct progress *progress, struct err *err)
 {
 	struct pages_reader *r = pages_reader_create(img->pages_fd, &img->index);
 	const void *data;
 	int ret = r ? 0 : err_nomem(err);
 
+	progress_phase(progress, "reading pages", frames_bytes(img));
 	/* That frames tile the file is in the format: see proto/pages.proto and open_pages(). */
-	for (size_t i = 0; ret == 0 && i < img->index.nr_frames; i++)
+	for (size_t i = 0; ret == 0 && i < img->index.nr_frames; i++) {
 		ret = pages_reader_frame(r, (uint32_t)i, &data, err);
+		progress_add(progress, img->index.frames[i].size);
+	}
+	progress_end(progress);
 	pages_reader_destroy(r);
 	return ret;
 }
@@ -357,7 +371,7 @@ static int program_verify(const struct image *img, struct err *err)
 	return ret < 0 ? ret : packed_verify_program(img->pages_fd, &packed, err);
 }
 
-int image_verify(const char *path, struct err *err)
+int image_verify(const char *path, struct progress *progress, struct err *err)
 {
 	struct image img;
 	int ret = image_open(path, &img, err);
@@ -367,7 +381,7 @@ int image_verify(const char *path, struct err *err)
 	if (img.dirfd < 0)
 		ret = program_verify(&img, err);
 	if (ret == 0)
-		ret = pages_verify(&img, err);
+		ret = pages_verify(&img, progress, err);
 	if (ret < 0)
 		ret = err_wrap(err, "%s", path);
 	image_close(&img);

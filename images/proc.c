@@ -137,6 +137,7 @@ static void proc_pack_numbers(const struct snap_proc *proc, Pb__Proc *m)
 	PUT(m, stop, (Pb__Proc__Stop)proc->stop);
 	PUT(m, stop_signal, proc->stop_signal);
 	PUT(m, stop_told, proc->stop_told);
+	PUT(m, continued, proc->continued);
 	PUT(m, shares_files, proc->shares_files);
 	PUT(m, shares_fs, proc->shares_fs);
 	PUT(m, shares_sighand, proc->shares_sighand);
@@ -274,6 +275,7 @@ static void proc_unpack_numbers(const Pb__Proc *m, struct snap_proc *proc)
 	proc->stop = (enum snap_stop)m->stop;
 	proc->stop_signal = m->stop_signal;
 	proc->stop_told = m->stop_told;
+	proc->continued = m->continued;
 	proc->shares_files = m->shares_files;
 	proc->shares_fs = m->shares_fs;
 	proc->shares_sighand = m->shares_sighand;
@@ -444,7 +446,7 @@ static int proc_check_signals(const struct snap_proc *proc, struct err *err)
 		return BAD(err, "a handler of SIGKILL or SIGSTOP");
 	if ((unsigned)proc->stop > PROC_STOPPED || proc->stop_signal < 0 ||
 		proc->stop_signal > SNAP_NSIG ||
-		(proc->stop == PROC_STOPPED && proc->stop_signal == 0))
+		(proc->stop == PROC_STOPPED && (proc->stop_signal == 0 || proc->continued)))
 		return BAD(err, "impossible stop by signal %d", proc->stop_signal);
 	return siginfos_check(proc->pending, proc->nr_pending, err);
 }

@@ -349,6 +349,7 @@ struct snap_proc {
 	enum snap_stop stop;
 	int32_t stop_signal;
 	bool stop_told; /* its parent has waited for that stop */
+	bool continued; /* after a stop, for which its parent has not waited (WCONTINUED) */
 	/* Where the ids came from, for D10: the launcher's or its own. */
 	bool session_inherited; /* sid is the launcher's: take the caller's at restore */
 	bool group_inherited;   /* pgid likewise */

@@ -78,23 +78,28 @@ int texts_unpack(struct snap *snap, const ProtobufCBinaryData *in, size_t nr, si
 	return 0;
 }
 
+int state_message(const struct snap *snap, Pb__State *m, struct err *err)
+{
+	pb__state__init(m);
+	info_pack(snap, m);
+	files_pack(snap, m);
+	mems_pack(snap, m);
+	mms_pack(snap, m);
+	procs_pack(snap, m);
+	zombies_pack(snap, m);
+	terminal_pack(snap, m);
+	seccomp_pack(snap, m);
+	ipc_pack(snap, m);
+	return ofds_pack(snap, m, err);
+}
+
 int image_pack_state(
 	const struct snap *snap, const struct page_index *index, struct buf *out, struct err *err)
 {
-	Pb__State m = PB__STATE__INIT;
+	Pb__State m;
 	size_t len;
-	int ret;
+	int ret = state_message(snap, &m, err);
 
-	info_pack(snap, &m);
-	files_pack(snap, &m);
-	mems_pack(snap, &m);
-	mms_pack(snap, &m);
-	procs_pack(snap, &m);
-	zombies_pack(snap, &m);
-	terminal_pack(snap, &m);
-	seccomp_pack(snap, &m);
-	ipc_pack(snap, &m);
-	ret = ofds_pack(snap, &m, err);
 	if (ret < 0)
 		return ret;
 	index_pack(snap, index, &m);

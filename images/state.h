@@ -43,6 +43,8 @@ ProtobufCBinaryData pb_text(const char *s);
 
 /* ---- packing: nr messages in arena ----------------------------------------------------------- */
 
+/* All of it but the index of pages. The message borrows from snap, and has parts in its arena. */
+int state_message(const struct snap *snap, Pb__State *m, struct err *err);
 void info_pack(const struct snap *snap, Pb__State *m);
 void files_pack(const struct snap *snap, Pb__State *m);
 void mems_pack(const struct snap *snap, Pb__State *m);

@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "restore/job.h"
 
 enum { UFFD_MIN_PAGES = 64, THREAD_MIN_FRAMES = 4, MAX_THREADS = 8 };
@@ -212,6 +213,7 @@ static int fill_frame(struct fill *f, struct pages_reader *reader, uint32_t fram
 		return 0;
 	if (pages_reader_frame(reader, frame, &data, err) < 0)
 		return -err->code;
+	progress_add(f->job->opts->progress, f->job->img.index.frames[frame].size);
 	for (size_t i = f->first[frame]; i < f->first[frame + 1]; i++) {
 		const struct page_run *run = f->by_frame[i];
 

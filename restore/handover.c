@@ -426,6 +426,33 @@ int handover_last(struct job *job, struct err *err)
 	return 0;
 }
 
+/*
+ * With all but SIGCONT blocked, the SIGSTOP comes first; at its delivery, the thread stops with its
+ * process. What the SIGCONT does to the process has been done in the stop at its own delivery,
+ * where it is dropped at the end (ptrace(2)).
+ */
+int handover_continued(struct job *job, struct err *err)
+{
+	size_t i = job->proc->tasks[0].exited;
+	pid_t tid = job->plan.threads[i].tid;
+
+	if (thread_set_sigmask(tid, ~(1ull << (SIGCONT - 1)), err) < 0)
+		return -err->code;
+	if (kill(tid, SIGSTOP) < 0)
+		return err_sys(err, "stop the new process");
+	if (stops_continue(tid, err) < 0 || stops_wait(job, tid, SIGSTOP, err) < 0)
+		return -err->code;
+	if (ptrace(PTRACE_CONT, tid, 0, SIGSTOP) < 0)
+		return err_sys(err, "stop thread %d", tid);
+	if (stops_wait(job, tid, SIGSTOP, err) < 0)
+		return -err->code;
+	if (kill(tid, SIGCONT) < 0)
+		return err_sys(err, "continue the new process");
+	if (stops_continue(tid, err) < 0 || stops_wait(job, tid, SIGCONT, err) < 0)
+		return -err->code;
+	return thread_set_sigmask(tid, job->proc->tasks[i].sigmask, err);
+}
+
 /* Given by a tracer, a stop signal stops only if its action is the default one and nothing blocks
  * it (signal(7)); and SIGSTOP always does. */
 static int stop_signal(const struct snap_proc *proc)

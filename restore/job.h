@@ -69,6 +69,7 @@ struct job {
 		parked_at;   /* its registers while other calls are made in its name */
 	uint64_t maker_insn; /* of the blob of whose address space it shares */
 	bool released;       /* before the others: it was stopped */
+	bool ready;          /* before the others: it was continued */
 	bool session_waits;  /* it makes its session only after children that are not in it */
 	uint64_t sigtrap_at; /* where in the target the action of an ignored SIGTRAP stands, or 0 */
 	uint64_t sigpending_at; /* likewise of the limit of pending signals that comes last, or 0 */

@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "restore/job.h"
 
 /* SHM_DEST of linux/shm.h: removed, lives while attached. */
@@ -49,6 +50,7 @@ static int mem_fill(struct job *job, uint32_t mem, char *to, uint64_t size, stru
 			pages_read(job->img.pages_fd, &job->img.index, mem, runs[i].addr,
 				to + runs[i].addr, len, err) < 0)
 			return err_wrap(err, "memory object %u", mem);
+		progress_add(job->opts->progress, len);
 	}
 	return 0;
 }

@@ -14,6 +14,8 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/progress.h"
+#include "base/text.h"
 #include "restore/child.h"
 #include "restore/clock.h"
 #include "restore/connections.h"
@@ -112,9 +114,20 @@ static void job_finish(struct job *job)
 	image_close(&job->img);
 }
 
+/* Of contents, in the image. */
+static uint64_t job_bytes(const struct job *job)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; job->opts->progress && i < job->img.index.nr_frames; i++)
+		bytes += job->img.index.frames[i].size;
+	return bytes;
+}
+
 /* All that has to be there before there are processes. */
 static int job_prepare(struct job *job, struct err *err)
 {
+	progress_phase(job->opts->progress, "filling memory", job_bytes(job));
 	if (clock_prepare(job, err) < 0 || ghosts_make(job, err) < 0)
 		return -err->code;
 	job->vdso_same = vdso_is_same(job);
@@ -182,6 +195,19 @@ static int pidfile_write(const char *path, pid_t pid, struct err *err)
 	return 0;
 }
 
+/* A restore that took its time on a terminal is summed up; others only with -v. */
+static void job_say(const struct job *job, pid_t pid)
+{
+	double seconds = progress_took(job->opts->progress);
+	char size[32];
+
+	if (seconds > 0)
+		log_say("restored %s as process %d: %s of memory in %.1f s", job->opts->image, pid,
+			text_size(job_bytes(job), size, sizeof size), seconds);
+	else
+		log_info("%s runs as process %d", job->proc->tasks[0].comm, pid);
+}
+
 /* The program runs as pid: say so, and stand in for it until it ends unless detached. */
 static int job_attend(
 	struct job *job, pid_t pid, pid_t child, int stops, int *status, struct err *err)
@@ -195,7 +221,7 @@ static int job_attend(
 		kill(child, SIGKILL);
 		return -err->code;
 	}
-	log_info("%s runs as process %d", job->proc->tasks[0].comm, pid);
+	job_say(job, pid);
 	*status = 0;
 	job_finish(job);
 	return opts->detach ? 0 : supervise(&supervised, status, err);
@@ -290,6 +316,7 @@ static void init_run(struct job *job, struct ns *ns, int failed, struct err *err
 	/* Detached or not, the init has to reap. */
 	supervise_prepare();
 	if (failed < 0 || job_make(job, err) < 0) {
+		progress_end(job->opts->progress);
 		ns_report(ns, 0, err);
 		_exit(125);
 	}

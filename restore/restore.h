@@ -6,6 +6,7 @@
 /* From an image to a running process. */
 
 struct err;
+struct progress;
 
 enum restore_pids { PIDS_AUTO, PIDS_KEEP, PIDS_NS, PIDS_NEW };
 
@@ -30,9 +31,10 @@ struct restore_opts {
 				      NULL */
 	const char *const *args;   /* the same: what stands behind "--" */
 	enum restore_files files;
-	bool debug_vdso_differs; /* hidden: behave as if the vdso were another one (D14) */
-	bool debug_clock_back;   /* hidden: behave as if the clock had been 1,000,000 s further */
-	unsigned threads;        /* decompressors; 0: as many as CPUs */
+	bool debug_vdso_differs;   /* hidden: behave as if the vdso were another one (D14) */
+	bool debug_clock_back;     /* hidden: behave as if the clock had been 1,000,000 s further */
+	unsigned threads;          /* decompressors; 0: as many as CPUs */
+	struct progress *progress; /* or NULL */
 };
 
 /*

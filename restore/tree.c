@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "images/tree.h"
 #include "restore/birth.h"
 #include "restore/child.h"
@@ -20,6 +21,7 @@
 #include "restore/ctty.h"
 #include "restore/fds_finish.h"
 #include "restore/ghosts.h"
+#include "restore/ring.h"
 #include "restore/handover.h"
 #include "restore/instance.h"
 #include "restore/job.h"
@@ -235,12 +237,25 @@ static int stopped_release(struct job *job, const struct job *parent, struct err
 	return parent_action(parent, false, err);
 }
 
+/* Its parent is told again that it went on after a stop, if it asks, but not by a SIGCHLD. */
+static int continued_again(struct job *job, const struct job *parent, struct err *err)
+{
+	if (parent_action(parent, true, err) < 0 || handover_last(job, err) < 0 ||
+		handover_continued(job, err) < 0)
+		return -err->code;
+	job->ready = true;
+	return parent_action(parent, false, err);
+}
+
 /* Children first, as their parents may be stopped, too. */
 static int stopped_release_all(struct tree *tree, struct err *err)
 {
 	for (uint32_t i = (uint32_t)tree->snap->nr_procs; i-- > 0;) {
 		const struct snap_proc *proc = &tree->snap->procs[i];
 
+		if (proc->continued && proc->parent != ID_NONE &&
+			continued_again(tree->jobs[i], tree->jobs[proc->parent], err) < 0)
+			return err_wrap(err, "process %d", proc->pid);
 		if (proc->stop == PROC_STOPPED && proc->parent != ID_NONE &&
 			stopped_release(tree->jobs[i], tree->jobs[proc->parent], err) < 0)
 			return err_wrap(err, "process %d", proc->pid);
@@ -259,6 +274,11 @@ static int second_do(struct tree *tree, struct err *err)
 	return 0;
 }
 
+static int last_do(struct job *job, struct err *err)
+{
+	return job->ready ? 0 : handover_last(job, err);
+}
+
 static int tree_finish(struct tree *tree, struct err *err)
 {
 	ghosts_close(tree->jobs[0]);
@@ -267,9 +287,13 @@ static int tree_finish(struct tree *tree, struct err *err)
 
 static int tree_run(struct tree *tree, struct err *err)
 {
-	if (all_make(tree, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
+	int ret = all_make(tree, err);
+
+	/* Soon the terminal is the program's. */
+	progress_end(tree->jobs[0]->opts->progress);
+	if (ret < 0 || all_do(tree, ring_map, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
 		second_do(tree, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
-		stopped_release_all(tree, err) < 0 || all_do(tree, handover_last, err) < 0 ||
+		stopped_release_all(tree, err) < 0 || all_do(tree, last_do, err) < 0 ||
 		all_do(tree, instance_tell, err) < 0 || tree_finish(tree, err) < 0 ||
 		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;

@@ -7,7 +7,8 @@ TEST_DEPS := bats bats-support bats-assert libcmocka-dev mandoc shellcheck strac
 	jq bc musl-tools redis-server memcached python3-numpy nodejs \
 	openjdk-17-jdk-headless/default-jdk-headless ruby ruby-webrick libhttp-daemon-perl lighttpd \
 	dnsmasq-base mosquitto sqlite3 php8.2-fpm postgresql-15 xxhash tmux vim \
-	nginx-light gunicorn haproxy vim-tiny libjetty9-java systemd socat pkg-config/pkgconf g++
+	nginx-light gunicorn haproxy vim-tiny libjetty9-java systemd socat pkg-config/pkgconf g++ \
+	bash-completion zsh fish
 C_FILES = $(wildcard *.[ch] lib/*.[ch] base/*.[ch] images/*.[ch] images/*/*.[ch] tracee/*.[ch] dump/*.[ch] dump/*/*.[ch] \
 	restore/*.[ch] restorer-blob/*.[ch] test/*/*.[ch] test/*/*/*.[ch])
 

@@ -145,10 +145,23 @@ static bool seize_knows(struct tracee *t, pid_t tid)
 	return tracer_owns(t->tracer, tid, &tgid);
 }
 
+/* A helper of the kernel for io_uring: it shows as a thread, runs no code of the program, and never
+ * stops for a tracer (linux/sched.h: PF_IO_WORKER). */
+static bool seize_is_worker(const struct tracee *t, pid_t tid)
+{
+	enum { IO_WORKER = 0x10 };
+	struct proc_stat stat;
+	char name[48];
+
+	snprintf(name, sizeof name, "task/%d/stat", tid);
+	return tid != t->pid && proc_stat(t->procfd, name, &stat, NULL) == 0 &&
+	       stat.flags & IO_WORKER;
+}
+
 /* The guard costs a thread: it is needed only where one of ours may be killed by an exec. */
 static int seize_next(struct tracee *t, struct seize_guard **guard, pid_t tid, struct err *err)
 {
-	if (seize_knows(t, tid))
+	if (seize_knows(t, tid) || seize_is_worker(t, tid))
 		return 0;
 	if (!*guard && tracee_live_thread(t)) {
 		int ret = seize_guard_create(t, guard, err);

@@ -61,6 +61,8 @@ static void after_words(const struct wait *w, struct buf *out)
 
 const struct condition condition_after = {
 	.name = "after",
+	.usage = "after=TIME",
+	.summary = "so long after its start",
 	.arg = ARG_MUST,
 	.parse = after_parse,
 	.look = after_look,

@@ -307,6 +307,8 @@ static void checkin_words(const struct wait *w, struct buf *out)
 
 const struct condition condition_checkin = {
 	.name = "checkin",
+	.usage = "checkin",
+	.summary = "it calls snapctl_ready() of libsnapctl",
 	.parse = checkin_parse,
 	.arm = checkin_arm,
 	.enter = checkin_enter,

@@ -24,6 +24,9 @@ enum condition_arg { ARG_NONE, ARG_MAY, ARG_MUST };
 
 struct condition {
 	const char *name;
+	const char *usage, *summary; /* for people: "listen[=PORT|PATH]", "a process of it ..." */
+	/* Arguments that can be listed (more than once, if need be), NULL behind the last. */
+	const char *(*value)(size_t i);
 	enum condition_arg arg;
 	/* It holds at one instruction of one thread, which must not run on before the dump. */
 	bool exact;

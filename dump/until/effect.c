@@ -157,8 +157,16 @@ static void effect_words(const struct wait *w, struct buf *out)
 		e->seen);
 }
 
+static const char *effect_value(size_t i)
+{
+	return EFFECT_FILES + i < NR_EFFECTS ? effect_name((enum effect)(EFFECT_FILES + i)) : NULL;
+}
+
 const struct condition condition_effect = {
 	.name = "effect",
+	.usage = "effect[=-KIND,...]",
+	.summary = "right before a system call with an effect outside of it",
+	.value = effect_value,
 	.arg = ARG_MAY,
 	.exact = true,
 	.wants = effect_wants,

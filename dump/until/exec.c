@@ -38,6 +38,8 @@ static void exec_words(const struct wait *w, struct buf *out)
 
 const struct condition condition_exec = {
 	.name = "exec",
+	.usage = "exec[=N]",
+	.summary = "right after the Nth time a process of it executes a program",
 	.arg = ARG_MAY,
 	.exact = true,
 	.parse = exec_parse,

@@ -175,6 +175,8 @@ static void listen_words(const struct wait *w, struct buf *out)
 
 const struct condition condition_listen = {
 	.name = "listen",
+	.usage = "listen[=PORT|PATH]",
+	.summary = "a process of it listens: anywhere, on this port, at this socket",
 	.arg = ARG_MAY,
 	.parse = listen_parse,
 	.arm = listen_arm,

@@ -132,6 +132,8 @@ static void output_words(const struct wait *w, struct buf *out)
 
 const struct condition condition_output = {
 	.name = "output",
+	.usage = "output=REGEX",
+	.summary = "a line of its output matches",
 	.arg = ARG_MUST,
 	.parse = output_parse,
 	.arm = output_arm,

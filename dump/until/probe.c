@@ -82,6 +82,8 @@ static void probe_words(const struct wait *w, struct buf *out)
 
 const struct condition condition_probe = {
 	.name = "probe",
+	.usage = "probe=CMD",
+	.summary = "a shell command succeeds, tried again and again",
 	.arg = ARG_MUST,
 	.stirs = true,
 	.parse = probe_parse,

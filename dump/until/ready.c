@@ -289,6 +289,8 @@ static void ready_words(const struct wait *w, struct buf *out)
 
 const struct condition condition_ready = {
 	.name = "ready",
+	.usage = "ready",
+	.summary = "it says READY=1, as services of systemd do (Type=notify)",
 	.stirs = true, /* systemd-notify(1) waits for the answer to its barrier, and ends */
 	.parse = ready_parse,
 	.arm = ready_arm,

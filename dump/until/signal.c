@@ -83,8 +83,16 @@ static void signal_words(const struct wait *w, struct buf *out)
 	buf_printf(out, "it raised %s", ((const struct awaited *)w->own)->name);
 }
 
+static const char *signal_value(size_t i)
+{
+	return sigabbrev_np((int)i + 1);
+}
+
 const struct condition condition_signal = {
 	.name = "signal",
+	.usage = "signal=SIG",
+	.summary = "it sends itself this signal",
+	.value = signal_value,
 	.arg = ARG_MUST,
 	.exact = true,
 	.parse = signal_parse,

@@ -68,8 +68,22 @@ static void call_words(const struct wait *w, struct buf *out)
 	count_so_far(&call->count, out);
 }
 
+static const char *call_value(size_t i)
+{
+	static const char unknown[] = "syscall_";
+
+	/* There are gaps between the numbers: the next name is as good. */
+	for (; i < SYSCALLS_END; i++)
+		if (strncmp(syscall_name((int64_t)i), unknown, sizeof unknown - 1))
+			return syscall_name((int64_t)i);
+	return NULL;
+}
+
 const struct condition condition_syscall = {
 	.name = "syscall",
+	.usage = "syscall=NAME[:N]",
+	.summary = "right before the Nth time it makes this system call",
+	.value = call_value,
 	.arg = ARG_MUST,
 	.exact = true,
 	.wants = call_wants,

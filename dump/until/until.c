@@ -84,6 +84,20 @@ static int condition_unknown(const char *text, struct err *err)
 	return -EINVAL;
 }
 
+bool dump_until_nth(size_t i, struct dump_until *out)
+{
+	const struct condition *c = i < NR_CONDITIONS ? conditions[i] : NULL;
+
+	if (c)
+		*out = (struct dump_until){ .name = c->name,
+			.usage = c->usage,
+			.summary = c->summary,
+			.must = c->arg == ARG_MUST,
+			.may = c->arg == ARG_MAY,
+			.value = c->value };
+	return c != NULL;
+}
+
 static const struct condition *condition_find(const char *text, size_t len)
 {
 	for (size_t i = 0; i < NR_CONDITIONS; i++)

@@ -25,19 +25,7 @@ struct refusal {
 
 static const char ASK_TO_CLOSE[] = "let the program close it before the dump";
 
-/*
- * What an io_uring with nothing under way would need: its two ring mappings at their addresses and
- * with their contents (heads and tails go on, and a new ring begins at 0), its number of entries
- * and flags, and all that io_uring_register(2) was given: buffers, files, eventfd, restrictions,
- * personalities. fdinfo shows sizes, files and buffers, but neither flags nor restrictions nor
- * eventfd, and nothing can set the kernel's own copy of a head.
- */
 static const struct refusal refusals[] = {
-	{ "anon_inode:[io_uring]", 0, "an io_uring",
-		"its queues are shared with the kernel, which does not tell what was registered",
-		"switch io_uring off in the program (libuv: UV_USE_IO_URING=0), or for the "
-		"machine: sysctl "
-		"kernel.io_uring_disabled=2" },
 	{ "anon_inode:[userfaultfd]", 0, "a userfaultfd",
 		"the kernel does not tell which faults wait for an answer", ASK_TO_CLOSE },
 	{ "anon_inode:bpf", 0, "an object of bpf(2)",

@@ -7,12 +7,12 @@ allowed() {
     case $1 in
     base) echo 'base/' ;;
     lib) echo 'lib/' ;;
-    images | images/fd | images/pack | images/core) echo 'base/|images/|proto/|lib/protocol\.h$' ;;
+    images | images/fd | images/diff | images/pack | images/core) echo 'base/|images/|proto/|lib/protocol\.h$' ;;
     tracee) echo 'base/|tracee/' ;;
     dump | dump/until) echo 'base/|images/|tracee/|dump/|lib/protocol\.h$' ;;
     restore) echo 'base/|images/|tracee/|restore/|restorer-blob/plan\.h$|lib/protocol\.h$' ;;
     restorer-blob) echo 'restorer-blob/' ;;
-    .) echo 'base/|opts\.h$|(dump/dump|restore/restore|images/image)\.h$' ;;
+    .) echo 'base/|(opts|command|complete|topics)\.h$|(dump/dump|restore/restore|images/image)\.h$' ;;
     esac
 }
 
@@ -30,10 +30,10 @@ complain() { # reads "file:line: included"
     done
 }
 
-for folder in . base images images/fd images/pack images/core tracee dump dump/until restore restorer-blob lib; do
+for folder in . base images images/fd images/diff images/pack images/core tracee dump dump/until restore restorer-blob lib; do
     complain "not for $folder" < <(includes $folder '"' | grep -vE ": ($(allowed $folder))")
     case $folder in
-    images | images/fd | images/pack | images/core) ;;
+    images | images/fd | images/diff | images/pack | images/core) ;;
     *) complain 'generated types are for images/ only' < <(includes $folder '"' | grep 'pb-c\.h$') ;;
     esac
     complain 'our own headers stand in double quotes' < <(includes $folder '<' |

@@ -2,7 +2,10 @@
 # What is refused: check and dump say what it is and what to do, and the target runs on as if nothing had been.
 load ../helpers/snap
 
-@test "refuse_io_uring: io_uring" { refusal refuse_io_uring 'io_uring'; }
+@test "refuse_io_uring: an io_uring at work" { refusal refuse_io_uring 'is an io_uring with operations under way'; }
+@test "refuse_io_uring_event: an io_uring with an eventfd" { refusal_late refuse_io_uring_event 'io_uring with a registered eventfd'; }
+@test "refuse_io_uring_wide: an io_uring with wide entries" { refusal_late refuse_io_uring_wide 'CQE32'; }
+@test "refuse_io_uring_registered: a registered io_uring" { refusal_late refuse_io_uring_registered 'IORING_REGISTER_RING_FDS'; }
 @test "refuse_userfaultfd: userfaultfd" { refusal refuse_userfaultfd 'userfaultfd'; }
 @test "refuse_bpf: a bpf map" { refusal refuse_bpf 'bpf'; }
 @test "refuse_perf: a perf event" { refusal refuse_perf 'perf_event_open'; }

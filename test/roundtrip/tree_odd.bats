@@ -18,3 +18,5 @@ load ../helpers/snap
 @test "treeodd_pidfd_sibling: a pidfd of a sibling" { roundtrip treeodd_pidfd_sibling; }
 @test "treeodd_vm_handlers: CLONE_VM with own handlers" { roundtrip treeodd_vm_handlers; }
 @test "treeodd_vm_generations: CLONE_VM of three generations" { roundtrip treeodd_vm_generations; }
+@test "treeodd_continued: WCONTINUED not waited for" { roundtrip treeodd_continued; }
+@test "treeodd_continued_quietly: and no signal for it" { roundtrip treeodd_continued_quietly; }

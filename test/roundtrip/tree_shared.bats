@@ -13,5 +13,10 @@ load ../helpers/snap
 @test "treeshm_parts: other parts, protections and places" { roundtrip treeshm_parts; }
 @test "treeshm_large: 150 MB, hardly touched" { roundtrip treeshm_large; }
 @test "treeshm_memfd_private: private and shared mappings" { roundtrip treeshm_memfd_private; }
+@test "treeshm_mapped_only: removed, and without a descriptor" { roundtrip treeshm_mapped_only; }
+@test "treeshm_mapped_only: of an ordinary user, who cannot open it" {
+    as_user
+    roundtrip treeshm_mapped_only pid,ns
+}
 @test "treeshm_waits: futexes, mutexes, semaphores, barriers" { roundtrip treeshm_waits; }
 @test "treeshm_robust: owners of robust mutexes that die" { roundtrip treeshm_robust; }

@@ -2,6 +2,7 @@
  * States that cannot be dumped. snapctl has to say so in words, and the target must run on as if
  * nothing had been: its check is that everything still works.
  */
+#include "ring.h"
 #include "target.h"
 
 #include <errno.h>
@@ -17,10 +18,12 @@
 #include <linux/userfaultfd.h>
 #include <mqueue.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -29,16 +32,55 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* A poll that nothing answers is under way. */
 static void refuse_io_uring(void)
 {
-	struct io_uring_params params = { 0 };
-	int fd = (int)syscall(SYS_io_uring_setup, 4, &params);
+	struct ring *ring = ring_make(4, 0);
+	int ends[2];
 
-	if (fd < 0)
-		target_skip("io_uring_setup");
+	must(pipe(ends));
+	ring_put(ring, &(struct io_uring_sqe){ .opcode = IORING_OP_POLL_ADD,
+			       .fd = ends[0],
+			       .poll_events = POLLIN,
+			       .user_data = 9 });
+	ring_enter(ring, 1, 0);
 	target_wait();
-	expect(syscall(SYS_io_uring_enter, fd, 0, 0, 0, NULL, 0) == 0, "io_uring_enter: %s",
-		strerror(errno));
+	must(write(ends[1], "x", 1));
+	ring_enter(ring, 0, 1);
+	expect(ring_get(ring)->user_data == 9, "user_data");
+}
+
+/* What only the stopped target tells. */
+static void refuse_io_uring_event(void)
+{
+	struct ring *ring = ring_make(4, 0);
+	int fd = (int)must(eventfd(0, 0));
+	uint64_t count;
+
+	must(syscall(SYS_io_uring_register, ring->fd, IORING_REGISTER_EVENTFD, &fd, 1));
+	target_wait();
+	ring_put(ring, &(struct io_uring_sqe){ .opcode = IORING_OP_NOP });
+	ring_enter(ring, 1, 1);
+	must(read(fd, &count, sizeof count));
+}
+
+static void refuse_io_uring_wide(void)
+{
+	struct ring *ring = ring_make(4, IORING_SETUP_CQE32);
+
+	target_wait();
+	expect(fcntl(ring->fd, F_GETFD) >= 0, "descriptor");
+}
+
+static void refuse_io_uring_registered(void)
+{
+	struct ring *ring = ring_make(4, 0);
+	struct io_uring_rsrc_update update = { .offset = ~0u, .data = (uint64_t)ring->fd };
+
+	must(syscall(
+		SYS_io_uring_register, ring->fd, 20 /* IORING_REGISTER_RING_FDS */, &update, 1));
+	target_wait();
+	must(syscall(SYS_io_uring_enter, update.offset, 0, 0, 1 << 4, NULL, 0));
 }
 
 static void refuse_userfaultfd(void)
@@ -283,7 +325,13 @@ static void refuse_namespace(void)
 }
 
 const struct target targets_refuse[] = {
-	{ "refuse_io_uring", refuse_io_uring, "io_uring", TARGET_REFUSED },
+	{ "refuse_io_uring", refuse_io_uring, "an io_uring at work", TARGET_REFUSED },
+	{ "refuse_io_uring_event", refuse_io_uring_event, "an io_uring with an eventfd",
+		TARGET_REFUSED },
+	{ "refuse_io_uring_wide", refuse_io_uring_wide, "an io_uring with wide entries",
+		TARGET_REFUSED },
+	{ "refuse_io_uring_registered", refuse_io_uring_registered, "a registered io_uring",
+		TARGET_REFUSED },
 	{ "refuse_userfaultfd", refuse_userfaultfd, "userfaultfd", TARGET_REFUSED },
 	{ "refuse_bpf", refuse_bpf, "a bpf map", TARGET_REFUSED },
 	{ "refuse_perf", refuse_perf, "a perf event", TARGET_REFUSED },

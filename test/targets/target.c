@@ -48,6 +48,7 @@ static const struct target *const tables[] = {
 	targets_odd,
 	targets_ipc,
 	targets_mem_huge,
+	targets_ring,
 	targets_tree_family,
 	targets_tree_end,
 	targets_tree_ids,

@@ -161,6 +161,8 @@ static void *scheduled(void *arg)
 	}
 	if (want.nice)
 		must(setpriority(PRIO_PROCESS, (id_t)gettid(), want.nice));
+	else
+		want.nice = getpriority(PRIO_PROCESS, (id_t)gettid()); /* nice make check */
 	gate_wait();
 	must(sched_getparam(0, &param));
 	expect(sched_getscheduler(0) == want.policy, "policy %d is %d", want.policy,

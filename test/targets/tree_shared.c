@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -415,6 +416,45 @@ static void treeshm_robust(void)
 	expect(pthread_mutex_lock(&b->robust) == EOWNERDEAD, "the owner died after the restore");
 }
 
+/* ---- held by nothing but mappings ---------------------------------------------------------------
+ */
+
+/* One sees the first pages, the other the last ones and what is behind the end. */
+static void kid_has_the_end(void *arg)
+{
+	char *at = arg;
+
+	kid_wait();
+	expect(at[0] == 's', "what the parent wrote");
+	expect(pattern_is(at + PAGE, PAGE, 4) && at[2 * PAGE] == 'e', "contents");
+	expect(read_faults(at + 3 * PAGE) == SIGBUS, "no SIGBUS beyond");
+	at[1] = 'k';
+}
+
+static void treeshm_mapped_only(void)
+{
+	char name[64], *first, *last;
+	int fd;
+
+	snprintf(name, sizeof name, "/snapctl-mapped-%d", getpid());
+	fd = (int)must(shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600));
+	must(shm_unlink(name));
+	must(ftruncate(fd, 4 * PAGE + 100));
+	first = (char *)must((long)mmap(NULL, 3 * PAGE, RW, MAP_SHARED, fd, 0));
+	last = (char *)must((long)mmap(NULL, 4 * PAGE, RW, MAP_SHARED, fd, 2 * PAGE));
+	close(fd);
+	pattern_fill(first, 2 * PAGE, 3);
+	pattern_fill(last + PAGE, PAGE, 4);
+	last[2 * PAGE] = 'e';
+	kid(kid_has_the_end, last);
+	must(munmap(last, 4 * PAGE));
+	target_wait();
+	expect(pattern_is(first, 2 * PAGE, 3), "contents");
+	first[2 * PAGE] = 's';
+	kids_check();
+	expect(first[2 * PAGE + 1] == 'k', "what the child wrote");
+}
+
 const struct target targets_tree_shared[] = {
 	{ "treeshm_anon", treeshm_anon, "shared anonymous memory", 0 },
 	{ "treeshm_memfd", treeshm_memfd, "a memfd", 0 },
@@ -427,6 +467,7 @@ const struct target targets_tree_shared[] = {
 	{ "treeshm_parts", treeshm_parts, "other parts, protections and places", 0 },
 	{ "treeshm_large", treeshm_large, "150 MB, hardly touched", 0 },
 	{ "treeshm_memfd_private", treeshm_memfd_private, "private and shared mappings", 0 },
+	{ "treeshm_mapped_only", treeshm_mapped_only, "removed, and without a descriptor", 0 },
 	{ "treeshm_waits", treeshm_waits, "futexes, mutexes, semaphores, barriers", 0 },
 	{ "treeshm_robust", treeshm_robust, "owners of robust mutexes that die", 0 },
 	{ NULL, NULL, NULL, 0 },

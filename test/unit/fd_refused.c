@@ -18,17 +18,6 @@ static void expect_refusal(int fd, const char *words)
 	fake_destroy(f);
 }
 
-static void io_uring(void **state)
-{
-	char params[120] = "";
-	int fd = (int)syscall(SYS_io_uring_setup, 4, params);
-
-	(void)state;
-	if (fd < 0)
-		skip(); /* switched off */
-	expect_refusal(fd, "an io_uring");
-}
-
 static void userfaultfd(void **state)
 {
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | 1 /* UFFD_USER_MODE_ONLY */);
@@ -159,7 +148,6 @@ static void unheard_of(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(io_uring),
 		cmocka_unit_test(userfaultfd),
 		cmocka_unit_test(bpf_map),
 		cmocka_unit_test(perf_event),

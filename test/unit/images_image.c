@@ -163,7 +163,7 @@ static void an_image_is_written_and_read(void **state)
 	assert_int_equal(img.index.nr_runs, 1);
 	image_close(&img);
 	image_close(&img);
-	assert_int_equal(image_verify(p->image, &p->err), 0);
+	assert_int_equal(image_verify(p->image, NULL, &p->err), 0);
 	assert_int_equal(first_byte(p->image, &p->err), 7);
 }
 
@@ -529,14 +529,14 @@ static void swapped_and_missing_files_are_found(void **state)
 		snprintf(to, sizeof to, "%s/%s", p->image, image_file_names[i]);
 		snprintf(keep, sizeof keep, "%s/keep", p->dir);
 		assert_int_equal(rename(to, keep), 0);
-		assert_int_equal(image_verify(p->image, &p->err), -ENOENT);
+		assert_int_equal(image_verify(p->image, NULL, &p->err), -ENOENT);
 		assert_non_null(strstr(p->err.msg, image_file_names[i]));
 		assert_int_equal(rename(from, to), 0);
-		assert_int_equal(image_verify(p->image, &p->err), -EBADMSG);
+		assert_int_equal(image_verify(p->image, NULL, &p->err), -EBADMSG);
 		assert_non_null(strstr(p->err.hint, "damaged"));
 		assert_int_equal(rename(to, from), 0);
 		assert_int_equal(rename(keep, to), 0);
-		assert_int_equal(image_verify(p->image, &p->err), 0);
+		assert_int_equal(image_verify(p->image, NULL, &p->err), 0);
 	}
 }
 
@@ -590,7 +590,7 @@ static void verify_reads_every_frame(void **state)
 	close(fd);
 	assert_int_equal(image_open(p->image, &img, &p->err), 0);
 	image_close(&img);
-	assert_int_equal(image_verify(p->image, &p->err), -EBADMSG);
+	assert_int_equal(image_verify(p->image, NULL, &p->err), -EBADMSG);
 	assert_non_null(strstr(p->err.msg, "pages: frame 0: its checksum"));
 	assert_non_null(strstr(p->err.hint, "damaged"));
 }

@@ -20,7 +20,7 @@ O_PATH = 0o10000000
 PIDFD_THREAD = os.O_EXCL
 # Lines of fdinfo that count, name the place or tell the time.
 CHANGING = {"mnt_id", "ino", "eventfd-id", "pos", "flags", "it_value", "it_interval", "ticks", "lock", "tfd",
-            "inotify", "Pid", "NSpid", "scm_fds"}
+            "inotify", "Pid", "NSpid", "scm_fds", "SqTotalTime", "SqWorkTime"}
 
 
 def syscall(number, *arguments):

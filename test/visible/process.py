@@ -45,8 +45,14 @@ def state_class(letter):
 # ---- ids -----------------------------------------------------------------------------------------
 
 
+def is_worker(pid, tid):
+    """A helper of the kernel for io_uring (PF_IO_WORKER), which comes and goes."""
+    return tid != pid and int(stat(f"/proc/{pid}/task/{tid}/stat")[9]) & 0x10
+
+
 def tasks(pid):
-    return sorted((int(tid) for tid in os.listdir(f"/proc/{pid}/task")), key=lambda t: (t != pid, t))
+    tids = (int(tid) for tid in os.listdir(f"/proc/{pid}/task"))
+    return sorted((tid for tid in tids if not is_worker(pid, tid)), key=lambda t: (t != pid, t))
 
 
 def children(pid):
@@ -147,6 +153,7 @@ def process(pid, names):
     out += [f"cmdline {word}" for word in words(text(f"/proc/{pid}/cmdline"))]
     out += [f"environ {word}" for word in words(text(f"/proc/{pid}/environ"))]
     out += auxv(pid)
+    seen["Threads"] = len(tasks(pid))
     out += [f"status {key} {seen[key]}" for key in STATUS_OF_PROCESS if key in seen]
     out += [f"mm {name} {int(fields[n]):x}" for n, name in STAT_ADDRESSES.items()]
     out += [f"exit_signal {fields[38]}"]
