@@ -282,12 +282,17 @@ static int run_pack(const struct opts *o, char **operands, int *status, struct e
 	const char *path = NULL, *output = o->output ? o->output : "image.snap";
 	char size[32];
 	uint64_t len;
+	struct progress progress, *shown;
+	int ret;
 
 	(void)status;
 	if (operand_image("pack", operands, &path, err) < 0)
 		return -err->code;
-	if (image_pack(path, output, o->force, &len, err) < 0)
-		return -err->code;
+	shown = progress_for(o, &progress);
+	ret = image_pack(path, output, o->force, &len, shown, err);
+	progress_over(shown);
+	if (ret < 0)
+		return ret;
 	if (!o->quiet)
 		fprintf(stderr, "snapctl: packed %s as %s (%s), with all that was in memory\n",
 			path, output, text_size(len, size, sizeof size));
@@ -297,12 +302,17 @@ static int run_pack(const struct opts *o, char **operands, int *status, struct e
 static int run_unpack(const struct opts *o, char **operands, int *status, struct err *err)
 {
 	const char *path = NULL, *output = o->output ? o->output : "image";
+	struct progress progress, *shown;
+	int ret;
 
 	(void)status;
 	if (operand_image("unpack", operands, &path, err) < 0)
 		return -err->code;
-	if (image_unpack(path, output, o->force, err) < 0)
-		return -err->code;
+	shown = progress_for(o, &progress);
+	ret = image_unpack(path, output, o->force, shown, err);
+	progress_over(shown);
+	if (ret < 0)
+		return ret;
 	if (!o->quiet)
 		fprintf(stderr, "snapctl: unpacked %s to %s\n", path, output);
 	return 0;
@@ -315,12 +325,17 @@ static int run_core(const struct opts *o, char **operands, int *status, struct e
 	const char *path = NULL, *output = o->output ? o->output : "core";
 	struct core_made made;
 	char size[32], line[sizeof made.exe + 256];
+	struct progress progress, *shown;
+	int ret;
 
 	(void)status;
 	if (operand_image("core", operands, &path, err) < 0)
 		return -err->code;
-	if (image_core(path, output, o->force, o->pid, &made, err) < 0)
-		return -err->code;
+	shown = progress_for(o, &progress);
+	ret = image_core(path, output, o->force, o->pid, &made, shown, err);
+	progress_over(shown);
+	if (ret < 0)
+		return ret;
 	if (o->quiet)
 		return 0;
 	snprintf(line, sizeof line, "snapctl: wrote process %d, %zu thread%s, %s: gdb %s %s",

@@ -33,7 +33,8 @@ void progress_begin(struct progress *p, int fd)
 
 void progress_at_once(struct progress *p)
 {
-	p->first_ms = p->every_ms = p->next_ms = 0;
+	p->first_ms = p->every_ms = 0;
+	p->next_ms = 0;
 }
 
 void progress_phase(struct progress *p, const char *name, uint64_t total)

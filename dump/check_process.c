@@ -19,6 +19,7 @@
 #include "dump/dumping.h"
 #include "dump/tree.h"
 #include "dump/seccomp.h"
+#include "images/tree.h"
 
 /* One objection: what to do about it, then what it is and why. */
 static void ERR_FMT(3, 4) object(struct objections *o, const char *remedy, const char *fmt, ...)
@@ -44,48 +45,18 @@ static const char *process_name(const struct dumping_proc *p, struct arena *a)
 static const struct {
 	int type;
 	const char *what, *remedy;
-} shareable[] = {
-	{ KCMP_VM, "memory", "wait until it has called exec" },
-	{ KCMP_FILES, "descriptor table", "start it without CLONE_FILES" },
-	{ KCMP_FS, "working directory and umask", "start it without CLONE_FS" },
-	{ KCMP_SIGHAND, "signal handlers", "start it without CLONE_SIGHAND" },
+} shareable[SHARES_END] = {
+	[SHARES_VM] = { KCMP_VM, "memory", "wait until it has called exec" },
+	[SHARES_FILES] = { KCMP_FILES, "descriptor table", "start it without CLONE_FILES" },
+	[SHARES_FS] = { KCMP_FS, "working directory and umask", "start it without CLONE_FS" },
+	[SHARES_SIGHAND] = { KCMP_SIGHAND, "signal handlers", "start it without CLONE_SIGHAND" },
 };
 
 enum { VFORK_LOOKS = 25 };
-enum { NR_SHAREABLE = sizeof shareable / sizeof shareable[0], MAX_PAIRS = 64 };
-
-/* The oldest ancestor with which everybody in between shares it, too: that is held. */
-static uint32_t share_root(const struct dumping *d, uint32_t i, int type)
-{
-	uint32_t parent = d->snap->procs[i].parent;
-
-	while (parent != ID_NONE && tree_share(&d->procs[i], &d->procs[parent], type)) {
-		i = parent;
-		parent = d->snap->procs[i].parent;
-	}
-	return i;
-}
-
-static void check_shared_with(struct dumping_proc *p, uint32_t other, struct objections *o)
-{
-	const struct dumping *d = p->d;
-
-	for (size_t i = 0; i < NR_SHAREABLE; i++) {
-		int type = shareable[i].type;
-
-		if (tree_share(p, &d->procs[other], type) &&
-			share_root(d, p->id, type) != share_root(d, other, type))
-			object(o, shareable[i].remedy,
-				"%s shares its %s with process %d, which is not its parent; that "
-				"is not supported yet",
-				process_name(p, o->arena), shareable[i].what,
-				d->procs[other].t->pid);
-	}
-}
 
 static void check_shared_outside(struct dumping_proc *p, struct objections *o)
 {
-	for (size_t i = 0; i < NR_SHAREABLE; i++) {
+	for (size_t i = 0; i < SHARES_END; i++) {
 		if (syscall(SYS_kcmp, p->th->tid, p->status.ppid, shareable[i].type, 0, 0) != 0)
 			continue;
 		object(o,
@@ -98,22 +69,38 @@ static void check_shared_outside(struct dumping_proc *p, struct objections *o)
 	}
 }
 
-/* Every pair of a large tree would take too long: there it is with the first one. */
-static void check_shared(struct dumping_proc *p, struct objections *o)
+/* Held is what it shares with its parent or with one sibling, of the same exit signal: by one of
+ * these it will be made. */
+static void check_shared_inside(struct dumping_proc *p, struct objections *o)
 {
-	const struct dumping *d = p->d;
+	const struct snap *snap = p->d->snap;
+	uint32_t with = snap_shares_with(snap, p->id);
+	bool sibling = snap->procs[p->id].shares_with != ID_NONE;
 
-	if (dumping_snap_proc(p)->parent == ID_NONE)
-		check_shared_outside(p, o);
-	for (uint32_t i = 0; i < p->id; i++)
-		if (i == 0 || d->nr_procs <= MAX_PAIRS)
-			check_shared_with(p, i, o);
+	for (int t = 0; t < SHARES_END; t++) {
+		if (p->shares[t] == p->id)
+			continue;
+		if (!tree_shares(p->d, p->id, with, t))
+			object(o, shareable[t].remedy,
+				"%s shares its %s with process %d, which is neither its parent nor "
+				"a sibling that shares all the rest; that is not supported yet",
+				process_name(p, o->arena), shareable[t].what,
+				p->d->procs[p->shares[t]].t->pid);
+		else if (sibling && snap->procs[with].exit_signal != snap->procs[p->id].exit_signal)
+			object(o, shareable[t].remedy,
+				"%s shares its %s with its sibling %d, but not the exit signal; "
+				"that is not supported yet",
+				process_name(p, o->arena), shareable[t].what,
+				p->d->procs[with].t->pid);
+	}
 }
 
 int check_tree(struct dumping_proc *p, struct objections *o, struct err *err)
 {
 	(void)err;
-	check_shared(p, o);
+	if (dumping_snap_proc(p)->parent == ID_NONE)
+		check_shared_outside(p, o);
+	check_shared_inside(p, o);
 	return 0;
 }
 

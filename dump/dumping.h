@@ -55,6 +55,9 @@ struct dumping {
 	const char *reason;    /* "quiescent", "ready", "as found"; lives as long as until */
 };
 
+/* What clone(2) can let two processes share. */
+enum shares { SHARES_VM, SHARES_FILES, SHARES_FS, SHARES_SIGHAND, SHARES_END };
+
 /* Everything of a snap that is being made for one process: its tables may still move, so ids. */
 struct dumping_proc {
 	struct dumping *d;
@@ -67,7 +70,8 @@ struct dumping_proc {
 	int dir;
 	struct proc_vma *vmas; /* smaps as it was before we asked the target for anything */
 	size_t nr_vmas;
-	struct proc_status status; /* of the leader */
+	uint32_t shares[SHARES_END]; /* of each kind: the first process that has the same */
+	struct proc_status status;   /* of the leader */
 	struct proc_stat stat;
 };
 

@@ -60,11 +60,14 @@ static char *path_of_link(struct arena *a, const char *link, const struct stat *
 	return arena_strdup(a, link);
 }
 
+/* A file without any name is one file, whatever names it was opened by. */
 static bool same_file(
 	const struct snap_file *f, const struct stat *st, const char *path, bool deleted)
 {
+	bool nameless = deleted && !st->st_nlink && S_ISREG(st->st_mode);
+
 	return f->ino == st->st_ino && f->dev == st->st_dev && f->deleted == deleted &&
-	       !strcmp(f->path, path);
+	       (nameless || !strcmp(f->path, path));
 }
 
 int file_reopen(int fd, int *out, struct err *err)

@@ -1,6 +1,5 @@
 /* The address space: mappings, their private pages, and the fields that ps and /proc show. */
 #include <errno.h>
-#include <linux/kcmp.h>
 #include <linux/mman.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -316,21 +315,22 @@ static int thp_collect(struct dumping_proc *p, struct err *err)
 
 /*
  * mlockall(MCL_FUTURE) is nowhere to be read, but the kernel locks every new mapping for it: our
- * scratch page is one. Where nothing is locked it was not called.
+ * scratch page is one.
  */
 static int mlockall_collect(struct dumping_proc *p, struct err *err)
 {
 	struct arena *a = p->d->snap->arena;
 	uint64_t locked = 0, scratch;
+	char *status;
 	struct proc_vma *vmas;
 	size_t nr, len;
 	int ret;
 
-	for (size_t i = 0; i < mm_of(p)->nr_vmas; i++)
-		locked |= mm_of(p)->vmas[i].vmflags & VMF_LOCKED;
-	if (!locked)
-		return 0;
 	ret = tracee_scratch(p->t, &scratch, &len, err);
+	if (!ret)
+		ret = proc_text(p->dir, "status", a, &status, NULL, err);
+	if (ret < 0 || !text_field_dec(status, "VmLck", &locked) || !locked)
+		return ret;
 	if (!ret)
 		ret = proc_smaps(p->dir, a, &vmas, &nr, err);
 	for (size_t i = 0; !ret && i < nr; i++) {
@@ -377,12 +377,10 @@ static int mm_collect_own(struct dumping_proc *p, struct err *err)
 int mm_collect(struct dumping_proc *p, struct err *err)
 {
 	struct snap *snap = p->d->snap;
-	uint32_t parent = dumping_snap_proc(p)->parent;
+	uint32_t with = snap_shares_with(snap, p->id);
 
-	if (ring_check_threads(p, err) < 0)
-		return -err->code;
-	if (parent == ID_NONE || !tree_share(p, &p->d->procs[parent], KCMP_VM))
+	if (!tree_shares(p->d, p->id, with, SHARES_VM))
 		return mm_collect_own(p, err);
-	dumping_snap_proc(p)->mm = snap->procs[parent].mm;
+	dumping_snap_proc(p)->mm = snap->procs[with].mm;
 	return 0;
 }

@@ -49,8 +49,11 @@ static const int eintr_calls[] = {
 	SYS_accept4,
 	SYS_write,
 	SYS_writev,
+	SYS_preadv2,
+	SYS_pwritev2,
 	SYS_sendto,
 	SYS_sendmsg,
+	SYS_sendmmsg,
 };
 
 static bool in_syscall(const struct snap_regs *regs)

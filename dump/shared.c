@@ -131,6 +131,8 @@ static int mem_fill_memfd(
 	mem->name = memfd_name(d->snap->arena, link);
 	mem->seals = (uint32_t)seals;
 	mem->mode = st.st_mode & 07777;
+	mem->uid = st.st_uid;
+	mem->gid = st.st_gid;
 	mem->memfd_flags = seals & F_SEAL_SEAL ? 0 : MFD_ALLOW_SEALING;
 	mem->size = (uint64_t)st.st_size;
 	return huge_flags(fd, &mem->memfd_flags, err);

@@ -76,11 +76,29 @@ int timers_clock(
 	return 0;
 }
 
+/* The kernel keeps a timer whose thread is gone, and gives its signals to nobody. */
+static int timer_target_check(
+	struct dumping_proc *p, const struct proc_timer *timer, struct err *err)
+{
+	const struct snap_proc *proc = dumping_snap_proc(p);
+
+	if (!(timer->notify & SIGEV_THREAD_ID))
+		return 0;
+	for (size_t i = 0; i < proc->nr_tasks; i++)
+		if (proc->tasks[i].tid == timer->notify_tid)
+			return 0;
+	err_set(err, ENOTSUP, "timer %d sends its signals to thread %d, which has ended", timer->id,
+		timer->notify_tid);
+	return err_hint(err, "let the program delete the timer (timer_delete) before the dump");
+}
+
 static int timer_collect(struct dumping_proc *p, const struct proc_timer *timer,
 	const struct itimerspec *it, struct snap_posix_timer *out, struct err *err)
 {
 	int ret = timers_clock(p, timer, &out->clock_tid, err);
 
+	if (!ret)
+		ret = timer_target_check(p, timer, err);
 	if (ret < 0)
 		return ret;
 	out->id = timer->id;

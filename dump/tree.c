@@ -288,20 +288,74 @@ static int zombies_add(struct dumping *d, struct err *err)
 
 /* ---- what is shared ------------------------------------------------------------------------ */
 
-bool tree_share(const struct dumping_proc *a, const struct dumping_proc *b, int type)
+static const int share_types[] = { KCMP_VM, KCMP_FILES, KCMP_FS, KCMP_SIGHAND };
+
+/* One process of each of those that share, in the order of kcmp(2): many processes, few looks. */
+struct share_table {
+	uint32_t *order;
+	size_t nr;
+};
+
+/* The first process with the same; p itself if there is none, or if it has just ended. */
+static uint32_t share_find(const struct dumping *d, int type, struct share_table *table, uint32_t p)
 {
-	return syscall(SYS_kcmp, a->th->tid, b->th->tid, type, 0, 0) == 0;
+	size_t low = 0, high = table->nr;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		long order = syscall(SYS_kcmp, d->procs[p].th->tid,
+			d->procs[table->order[middle]].th->tid, type, 0, 0);
+
+		if (order <= 0)
+			return order < 0 ? p : table->order[middle];
+		if (order == 1)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	memmove(table->order + low + 1, table->order + low,
+		(table->nr - low) * sizeof *table->order);
+	table->order[low] = p;
+	table->nr++;
+	return p;
 }
 
+static void shares_find(struct dumping *d)
+{
+	for (int t = 0; t < SHARES_END; t++) {
+		struct share_table table = { .order = arena_array(d->snap->arena, d->nr_procs + 1,
+						     sizeof *table.order) };
+
+		for (uint32_t i = 0; i < d->nr_procs; i++)
+			d->procs[i].shares[t] = share_find(d, share_types[t], &table, i);
+	}
+}
+
+bool tree_shares(const struct dumping *d, uint32_t a, uint32_t b, enum shares what)
+{
+	return b != ID_NONE && d->procs[a].shares[what] == d->procs[b].shares[what];
+}
+
+static bool shares_any(const struct dumping *d, uint32_t a, uint32_t b)
+{
+	for (int t = 0; t < SHARES_END; t++)
+		if (tree_shares(d, a, b, t))
+			return true;
+	return false;
+}
+
+/* Its parent; or a sibling, by which it was made, or may have been (CLONE_PARENT). */
 static void shared_mark(const struct dumping *d, const struct dumping_proc *p)
 {
 	struct snap_proc *proc = dumping_snap_proc(p);
+	uint32_t with = proc->parent;
 
-	if (proc->parent == ID_NONE)
-		return;
-	proc->shares_files = tree_share(p, &d->procs[proc->parent], KCMP_FILES);
-	proc->shares_fs = tree_share(p, &d->procs[proc->parent], KCMP_FS);
-	proc->shares_sighand = tree_share(p, &d->procs[proc->parent], KCMP_SIGHAND);
+	for (int t = 0; t < SHARES_END && !shares_any(d, p->id, with); t++)
+		if (d->snap->procs[p->shares[t]].parent == proc->parent && p->shares[t] < p->id)
+			proc->shares_with = with = p->shares[t];
+	proc->shares_files = tree_shares(d, p->id, with, SHARES_FILES);
+	proc->shares_fs = tree_shares(d, p->id, with, SHARES_FS);
+	proc->shares_sighand = tree_shares(d, p->id, with, SHARES_SIGHAND);
 }
 
 int tree_begin(struct dumping *d, struct err *err)
@@ -312,6 +366,8 @@ int tree_begin(struct dumping *d, struct err *err)
 		ret = zombies_add(d, err);
 	for (size_t i = 0; !ret && i < d->nr_procs; i++)
 		ids_mark(d, &d->procs[i]);
+	if (!ret)
+		shares_find(d);
 	for (size_t i = 0; !ret && i < d->nr_procs; i++)
 		shared_mark(d, &d->procs[i]);
 	if (!ret)

@@ -2,11 +2,13 @@
 #define DUMP_TREE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
+
+#include "dump/dumping.h"
 
 /* The processes of a dump: who belongs to it, in which order, and how they stand to each other. */
 
-struct dumping;
 struct err;
 
 /* Seize all descendants of what is traced; gives how many that were. Those that have ended cannot
@@ -20,8 +22,7 @@ int tree_begin(struct dumping *d, struct err *err);
 
 /* A process that is about to be gone, or is. */
 bool tree_is_ending(pid_t pid);
-/* kcmp(2) of two processes: KCMP_VM, KCMP_FILES ... */
-struct dumping_proc;
-bool tree_share(const struct dumping_proc *a, const struct dumping_proc *b, int type);
+/* After tree_begin(): do they share this? b may be ID_NONE. */
+bool tree_shares(const struct dumping *d, uint32_t a, uint32_t b, enum shares what);
 
 #endif

@@ -130,6 +130,8 @@ void mems_pack(const struct snap *snap, Pb__State *m)
 		PUT(out, mode, mem->mode);
 		PUT(out, sysv_id, mem->sysv_id);
 		PUT(out, sysv_key, mem->sysv_key);
+		PUT_ID(out, uid, mem->uid);
+		PUT_ID(out, gid, mem->gid);
 	}
 }
 
@@ -142,6 +144,8 @@ static int mem_unpack(struct snap *snap, const Pb__Mem *m, struct snap_mem *mem,
 	mem->mode = m->mode;
 	mem->sysv_id = m->sysv_id;
 	mem->sysv_key = m->sysv_key;
+	mem->uid = GET_ID(m, uid);
+	mem->gid = GET_ID(m, gid);
 	return text_unpack(snap, m->has_name, &m->name, NAME_LEN_MAX, "name", &mem->name, err);
 }
 

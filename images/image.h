@@ -75,9 +75,11 @@ int image_diff(const struct image *a, const struct image *b, bool json, FILE *ou
  * whole or not at all, with mode 0700. What exists is refused unless it is a packed image and force
  * is given.
  */
-int image_pack(const char *path, const char *output, bool force, uint64_t *len, struct err *err);
+int image_pack(const char *path, const char *output, bool force, uint64_t *len,
+	struct progress *progress, struct err *err);
 /* The image that was packed, byte for byte. */
-int image_unpack(const char *path, const char *output, bool force, struct err *err);
+int image_unpack(const char *path, const char *output, bool force, struct progress *progress,
+	struct err *err);
 
 /* ---- for debuggers --------------------------------------------------------------------------- */
 
@@ -93,6 +95,6 @@ struct core_made {
  * 0600. What of mapped files is not in the image comes from the files, if they are unchanged.
  */
 int image_core(const char *path, const char *output, bool force, pid_t pid, struct core_made *made,
-	struct err *err);
+	struct progress *progress, struct err *err);
 
 #endif

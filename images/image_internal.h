@@ -16,6 +16,7 @@ struct buf;
 struct err;
 struct image;
 struct image_writer;
+struct progress;
 struct page_index;
 struct snap;
 
@@ -76,7 +77,7 @@ void image_bytes_finish(struct image_bytes bytes[IMAGE_NR_FILES]);
 
 /* In place of image_writer_commit: the very image that img is, with these bytes of it. */
 int image_writer_copy(struct image_writer *w, const struct image *img,
-	const struct image_bytes bytes[IMAGE_NR_FILES], struct err *err);
+	const struct image_bytes bytes[IMAGE_NR_FILES], struct progress *progress, struct err *err);
 
 /*
  * Looks at name below parentfd: 0 and *ours if it is a directory of the caller or root which holds

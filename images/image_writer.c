@@ -311,9 +311,9 @@ int image_writer_commit(struct image_writer *w, struct snap *snap, struct err *e
 }
 
 static int writer_copy_all(struct image_writer *w, const struct image *img,
-	const struct image_bytes bytes[], struct err *err)
+	const struct image_bytes bytes[], struct progress *progress, struct err *err)
 {
-	int ret = pages_copy(img->pages_fd, &img->index, w->pages_fd, 0, err);
+	int ret = pages_copy(img->pages_fd, &img->index, w->pages_fd, 0, progress, err);
 
 	if (ret == 0 && fsync(w->pages_fd) < 0)
 		ret = err_sys(err, "fsync the file of pages");
@@ -329,9 +329,9 @@ static int writer_copy_all(struct image_writer *w, const struct image *img,
 }
 
 int image_writer_copy(struct image_writer *w, const struct image *img,
-	const struct image_bytes bytes[IMAGE_NR_FILES], struct err *err)
+	const struct image_bytes bytes[IMAGE_NR_FILES], struct progress *progress, struct err *err)
 {
-	int ret = writer_copy_all(w, img, bytes, err);
+	int ret = writer_copy_all(w, img, bytes, progress, err);
 
 	if (ret < 0)
 		return place_refused(&w->place, err);

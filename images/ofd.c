@@ -1,6 +1,7 @@
 /* Open file descriptions: what they have in common; the rest is their kind's. Part of the file
  * "state". */
 #include <errno.h>
+#include <sys/stat.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -49,6 +50,11 @@ static int ofd_pack(
 	PUT(m, owner_type, ofd->owner_type);
 	PUT(m, owner, ofd->owner);
 	PUT(m, signal, ofd->signal);
+	if (ofd->mode) {
+		PUT(m, mode, ofd->mode);
+		PUT(m, uid, ofd->uid);
+		PUT(m, gid, ofd->gid);
+	}
 	locks_pack(snap->arena, ofd, m);
 	/* 0 is a descriptor, so this one is always there. */
 	m->has_inherited = 1;
@@ -99,6 +105,9 @@ static int ofd_unpack(struct snap *snap, const Pb__Ofd *m, struct snap_ofd *ofd,
 	ofd->owner_type = m->owner_type;
 	ofd->owner = m->owner;
 	ofd->signal = m->signal;
+	ofd->mode = m->mode;
+	ofd->uid = m->uid;
+	ofd->gid = m->gid;
 	locks_unpack(snap, m, ofd);
 	if (m->label)
 		ofd->label = arena_strdup(snap->arena, m->label);
@@ -151,6 +160,8 @@ static int ofd_check(
 	if (ofd->owner_type < 0 || ofd->owner_type > OWNER_TYPE_MAX || ofd->owner < 0 ||
 		ofd->signal < 0 || ofd->signal > SNAP_NSIG)
 		return BAD(err, "impossible owner or signal");
+	if (ofd->mode & ~07777u && !S_ISFIFO(ofd->mode) && !S_ISSOCK(ofd->mode))
+		return BAD(err, "impossible mode %#o", ofd->mode);
 	if (ofd->inherited < -1)
 		return BAD(err, "inherited as descriptor %d", ofd->inherited);
 	for (size_t i = 0; i < ofd->nr_locks; i++)

@@ -16,6 +16,7 @@
 enum { PAGES_FRAME = 256 * 1024, PAGES_PAGE = 4096 };
 
 struct err;
+struct progress;
 struct snap;
 
 /* nr_pages consecutive pages of memory object mem, from page-aligned byte position addr in it
@@ -94,8 +95,8 @@ void pages_reader_destroy(struct pages_reader *r);
 int pages_reader_frame(struct pages_reader *r, uint32_t frame, const void **data, struct err *err);
 
 /* All frames as they are stored, checksums verified, into file `to` from position on. */
-int pages_copy(
-	int from, const struct page_index *index, int to, uint64_t position, struct err *err);
+int pages_copy(int from, const struct page_index *index, int to, uint64_t position,
+	struct progress *progress, struct err *err);
 
 /* First run of mem (they are consecutive); *nr is how many there are. */
 const struct page_run *pages_runs_of(const struct page_index *index, uint32_t mem, size_t *nr);

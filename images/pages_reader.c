@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/progress.h"
 #include "images/pages.h"
 
 struct pages_reader {
@@ -127,11 +128,13 @@ static int write_at(int fd, const void *data, size_t len, uint64_t position, str
 	return 0;
 }
 
-int pages_copy(int from, const struct page_index *index, int to, uint64_t position, struct err *err)
+int pages_copy(int from, const struct page_index *index, int to, uint64_t position,
+	struct progress *progress, struct err *err)
 {
 	struct pages_reader *r = pages_reader_create(from, index);
 	int ret = r ? 0 : err_nomem(err);
 
+	progress_phase(progress, "copying pages", index->file_size);
 	for (uint32_t i = 0; ret == 0 && i < index->nr_frames; i++) {
 		const struct page_frame *f = &index->frames[i];
 
@@ -140,6 +143,7 @@ int pages_copy(int from, const struct page_index *index, int to, uint64_t positi
 			ret = reader_failed(i, ret, err);
 		else
 			ret = write_at(to, r->contents, f->stored, position + f->position, err);
+		progress_add(progress, f->stored);
 	}
 	pages_reader_destroy(r);
 	return ret;

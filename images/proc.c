@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "images/state.h"
+#include "images/tree.h"
 #include "proto/state.pb-c.h"
 
 _Static_assert((int)PROC_STOPPED == (int)PB__PROC__STOP__STOPPED, "numbers of proto/proc.proto");
@@ -141,6 +142,7 @@ static void proc_pack_numbers(const struct snap_proc *proc, Pb__Proc *m)
 	PUT(m, shares_files, proc->shares_files);
 	PUT(m, shares_fs, proc->shares_fs);
 	PUT(m, shares_sighand, proc->shares_sighand);
+	PUT_ID(m, shares_with, proc->shares_with);
 	PUT(m, session_inherited, proc->session_inherited);
 	PUT(m, group_inherited, proc->group_inherited);
 	PUT(m, mdwe, proc->mdwe);
@@ -279,6 +281,7 @@ static void proc_unpack_numbers(const Pb__Proc *m, struct snap_proc *proc)
 	proc->shares_files = m->shares_files;
 	proc->shares_fs = m->shares_fs;
 	proc->shares_sighand = m->shares_sighand;
+	proc->shares_with = GET_ID(m, shares_with);
 	proc->session_inherited = m->session_inherited;
 	proc->group_inherited = m->group_inherited;
 	proc->mdwe = m->mdwe;
@@ -469,26 +472,38 @@ static int proc_check_numbers(const struct snap_proc *proc, struct err *err)
 	return 0;
 }
 
+/* With whom it shares what, which has to be its parent or a sibling. */
+static int proc_check_shared(
+	const struct snap *snap, const struct snap_proc *proc, size_t index, struct err *err)
+{
+	uint32_t with = snap_shares_with(snap, (uint32_t)index);
+
+	if (proc->shares_with != ID_NONE &&
+		(proc->shares_with >= index ||
+			snap->procs[proc->shares_with].parent != proc->parent))
+		return BAD(err, "it shares something with what is no sibling before it");
+	if ((proc->shares_files || proc->shares_fs || proc->shares_sighand) && with == ID_NONE)
+		return BAD(err, "it shares something with a parent that it does not have");
+	for (size_t i = 0; i < index; i++)
+		if (snap->procs[i].mm == proc->mm && !snap_shares_vm(snap, (uint32_t)index))
+			return BAD(err,
+				"its address space is that of process %d, which is not "
+				"its parent",
+				snap->procs[i].pid);
+	if (proc->shares_sighand && proc->mm != snap->procs[with].mm)
+		return BAD(err, "it shares signal handlers, but not the memory they are in");
+	return 0;
+}
+
 static int proc_check_ids(
 	const struct snap *snap, const struct snap_proc *proc, size_t index, struct err *err)
 {
 	if (proc->pid <= 0 || proc->ppid < 0 || proc->pgid < 0 || proc->sid < 0)
 		return BAD(err, "impossible ids");
-	if ((proc->shares_files || proc->shares_fs || proc->shares_sighand) &&
-		proc->parent == ID_NONE)
-		return BAD(err, "it shares something with a parent that it does not have");
 	if (proc->exit_signal < 0 || proc->exit_signal > SNAP_NSIG)
 		return BAD(err, "impossible exit signal %d", proc->exit_signal);
 	if (proc->parent != ID_NONE && proc->parent >= index)
 		return BAD(err, "its parent does not come before it");
-	for (size_t i = 0; i < index; i++)
-		if (snap->procs[i].mm == proc->mm && proc->parent == ID_NONE)
-			return BAD(err,
-				"its address space is that of process %d, which is not "
-				"its parent",
-				snap->procs[i].pid);
-	if (proc->shares_sighand && proc->mm != snap->procs[proc->parent].mm)
-		return BAD(err, "it shares signal handlers, but not the memory they are in");
 	if (proc->mm >= snap->nr_mms)
 		return BAD(err, "address space %u does not exist", proc->mm);
 	if (!is_directory(snap, proc->cwd))
@@ -508,6 +523,7 @@ static int proc_check(const struct snap *snap, size_t index, struct err *err)
 	int ret;
 
 	if ((ret = proc_check_ids(snap, proc, index, err)) < 0 ||
+		(ret = proc_check_shared(snap, proc, index, err)) < 0 ||
 		(ret = proc_check_numbers(proc, err)) < 0 ||
 		(ret = proc_check_signals(proc, err)) < 0 ||
 		(ret = timers_check(snap, proc, err)) < 0 ||

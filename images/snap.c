@@ -35,6 +35,7 @@ struct snap_mem *snap_add_mem(struct snap *s, enum snap_mem_kind kind)
 	s->mems = arena_grow(s->arena, s->mems, s->nr_mems, &s->cap_mems, sizeof *s->mems);
 	mem = &s->mems[s->nr_mems++];
 	mem->kind = kind;
+	mem->uid = mem->gid = ID_NONE;
 	return mem;
 }
 
@@ -56,6 +57,7 @@ struct snap_proc *snap_add_proc(struct snap *s)
 	s->procs = arena_grow(s->arena, s->procs, s->nr_procs, &s->cap_procs, sizeof *s->procs);
 	proc = &s->procs[s->nr_procs++];
 	proc->parent = ID_NONE;
+	proc->shares_with = ID_NONE;
 	proc->mm = ID_NONE;
 	proc->cwd = ID_NONE;
 	proc->root = ID_NONE;

@@ -72,6 +72,7 @@ struct snap_mem {
 	uint32_t memfd_flags; /* MFD_...: hugetlb, noexec_seal; from what can be seen */
 	uint32_t seals;       /* memfd: F_GET_SEALS */
 	uint32_t mode;        /* memfd, SysV: permission bits */
+	uint32_t uid, gid;    /* memfd: owner, where it is known; ID_NONE: whoever restores */
 	int32_t sysv_id, sysv_key;
 };
 
@@ -321,9 +322,10 @@ struct snap_proc {
 	 * somebody outside has adopted. */
 	uint32_t parent;
 	int32_t exit_signal; /* what the parent gets at its end: SIGCHLD, mostly */
-	/* With its parent, clone(2) with CLONE_FILES, CLONE_FS, CLONE_SIGHAND. CLONE_VM shows by
-	 * the same mm. */
+	/* With its parent, or a sibling before it: clone(2) with CLONE_FILES, CLONE_FS,
+	 * CLONE_SIGHAND. CLONE_VM shows by the same mm. */
 	bool shares_files, shares_fs, shares_sighand;
+	uint32_t shares_with; /* that sibling's index; ID_NONE: the parent */
 	uint32_t mm;
 	struct snap_task *tasks; /* tasks[0] is the leader */
 	size_t nr_tasks;
@@ -400,6 +402,8 @@ struct snap_ofd {
 	int32_t owner_type, owner, signal;
 	struct snap_lock *locks;
 	size_t nr_locks;
+	/* Of pipes and sockets without a name, as stat(2) shows them; mode 0: as they are made. */
+	uint32_t mode, uid, gid;
 	/*
 	 * Came from the launcher (D10): bound to descriptor `inherited` of the caller at restore,
 	 * or to what --inherit/--external names; -1: ours, made anew.

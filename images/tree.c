@@ -12,22 +12,47 @@ bool snap_mm_is_fork(const struct snap_mm *mm, const struct snap_mm *of)
 	       !memcmp(mm->auxv, of->auxv, mm->nr_auxv * sizeof *mm->auxv);
 }
 
+uint32_t snap_shares_with(const struct snap *snap, uint32_t proc)
+{
+	const struct snap_proc *p = &snap->procs[proc];
+
+	return p->shares_with != ID_NONE ? p->shares_with : p->parent;
+}
+
 bool snap_shares_vm(const struct snap *snap, uint32_t proc)
 {
-	uint32_t parent = snap->procs[proc].parent;
+	uint32_t with = snap_shares_with(snap, proc);
 
-	return parent != ID_NONE && snap->procs[parent].mm == snap->procs[proc].mm;
+	return with != ID_NONE && snap->procs[with].mm == snap->procs[proc].mm;
+}
+
+static bool is_fork(const struct snap *snap, uint32_t proc, uint32_t of)
+{
+	return snap_mm_is_fork(&snap->mms[snap->procs[proc].mm], &snap->mms[snap->procs[of].mm]);
+}
+
+/* CLONE_PARENT gives its maker's exit signal to a sibling. */
+static uint32_t forked_sibling(const struct snap *snap, uint32_t proc)
+{
+	const struct snap_proc *p = &snap->procs[proc];
+
+	for (uint32_t i = p->parent + 1; i < proc; i++)
+		if (snap->procs[i].parent == p->parent &&
+			snap->procs[i].exit_signal == p->exit_signal && is_fork(snap, proc, i))
+			return i;
+	return ID_NONE;
 }
 
 uint32_t snap_base_of(const struct snap *snap, uint32_t proc)
 {
-	uint32_t parent = snap->procs[proc].parent;
-	const struct snap_mm *mm = &snap->mms[snap->procs[proc].mm];
+	const struct snap_proc *p = &snap->procs[proc];
 
-	if (parent != ID_NONE)
-		return snap_mm_is_fork(mm, &snap->mms[snap->procs[parent].mm]) ? parent : ID_NONE;
+	if (p->shares_with != ID_NONE)
+		return is_fork(snap, proc, p->shares_with) ? p->shares_with : ID_NONE;
+	if (p->parent != ID_NONE)
+		return is_fork(snap, proc, p->parent) ? p->parent : forked_sibling(snap, proc);
 	for (uint32_t i = 0; i < proc; i++)
-		if (snap_mm_is_fork(mm, &snap->mms[snap->procs[i].mm]))
+		if (is_fork(snap, proc, i))
 			return i;
 	return ID_NONE;
 }

@@ -16,6 +16,8 @@
 #include "images/fd/common.h"
 #include "restore/job.h"
 
+enum { PARK_LEAST = 64 };
+
 /* Ours at one time: one for each ofd, file and memory object, and a few in passing. */
 static uint32_t park_need(const struct job *job)
 {
@@ -140,6 +142,10 @@ int fds_park(struct job *job, struct err *err)
 		return 0;
 	if (park_between(job, (uint32_t)limit.rlim_max, err) < 0)
 		return -err->code;
+	/* Most descriptors are made in their slots at once; if these do not suffice, open(2) says
+	 * so. */
+	if (!job->park && limit.rlim_max > above + PARK_LEAST)
+		job->park = (int)above;
 	if (!job->park || limit.rlim_max < above) {
 		err_set(err, EMFILE,
 			"the program had descriptor %u open, and the limit here is %llu", above - 1,
@@ -280,6 +286,8 @@ static int ofd_make(struct job *job, struct snap_ofd *ofd, struct err *err)
 {
 	int *fd = &job->make.made[ofd->id];
 
+	if (*fd < 0)
+		*fd = job->born_with[ofd->id];
 	if (*fd < 0 && ofd->kind->make(&job->make, ofd, fd, err) < 0)
 		return ofd_wrap(ofd, err);
 	if (ofd_make_common(&job->make, ofd, *fd, err) < 0)

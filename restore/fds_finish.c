@@ -3,6 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -10,9 +13,11 @@
 #include "base/log.h"
 #include "images/fd/common.h"
 #include "images/fd/pidfd.h"
+#include "images/fd/reg.h"
 #include "restore/fds.h"
 #include "restore/job.h"
 #include "restore/stops.h"
+#include "restore/birth.h"
 
 /* ---- pidfds ---------------------------------------------------------------------------------- */
 
@@ -59,31 +64,90 @@ static int remote_share(
 	return remote_close(job, pidfd, fd < 0 ? NULL : err) < 0 ? -1 : fd;
 }
 
+static int remote_dup(const struct job *job, int fd, int to, struct err *err)
+{
+	struct remote put = { SYS_dup3, { (uint64_t)fd, (uint64_t)to, 0 } };
+
+	return to < 0 ? 0 : stops_blob_syscall(job, &put, "dup3", NULL, err);
+}
+
+/* All of its places: other processes begin with the slots of the first one, too. */
 static int remote_replace(const struct job *job, int fd, uint32_t ofd, struct err *err)
 {
-	struct remote put = { SYS_dup3, { (uint64_t)fd, (uint64_t)fds_number_of(job, ofd), 0 } };
+	const struct snap_proc *first = &job->snap->procs[0];
 
-	if (stops_blob_syscall(job, &put, "dup3", NULL, err) < 0)
+	for (size_t i = 0; i < first->nr_fds; i++)
+		if (first->fds[i].ofd == ofd &&
+			remote_dup(job, fd, (int)first->fds[i].num, err) < 0)
+			return -err->code;
+	if (remote_dup(job, fd, job->parked[ofd], err) < 0)
 		return -err->code;
 	return remote_close(job, fd, err);
 }
 
-static int later_put(const struct job *job, const struct job *holder, uint32_t ofd, int32_t pid,
-	uint32_t flags, struct err *err)
+/* One that is made when all processes are there: a pidfd, or a file below /proc/PID. */
+struct later {
+	const struct snap_ofd *ofd;
+	int32_t pid;
+	uint32_t flags;
+	const char *path; /* behind /proc/PID; NULL: a pidfd */
+};
+
+static bool later_is(const struct snap *snap, const struct snap_ofd *ofd, struct later *out)
 {
-	struct remote own = { SYS_pidfd_open, { (uint64_t)pid, flags } };
+	*out = (struct later){ .ofd = ofd };
+	out->path = reg_later(snap, ofd, &out->pid);
+	if (!out->path)
+		out->pid = pidfd_later(snap, ofd, &out->flags);
+	else
+		out->flags = reg_later_flags(ofd);
+	return out->pid != 0;
+}
+
+/* The process opens the file by itself, at the place where it was read to. */
+static int proc_file_open(const struct job *job, const struct later *l, struct err *err)
+{
+	uint64_t at = birth_scratch(job);
+	struct remote call = { SYS_openat, { (uint64_t)AT_FDCWD, at, l->flags } };
+	struct remote seek = { SYS_lseek, { 0, l->ofd->offset, SEEK_SET } };
+	char path[PATH_MAX];
+	int fd;
+
+	if (l->pid == job->proc->pid)
+		snprintf(path, sizeof path, "/proc/self%s", l->path);
+	else
+		snprintf(path, sizeof path, "/proc/%d%s", l->pid, l->path);
+	if (stops_write(job, at, path, strlen(path) + 1, err) < 0)
+		return -1;
+	fd = remote_fd(job, &call, path, err);
+	seek.args[0] = (uint64_t)fd;
+	if (fd >= 0 && l->ofd->offset && stops_blob_syscall(job, &seek, "lseek", NULL, err) < 0)
+		return -1;
+	return fd;
+}
+
+static int later_open(const struct job *job, const struct later *l, struct err *err)
+{
+	struct remote pidfd = { SYS_pidfd_open, { (uint64_t)l->pid, l->flags } };
+
+	return l->path ? proc_file_open(job, l, err) : remote_fd(job, &pidfd, "pidfd_open", err);
+}
+
+static int later_put(
+	const struct job *job, const struct job *holder, const struct later *l, struct err *err)
+{
 	struct err shared = { 0 };
-	int fd = holder ? remote_share(job, holder, ofd, &shared) : -1;
+	int fd = holder ? remote_share(job, holder, l->ofd->id, &shared) : -1;
 
 	/* Yama may not let processes look at each other. */
 	if (shared.code)
-		log_info("process %d has a pidfd of its own for %d: %s", job->proc->pid, pid,
-			shared.msg);
+		log_info("process %d has a descriptor of its own for %d: %s", job->proc->pid,
+			l->pid, shared.msg);
 	if (fd < 0)
-		fd = remote_fd(job, &own, "pidfd_open", err);
+		fd = later_open(job, l, err);
 	if (fd < 0)
-		return err_wrap(err, "pidfd of process %d", pid);
-	return remote_replace(job, fd, ofd, err);
+		return err_wrap(err, "%s of process %d", l->path ? "file" : "pidfd", l->pid);
+	return remote_replace(job, fd, l->ofd->id, err);
 }
 
 int fds_later(struct job *const *jobs, size_t nr, struct err *err)
@@ -92,13 +156,12 @@ int fds_later(struct job *const *jobs, size_t nr, struct err *err)
 
 	for (uint32_t ofd = 0; ofd < snap->nr_ofds; ofd++) {
 		const struct job *holder = NULL;
-		uint32_t flags;
-		int32_t pid = pidfd_later(snap, &snap->ofds[ofd], &flags);
+		struct later later;
 
-		for (size_t i = 0; pid && i < nr; i++) {
+		for (size_t i = 0; later_is(snap, &snap->ofds[ofd], &later) && i < nr; i++) {
 			if (!fds_process_has(jobs[i]->proc, ofd))
 				continue;
-			if (later_put(jobs[i], holder, ofd, pid, flags, err) < 0)
+			if (later_put(jobs[i], holder, &later, err) < 0)
 				return -err->code;
 			holder = holder ? holder : jobs[i];
 		}
@@ -115,11 +178,21 @@ struct finishing {
 	bool *done;          /* by ofd */
 };
 
+static pid_t thread_here(const struct job *job, int32_t tid)
+{
+	for (size_t i = 0; i < job->proc->nr_tasks; i++)
+		if (job->proc->tasks[i].tid == tid)
+			return job->plan.threads[i].tid;
+	return 0;
+}
+
 /* Our id for what the program knows as this process, or as this group. */
 static pid_t id_here(const struct finishing *f, int32_t type, int32_t id)
 {
 	for (size_t i = 0; i < f->nr; i++) {
-		if (type != F_OWNER_PGRP && f->jobs[i]->proc->pid == id)
+		if (type == F_OWNER_TID && thread_here(f->jobs[i], id))
+			return thread_here(f->jobs[i], id);
+		if (type == F_OWNER_PID && f->jobs[i]->proc->pid == id)
 			return f->jobs[i]->pid;
 		if (type == F_OWNER_PGRP && f->jobs[i]->proc->pgid == id)
 			return getpgid(f->jobs[i]->pid);

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -143,6 +145,41 @@ static bool is_pseudo(const char *path)
 	return !strncmp(path, "/proc/", 6) || !strncmp(path, "/sys/", 5);
 }
 
+/*
+ * What has become immutable or append-only (chattr(1)) since the program opened it is neither for
+ * a moment, for those who may.
+ */
+static int open_protected(const char *path, int flags)
+{
+	OWNED_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int was, now, opened;
+
+	if (fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &was) < 0 ||
+		!(was & (FS_IMMUTABLE_FL | FS_APPEND_FL)))
+		return -1;
+	now = was & ~(FS_IMMUTABLE_FL | FS_APPEND_FL);
+	if (ioctl(fd, FS_IOC_SETFLAGS, &now) < 0)
+		return -1;
+	opened = open(path, flags);
+	if (ioctl(fd, FS_IOC_SETFLAGS, &was) < 0)
+		fd_close(&opened);
+	return opened;
+}
+
+static int open_named(const char *path, int flags)
+{
+	/* O_NONBLOCK keeps a FIFO or a device from making us wait; the caller sets the recorded
+	 * flags. */
+	int fd = open(path, (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0 && errno == EPERM) {
+		fd = open_protected(
+			path, (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC | O_NOCTTY);
+		errno = EPERM;
+	}
+	return fd;
+}
+
 int files_open(const struct fd_make *m, uint32_t id, int flags, int *fd, struct err *err)
 {
 	const struct job *job = m->priv;
@@ -152,9 +189,7 @@ int files_open(const struct fd_make *m, uint32_t id, int flags, int *fd, struct 
 
 	if (job->ghosts[id] >= 0)
 		return open_ghost(job->ghosts[id], flags, file->path, fd, err);
-	/* O_NONBLOCK keeps a FIFO or a device from making us wait; the caller sets the recorded
-	 * flags. */
-	opened = open(file->path, (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC | O_NOCTTY);
+	opened = open_named(file->path, flags);
 	if (opened < 0) {
 		int ret = err_sys(err, "open %s", file->path);
 

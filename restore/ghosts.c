@@ -12,6 +12,8 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/way.h"
+#include "images/fd/reg.h"
 #include "restore/files.h"
 #include "restore/job.h"
 
@@ -59,38 +61,67 @@ static int ghost_attributes(
 	return 0;
 }
 
+/* ---- descriptors of files without a name that are opened when they are made ------------------ */
+
+static int born_keep(struct job *job, uint32_t ofd, int fd, struct err *err)
+{
+	job->born_with[ofd] = fcntl(fd, F_DUPFD_CLOEXEC, job->park);
+	return job->born_with[ofd] < 0 ? err_sys(err, "park a descriptor") : 0;
+}
+
+/* What cannot be opened with O_NOFOLLOW now is opened without it later. */
+static int born_by_name(struct job *job, uint32_t id, const char *name, struct err *err)
+{
+	for (uint32_t i = 0; i < job->snap->nr_ofds; i++) {
+		OWNED_FD fd = -1;
+		uint32_t flags;
+
+		if (job->born_with[i] >= 0 || reg_made_with(&job->snap->ofds[i], &flags) != id ||
+			!(flags & O_NOFOLLOW))
+			continue;
+		fd = open(name, (int)(flags & ~(uint32_t)O_TMPFILE) | O_CLOEXEC | O_NOCTTY);
+		if (fd >= 0 && born_keep(job, i, fd, err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+/* The descriptor by which O_TMPFILE has made the file; ID_NONE: there is none. */
+static uint32_t born_tmpfile(const struct job *job, uint32_t id, uint32_t *flags)
+{
+	for (uint32_t i = 0; i < job->snap->nr_ofds; i++)
+		if (reg_made_with(&job->snap->ofds[i], flags) == id &&
+			(*flags & O_TMPFILE) == O_TMPFILE)
+			return i;
+	return ID_NONE;
+}
+
+/* Only a file that was made like that can be given a name (open(2)). */
+static int tmpfile_create(struct job *job, uint32_t id)
+{
+	const char *path = job->snap->files[id].path, *end = strrchr(path, '/');
+	struct err err = { 0 };
+	uint32_t flags, ofd = born_tmpfile(job, id, &flags);
+	char dir[4200];
+	int fd;
+
+	if (ofd == ID_NONE)
+		return -1;
+	snprintf(dir, sizeof dir, "%.*s", end > path ? (int)(end - path) : 1, path);
+	fd = open(dir, (int)flags | O_CLOEXEC, 0600);
+	if (fd >= 0 && born_keep(job, ofd, fd, &err) < 0)
+		fd_close(&fd);
+	return fd;
+}
+
 /* ---- where it was ------------------------------------------------------------------------------
  */
 
 /* A name for a moment; directories above it that were removed, too, are there as long. */
 struct place {
 	char name[4200];
-	size_t there; /* bytes of name that were there before; 0: all directories above */
+	size_t way; /* of way_make() */
 };
-
-static void parents_make(struct place *p)
-{
-	for (char *at = strchr(p->name + 1, '/'); at; at = strchr(at + 1, '/')) {
-		*at = '\0';
-		if (mkdir(p->name, 0700) == 0 && !p->there) {
-			char *end = strrchr(p->name, '/');
-
-			p->there = end > p->name ? (size_t)(end - p->name) : 1;
-		}
-		*at = '/';
-	}
-}
-
-static void parents_remove(struct place *p)
-{
-	char *end;
-
-	while (p->there && (end = strrchr(p->name, '/')) && (size_t)(end - p->name) > p->there) {
-		*end = '\0';
-		if (rmdir(p->name) < 0)
-			log_warn("%s was made for a moment and cannot be removed: %m", p->name);
-	}
-}
 
 static int create_at(const char *path)
 {
@@ -113,15 +144,19 @@ static int create_beside(const char *path, char *name, size_t len)
  * is taken by another file now, a name beside it has to do; where the directory is not ours, a
  * memfd. name is empty if there is nothing to unlink.
  */
-static int ghost_create(const struct snap_file *file, struct place *place)
+static int ghost_create(struct job *job, uint32_t id, struct place *place)
 {
+	const struct snap_file *file = &job->snap->files[id];
 	const char *base = strrchr(file->path, '/');
 	int fd;
 
+	fd = job->some_born ? tmpfile_create(job, id) : -1;
+	if (fd >= 0)
+		return fd;
 	snprintf(place->name, sizeof place->name, "%s", file->path);
 	fd = create_at(place->name);
 	if (fd < 0 && errno == ENOENT) {
-		parents_make(place);
+		place->way = way_make(place->name);
 		fd = create_at(place->name);
 	}
 	if (fd < 0 && errno == EEXIST)
@@ -129,7 +164,7 @@ static int ghost_create(const struct snap_file *file, struct place *place)
 	if (fd >= 0)
 		return fd;
 	log_info("%s cannot be made anew there (%m): it becomes a memfd", file->path);
-	parents_remove(place);
+	way_remove(place->name, place->way);
 	place->name[0] = '\0';
 	return memfd_create(base ? base + 1 : file->path, MFD_CLOEXEC);
 }
@@ -139,11 +174,11 @@ static int ghost_make(struct job *job, uint32_t id, struct err *err)
 {
 	const struct snap_file *file = &job->snap->files[id];
 	OWNED_FD fd = -1, reopened = -1;
-	struct place place = { .there = 0 };
+	struct place place = { .way = 0 };
 	char self[40];
 	int ret;
 
-	fd = ghost_create(file, &place);
+	fd = ghost_create(job, id, &place);
 	if (fd < 0)
 		return err_sys(err, "make %s anew", file->path);
 	ret = ghost_fill(job, file, fd, err);
@@ -157,9 +192,11 @@ static int ghost_make(struct job *job, uint32_t id, struct err *err)
 	if (!ret && (reopened < 0 ||
 			    (job->ghosts[id] = fcntl(reopened, F_DUPFD_CLOEXEC, job->park)) < 0))
 		ret = err_sys(err, "open %s anew", file->path);
+	if (!ret && place.name[0] && job->some_born)
+		ret = born_by_name(job, id, place.name, err);
 	if (place.name[0] && unlink(place.name) < 0 && !ret)
 		ret = err_sys(err, "unlink %s", place.name);
-	parents_remove(&place);
+	way_remove(place.name, place.way);
 	return ret;
 }
 
@@ -171,7 +208,7 @@ static int directory_create(const struct snap_file *file, struct place *place)
 	snprintf(place->name, sizeof place->name, "%s", file->path);
 	ret = mkdir(place->name, 0700);
 	if (ret < 0 && errno == ENOENT) {
-		parents_make(place);
+		place->way = way_make(place->name);
 		ret = mkdir(place->name, 0700);
 	}
 	if (ret < 0 && errno == EEXIST && getrandom(&salt, sizeof salt, 0) == sizeof salt) {
@@ -185,13 +222,13 @@ static int directory_create(const struct snap_file *file, struct place *place)
 static int ghost_make_directory(struct job *job, uint32_t id, struct err *err)
 {
 	const struct snap_file *file = &job->snap->files[id];
-	struct place place = { .there = 0 };
+	struct place place = { .way = 0 };
 	OWNED_FD fd = -1;
 	int ret = 0;
 
 	if (directory_create(file, &place) < 0) {
 		err_sys(err, "make the removed directory %s again", file->path);
-		parents_remove(&place);
+		way_remove(place.name, place.way);
 		return -err->code;
 	}
 	fd = open(place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -202,7 +239,7 @@ static int ghost_make_directory(struct job *job, uint32_t id, struct err *err)
 		ret = ghost_attributes(job, file, fd, err);
 	if (rmdir(place.name) < 0 && !ret)
 		ret = err_sys(err, "remove %s", place.name);
-	parents_remove(&place);
+	way_remove(place.name, place.way);
 	return ret;
 }
 
@@ -353,6 +390,10 @@ static int named_make(struct job *job, uint32_t id, struct err *err)
 
 int ghosts_make(struct job *job, struct err *err)
 {
+	uint32_t flags;
+
+	for (uint32_t i = 0; i < job->snap->nr_ofds && !job->some_born; i++)
+		job->some_born = reg_made_with(&job->snap->ofds[i], &flags) != ID_NONE;
 	for (uint32_t i = 0; i < job->snap->nr_files; i++) {
 		int ret = 0;
 
@@ -373,6 +414,8 @@ void ghosts_close(struct job *job)
 {
 	for (size_t i = 0; job->ghosts && i < job->snap->nr_files; i++)
 		fd_close(&job->ghosts[i]);
+	for (size_t i = 0; job->born_with && i < job->snap->nr_ofds; i++)
+		fd_close(&job->born_with[i]);
 }
 
 void ghosts_undo(struct job *job)

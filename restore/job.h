@@ -40,6 +40,8 @@ struct job {
 	int park;           /* from this number on there are no slots of the target for a while */
 	int *ghosts;        /* by snap_file: descriptor of a file made anew, or -1 (ours) */
 	bool *remade;       /* by snap_file: made again under its name */
+	bool some_born;     /* there are such: */
+	int *born_with;     /* by snap_ofd: opened when its file was made, or -1 (ours) */
 	int *mems;          /* by snap_mem: descriptor of a memfd made anew, or -1 (ours) */
 	int *sysv;          /* by snap_mem: id of a SysV segment made anew, or -1 */
 	int *sems, *queues; /* by snap_sem_set, snap_queue: id of one made anew, or -1 */

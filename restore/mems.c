@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -111,6 +112,10 @@ static int memfd_make(struct job *job, uint32_t id, struct err *err)
 		return err_sys(err, "memfd_create %s", mem->name);
 	if (memfd_fill(job, id, fd, err) < 0)
 		return -err->code;
+	if (job->privileged && mem->uid != ID_NONE &&
+		(mem->uid != geteuid() || mem->gid != getegid()) &&
+		fchown(fd, mem->uid, mem->gid) < 0)
+		return err_sys(err, "owner of memfd %s", mem->name);
 	if ((mem->mode & 07777) != 0777 && fchmod(fd, mem->mode & 07777) < 0)
 		return err_sys(err, "mode of memfd %s", mem->name);
 	if (sealable && !mems_seals_wait(job, id) && seals_add(fd, mem, err) < 0)

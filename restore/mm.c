@@ -127,32 +127,64 @@ static void plan_move(struct job *job, uint64_t from, uint64_t to, uint64_t len)
 
 struct special {
 	uint64_t from, to, len;
+	bool vdso, wanted;
 };
 
 enum { MAX_SPECIAL = 8 };
 
-/* Pieces of [vvar] and [vdso] in order, with where the recorded ones were. False: they do not
- * match. */
-static bool special_match(
-	const struct job *job, const struct mm_fresh *fresh, struct special *s, size_t *nr)
+/* Pieces of [vvar] and [vdso] as the kernel has put them there. */
+static size_t special_find(const struct mm_fresh *fresh, struct special *s)
 {
-	size_t recorded = 0;
+	size_t nr = 0;
 
-	*nr = 0;
-	for (size_t i = 0; i < fresh->nr && *nr < MAX_SPECIAL; i++)
+	for (size_t i = 0; i < fresh->nr && nr < MAX_SPECIAL; i++)
 		if (is_special(&fresh->vmas[i]))
-			s[(*nr)++] = (struct special){ fresh->vmas[i].start, 0,
-				fresh->vmas[i].end - fresh->vmas[i].start };
+			s[nr++] = (struct special){ .from = fresh->vmas[i].start,
+				.len = fresh->vmas[i].end - fresh->vmas[i].start,
+				.vdso = fresh->vmas[i].path[2] == 'd' };
+	return nr;
+}
+
+static bool special_match_one(const struct snap_vma *vma, struct special *s, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (!s[i].wanted && s[i].vdso == (vma->kind == VMA_VDSO) &&
+			s[i].len == vma->end - vma->start) {
+			s[i].wanted = true;
+			s[i].to = vma->start;
+			return true;
+		}
+	return false;
+}
+
+/* Where the recorded ones were, each of which has to be here. Some or all may have been unmapped.
+ */
+static bool special_match(const struct job *job, struct special *s, size_t nr)
+{
+	bool has_vdso = false;
+
 	for (size_t i = 0; i < job->mm->nr_vmas; i++) {
 		const struct snap_vma *vma = &job->mm->vmas[i];
 
-		if (vma->kind != VMA_VDSO && vma->kind != VMA_VVAR)
-			continue;
-		if (recorded >= *nr || s[recorded].len != vma->end - vma->start)
+		has_vdso = has_vdso || vma->kind == VMA_VDSO;
+		if ((vma->kind == VMA_VDSO || vma->kind == VMA_VVAR) &&
+			!special_match_one(vma, s, nr))
 			return false;
-		s[recorded++].to = vma->start;
 	}
-	return recorded == *nr;
+	return job->vdso_same || !has_vdso;
+}
+
+/* Those that the program had unmapped go. The others are moved to the front; their number. */
+static size_t special_unmap(struct job *job, struct special *s, size_t nr)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < nr; i++)
+		if (s[i].wanted)
+			s[kept++] = s[i];
+		else
+			plan_unmap(job, s[i].from, s[i].from + s[i].len);
+	return kept;
 }
 
 static bool special_overlap(const struct special *s, size_t nr)
@@ -203,15 +235,17 @@ static int plan_special(
 	struct job *job, const struct mm_fresh *fresh, uint64_t above, struct err *err)
 {
 	struct special s[MAX_SPECIAL];
-	size_t nr;
-	bool match = special_match(job, fresh, s, &nr);
+	size_t nr = special_find(fresh, s);
+	bool match = special_match(job, s, nr);
 	uint64_t hole = 0;
 
+	if (match)
+		nr = special_unmap(job, s, nr);
 	if (!nr)
 		return 0;
-	if (!match || !job->vdso_same || special_overlap(s, nr))
+	if (!match || special_overlap(s, nr))
 		hole = mm_hole(job, fresh, s[nr - 1].from + s[nr - 1].len - s[0].from, above);
-	if (!match || !job->vdso_same)
+	if (!match)
 		return plan_foreign_vdso(job, s, nr, hole, err);
 	if (hole)
 		special_stage(job, s, nr, hole);
@@ -223,20 +257,28 @@ static int plan_special(
 /* ---- mappings
  * ---------------------------------------------------------------------------------------------- */
 
+enum { NR_MSEAL = 462, GUARD_INSTALL = 102, PAGE = 4096 };
+
+static void plan_madvise(struct job *job, uint64_t start, uint64_t len, int advice)
+{
+	plan_syscall(
+		&job->plan, 0, SYS_madvise, (struct plan_args){ { start, len, (uint64_t)advice } });
+}
+
 bool mm_is_huge(const struct snap_vma *vma)
 {
 	return vma->kind == VMA_ANON && vma->vmflags & VMF_HUGETLB;
 }
 
 /*
- * VM_ACCOUNT is given to what was writable once: RELRO, allocators' trimmed arenas. It stays
- * through an mprotect(2) only where there is an anon_vma by then (mm/mprotect.c), so that comes
- * after the pages.
+ * VM_ACCOUNT is given to what was writable once: RELRO, allocators' trimmed arenas. It
+ * stays through an mprotect(2) only where there is an anon_vma by then (mm/mprotect.c), so
+ * that comes after the pages.
  */
 static bool maps_writable_first(const struct snap_vma *vma)
 {
 	/* Nobody can force a page into those; pieces of one mapping are made at once. */
-	if (mm_is_huge(vma))
+	if (vma->vmflags & VMF_HUGETLB && !(vma->flags & MAP_SHARED))
 		return vma->prot != (PROT_READ | PROT_WRITE);
 	return vma->vmflags & VMF_ACCOUNT && !(vma->prot & PROT_WRITE) &&
 	       !(vma->flags & MAP_SHARED);
@@ -300,17 +342,61 @@ int mm_plan_vma(
 	return 0;
 }
 
+/*
+ * Neighbours that are the same in every respect, and yet two: their pages were first
+ * touched when they were no neighbours, or one was moved there (anon_vma and vm_pgoff
+ * differ, mm/vma.c).
+ */
+static bool stays_apart(
+	const struct snap_mm *mm, const struct snap_vma *a, const struct snap_vma *b)
+{
+	const uint64_t odd = VMF_GROWSDOWN | VMF_DROPPABLE | VMF_HUGETLB;
+	bool same_name = a->name && b->name ? !strcmp(a->name, b->name) : a->name == b->name;
+	bool heap = b->start < mm->brk && b->end > mm->start_brk;
+
+	return a->kind == VMA_ANON && same_anon(a, b) && a->vmflags == b->vmflags && same_name &&
+	       a->pkey == b->pkey && !heap && !(b->vmflags & odd) &&
+	       (b->prot & PROT_WRITE || b->vmflags & VMF_ACCOUNT);
+}
+
+/* Touched elsewhere and moved, it keeps apart. */
+static int plan_apart(struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma,
+	uint64_t len, struct err *err)
+{
+	const uint64_t prot = PROT_READ | PROT_WRITE;
+	uint64_t at = mm_hole(job, fresh, len, job->hole_next);
+
+	if (!at)
+		return err_set(err, ENOMEM, "no hole of %llu bytes in the address space",
+			(unsigned long long)len);
+	job->hole_next = at + len;
+	plan_syscall(&job->plan, 0, SYS_mmap,
+		(struct plan_args){
+			{ at, len, prot, mmap_flags(vma) | MAP_ANONYMOUS, (uint64_t)-1 } });
+	plan_madvise(job, at, PAGE, MADV_POPULATE_WRITE);
+	plan_madvise(job, at, PAGE, MADV_DONTNEED);
+	if (vma->prot != prot && !maps_writable_first(vma))
+		plan_syscall(
+			&job->plan, 0, SYS_mprotect, (struct plan_args){ { at, len, vma->prot } });
+	plan_move(job, at, vma->start, len);
+	return 0;
+}
+
 /* Neighbours that mmap(2) makes one anyway are one call. */
 static int plan_vma(struct job *job, const struct mm_fresh *fresh, size_t *i, struct err *err)
 {
 	const struct snap_vma *vma = &job->mm->vmas[*i], *last = vma;
+	bool apart = *i > 0 && stays_apart(job->mm, vma - 1, vma);
 
 	if (vma->kind != VMA_ANON)
 		return mm_plan_vma(job, fresh, vma, err);
-	while (*i + 1 < job->mm->nr_vmas && same_anon(last, last + 1)) {
+	while (*i + 1 < job->mm->nr_vmas && same_anon(last, last + 1) &&
+		!stays_apart(job->mm, last, last + 1)) {
 		last++;
 		(*i)++;
 	}
+	if (apart)
+		return plan_apart(job, fresh, vma, last->end - vma->start, err);
 	plan_mmap(job, vma, last->end, -1);
 	return 0;
 }
@@ -331,7 +417,8 @@ int mm_plan_map(struct job *job, const struct mm_fresh *fresh, struct err *err)
 }
 
 /* ---- after the pages
- * ------------------------------------------------------------------------------------------ */
+ * ------------------------------------------------------------------------------------------
+ */
 
 static const struct {
 	uint64_t flag;
@@ -347,20 +434,13 @@ static const struct {
 	{ VMF_RAND_READ, MADV_RANDOM },
 };
 
-enum { NR_MSEAL = 462, GUARD_INSTALL = 102, PAGE = 4096 };
-
-static void plan_madvise(struct job *job, uint64_t start, uint64_t len, int advice)
-{
-	plan_syscall(
-		&job->plan, 0, SYS_madvise, (struct plan_args){ { start, len, (uint64_t)advice } });
-}
-
 static bool is_kernels(const struct snap_vma *vma)
 {
 	return vma->kind == VMA_VDSO || vma->kind == VMA_VVAR || vma->kind == VMA_VSYSCALL;
 }
 
-/* What was written to once has an anon_vma even if no page of it is left: so a page comes and goes.
+/* What was written to once has an anon_vma even if no page of it is left: so a page comes
+ * and goes.
  */
 static void plan_protect(struct job *job, const struct snap_vma *vma)
 {

@@ -24,24 +24,49 @@ static void plan_mmap_shared(struct job *job, uint64_t addr, uint64_t len, uint6
 			{ addr, len, prot, flags, (uint64_t)fd, fd < 0 ? 0 : vma->offset } });
 }
 
-static int sysv_plan(struct job *job, const struct snap_vma *vma, struct err *err)
+static void plan_shmat(struct job *job, const struct snap_vma *vma, uint64_t at)
 {
-	const struct snap_mem *mem = &job->snap->mems[vma->mem];
-	uint64_t flags = (vma->prot & PROT_WRITE ? 0 : SHM_RDONLY) |
-			 (vma->prot & PROT_EXEC ? SHM_EXEC : 0);
-	struct blob_step *step;
+	bool writable = vma->vmflags & VMF_MAYWRITE;
+	uint64_t prot = PROT_READ | (writable ? PROT_WRITE : 0) | (vma->prot & PROT_EXEC);
+	struct blob_step *step = plan_step(&job->plan, 0, BLOB_SYSCALL_IS);
 
-	if (vma->offset || vma->end - vma->start != (mem->size + 4095) / 4096 * 4096) {
-		err_set(err, ENOTSUP, "SysV segment %d is attached at %llx only in part",
-			mem->sysv_id, (unsigned long long)vma->start);
-		return err_hint(err, "detach it before the dump");
-	}
-	step = plan_step(&job->plan, 0, BLOB_SYSCALL_IS);
 	step->nr = SYS_shmat;
 	step->args[0] = (uint64_t)job->sysv[vma->mem];
-	step->args[1] = vma->start;
-	step->args[2] = flags;
-	step->expect = (int64_t)vma->start;
+	step->args[1] = at;
+	step->args[2] = (writable ? 0 : SHM_RDONLY) | (vma->prot & PROT_EXEC ? SHM_EXEC : 0);
+	step->expect = (int64_t)at;
+	if (prot != vma->prot)
+		plan_syscall(&job->plan, 0, SYS_mprotect,
+			(struct plan_args){
+				{ at + vma->offset, vma->end - vma->start, vma->prot } });
+}
+
+/* Of a segment that is mapped in pieces (munmap, mremap, mprotect), each comes from a whole one. */
+static int sysv_plan_piece(struct job *job, const struct mm_fresh *fresh,
+	const struct snap_vma *vma, uint64_t size, struct err *err)
+{
+	uint64_t at = mm_hole(job, fresh, size, job->hole_next), len = vma->end - vma->start;
+
+	if (!at)
+		return err_set(err, ENOMEM, "no hole of %llu bytes in the address space",
+			(unsigned long long)size);
+	job->hole_next = at + size;
+	plan_shmat(job, vma, at);
+	plan_syscall(&job->plan, 0, SYS_mremap,
+		(struct plan_args){ { at + vma->offset, len, len, MREMAP_MAYMOVE | MREMAP_FIXED,
+			vma->start } });
+	plan_syscall(&job->plan, 0, SYS_munmap, (struct plan_args){ { at, size } });
+	return 0;
+}
+
+static int sysv_plan(
+	struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma, struct err *err)
+{
+	uint64_t size = (job->snap->mems[vma->mem].size + 4095) / 4096 * 4096;
+
+	if (vma->offset || vma->end - vma->start != size)
+		return sysv_plan_piece(job, fresh, vma, size, err);
+	plan_shmat(job, vma, vma->start);
 	return 0;
 }
 
@@ -165,7 +190,11 @@ int shared_plan_stage(struct job *job, const struct mm_fresh *fresh, struct err 
 
 static void memfd_plan(struct job *job, const struct snap_vma *vma)
 {
-	plan_mmap_shared(job, vma->start, vma->end - vma->start, vma->prot,
+	/* Nobody can force a page into a private mapping of huge pages: protected later. */
+	bool huge = vma->vmflags & VMF_HUGETLB && !(vma->flags & MAP_SHARED);
+
+	plan_mmap_shared(job, vma->start, vma->end - vma->start,
+		huge ? PROT_READ | PROT_WRITE : vma->prot,
 		job->mem_fds[!!(vma->vmflags & VMF_SHARED)][vma->mem], vma);
 }
 
@@ -185,7 +214,7 @@ int shared_plan_map(
 {
 	switch (job->snap->mems[vma->mem].kind) {
 	case MEM_SYSV:
-		return sysv_plan(job, vma, err);
+		return sysv_plan(job, fresh, vma, err);
 	case MEM_SHARED_ANON:
 		return anon_plan(job, fresh, vma, err);
 	case MEM_MEMFD:

@@ -66,6 +66,7 @@ static void job_tables(struct job *job)
 		job->map_fds[i] = ids_none(snap->arena, snap->nr_files);
 		job->mem_fds[i] = ids_none(snap->arena, snap->nr_mems);
 	}
+	job->born_with = ids_none(snap->arena, snap->nr_ofds);
 	job->mem_at = arena_array(snap->arena, snap->nr_mems + 1, sizeof *job->mem_at);
 	job->mem_staged = arena_array(snap->arena, snap->nr_mems + 1, sizeof *job->mem_staged);
 	job->parked = ids_none(snap->arena, snap->nr_ofds);

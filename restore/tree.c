@@ -332,7 +332,7 @@ int tree_make(struct job *job, struct err *err)
 	if (job->pids == PIDS_NEW && job->snap->nr_procs + job->snap->nr_zombies > 1) {
 		err_set(err, ENOTSUP,
 			"%zu processes that know each other by their ids can not get "
-			"new ones",
+			"new ones: they would wait for nobody, and signal strangers",
 			job->snap->nr_procs + job->snap->nr_zombies);
 		return err_hint(err, "use --pids=ns");
 	}

@@ -161,21 +161,28 @@ static int birth_clone(
 {
 	const struct snap_proc *proc = &tree->snap->procs[i];
 	int32_t session = birth_session(tree->snap, i);
+	uint32_t with = snap_shares_with(tree->snap, i), base = snap_base_of(tree->snap, i);
 	bool orphan = proc->parent == ID_NONE;
 	struct job *sibling;
 	uint64_t flags = 0;
 
-	if (birth_shares(tree->snap, i) && !fits(tree->jobs[proc->parent], session)) {
+	if (birth_shares(tree->snap, i) && !fits(tree->jobs[with], session)) {
 		err_set(err, ENOTSUP,
-			"process %d shares memory, descriptors or directories with a parent that "
-			"is in another session",
+			"process %d shares memory, descriptors or directories with one that was "
+			"born in another session",
 			proc->pid);
 		return err_hint(err, "start it without CLONE_VM, CLONE_FILES and CLONE_FS");
 	}
 	*maker = orphan ? anybody_in(tree, snap_base_of(tree->snap, i), session)
 			: tree->jobs[proc->parent];
 	sibling = sibling_in(tree, i, session);
-	if (!orphan && !fits(*maker, session) && sibling) {
+	/* A sibling with which it shares, or of whose memory it has a copy. */
+	if (proc->shares_with == ID_NONE && !orphan && base != ID_NONE && base != proc->parent)
+		with = base;
+	if (with != ID_NONE && with != proc->parent && fits(tree->jobs[with], session)) {
+		*maker = tree->jobs[with];
+		flags = CLONE_PARENT | birth_shares(tree->snap, i);
+	} else if (!orphan && !fits(*maker, session) && sibling) {
 		*maker = sibling;
 		flags = CLONE_PARENT;
 	} else if (orphan && *maker && (*maker)->proc->parent == ID_NONE) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/progress.h"
 #include "images/core/core.h"
 
 /* Where pieces go: what was at addr is written at position + addr - start. */
@@ -119,15 +120,28 @@ static int segment_write(struct core *c, struct pages_reader *r, const struct co
 	return ret;
 }
 
+static uint64_t contents_len(const struct core *c)
+{
+	uint64_t len = 0;
+
+	for (size_t i = 0; i < c->nr_segments; i++)
+		if (c->segments[i].contents)
+			len += c->segments[i].end - c->segments[i].start;
+	return len;
+}
+
 int core_contents(struct core *c, int fd, struct err *err)
 {
 	struct pages_reader *r = pages_reader_create(c->img->pages_fd, &c->img->index);
 	char *buffer = malloc(PAGES_FRAME);
 	int ret = r && buffer ? 0 : err_nomem(err);
 
+	progress_phase(c->progress, "writing memory", contents_len(c));
 	for (size_t i = 0; ret == 0 && i < c->nr_segments; i++)
-		if (c->segments[i].contents)
+		if (c->segments[i].contents) {
 			ret = segment_write(c, r, &c->segments[i], fd, buffer, err);
+			progress_add(c->progress, c->segments[i].end - c->segments[i].start);
+		}
 	free(buffer);
 	pages_reader_destroy(r);
 	return ret;

@@ -177,10 +177,10 @@ static int proc_find(
 }
 
 static int core_make(const struct image *img, const char *output, bool force, pid_t pid,
-	struct core_made *made, struct err *err)
+	struct core_made *made, struct progress *progress, struct err *err)
 {
 	const struct snap *snap = img->snap;
-	struct core c = { .img = img, .snap = snap };
+	struct core c = { .img = img, .snap = snap, .progress = progress };
 	int ret = proc_find(snap, pid, &c.proc, err);
 
 	if (ret < 0)
@@ -198,14 +198,14 @@ static int core_make(const struct image *img, const char *output, bool force, pi
 }
 
 int image_core(const char *path, const char *output, bool force, pid_t pid, struct core_made *made,
-	struct err *err)
+	struct progress *progress, struct err *err)
 {
 	struct image img;
 	int ret = image_open(path, &img, err);
 
 	if (ret < 0)
 		return ret;
-	ret = core_make(&img, output, force, pid, made, err);
+	ret = core_make(&img, output, force, pid, made, progress, err);
 	image_close(&img);
 	return ret;
 }

@@ -15,6 +15,7 @@
 
 struct buf;
 struct err;
+struct progress;
 
 /* A mapping or a part of one. */
 struct core_segment {
@@ -26,6 +27,7 @@ struct core_segment {
 
 struct core {
 	const struct image *img;
+	struct progress *progress; /* or NULL */
 	const struct snap *snap;
 	const struct snap_proc *proc;
 	const struct snap_mm *mm;

@@ -309,6 +309,8 @@ static const struct diff_rule rules[] = {
 	KEYED("InotifyFd", "watches", "wd", "watch"),
 	REF("InotifyWatch", "ofd", DIFF_OFDS),
 	NUMBER("InotifyWatch", "mask", as_hex),
+	SKIP("InotifyEvent", "cookie"), /* another one after each restore */
+	NUMBER("InotifyEvent", "mask", as_hex),
 	REF("PtyFd", "master", DIFF_OFDS),
 	NUMBER("PtyPair", "mode", as_octal),
 	NUMBER("Termios", "iflag", as_octal),

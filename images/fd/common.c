@@ -45,10 +45,14 @@ static int owner_refused(
 		owner->type == F_OWNER_PGRP  ? "process group"
 		: owner->type == F_OWNER_TID ? "thread"
 					     : "process",
-		owner->pid,
-		owner->type == F_OWNER_TID ? "and single threads cannot be told so again"
-					   : "which is not part of the dump");
+		owner->pid, "which is not part of the dump");
 	return err_hint(err, "let the program use F_SETOWN for itself, or not at all");
+}
+
+static bool owner_is_inside(const struct snap *snap, const struct f_owner_ex *owner)
+{
+	return owner->type == F_OWNER_TID ? snap_has_thread(snap, owner->pid)
+					  : snap_has_id(snap, owner->pid);
 }
 
 static int save_owner(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
@@ -62,13 +66,27 @@ static int save_owner(const struct fd_seen *seen, struct snap_ofd *ofd, struct e
 		return err_sys(err, "signal (F_GETSIG) of descriptor %d", seen->num);
 	if (!owner.pid)
 		return 0;
-	/* Threads other than the leader do not exist yet when descriptors are made. */
-	if (owner.pid != seen->pid &&
-		(owner.type == F_OWNER_TID || !snap_has_id(seen->dump->snap, owner.pid)))
+	if (owner.pid != seen->pid && !owner_is_inside(seen->dump->snap, &owner))
 		return owner_refused(seen, &owner, err);
 	ofd->owner_type = owner.type;
 	ofd->owner = owner.pid;
 	return 0;
+}
+
+/* A pipe or socket that has no name is made 0600 or 0777, and belongs to who makes it. */
+static void save_owner_and_mode(const struct fd_seen *seen, struct snap_ofd *ofd)
+{
+	const struct stat *st = &seen->st;
+	bool pipe = S_ISFIFO(st->st_mode) && seen->link[0] != '/';
+
+	if (!pipe && !S_ISSOCK(st->st_mode))
+		return;
+	if ((st->st_mode & 07777) == (pipe ? 0600 : 0777) && st->st_uid == geteuid() &&
+		st->st_gid == getegid())
+		return;
+	ofd->mode = st->st_mode;
+	ofd->uid = st->st_uid;
+	ofd->gid = st->st_gid;
 }
 
 int ofd_save_common(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
@@ -83,6 +101,7 @@ int ofd_save_common(const struct fd_seen *seen, struct snap_ofd *ofd, struct err
 	/* An O_PATH descriptor only names a place: no position, owner or locks. */
 	if (flags & O_PATH)
 		return 0;
+	save_owner_and_mode(seen, ofd);
 	if (save_position(seen, ofd, err) < 0 || save_owner(seen, ofd, err) < 0)
 		return -err->code;
 	return locks_save(seen, ofd, err);
@@ -134,10 +153,29 @@ static int make_owner(const struct fd_make *m, const struct snap_ofd *ofd, int f
 	return 0;
 }
 
+/* Without the privilege, it belongs to who restores it. */
+static int make_owner_and_mode(const struct snap_ofd *ofd, int fd, struct err *err)
+{
+	struct stat st;
+
+	if (!ofd->mode)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, "fstat");
+	if ((st.st_uid != ofd->uid || st.st_gid != ofd->gid) && fchown(fd, ofd->uid, ofd->gid) < 0)
+		log_info("%s: owner %u:%u: %m", ofd->label ? ofd->label : "descriptor", ofd->uid,
+			ofd->gid);
+	if (st.st_mode != ofd->mode && fchmod(fd, ofd->mode & 07777) < 0)
+		return err_sys(err, "mode %o", ofd->mode);
+	return 0;
+}
+
 int ofd_make_common(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)
 {
 	if (ofd->flags & O_PATH)
 		return 0;
+	if (make_owner_and_mode(ofd, fd, err) < 0)
+		return -err->code;
 	if (ofd->offset && lseek(fd, (off_t)ofd->offset, SEEK_SET) < 0)
 		return err_sys(err, "seek to %lld", (long long)ofd->offset);
 	if (ofd->owner && !ofd_owner_later(m->snap, ofd) && make_owner(m, ofd, fd, err) < 0)
@@ -180,6 +218,15 @@ bool snap_has_id(const struct snap *snap, int32_t id)
 		if (proc->pid == id || proc->pgid == id || proc->sid == id)
 			return true;
 	}
+	return false;
+}
+
+bool snap_has_thread(const struct snap *snap, int32_t tid)
+{
+	for (size_t i = 0; i < snap->nr_procs; i++)
+		for (size_t t = 0; t < snap->procs[i].nr_tasks; t++)
+			if (snap->procs[i].tasks[t].tid == tid)
+				return true;
 	return false;
 }
 

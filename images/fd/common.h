@@ -35,5 +35,7 @@ int ofd_reopen(int fd, uint32_t flags, int *out, struct err *err);
 bool snap_has_id(const struct snap *snap, int32_t id);
 /* Is there a process of this id in the dump? */
 bool snap_has_process(const struct snap *snap, int32_t pid);
+/* Is there a thread of this id in the dump? */
+bool snap_has_thread(const struct snap *snap, int32_t tid);
 
 #endif

@@ -184,6 +184,7 @@ static int inet_pack(
 	m->has_shutdown = sock->shutdown != 0;
 	m->shutdown = sock->shutdown;
 	m->has_pending_error = m->pending_error = sock->pending_error;
+	m->has_refused = m->refused = sock->refused;
 	m->local = inet_addr_pack(snap->arena, sock->family, &sock->local);
 	m->remote = inet_addr_pack(snap->arena, sock->family, &sock->remote);
 	sockopt_pack(snap, &sock->options, &m->options, &m->n_options);
@@ -227,7 +228,7 @@ static int inet_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 		return message_missing("inet", err);
 	if (m->protocol > INT32_MAX ||
 		!inet_is_ours((int)m->family, (int)m->type, (int)m->protocol) || m->shutdown > 3 ||
-		(m->shutdown && m->type == SOCK_STREAM))
+		(m->shutdown && m->type == SOCK_STREAM && m->state != INET_IDLE))
 		return err_set(err, EBADMSG, "socket of family %u, type %u, protocol %u", m->family,
 			m->type, m->protocol);
 	if (!inet_state_fits(m))
@@ -240,6 +241,7 @@ static int inet_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 	sock->backlog = m->backlog;
 	sock->shutdown = m->shutdown;
 	sock->pending_error = m->pending_error;
+	sock->refused = m->refused;
 	ofd->priv = sock;
 	if (inet_addr_unpack(sock->family, m->local, &sock->local, err) < 0 ||
 		inet_addr_unpack(sock->family, m->remote, &sock->remote, err) < 0 ||

@@ -67,6 +67,7 @@ struct inet_sock {
 	uint32_t backlog;
 	uint32_t shutdown;  /* datagrams: 1 receiving, 2 sending is shut down */
 	bool pending_error; /* INET_RESET: the program was not told yet */
+	bool refused;       /* INET_RESET: there never was a connection */
 	uint8_t *unread;    /* INET_RESET: what came before the end; nr_unread bytes */
 	size_t nr_unread;
 	struct sock_options options;

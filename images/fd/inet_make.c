@@ -1,6 +1,7 @@
 /* struct inet_sock -> a new socket: options, bind, listen or connect, memberships. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/fd.h"
@@ -92,14 +93,32 @@ static int try_listen_again(
 	return ret;
 }
 
+static bool has_v6only(const struct inet_sock *sock)
+{
+	return sockopt_int(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+}
+
+/*
+ * bind(2) to one IPv6 address makes a socket IPv6 only. One that is not had only its port before
+ * connect(2) chose the address, as it will again.
+ */
+static bool address_came_by_connect(const struct inet_sock *sock)
+{
+	return sock->family == AF_INET6 && sock->state == INET_CONNECTED && !inet_is_mapped(sock) &&
+	       !has_v6only(sock);
+}
+
 static int inet_bind(int fd, const struct inet_sock *sock, struct err *err)
 {
+	struct inet_addr local = sock->local;
 	struct sockaddr_storage sa;
 	socklen_t len;
 
 	if (!sock->local.set)
 		return 0;
-	if (inet_addr_to(sock->family, &sock->local, &sa, &len, err) < 0)
+	if (address_came_by_connect(sock))
+		memset(local.addr, 0, sizeof local.addr);
+	if (inet_addr_to(sock->family, &local, &sa, &len, err) < 0)
 		return -err->code;
 	if (try_listen(fd, sock, &sa, len) == 0)
 		return 0;

@@ -5,6 +5,7 @@
  * needed.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
@@ -130,25 +131,50 @@ static int reset_arrived(int fd, bool pending_error, struct err *err)
 	return 0;
 }
 
+/* Connecting to where nobody listens. A port of our own makes sure that nobody does. */
+static int refused_make(const struct inet_sock *sock, int port_holder, int fd, struct err *err)
+{
+	struct sockaddr_storage sa;
+	socklen_t len;
+
+	loopback_of(sock->family, false, &sa, &len);
+	if (bind(port_holder, (struct sockaddr *)&sa, len) < 0 ||
+		getsockname(port_holder, (struct sockaddr *)&sa, &len) < 0)
+		return err_sys(err, "bind to the loopback address");
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		return err_sys(err, "O_NONBLOCK");
+	if (connect(fd, (struct sockaddr *)&sa, len) == 0 || errno != EINPROGRESS)
+		return err_sys(err, "connect to the loopback address");
+	return reset_arrived(fd, sock->pending_error, err);
+}
+
+static int ended_make(const struct inet_sock *sock, int listener, int fd, struct err *err)
+{
+	struct sockaddr_storage sa;
+	socklen_t len;
+
+	if (unread_room(fd, sock, err) < 0 ||
+		reset_listen(listener, sock->family, &sa, &len, err) < 0)
+		return -err->code;
+	if (connect(fd, (struct sockaddr *)&sa, len) < 0)
+		return err_sys(err, "connect to the loopback address");
+	if (reset_accept(listener, fd, sock, err) < 0)
+		return -err->code;
+	return reset_arrived(fd, sock->pending_error, err);
+}
+
 int inet_reset_make(const struct inet_sock *sock, int *out, struct err *err)
 {
 	/* The other end speaks plain TCP: an MPTCP connection would outlive the reset of its path.
 	 */
 	OWNED_FD listener = socket(sock->family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
 	OWNED_FD fd = socket(sock->family, SOCK_STREAM | SOCK_CLOEXEC, sock->protocol);
-	struct sockaddr_storage sa;
-	socklen_t len;
 
 	if (listener < 0 || fd < 0)
 		return err_sys(err, "socket");
-	if (unread_room(fd, sock, err) < 0 ||
-		reset_listen(listener, sock->family, &sa, &len, err) < 0)
-		return -err->code;
-	if (connect(fd, (struct sockaddr *)&sa, len) < 0)
-		return err_sys(err, "connect to the loopback address");
-	if (reset_accept(listener, fd, sock, err) < 0 ||
-		reset_arrived(fd, sock->pending_error, err) < 0)
-		return err_wrap(err, "make a connection that was reset");
+	if ((sock->refused ? refused_make(sock, listener, fd, err)
+			   : ended_make(sock, listener, fd, err)) < 0)
+		return err_wrap(err, "make a connection that ended");
 	if (sockopt_make(fd, &sock->options, false, err) < 0 ||
 		sockopt_make(fd, &sock->options, true, err) < 0)
 		return -err->code;

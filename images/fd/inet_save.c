@@ -78,6 +78,7 @@ struct inet_live {
 	uint8_t state;
 	uint32_t waiting; /* connections to accept */
 	short events;     /* poll(2): nothing of it is consumed, unlike SO_ERROR */
+	bool agreed;      /* TCP: there was a connection, whose ends agreed on its options */
 };
 
 static int live_addrs(int fd, struct inet_sock *sock, struct err *err)
@@ -110,6 +111,7 @@ static int live_state(int fd, struct inet_live *live, struct err *err)
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
 		return err_sys(err, "TCP_INFO");
 	live->state = info.tcpi_state;
+	live->agreed = info.tcpi_options != 0;
 	if (info.tcpi_state == TCP_STATE_LISTEN) {
 		/* Of a listening socket these hold the accept queue and its limit. */
 		live->waiting = info.tcpi_unacked;
@@ -215,11 +217,25 @@ static bool queue_can_travel(const struct inet_sock *sock)
 	       !sockopt_get(&sock->options, SOL_SOCKET, SO_BINDTODEVICE);
 }
 
-/* Corked datagrams (UDP_CORK) only show as memory in use. */
+/*
+ * Datagrams held back (UDP_CORK, MSG_MORE) only show as memory in use. So do those on their way out
+ * of the machine, but not for long.
+ */
+static bool holds_back(int fd)
+{
+	int bytes = 0;
+
+	for (int patience = 20; patience > 0; patience--) {
+		if (ioctl(fd, TIOCOUTQ, &bytes) < 0 || bytes <= 0)
+			return false;
+		poll(NULL, 0, 1);
+	}
+	return true;
+}
+
 static int dgram_queue_check(
 	const struct fd_seen *seen, const struct inet_live *live, struct err *err)
 {
-	int corked = sockopt_int(&live->sock->options, IPPROTO_UDP, 1 /* UDP_CORK */, 0), bytes = 0;
 	char text[INET_SOCK_TEXT];
 
 	inet_sock_text(live->sock, text);
@@ -227,8 +243,8 @@ static int dgram_queue_check(
 		err_set(err, ENOTSUP, "%s is shut down (shutdown(2))", text);
 		return err_hint(err, "let the program close it before the dump");
 	}
-	if (corked && ioctl(seen->fd, TIOCOUTQ, &bytes) == 0 && bytes > 0) {
-		err_set(err, ENOTSUP, "%s holds back a datagram (UDP_CORK)", text);
+	if (holds_back(seen->fd)) {
+		err_set(err, ENOTSUP, "%s holds back a datagram (UDP_CORK, MSG_MORE)", text);
 		err_hint(err, "let the program send it, or drop it with --tcp-close");
 		return refuse_or_drop(seen, err);
 	}
@@ -264,8 +280,19 @@ int inet_check(const struct fd_seen *seen, struct err *err)
 /*
  * A connection that ended shows as TCP_CLOSE like a socket that never had one, but has both
  * directions shut down (MPTCP: at least an error that was not fetched yet). Such an error comes
- * back as ECONNRESET, whatever it was.
+ * back as ECONNRESET, or as ECONNREFUSED if there was none. shutdown(2) of a socket that never was
+ * connected looks the same, but it has no port.
  */
+static enum inet_state closed_state(struct inet_sock *sock, const struct inet_live *live)
+{
+	if (!(live->events & (POLLRDHUP | POLLERR)))
+		return INET_IDLE;
+	if (sock->local.port || live->events & POLLERR)
+		return INET_RESET;
+	sock->shutdown = 3;
+	return INET_IDLE;
+}
+
 static void inet_set_state(
 	const struct fd_seen *seen, struct inet_sock *sock, const struct inet_live *live)
 {
@@ -279,9 +306,11 @@ static void inet_set_state(
 		sock->state = live->state == TCP_STATE_SYN_SENT ? INET_CONNECTING
 								: INET_ESTABLISHED;
 	else if (live->state == TCP_STATE_CLOSE)
-		sock->state = live->events & (POLLRDHUP | POLLERR) ? INET_RESET : INET_IDLE;
+		sock->state = closed_state(sock, live);
 	else
 		sock->state = INET_RESET;
+	sock->refused = sock->state == INET_RESET && live->state == TCP_STATE_CLOSE &&
+			live->events & POLLERR && !live->agreed;
 	sock->pending_error = sock->state == INET_RESET &&
 			      (live->state != TCP_STATE_CLOSE || live->events & POLLERR);
 }

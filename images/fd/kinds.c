@@ -27,6 +27,7 @@ static const struct fd_kind *const kinds[] = {
 	&fd_packet,
 	&fd_inet,
 	&fd_netlink,
+	&fd_ns,
 	&fd_io_uring,
 	NULL,
 };

@@ -74,8 +74,8 @@ static const struct refusal refusals[] = {
 		"run the program without sound" },
 	{ "/dev/kmsg", 0, "the kernel's log", "its reading position cannot be set again",
 		"run the program without reading the kernel's log" },
-	{ NULL, NSFS_MAGIC, "a namespace",
-		"namespaces other than the target's own are not recorded", ASK_TO_CLOSE },
+	{ NULL, NSFS_MAGIC, "a namespace", "it is another one than the process is in",
+		ASK_TO_CLOSE },
 	{ NULL, MQUEUE_MAGIC, "the directory of POSIX message queues",
 		"it belongs to the IPC namespace", ASK_TO_CLOSE },
 };

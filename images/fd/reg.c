@@ -20,6 +20,7 @@
 #include "images/fd/common.h"
 #include "images/fd/kinds.h"
 #include "images/fd/message.h"
+#include "images/fd/reg.h"
 
 /* ipc/mqueue.c; not in linux/magic.h. */
 enum { MQUEUE_MAGIC = 0x19800202 };
@@ -117,7 +118,7 @@ static int32_t task_tid(const char *rest, const char **behind)
 	return (int32_t)tid;
 }
 
-/* These show the memory the process had when they were opened, and that is not yet the target's. */
+/* These show the memory that the process had when they were opened. */
 static bool bound_to_memory(const char *rest)
 {
 	static const char *const names[] = {
@@ -149,19 +150,11 @@ static int proc_file_check(const struct fd_seen *seen, const char *name, struct 
 	if (pid != seen->pid && !snap_has_id(seen->dump->snap, pid))
 		err_set(err, ENOTSUP, "%s belongs to process %d, which is not part of the dump",
 			name, pid);
-	else if (pid != seen->dump->snap->procs[0].pid)
-		err_set(err, ENOTSUP,
-			"%s belongs to process %d, which does not exist yet when descriptors "
-			"are made again",
-			name, pid);
 	else if (tid && tid != pid)
 		err_set(err, ENOTSUP,
 			"%s belongs to thread %d, which does not exist yet when descriptors "
 			"are made again",
 			name, tid);
-	else if (!(fcntl(seen->fd, F_GETFL) & O_PATH) && bound_to_memory(rest))
-		err_set(err, ENOTSUP,
-			"%s is bound to the memory that the process had when it was opened", name);
 	else
 		return 0;
 	return err_hint(err, "let the program close it after use");
@@ -178,11 +171,45 @@ static bool path_leads_here(const struct fd_seen *seen)
 	       st.st_ino == seen->st.st_ino;
 }
 
+/* It was opened by somebody else, who could look there: a shell of root, say. */
+static int path_closed(const char *name, struct err *err)
+{
+	err_set(err, ENOTSUP, "%s: you may not look at that path: %s", name, strerror(EACCES));
+	return err_hint(err,
+		"give yourself permission to search its directories, or run snapctl as "
+		"root");
+}
+
+static const char DELETED[] = " (deleted)";
+
+/* Length of the path of a kernel file: below /proc/net, entries are made for each look. */
+static size_t kernel_path_len(const struct fd_seen *seen)
+{
+	size_t len = strlen(seen->link);
+
+	return text_ends(seen->link, DELETED) ? len - strlen(DELETED) : len;
+}
+
+static bool kernel_file_is_there(const struct fd_seen *seen)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof path, "%.*s", (int)kernel_path_len(seen), seen->link);
+	return is_kernel_file(seen) && lstat(path, &st) == 0 && st.st_dev == seen->st.st_dev &&
+	       st.st_mode == seen->st.st_mode;
+}
+
 static int path_check(const struct fd_seen *seen, const char *name, struct err *err)
 {
+	errno = 0;
 	if (path_leads_here(seen))
 		return 0;
-	if (!text_ends(seen->link, " (deleted)")) {
+	if (errno == EACCES)
+		return path_closed(name, err);
+	if (kernel_file_is_there(seen))
+		return 0;
+	if (!text_ends(seen->link, DELETED)) {
 		err_set(err, ENOTSUP,
 			"%s: its path leads to something else or nothing, seen from here", name);
 		return err_hint(err,
@@ -233,7 +260,8 @@ static int reg_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err
 	priv->file = ID_NONE;
 	if (is_kernel_file(seen)) {
 		priv->pid = proc_pid(seen->link, &rest);
-		priv->path = arena_strdup(d->snap->arena, rest);
+		priv->path = arena_strndup(
+			d->snap->arena, rest, kernel_path_len(seen) - (size_t)(rest - seen->link));
 	} else if (d->file_of(d, seen->pid, seen->fd, seen->link, &priv->file, err) < 0) {
 		return -err->code;
 	}
@@ -316,7 +344,7 @@ static int kernel_file_path(
 /* F_GETFL has what open(2) was given, less O_CREAT, O_EXCL, O_NOCTTY and O_TRUNC. */
 static int open_flags(const struct snap_ofd *ofd)
 {
-	uint32_t flags = ofd->flags & ~(uint32_t)(O_ASYNC | O_CREAT | O_EXCL | O_TRUNC);
+	uint32_t flags = ofd->flags & ~(uint32_t)(O_CREAT | O_EXCL | O_TRUNC);
 
 	/* A file that was made by O_TMPFILE is opened again as the file it is. */
 	if (flags & TMPFILE_BIT)
@@ -324,15 +352,45 @@ static int open_flags(const struct snap_ofd *ofd)
 	return (int)(flags | O_CLOEXEC);
 }
 
+const char *reg_later(const struct snap *snap, const struct snap_ofd *ofd, int32_t *pid)
+{
+	const struct reg_priv *priv = ofd->priv;
+
+	if (ofd->kind != &fd_reg || ofd->inherited >= 0 || !priv->pid)
+		return NULL;
+	if (priv->pid == snap->procs[0].pid &&
+		(ofd->flags & O_PATH || !bound_to_memory(priv->path)))
+		return NULL;
+	*pid = priv->pid;
+	return priv->path;
+}
+
+uint32_t reg_later_flags(const struct snap_ofd *ofd)
+{
+	return (uint32_t)open_flags(ofd) & ~(uint32_t)O_CLOEXEC;
+}
+
+uint32_t reg_made_with(const struct snap_ofd *ofd, uint32_t *flags)
+{
+	const struct reg_priv *priv = ofd->priv;
+
+	if (ofd->kind != &fd_reg || ofd->inherited >= 0 || ofd->flags & O_PATH ||
+		!(ofd->flags & (TMPFILE_BIT | O_NOFOLLOW)))
+		return ID_NONE;
+	*flags = ofd->flags & ~(uint32_t)(O_CREAT | O_EXCL | O_TRUNC);
+	return priv->file;
+}
+
 static int reg_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
 	const struct reg_priv *priv = ofd->priv;
-	char path[PATH_MAX];
+	char path[PATH_MAX] = "/dev/null";
+	int32_t pid;
 	int fresh;
 
 	if (priv->file != ID_NONE)
 		return m->open_file(m, priv->file, open_flags(ofd), fd, err);
-	if (kernel_file_path(m, priv, path, err) < 0)
+	if (!reg_later(m->snap, ofd, &pid) && kernel_file_path(m, priv, path, err) < 0)
 		return -err->code;
 	fresh = open(path, open_flags(ofd) | O_NOCTTY);
 	if (fresh < 0)

@@ -6,6 +6,7 @@
 #include <linux/filter.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -194,6 +195,15 @@ static int filter_save(struct saving *s, const struct sockopt_desc *desc, struct
 	return 0;
 }
 
+/* TCP_MIN_MSS and MAX_TCP_WINDOW of net/tcp.h, which TCP_MAXSEG is held to. */
+static bool is_segment_size(const uint8_t *value)
+{
+	int size;
+
+	memcpy(&size, value, sizeof size);
+	return size >= 88 && size <= 32767;
+}
+
 static int option_save(struct saving *s, const struct sockopt_desc *desc,
 	const struct raw_option *fresh, struct err *err)
 {
@@ -210,6 +220,9 @@ static int option_save(struct saving *s, const struct sockopt_desc *desc,
 	differs = fresh->error || now.len != fresh->len || memcmp(now.value, fresh->value, now.len);
 	if (desc->form == SOCKOPT_BUFFER)
 		differs = buffer_differs(s, desc, differs);
+	/* IP_OPTIONS make the kernel reckon with an MTU of 0: what it shows then nobody has set. */
+	if (desc->level == IPPROTO_TCP && desc->name == TCP_MAXSEG)
+		differs = differs && is_segment_size(now.value);
 	if (desc->flags & SOCKOPT_SETTLES)
 		differs = differs && !memcmp(now.value, (int[]){ 0 }, sizeof(int));
 	if (!differs)

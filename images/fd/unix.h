@@ -49,6 +49,9 @@ struct unix_file {
 	char *path;              /* UNIX_MOVED: where it is now, absolute */
 	char *dir;               /* the name is relative: to this directory; else NULL */
 	uint32_t mode, uid, gid; /* permission bits and owner; not for UNIX_UNLINKED */
+	/* While it is made: its file by a descriptor, plus 1; what way_make() gave for it. */
+	int held;
+	size_t way;
 };
 
 /* SCM_CREDENTIALS or SO_PEERCRED; pid 0: none. */
@@ -207,7 +210,13 @@ pid_t unix_creds_pid(const struct fd_make *m, int32_t recorded);
  * unix_bind_finish, so that others can connect. The socket file belongs to the process: umask and
  * directory are changed for a moment, and are those of all threads.
  */
-int unix_bind(struct arena *arena, int fd, const struct unix_sock *sock, struct err *err);
+int unix_bind(struct arena *arena, int fd, struct unix_sock *sock, struct err *err);
+/*
+ * Before unix_bind_finish() removes its file because another one needs the name: it can still be
+ * reached, until it is forgotten.
+ */
+int unix_bind_hold(struct arena *arena, struct unix_sock *sock, struct err *err);
+void unix_bind_forget(struct unix_sock *sock);
 int unix_bind_finish(struct arena *arena, const struct unix_sock *sock, struct err *err);
 /*
  * Connect to the socket that unix_bind has just put in its place, by these; *by (if not NULL) is

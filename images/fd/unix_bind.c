@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/way.h"
 #include "images/fd/kind.h"
 #include "images/fd/unix.h"
 
@@ -212,16 +213,11 @@ static int bind_abstract(int fd, const struct unix_sock *sock, struct err *err)
 	return err_hint(err, "end the program that has it (ss -xp shows it)");
 }
 
-int unix_bind(struct arena *arena, int fd, const struct unix_sock *sock, struct err *err)
+static int bind_at(struct arena *arena, int fd, const struct unix_sock *sock, const char *path,
+	struct err *err)
 {
 	OWNED_PLACE place = { .dir = -1 };
-	char *path;
 
-	if (!sock->name.len)
-		return 0;
-	if (!unix_is_path(&sock->name))
-		return bind_abstract(fd, sock, err);
-	path = unix_name_path(arena, &sock->name, sock->file.dir);
 	if (place_open(arena, path, &place, err) < 0 || place_clear(&place, path, err) < 0 ||
 		bind_path(fd, sock, path, err) < 0)
 		return -err->code;
@@ -232,6 +228,55 @@ int unix_bind(struct arena *arena, int fd, const struct unix_sock *sock, struct 
 	if (sock->file.place == UNIX_MOVED)
 		return place_move(arena, &place, path, sock->file.path, err);
 	return 0;
+}
+
+/* A file that is there no more may have gone with its directory. */
+static size_t way_to(const struct unix_sock *sock, const char *path)
+{
+	struct stat st;
+
+	if (sock->file.place == UNIX_AT_NAME || lstat(path, &st) == 0 || errno != ENOENT)
+		return 0;
+	return way_make(path);
+}
+
+int unix_bind(struct arena *arena, int fd, struct unix_sock *sock, struct err *err)
+{
+	const char *path;
+	int ret;
+
+	if (!sock->name.len)
+		return 0;
+	if (!unix_is_path(&sock->name))
+		return bind_abstract(fd, sock, err);
+	path = unix_name_path(arena, &sock->name, sock->file.dir);
+	sock->file.way = way_to(sock, path);
+	ret = bind_at(arena, fd, sock, path, err);
+	if (ret < 0 || sock->file.place == UNIX_MOVED)
+		way_remove(path, sock->file.way);
+	return ret;
+}
+
+int unix_bind_hold(struct arena *arena, struct unix_sock *sock, struct err *err)
+{
+	const char *path;
+	int fd;
+
+	if (sock->file.place != UNIX_UNLINKED)
+		return 0;
+	path = unix_name_path(arena, &sock->name, sock->file.dir);
+	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, "open unix socket %s", path);
+	sock->file.held = fd + 1;
+	return 0;
+}
+
+void unix_bind_forget(struct unix_sock *sock)
+{
+	if (sock->file.held)
+		close(sock->file.held - 1);
+	sock->file.held = 0;
 }
 
 int unix_bind_finish(struct arena *arena, const struct unix_sock *sock, struct err *err)
@@ -249,6 +294,7 @@ int unix_bind_finish(struct arena *arena, const struct unix_sock *sock, struct e
 		return err_set(err, EBUSY, "%s was replaced while it was made", path);
 	if (unlinkat(place.dir, place.base, 0) < 0)
 		return err_sys(err, "unlink unix socket %s", path);
+	way_remove(path, sock->file.way);
 	return 0;
 }
 
@@ -259,6 +305,11 @@ int unix_address(struct arena *arena, const struct unix_sock *to, struct sockadd
 
 	if (!unix_is_path(&to->name)) {
 		*len = unix_name_to(&to->name, sa);
+		*held = -1;
+		return 0;
+	}
+	if (to->file.held) {
+		*len = file_address(to->file.held - 1, sa);
 		*held = -1;
 		return 0;
 	}

@@ -193,7 +193,7 @@ static int bind_all(struct making *k, bool gone, struct err *err)
 	const struct snap *snap = k->m->snap;
 
 	for (uint32_t i = 0; i < snap->nr_ofds; i++) {
-		const struct unix_sock *sock = making_done(k, i);
+		struct unix_sock *sock = making_done(k, i) ? snap->ofds[i].priv : NULL;
 
 		if (!sock || gone_from_name(sock) != gone)
 			continue;
@@ -203,7 +203,9 @@ static int bind_all(struct making *k, bool gone, struct err *err)
 			making_listen(k, k->m->made[i], (int)sock->backlog, &sock->peercred, err) <
 				0)
 			return -err->code;
-		if (gone && name_is_wanted(snap, i) && unix_bind_finish(k->arena, sock, err) < 0)
+		if (gone && name_is_wanted(snap, i) &&
+			(unix_bind_hold(k->arena, sock, err) < 0 ||
+				unix_bind_finish(k->arena, sock, err) < 0))
 			return -err->code;
 	}
 	return 0;
@@ -259,17 +261,18 @@ static int connect_through_new(
 	struct making *k, const struct unix_sock *sock, int client, int *out, struct err *err)
 {
 	struct unix_creds creds = who_listened(k->m->snap, sock);
+	struct unix_sock own = *sock;
 	OWNED_FD listener = -1;
 	pid_t by;
 
 	if (making_socket(sock->type, &listener, err) < 0 ||
-		unix_bind(k->arena, listener, sock, err) < 0)
+		unix_bind(k->arena, listener, &own, err) < 0)
 		return -err->code;
 	if (making_listen(k, listener, 1, &creds, err) < 0 ||
-		unix_connect(k->m, client, sock, &sock->peercred, &by, err) < 0 ||
+		unix_connect(k->m, client, &own, &sock->peercred, &by, err) < 0 ||
 		accept_own(listener, by, out, err) < 0)
 		return -err->code;
-	return unix_bind_finish(k->arena, sock, err);
+	return unix_bind_finish(k->arena, &own, err);
 }
 
 static int connect_through(struct making *k, uint32_t listener, int client,
@@ -354,6 +357,8 @@ int unix_make_all(const struct fd_make *m, struct err *err)
 	ret = make_steps(&k, err);
 	for (uint32_t i = 0; i < m->snap->nr_ofds; i++) {
 		fd_close(&k.far_end[i]);
+		if (making_done(&k, i))
+			unix_bind_forget(m->snap->ofds[i].priv);
 		if (ret < 0 && k.ours[i])
 			fd_close(&m->made[i]);
 	}

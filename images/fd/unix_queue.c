@@ -52,9 +52,11 @@ static int take_along(
 /* Reading stops at an urgent byte. */
 static int urgent_check(int fd, struct err *err)
 {
-	char byte;
+	struct pollfd p = { .fd = fd, .events = POLLPRI };
 
-	if (recv(fd, &byte, 1, MSG_OOB | MSG_PEEK | MSG_DONTWAIT) != 1)
+	if (poll(&p, 1, 0) < 0)
+		return err_sys(err, "poll a unix socket");
+	if (!(p.revents & POLLPRI))
 		return 0;
 	err_set(err, ENOTSUP, "an urgent byte (MSG_OOB) waits in a unix socket");
 	return err_hint(err, "let the program read it before the dump");

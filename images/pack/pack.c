@@ -71,7 +71,7 @@ static int program_put(int fd, struct packed *p, struct err *err)
 /* ---- pack ------------------------------------------------------------------------------------ */
 
 static int parts_put(int fd, const struct image *img, const struct image_bytes bytes[],
-	struct packed *p, struct err *err)
+	struct packed *p, struct progress *progress, struct err *err)
 {
 	uint8_t trailer[PACKED_TRAILER];
 	int ret;
@@ -79,7 +79,8 @@ static int parts_put(int fd, const struct image *img, const struct image_bytes b
 	p->size[IMAGE_PAGES] = img->index.file_size;
 	p->size[IMAGE_STATE] = bytes[IMAGE_STATE].len;
 	p->size[IMAGE_INVENTORY] = bytes[IMAGE_INVENTORY].len;
-	ret = pages_copy(img->pages_fd, &img->index, fd, packed_start(p, IMAGE_PAGES), err);
+	ret = pages_copy(
+		img->pages_fd, &img->index, fd, packed_start(p, IMAGE_PAGES), progress, err);
 	if (ret < 0)
 		return ret;
 	if (lseek(fd, (off_t)packed_start(p, IMAGE_STATE), SEEK_SET) < 0)
@@ -93,7 +94,7 @@ static int parts_put(int fd, const struct image *img, const struct image_bytes b
 }
 
 static int pack_to(const char *output, bool force, const struct image *img,
-	const struct image_bytes bytes[], uint64_t *len, struct err *err)
+	const struct image_bytes bytes[], uint64_t *len, struct progress *progress, struct err *err)
 {
 	struct newfile file = { 0 };
 	struct packed p = { 0 };
@@ -103,7 +104,7 @@ static int pack_to(const char *output, bool force, const struct image *img,
 		return ret;
 	ret = program_put(file.fd, &p, err);
 	if (ret == 0)
-		ret = parts_put(file.fd, img, bytes, &p, err);
+		ret = parts_put(file.fd, img, bytes, &p, progress, err);
 	if (ret < 0)
 		place_refused(&file.place, err);
 	else
@@ -114,7 +115,8 @@ static int pack_to(const char *output, bool force, const struct image *img,
 	return ret;
 }
 
-int image_pack(const char *path, const char *output, bool force, uint64_t *len, struct err *err)
+int image_pack(const char *path, const char *output, bool force, uint64_t *len,
+	struct progress *progress, struct err *err)
 {
 	struct image_bytes bytes[IMAGE_NR_FILES] = { 0 };
 	struct image img;
@@ -122,7 +124,7 @@ int image_pack(const char *path, const char *output, bool force, uint64_t *len, 
 
 	if (ret < 0)
 		return ret;
-	ret = pack_to(output, force, &img, bytes, len, err);
+	ret = pack_to(output, force, &img, bytes, len, progress, err);
 	image_bytes_finish(bytes);
 	image_close(&img);
 	return ret;
@@ -130,7 +132,8 @@ int image_pack(const char *path, const char *output, bool force, uint64_t *len, 
 
 /* ---- unpack ---------------------------------------------------------------------------------- */
 
-int image_unpack(const char *path, const char *output, bool force, struct err *err)
+int image_unpack(const char *path, const char *output, bool force, struct progress *progress,
+	struct err *err)
 {
 	struct image_bytes bytes[IMAGE_NR_FILES] = { 0 };
 	struct image_writer *w = NULL;
@@ -146,7 +149,7 @@ int image_unpack(const char *path, const char *output, bool force, struct err *e
 	if (ret == 0)
 		ret = image_writer_create(output, force, 0, 0, &w, err);
 	if (ret == 0)
-		ret = image_writer_copy(w, &img, bytes, err);
+		ret = image_writer_copy(w, &img, bytes, progress, err);
 	image_writer_destroy(w);
 	image_bytes_finish(bytes);
 	image_close(&img);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,9 +27,10 @@ static void say(const char *fmt, ...)
 	int len;
 
 	va_start(ap, fmt);
-	len = vsnprintf(line, sizeof line, fmt, ap);
+	len = vsnprintf(line, sizeof line - 1, fmt, ap);
 	va_end(ap);
-	if (write(fd, line, (size_t)len) != len || write(fd, "\n", 1) != 1)
+	line[len++] = '\n'; /* at once: other processes say something, too */
+	if (write(fd, line, (size_t)len) != len)
 		exit(9);
 	close(fd);
 }
@@ -342,6 +345,25 @@ static void mode_listen_taken(void)
 	say("listen %d", snapctl_listen(0));
 }
 
+/* With something that cannot be dumped, until a SIGUSR1 comes. */
+static void mode_listen_refused(void)
+{
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY), sig;
+	sigset_t usr1;
+
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &usr1, NULL);
+	snapctl_hook("one", before, after, "one");
+	say("listen %d", snapctl_listen(0));
+	while (sigwait(&usr1, &sig)) /* the signal of who asks interrupts pause(2) */
+		;
+	close(fd);
+	say("closed");
+	for (;;)
+		pause();
+}
+
 /* Listens again when it is told to. */
 static void mode_listen_again(void)
 {
@@ -382,6 +404,7 @@ static const struct {
 	{ "listen", mode_listen },
 	{ "listen-bad", mode_listen_bad },
 	{ "listen-taken", mode_listen_taken },
+	{ "listen-refused", mode_listen_refused },
 	{ "listen-again", mode_listen_again },
 	{ "listen-child", mode_listen_child },
 	{ "listen-try", mode_listen_try },

@@ -88,14 +88,21 @@ refused() {
     refused "hook 'database': Input/output error" # it still listens
 }
 
-@test "ask: a dump that fails afterwards" {
-    listener listen
+@test "ask: a dump that fails afterwards, or before" {
+    listener listen-refused
+    refused 'userfaultfd'
+    until_true grep -qsx 'after one 0' "$scratch/work/log"
+    kill -USR1 "$pid"
+    until_true grep -qsx 'closed' "$scratch/work/log"
+    # What is wrong with the image's place is found before anybody is asked.
+    : >"$scratch/work/log"
     mkdir "$(image)"
     : >"$(image)/something"
     if ask; then fail "it was dumped"; fi
-    until_true grep -qsx 'after one 0' "$scratch/work/log"
+    if grep -q before "$scratch/work/log"; then fail "its hooks ran"; fi
     rm -r "$(image)"
     ask
+    said 'before one'
 }
 
 @test "ask: nobody listens there" {

@@ -311,6 +311,20 @@ untrusted() {
     [[ $output == *"$scratch/nothing: open the image: No such file"*hint:* ]]
 }
 
+@test "a file that an ordinary user may not look for is refused in words" {
+    as_user
+    mkdir -m 700 "$scratch/closed"
+    start closed/log sleep 1000
+    until_true grep -qs sleep "/proc/$pid/comm"
+    run snapctl check --pid "$pid"
+    [ "$status" = 1 ]
+    [[ $output == *"descriptor 1 ($scratch/closed/log): you may not look at that path: Permission denied"*root* ]]
+    run snapctl dump --pid "$pid" -o "$(image)"
+    [ "$status" = 125 ]
+    [[ $output == *"you may not look at that path: Permission denied"*hint:* ]]
+    kill -0 "$pid"
+}
+
 @test "an ordinary user may not dump a process of root" {
     server
     as_user

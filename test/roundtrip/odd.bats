@@ -28,6 +28,8 @@ load ../helpers/snap
 @test "odd_limits_tiny: limits below what is used" { roundtrip odd_limits_tiny; }
 @test "odd_oom_never: oom_score_adj -1000" { roundtrip odd_oom_never; }
 @test "odd_gs_base: gs base" { roundtrip odd_gs_base; }
+@test "odd_quiet: waiting in preadv2, tee, vmsplice, connect" { roundtrip odd_quiet; }
+@test "odd_quiet: they are quiet" { launched odd_quiet; }
 @test "odd_ldt: an LDT" { refusal_late odd_ldt "local descriptor table"; }
 
 @test "as an ordinary user: signals, timers, scheduling, settings" {

@@ -52,6 +52,20 @@ server() {
     shows "snapctl: restored $(image) as process $pid: [0-9.]+ MiB of memory in 0\.[0-9] s"
 }
 
+@test "progress: pack, unpack, core" {
+    server
+    dump_pid "$pid"
+    on_terminal pack --debug-progress "$(image)" -o server.snap
+    drawn 'copying pages: [0-9.]+ .* of '
+    shows "snapctl: packed $(image) as server.snap .*"
+    on_terminal unpack --debug-progress server.snap -o again
+    drawn 'copying pages: '
+    shows "snapctl: unpacked server.snap to again"
+    on_terminal core --debug-progress "$(image)" -o core
+    drawn 'writing memory: [0-9.]+ [KM]iB of [0-9.]+ MiB \([0-9]+%\)'
+    shows "snapctl: wrote process $pid, 1 thread, .*"
+}
+
 @test "progress: in a namespace, with messages" {
     server
     dump_pid "$pid"

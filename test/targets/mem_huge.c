@@ -100,10 +100,12 @@ static void huge_memfd(void)
 		target_skip("huge pages (vm.nr_hugepages)");
 	pattern_fill(p, HUGE / 2, 8);
 	q[PAGE] = 'q';
+	must(mprotect(q, HUGE, PROT_READ));
 	must(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW));
 	target_wait();
 	expect(half_is(p, 8), "contents");
 	expect(q[PAGE] == 'q' && !memcmp(p, q, PAGE), "private mapping");
+	expect(write_faults(q), "it can be written to");
 	must(pread(fd, buf, sizeof buf, 0));
 	expect(!memcmp(buf, p, PAGE), "read");
 	expect(fcntl(fd, F_GET_SEALS) == F_SEAL_GROW, "seals");

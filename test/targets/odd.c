@@ -15,8 +15,11 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -637,7 +640,109 @@ static void odd_ldt(void)
 		"the table is gone");
 }
 
+/* ---- calls that wait, and make a program quiet --------------------------------------------------
+ */
+
+enum { QUIET_CALLS = 4 };
+
+static struct quiet {
+	int fds[2], others[2], listener;
+	struct sockaddr_un addr;
+	atomic_int tid;
+	long result;
+	int error;
+} quiet[QUIET_CALLS];
+
+static long quiet_call(int which)
+{
+	struct quiet *q = &quiet[which];
+	static char bytes[PAGE];
+	struct iovec piece = { bytes, 1 };
+
+	switch (which) {
+	case 0:
+		return preadv2(q->fds[0], &piece, 1, -1, 0);
+	case 1:
+		return tee(q->fds[0], q->others[1], 1, 0);
+	case 2:
+		return vmsplice(q->fds[1], &piece, 1, 0);
+	default:
+		return connect(q->fds[1], (struct sockaddr *)&q->addr, sizeof q->addr);
+	}
+}
+
+static void *quiet_run(void *arg)
+{
+	struct quiet *q = arg;
+
+	q->tid = (int)syscall(SYS_gettid);
+	thread_arrived();
+	q->result = quiet_call((int)(q - quiet));
+	q->error = errno;
+	return NULL;
+}
+
+static void fill_up(int fd)
+{
+	static char bytes[PAGE];
+	int flags = (int)must(fcntl(fd, F_GETFL));
+
+	must(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+	for (size_t len = sizeof bytes; len; len /= 2)
+		while (write(fd, bytes, len) > 0)
+			;
+	must(fcntl(fd, F_SETFL, flags));
+}
+
+static void quiet_prepare(void)
+{
+	struct quiet *c = &quiet[3];
+
+	for (int i = 0; i < 3; i++)
+		must(pipe(quiet[i].fds));
+	must(pipe(quiet[1].others));
+	fill_up(quiet[2].fds[1]);
+	/* A listener without room for a second connection. */
+	c->addr = (struct sockaddr_un){ AF_UNIX, "full" };
+	c->listener = (int)must(socket(AF_UNIX, SOCK_STREAM, 0));
+	must(bind(c->listener, (struct sockaddr *)&c->addr, sizeof c->addr));
+	must(listen(c->listener, 0));
+	c->fds[0] = (int)must(socket(AF_UNIX, SOCK_STREAM, 0));
+	c->fds[1] = (int)must(socket(AF_UNIX, SOCK_STREAM, 0));
+	must(connect(c->fds[0], (struct sockaddr *)&c->addr, sizeof c->addr));
+}
+
+static void quiet_wake(void)
+{
+	static char bytes[1 << 20];
+
+	must(write(quiet[0].fds[1], "x", 1));
+	must(write(quiet[1].fds[1], "x", 1));
+	must(read(quiet[2].fds[0], bytes, sizeof bytes));
+	must(accept(quiet[3].listener, NULL, NULL));
+}
+
+static void odd_quiet(void)
+{
+	static const long calls[] = { SYS_preadv2, SYS_tee, SYS_vmsplice, SYS_connect };
+	pthread_t threads[QUIET_CALLS];
+
+	quiet_prepare();
+	for (int i = 0; i < QUIET_CALLS; i++) {
+		threads[i] = thread_start(quiet_run, &quiet[i]);
+		thread_waits_in(quiet[i].tid, calls[i]);
+	}
+	target_wait();
+	quiet_wake();
+	for (int i = 0; i < QUIET_CALLS; i++) {
+		thread_join(threads[i]);
+		expect(quiet[i].result == (i == 3 ? 0 : 1), "call %d: %ld: %s", i, quiet[i].result,
+			strerror(quiet[i].error));
+	}
+}
+
 const struct target targets_odd[] = {
+	{ "odd_quiet", odd_quiet, "waiting in preadv2, tee, vmsplice, connect", 0 },
 	{ "odd_queue_over_limit", odd_queue_over_limit, "more signals than RLIMIT_SIGPENDING", 0 },
 	{ "odd_kernel_signals", odd_kernel_signals, "signals of the kernel", 0 },
 	{ "odd_resethand", odd_resethand, "SA_RESETHAND, SA_NOCLDWAIT", 0 },

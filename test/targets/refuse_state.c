@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -113,8 +114,21 @@ static void refuse_secretmem(void)
 
 static void refuse_namespace_fd(void)
 {
-	int fd = (int)must(open("/proc/self/ns/net", O_RDONLY));
+	pid_t child = (pid_t)must(fork());
+	char path[64];
+	int fd, status;
 
+	if (child == 0) {
+		raise(unshare(CLONE_NEWUTS) == 0 ? SIGSTOP : SIGKILL);
+		_exit(0);
+	}
+	must(waitpid(child, &status, WUNTRACED));
+	if (!WIFSTOPPED(status))
+		target_skip("unshare");
+	snprintf(path, sizeof path, "/proc/%d/ns/uts", child);
+	fd = (int)must(open(path, O_RDONLY));
+	must(kill(child, SIGKILL));
+	must(waitpid(child, NULL, 0));
 	target_wait();
 	must(fcntl(fd, F_GETFD));
 }

@@ -711,14 +711,73 @@ static void treeodd_init(void)
 	expect(waitpid(-1, NULL, 0) == -1 && errno == ECHILD, "there is somebody else");
 }
 
+/* ---- shared by those who did not exec
+ * ------------------------------------------------------------
+ */
+
+static void writes_page(char *page)
+{
+	await_gate();
+	strcpy(page, "from the second");
+	must(write(word[1], "d", 1));
+	_exit(0);
+}
+
+static void awaits_page(const char *page)
+{
+	must(write(word[1], "r", 1));
+	while (strcmp(page, "from the second"))
+		usleep(1000);
+	must(write(word[1], "d", 1));
+	_exit(0);
+}
+
+/* Their parent has made the memory, and executed another program since. */
+static void treeodd_shared_exec(void)
+{
+	int hold[2], status;
+	char byte, *page;
+	pid_t middle;
+
+	pipes();
+	must(pipe(hold));
+	middle = (pid_t)must(fork());
+	if (middle == 0) {
+		page = map_anon(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
+		strcpy(page, "from the parent");
+		for (int i = 0; i < 2; i++) {
+			pid_t pid = (pid_t)must(fork());
+
+			if (pid == 0 && i == 0)
+				awaits_page(page);
+			if (pid == 0)
+				writes_page(page);
+		}
+		must(dup2(hold[0], 0));
+		close(hold[1]);
+		execl("/bin/cat", "cat", NULL);
+		_exit(1);
+	}
+	must(read(word[0], &byte, 1));
+	process_waits_in(middle, SYS_read);
+	target_wait();
+	open_gate(1);
+	must(read(word[0], &byte, 1));
+	must(read(word[0], &byte, 1));
+	close(hold[1]);
+	must(kill(middle, SIGKILL));
+	must(waitpid(middle, &status, 0));
+}
+
 const struct target targets_tree_odd[] = {
+	{ "treeodd_shared_exec", treeodd_shared_exec, "memory of siblings, not of their parent",
+		TARGET_BUSY },
 	{ "treeodd_init", treeodd_init, "the init of a namespace", TARGET_EITHER },
 	{ "treeodd_clone_parent", treeodd_clone_parent, "a sibling made by a sibling", 0 },
-	{ "treeodd_files_siblings", treeodd_files_siblings, "CLONE_FILES of siblings",
-		TARGET_EITHER },
-	{ "treeodd_fs_siblings", treeodd_fs_siblings, "CLONE_FS of siblings", TARGET_EITHER },
-	{ "treeodd_vm_siblings", treeodd_vm_siblings, "CLONE_VM of siblings", TARGET_EITHER },
-	{ "treeodd_all_siblings", treeodd_all_siblings, "siblings that share all", TARGET_EITHER },
+	{ "treeodd_files_siblings", treeodd_files_siblings, "CLONE_FILES of siblings", 0 },
+	{ "treeodd_fs_siblings", treeodd_fs_siblings, "CLONE_FS of siblings", 0 },
+	{ "treeodd_vm_siblings", treeodd_vm_siblings, "CLONE_VM of siblings", 0 },
+	{ "treeodd_all_siblings", treeodd_all_siblings, "siblings that share all", 0 },
 	{ "treeodd_files_grandchild", treeodd_files_grandchild, "CLONE_FILES past a generation",
 		0 },
 	{ "treeodd_threads_files", treeodd_threads_files, "threads with a table of two",

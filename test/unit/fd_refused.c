@@ -2,10 +2,13 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 
 #include "test/unit/fd_fake.h"
 
@@ -85,8 +88,24 @@ static void secret_memory(void **state)
 
 static void namespaces(void **state)
 {
+	char path[64];
+	pid_t child = fork();
+	int fd;
+
 	(void)state;
-	expect_refusal(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), "a namespace");
+	assert_true(child >= 0);
+	if (child == 0) {
+		raise(unshare(CLONE_NEWUSER) == 0 ? SIGSTOP : SIGKILL);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &fd, WUNTRACED), child);
+	if (WIFSIGNALED(fd))
+		skip();
+	snprintf(path, sizeof path, "/proc/%d/ns/user", child);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	expect_refusal(fd, "a namespace");
 }
 
 static void devices(void **state)

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "images/fd/reg.h"
 #include "test/unit/fd_fake.h"
 
 static char dir[] = "/tmp/snapctl-fd-reg-XXXXXX";
@@ -269,16 +270,32 @@ static void kernel_file_goes_on_where_it_was(void **state)
 	fake_destroy(f);
 }
 
-static void memory_of_the_process_is_refused(void **state)
+/* They are opened when the memory is there; until then something else stands in their place. */
+static void memory_of_the_process_comes_later(void **state)
 {
 	struct fake *f = fake_create();
+	uint32_t ofd;
+	int32_t pid = 0;
+	int fd;
 
 	(void)state;
-	fake_expect_words(f, fake_try_save(f, open("/proc/self/maps", O_RDONLY | O_CLOEXEC)),
-		ENOTSUP, "bound to the memory");
-	fake_expect_words(f, fake_try_save(f, open("/proc/self/mem", O_RDWR | O_CLOEXEC)), ENOTSUP,
-		"bound to the memory");
+	ofd = fake_save(f, open("/proc/self/maps", O_RDONLY | O_CLOEXEC), &fd_reg);
+	assert_string_equal(reg_later(f->snap, &f->snap->ofds[ofd], &pid), "/maps");
+	assert_int_equal(pid, getpid());
+	assert_int_equal(fd_reg.make(&f->make, &f->snap->ofds[ofd], &fd, &f->err), 0);
+	close(fd);
+	ofd = fake_save(f, open("/proc/self/status", O_RDONLY | O_CLOEXEC), &fd_reg);
+	assert_null(reg_later(f->snap, &f->snap->ofds[ofd], &pid));
+	ofd = fake_save(f, open("/proc/self/maps", O_PATH | O_CLOEXEC), &fd_reg);
+	assert_null(reg_later(f->snap, &f->snap->ofds[ofd], &pid));
 	fake_destroy(f);
+}
+
+/* Entries below /proc/net are made for each look, and show as deleted. */
+static void net_files_are_there(void **state)
+{
+	(void)state;
+	fake_destroy(fake_round_trip(open("/proc/self/net/dev", O_RDONLY | O_CLOEXEC), &fd_reg));
 }
 
 static void file_of_another_process_is_refused(void **state)
@@ -348,7 +365,8 @@ int main(void)
 		cmocka_unit_test(path_that_leads_elsewhere_is_refused),
 		cmocka_unit_test(kernel_files_survive),
 		cmocka_unit_test(kernel_file_goes_on_where_it_was),
-		cmocka_unit_test(memory_of_the_process_is_refused),
+		cmocka_unit_test(memory_of_the_process_comes_later),
+		cmocka_unit_test(net_files_are_there),
 		cmocka_unit_test(file_of_another_process_is_refused),
 		cmocka_unit_test(damaged_messages),
 	};

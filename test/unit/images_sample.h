@@ -396,6 +396,7 @@ static inline void sample_proc(struct snap *s)
 		.pgid = 4241,
 		.sid = 4240,
 		.parent = ID_NONE,
+		.shares_with = ID_NONE,
 		.mm = 0,
 		.itimers = { { 1, 2 }, { 3, 4 }, { 5, 6 } },
 		.umask = 027,

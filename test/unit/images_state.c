@@ -324,6 +324,9 @@ static void proc_equal(const struct snap_proc *a, const struct snap_proc *b)
 	EQ(child_subreaper);
 	EQ(stop);
 	EQ(stop_signal);
+	EQ(stop_told);
+	EQ(continued);
+	EQ(shares_with);
 	EQ(session_inherited);
 	EQ(group_inherited);
 	EQ(mdwe);
@@ -582,6 +585,9 @@ BREAK(rlimit, s->procs[0].rlimits[3].cur = 9; s->procs[0].rlimits[3].max = 8)
 BREAK(itimer, s->procs[0].itimers[1].value = UINT64_MAX)
 BREAK(stop, s->procs[0].stop = 2)
 BREAK(stop_signal, s->procs[0].stop_signal = 0)
+BREAK(stop_continued, s->procs[0].continued = true)
+BREAK(shares_with, s->procs[0].shares_with = 0)
+BREAK(shares_nobody, s->procs[0].shares_fs = true)
 BREAK(sigkill, s->procs[0].actions[SIGKILL - 1].handler = 5)
 BREAK(pending, memcpy(s->procs[0].pending[0].raw, &(int){ 65 }, 4))
 BREAK(pending_task, memcpy(s->procs[0].tasks[1].pending[0].raw, &(int){ 0 }, 4))
@@ -637,7 +643,7 @@ BREAK(undo_num, s->procs[0].undos[0].num = 3)
 BREAK(undo_nothing, s->procs[0].undos[0].adjust = 0)
 BREAK(queue_type, s->queues[0].messages = arena_array(s->arena, 2, sizeof(struct snap_message)))
 BREAK(queue_full, s->queues[0].max_len = 2)
-BREAK(securebits, s->procs[0].tasks[0].creds.securebits = 0x100)
+BREAK(securebits, s->procs[0].tasks[0].creds.securebits = 0x1000)
 BREAK(ofd_id, s->ofds[1].id = 0)
 BREAK(ofd_offset, s->ofds[1].offset = UINT64_MAX)
 BREAK(ofd_owner, s->ofds[1].owner = -1)
@@ -745,6 +751,9 @@ static const struct {
 	{ "interval timer", break_itimer },
 	{ "stop", break_stop },
 	{ "stop", break_stop_signal },
+	{ "stop", break_stop_continued },
+	{ "no sibling", break_shares_with },
+	{ "does not have", break_shares_nobody },
 	{ "SIGKILL", break_sigkill },
 	{ "pending signal 65", break_pending },
 	{ "thread 4243: pending signal 0", break_pending_task },

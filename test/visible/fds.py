@@ -215,7 +215,8 @@ class Descriptions:
 
 def one(pid, number, names, descriptions):
     st = os.stat(f"/proc/{pid}/fd/{number}")
-    link = os.readlink(f"/proc/{pid}/fd/{number}")
+    # What O_TMPFILE has made is named after its inode.
+    link = re.sub(r"/#\d+ \(deleted\)$", "/#inode (deleted)", os.readlink(f"/proc/{pid}/fd/{number}"))
     device = 0 if link.startswith("socket:") else st.st_dev
     shown = names.link(link, device) if stat.S_ISSOCK(st.st_mode) or stat.S_ISFIFO(st.st_mode) else link
     head = [f"is {shown} {descriptions.name(pid, number, st)} {identity(link, st, names)}".rstrip()]

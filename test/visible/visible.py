@@ -48,6 +48,7 @@ ALLOW = {
     "hugetlb": r"status HugetlbPages",           # what is mapped of shared ones, as VmRSS
     "watch": r"fd \d+ inotify inotify",           # of a file without a name, which is a new inode
     "lockowner": r"fd \d+ lock (FLOCK|LEASE) ",  # made by the first process for the one that took it
+    "othername": r"fd \d+ is .*\(deleted\)",      # a file that was removed under several names
     "ghostname": r"map .*\(deleted\)",            # a deleted file whose name another file has taken
 }
 

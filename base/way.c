@@ -1,0 +1,38 @@
+/* Directories for a moment; see way.h. */
+#include "base/way.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+size_t way_make(const char *path)
+{
+	char dir[PATH_MAX];
+	size_t first = 0;
+
+	snprintf(dir, sizeof dir, "%s", path);
+	for (char *at = strchr(dir + 1, '/'); at; at = strchr(at + 1, '/')) {
+		*at = '\0';
+		if (mkdir(dir, 0700) == 0 && !first)
+			first = (size_t)(at - dir);
+		*at = '/';
+	}
+	return first;
+}
+
+void way_remove(const char *path, size_t first)
+{
+	char dir[PATH_MAX];
+	char *end;
+
+	snprintf(dir, sizeof dir, "%s", path);
+	while (first && (end = strrchr(dir, '/')) && (size_t)(end - dir) >= first) {
+		*end = '\0';
+		if (rmdir(dir) < 0)
+			log_warn("remove %s, which was made for a moment: %m", dir);
+	}
+}

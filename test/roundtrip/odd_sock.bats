@@ -1,0 +1,11 @@
+#!/usr/bin/env bats
+# Sockets in states that few programs leave them in. See test/targets/odd_sock.c for what is checked.
+load ../helpers/snap
+
+@test "odd_sock_stream_options: multicast and IP options of TCP" { roundtrip odd_sock_stream_options; }
+@test "odd_sock_udp6: IPv6 with an address by connect" { roundtrip odd_sock_udp6; }
+@test "odd_sock_never: refused, or shut down without a connection" { roundtrip odd_sock_never sockets; }
+@test "odd_sock_more: a datagram held back (MSG_MORE)" { refusal odd_sock_more 'MSG_MORE'; }
+@test "odd_sock_same_name: two unix sockets of one name" { roundtrip odd_sock_same_name sockets; }
+@test "odd_sock_moved_directory: unix sockets in directories that were moved or removed" { roundtrip odd_sock_moved_directory; }
+@test "odd_sock_urgent_inline: an urgent byte (SO_OOBINLINE)" { refusal_late odd_sock_urgent_inline 'urgent byte'; }
