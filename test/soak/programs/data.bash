@@ -5,11 +5,8 @@ run_mariadb() {
     need mariadbd
     mkdir "$dir/data"
     mariadb-install-db --no-defaults --auth-root-authentication-method=normal --user=nobody --datadir="$dir/data" >/dev/null 2>&1
-    command=(mariadbd --no-defaults --user=nobody --datadir="$dir/data" --port="$port" --bind-address=127.0.0.1 --socket="$dir/sock" --pid-file="$dir/pidfile" --innodb-buffer-pool-size=16M --innodb-use-native-aio=0)
+    command=(mariadbd --no-defaults --user=nobody --datadir="$dir/data" --port="$port" --bind-address=127.0.0.1 --socket="$dir/sock" --pid-file="$dir/pidfile" --innodb-buffer-pool-size=16M)
 }
-# With its default, which is io_uring.
-run_mariadb_aio() { run_mariadb; unset 'command[-1]'; ways=running refused="io_uring"; }
-ask_mariadb_aio() { ask_mariadb; }
 my() { timeout 10 mariadb --no-defaults -h 127.0.0.1 -P "$port" -u root -N -e "$1" 2>&1; }
 ask_mariadb() { is "$(my 'select 6 * 7')" 42; }
 fill_mariadb() { my 'create database d; create table d.t (x int) engine=innodb; insert into d.t values (4711)'; }

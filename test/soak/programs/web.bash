@@ -71,7 +71,7 @@ run_caddy() {
 }
 ask_caddy() { ask_page; }
 
-run_mini_httpd() { need mini-httpd; file_page; command=(mini-httpd -D -p "$port" -h 127.0.0.1 -d "$dir"); }
+run_mini_httpd() { need mini_httpd; file_page; command=(mini_httpd -D -p "$port" -h 127.0.0.1 -d "$dir"); }
 ask_mini_httpd() { ask_page; }
 
 run_php_s() { need php8.2; echo '<?php echo 6 * 7;' >"$dir/x.php"; command=(php8.2 -S "127.0.0.1:$port" -t "$dir"); }
