@@ -20,9 +20,9 @@
 
 enum {
 	SYSCALL_INSN_LEN = 2,
-	/* Clocks of two CPUs differ by the time that a hypervisor took from each. */
-	MARGIN_NS = 20 * 1000 * 1000,
-	WORTH_NS = 200 * 1000 * 1000,
+	MARGIN_NS = 1000 * 1000,      /* what it takes to come here, and more */
+	WORTH_NS = 200 * 1000 * 1000, /* less is not worth a look */
+	CPUS_MAX = CPU_SETSIZE,
 };
 
 static const uint64_t NS = 1000000000;
@@ -75,16 +75,39 @@ static bool on_cpu_read(int procfd, int tid, struct on_cpu *out)
 	return on_cpu_parse(text, out);
 }
 
-static bool now_read(uint64_t *now)
+/* The scheduler's clock, of each CPU that was asked for. */
+struct clocks {
+	uint64_t now[CPUS_MAX]; /* 0: not asked yet; NONE: we may not run there */
+};
+static const uint64_t NONE = UINT64_MAX;
+
+/*
+ * Each CPU has a clock of its own, which stands still while interrupts or a hypervisor have the CPU
+ * (rq_clock_task() in kernel/sched/core.c): only there can it be compared with what was read there.
+ */
+static uint64_t clock_read(int cpu)
 {
 	OWNED_FD self = -1;
 	struct on_cpu on_cpu;
+	cpu_set_t only;
 
+	CPU_ZERO(&only);
+	CPU_SET(cpu, &only);
+	if (sched_setaffinity(0, sizeof only, &only) < 0)
+		return NONE;
 	sched_yield(); /* brings our own up to date */
-	if (proc_open(getpid(), &self, NULL) < 0 || !on_cpu_read(self, getpid(), &on_cpu))
-		return false;
-	*now = on_cpu.last;
-	return true;
+	if (proc_open(getpid(), &self, NULL) < 0 || !on_cpu_read(self, gettid(), &on_cpu))
+		return NONE;
+	return on_cpu.last;
+}
+
+static uint64_t clock_of(struct clocks *clocks, int cpu)
+{
+	if (cpu < 0 || cpu >= CPUS_MAX)
+		return NONE;
+	if (!clocks->now[cpu])
+		clocks->now[cpu] = clock_read(cpu);
+	return clocks->now[cpu];
 }
 
 /* ---- before the freeze ------------------------------------------------------------------- */
@@ -95,15 +118,23 @@ static bool is_restarted(int64_t nr)
 	       nr == SYS_futex || nr == SYS_restart_syscall;
 }
 
-static void thread_sample(struct dumping *d, const struct tracee *t, int tid, uint64_t now)
+static void thread_sample(struct dumping *d, const struct tracee *t, int tid, struct clocks *clocks)
 {
 	struct arena *a = d->snap->arena;
 	struct left_table *table = d->left;
 	struct proc_syscall call;
+	struct proc_stat stat;
 	struct on_cpu on_cpu;
+	char name[48];
+	uint64_t now;
 
+	snprintf(name, sizeof name, "task/%d/stat", tid);
 	if (proc_syscall(t->procfd, tid, &call, NULL) < 0 || !is_restarted(call.nr) ||
-		!on_cpu_read(t->procfd, tid, &on_cpu) || on_cpu.last + WORTH_NS > now)
+		!on_cpu_read(t->procfd, tid, &on_cpu) ||
+		proc_stat(t->procfd, name, &stat, NULL) < 0)
+		return;
+	now = clock_of(clocks, stat.cpu);
+	if (now == NONE || on_cpu.last + WORTH_NS > now)
 		return;
 	table->all = arena_grow(a, table->all, table->nr, &table->cap, sizeof *table->all);
 	table->all[table->nr++] = (struct left){ tid, call.nr, call.sp, call.pc,
@@ -112,15 +143,17 @@ static void thread_sample(struct dumping *d, const struct tracee *t, int tid, ui
 
 void left_sample(struct dumping *d)
 {
-	uint64_t now;
+	struct clocks clocks = { 0 };
+	cpu_set_t ours;
 
 	d->left = arena_alloc(d->snap->arena, sizeof *d->left);
-	if (!now_read(&now))
+	if (sched_getaffinity(0, sizeof ours, &ours) < 0)
 		return;
 	for (size_t i = 0; i < d->tracer->nr_tracees; i++)
 		for (size_t j = 0; j < d->tracer->tracees[i]->nr_threads; j++)
 			thread_sample(d, d->tracer->tracees[i],
-				d->tracer->tracees[i]->threads[j].tid, now);
+				d->tracer->tracees[i]->threads[j].tid, &clocks);
+	sched_setaffinity(0, sizeof ours, &ours);
 }
 
 /* Our stop woke it up, and it went to sleep again in it: one switch more, if that was all. */

@@ -379,6 +379,8 @@ int mm_collect(struct dumping_proc *p, struct err *err)
 	struct snap *snap = p->d->snap;
 	uint32_t with = snap_shares_with(snap, p->id);
 
+	if (ring_check_threads(p, err) < 0)
+		return -err->code;
 	if (!tree_shares(p->d, p->id, with, SHARES_VM))
 		return mm_collect_own(p, err);
 	dumping_snap_proc(p)->mm = snap->procs[with].mm;

@@ -63,6 +63,7 @@ struct proc_stat {
 	uint64_t start_code, end_code, start_stack, start_data, end_data, start_brk;
 	uint64_t arg_start, arg_end, env_start, env_end;
 	int32_t exit_signal, exit_code;
+	int32_t cpu;    /* it ran on last */
 	uint32_t flags; /* PF_... */
 };
 int proc_stat(int procfd, const char *name, struct proc_stat *out, struct err *err);

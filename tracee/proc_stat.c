@@ -27,6 +27,7 @@ enum stat_field {
 	STAT_ENDCODE,
 	STAT_STARTSTACK,
 	STAT_EXIT_SIGNAL = 38,
+	STAT_PROCESSOR,
 	STAT_START_DATA = 45,
 	STAT_END_DATA,
 	STAT_START_BRK,
@@ -68,6 +69,7 @@ static void stat_fill(const uint64_t *f, struct proc_stat *out)
 	out->end_code = f[STAT_ENDCODE];
 	out->start_stack = f[STAT_STARTSTACK];
 	out->exit_signal = (int32_t)f[STAT_EXIT_SIGNAL];
+	out->cpu = (int32_t)f[STAT_PROCESSOR];
 	out->start_data = f[STAT_START_DATA];
 	out->end_data = f[STAT_END_DATA];
 	out->start_brk = f[STAT_START_BRK];

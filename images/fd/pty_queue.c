@@ -4,8 +4,8 @@
  * Nothing but read(2) shows it, so it is taken out and put back, at the dump as at the restore. In
  * canonical mode complete lines come one by one; what is being typed comes when that mode is off,
  * which leaves it where it is (n_tty_set_termios). On the way back the line discipline must not do
- * anything with it: no echo, no signals, no flow control; in canonical mode each character that is
- * special there has VLNEXT in front.
+ * anything with it: no signals, no flow control, and an echo that only we see; in canonical mode
+ * each character that is special there has VLNEXT in front.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +23,8 @@
 enum { LINE_BUFFER = 4096, CANONICAL_MOST = LINE_BUFFER - 1 };
 /* More than a pair can hold; small enough that one piece always fits where there is any room. */
 enum { QUEUE_MOST = 1 << 20, PIECE = 32 };
+/* The kernel brings over what was written from a kworker, which others may keep waiting. */
+enum { BROUGHT_LIMIT_MS = 20000 };
 enum { CHAR_EOF = 4, CHAR_LNEXT = 026 };
 
 /* The master shares its flags with the program, or will: not blocking is for us only. */
@@ -231,17 +233,21 @@ static bool is_line_end(const struct pty_state *state, uint8_t c)
 	return c == '\n' || (c && (c == cc[VEOL] || c == cc[VEOL2]));
 }
 
-/* Nothing happens to what is written; canonical mode and the ends of lines are those of state. */
+/*
+ * Nothing happens to what is written, but that input is echoed; canonical mode and the ends of
+ * lines are those of state.
+ */
 static struct termios2 termios_still(const struct pty_state *state)
 {
 	struct termios2 t = state->termios;
 
-	t.c_iflag = t.c_oflag = t.c_lflag = 0;
+	t.c_iflag = t.c_oflag = 0;
+	t.c_lflag = ECHO;
 	memset(t.c_cc, 0, sizeof t.c_cc);
 	t.c_cc[VMIN] = 1;
 	if (!is_canonical(state))
 		return t;
-	t.c_lflag = ICANON | IEXTEN;
+	t.c_lflag |= ICANON | IEXTEN;
 	t.c_cc[VEOL] = state->termios.c_cc[VEOL];
 	t.c_cc[VEOL2] = state->termios.c_cc[VEOL2];
 	t.c_cc[VEOF] = CHAR_EOF;
@@ -267,17 +273,80 @@ static void line_escape(
 		buf_append(out, (char[]){ CHAR_EOF }, 1);
 }
 
-static int input_put(int master, int slave, const struct pty_state *state, struct err *err)
+/* Wait for len bytes from the master, and forget them. */
+static int echo_take(int master, size_t len, struct err *err)
+{
+	struct pollfd p = { .fd = master, .events = POLLIN };
+	uint8_t echo[PIECE];
+
+	while (len) {
+		ssize_t nr;
+
+		if (poll(&p, 1, BROUGHT_LIMIT_MS) == 0)
+			return err_set(err, ETIMEDOUT, "pty: input does not come over in %d s",
+				BROUGHT_LIMIT_MS / 1000);
+		nr = read(master, echo, len < sizeof echo ? len : sizeof echo);
+		if (nr < 0 && errno != EAGAIN && errno != EINTR)
+			return err_sys(err, "pty: read an echo");
+		len -= nr > 0 ? (size_t)nr : 0;
+	}
+	return 0;
+}
+
+/* How many of these bytes are echoed: what is quoted, and neither VLNEXT nor VEOF themselves. */
+static size_t echo_len(const uint8_t *data, size_t len, bool *quoted)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		bool next = !*quoted && data[i] == CHAR_LNEXT;
+
+		nr += *quoted || (data[i] != CHAR_LNEXT && data[i] != CHAR_EOF);
+		*quoted = next;
+	}
+	return nr;
+}
+
+/*
+ * Input for the slave. What the line discipline sees only after the attributes have changed it
+ * would treat by those, and nothing but the echo tells that it has seen it: poll(2) waits for that
+ * only where nothing can be read yet (n_tty_poll). What no longer fits into its buffer is not
+ * echoed.
+ */
+static int typed_put(int master, const uint8_t *data, size_t len, bool canonical, struct err *err)
+{
+	size_t room = CANONICAL_MOST;
+	bool quoted = false;
+
+	while (len) {
+		ssize_t put = write(master, data, len < PIECE ? len : PIECE);
+		size_t echo;
+
+		if (put <= 0)
+			return err_sys(err, "pty: write");
+		echo = canonical ? echo_len(data, (size_t)put, &quoted) : (size_t)put;
+		if (echo > room)
+			echo = room;
+		if (echo_take(master, echo, err) < 0)
+			return -err->code;
+		room -= echo;
+		data += put;
+		len -= (size_t)put;
+	}
+	return 0;
+}
+
+static int input_put(int master, const struct pty_state *state, struct err *err)
 {
 	struct buf lines = BUF_EMPTY;
 	int ret;
 
 	if (!is_canonical(state))
-		return bytes_put(master, slave, state->input.data, state->input.len, err);
+		return typed_put(master, state->input.data, state->input.len, false, err);
 	for (size_t i = 0; i < state->nr_lines; i++)
 		line_escape(state, &state->lines[i], false, &lines);
 	line_escape(state, &state->input, true, &lines);
-	ret = bytes_put(master, slave, (const uint8_t *)lines.data, lines.len, err);
+	ret = typed_put(master, (const uint8_t *)lines.data, lines.len, true, err);
 	buf_finish(&lines);
 	return ret;
 }
@@ -297,7 +366,7 @@ static int data_put(int master, int slave, const struct pty_state *state, struct
 		return 0;
 	ret = termios_put(slave, &still, err);
 	if (!ret)
-		ret = input_put(master, slave, state, err);
+		ret = input_put(master, state, err);
 	return ret < 0 ? ret
 		       : bytes_put(slave, master, state->written.data, state->written.len, err);
 }
