@@ -18,5 +18,8 @@ load ../helpers/snap
 @test "treemem_file: private pages of files" { roundtrip treemem_file; }
 @test "treemem_advice: MADV_WIPEONFORK, MADV_DONTFORK" { roundtrip treemem_advice; }
 @test "treemem_locks: mlock" { roundtrip treemem_locks; }
+@test "treemem_lockall: mlockall" { roundtrip treemem_lockall; }
+@test "treemem_many: 20,000 mappings of the child" { roundtrip treemem_many; }
+@test "treemem_sparse: 64 GiB, hardly touched by either" { roundtrip treemem_sparse; }
 @test "treemem_huge: huge pages" { roundtrip treemem_huge; }
 @test "treemem_workers: ten workers together hold no more" { roundtrip treemem_workers; }

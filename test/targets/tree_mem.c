@@ -4,6 +4,7 @@
 
 #include <alloca.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -393,6 +394,92 @@ static void treemem_locks(void)
 	kids_check();
 }
 
+/* Locks what it gets from now on, too. */
+static void kid_lockall(void *arg)
+{
+	uint64_t locked;
+	char *at;
+
+	must(mlockall(MCL_CURRENT | MCL_FUTURE));
+	locked = proc_number("status", "VmLck:", 10);
+	kid_wait();
+	expect(proc_number("status", "VmLck:", 10) == locked, "VmLck");
+	at = map_anon(SMALL, RW, MAP_PRIVATE);
+	expect(proc_number("status", "VmLck:", 10) == locked + SMALL / 1024, "the next mapping");
+	expect(is_zero(at, SMALL) && pattern_is(arg, SMALL, 24), "contents");
+}
+
+static void treemem_lockall(void)
+{
+	char *at = map_anon(SMALL, RW, MAP_PRIVATE);
+
+	pattern_fill(at, SMALL, 24);
+	kid(kid_lockall, at);
+	target_wait();
+	expect(proc_number("status", "VmLck:", 10) == 0, "VmLck");
+	kids_check();
+}
+
+enum { MANY = 20000 };
+
+/* Every second page is another mapping, every hundredth one another page than the parent's. */
+static void kid_many(void *arg)
+{
+	char *at = arg;
+
+	for (size_t i = 0; i < MANY; i += 2)
+		must(mprotect(at + i * PAGE, PAGE, PROT_READ));
+	for (size_t i = 1; i < MANY; i += 100)
+		at[i * PAGE] = 'k';
+	kid_wait();
+	for (size_t i = 0; i < MANY; i++)
+		expect(at[i * PAGE] == (i % 100 == 1 ? 'k' : i % 3 ? 'p' : 0), "page %zu", i);
+	for (size_t i = 0; i < MANY; i += 1000)
+		expect(write_faults(at + i * PAGE) == SIGSEGV, "protection of page %zu", i);
+}
+
+static void treemem_many(void)
+{
+	char *at = map_anon((size_t)MANY * PAGE, RW, MAP_PRIVATE);
+
+	for (size_t i = 0; i < MANY; i++)
+		if (i % 3)
+			at[i * PAGE] = 'p';
+	kid(kid_many, at);
+	target_wait();
+	for (size_t i = 0; i < MANY; i++)
+		expect(at[i * PAGE] == (i % 3 ? 'p' : 0), "page %zu", i);
+	kids_check();
+}
+
+static const size_t SPARSE = 64ULL << 30;
+
+static void kid_sparse(void *arg)
+{
+	char *at = arg;
+
+	for (size_t i = 0; i < 32; i++)
+		at[i * (SPARSE / 32) + PAGE] = 'k';
+	kid_wait();
+	for (size_t i = 0; i < 32; i++)
+		expect(at[i * (SPARSE / 32)] == 'p' && at[i * (SPARSE / 32) + PAGE] == 'k' &&
+				at[i * (SPARSE / 32) + 2 * PAGE] == 0,
+			"part %zu", i);
+}
+
+static void treemem_sparse(void)
+{
+	char *at = map_anon(SPARSE, RW, MAP_PRIVATE | MAP_NORESERVE);
+
+	for (size_t i = 0; i < 32; i++)
+		at[i * (SPARSE / 32)] = 'p';
+	kid(kid_sparse, at);
+	target_wait();
+	for (size_t i = 0; i < 32; i++)
+		expect(at[i * (SPARSE / 32) + PAGE] == 0, "the child's page %zu", i);
+	kids_check();
+}
+
 static void kid_huge(void *arg)
 {
 	char *at = arg;
@@ -452,6 +539,9 @@ const struct target targets_tree_mem[] = {
 	{ "treemem_file", treemem_file, "private pages of files", 0 },
 	{ "treemem_advice", treemem_advice, "MADV_WIPEONFORK, MADV_DONTFORK", 0 },
 	{ "treemem_locks", treemem_locks, "mlock", 0 },
+	{ "treemem_lockall", treemem_lockall, "mlockall", 0 },
+	{ "treemem_many", treemem_many, "20,000 mappings of the child", 0 },
+	{ "treemem_sparse", treemem_sparse, "64 GiB, hardly touched by either", 0 },
 	{ "treemem_huge", treemem_huge, "huge pages", 0 },
 	{ "treemem_workers", treemem_workers, "ten workers together hold no more", 0 },
 	{ NULL, NULL, NULL, 0 },
