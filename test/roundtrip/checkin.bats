@@ -203,13 +203,10 @@ s.send(b"x")')
 
 @test "checkin: a program is compiled with what pkg-config says" {
     command -v pkg-config >/dev/null || skip "pkg-config is not installed"
-    mkdir -p "$scratch/usr/include" "$scratch/usr/lib"
-    cp lib/snapctl.h "$scratch/usr/include"
-    cp "$BUILD"/libsnapctl.a "$BUILD"/libsnapctl.so.0 "$scratch/usr/lib"
-    ln -s libsnapctl.so.0 "$scratch/usr/lib/libsnapctl.so"
+    make -s install B="$BUILD" PREFIX="$scratch/usr" LIBDIR=lib
     printf '%s\n' '#include <snapctl.h>' '#include <stdio.h>' 'int main(void)' '{' \
         'int ret = snapctl_ready();' 'printf("%d %s\n", ret, snapctl_getenv("PORT"));' 'return 0;' '}' >"$scratch/x.c"
-    config() { PKG_CONFIG_PATH=$BUILD pkg-config --define-variable=prefix="$scratch/usr" "$@" snapctl; }
+    config() { PKG_CONFIG_PATH=$scratch/usr/lib/pkgconfig pkg-config "$@" snapctl; }
     # shellcheck disable=SC2046 # words
     gcc -Wall -Werror -o "$scratch/shared" "$scratch/x.c" $(config --cflags --libs)
     # shellcheck disable=SC2046
