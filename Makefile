@@ -12,6 +12,10 @@ STATIC  ?= -static
 VERSION := 0.1.0
 WARN    := -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes $(if $(CI),-Werror)
 Q       := $(if $(V),,@)
+# All processors build, without being told; a make below this one shares them.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 
 # Debian packages: what `make` and `make demo` need; what `make check` needs is in test/test.mk.
 BUILD_DEPS := gcc binutils libc6-dev libzstd-dev libprotobuf-c-dev protobuf-c-compiler libcap-dev \
