@@ -1,10 +1,11 @@
 #!/usr/bin/env bats
 # redis: see helpers/real.bash for what is checked.
+# It wakes ten times a second and asks epoll_wait for what is left until the next time: 100 ms, or 99 on a busy machine.
 load ../helpers/real
 
 @test "redis: launched by the dump" { from_start redis; }
-@test "redis: running" { running redis; }
-@test "redis: with 200 MB of keys" { running large_redis; }
+@test "redis: running" { running redis waiting; }
+@test "redis: with 200 MB of keys" { running large_redis waiting; }
 
 @test "redis: of an ordinary user, new ids" {
     as_user
@@ -13,7 +14,7 @@ load ../helpers/real
 
 @test "redis: of an ordinary user, in a namespace" {
     as_user
-    running redis pid,ns,caps -- --pids=ns
+    running redis pid,ns,caps,waiting -- --pids=ns
 }
 
 @test "redis: launched by an ordinary user" {

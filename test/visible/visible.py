@@ -81,15 +81,20 @@ def section(title, lines):
     return [f"[{title}]"] + lines
 
 
+# A thread that runs all this time computes; one that runs for less has a wait to come to, on a busy machine late.
+COMPUTES = 0.5
+
+
 def settled(root, contents, limit):
     """Two equal samples in a row: nobody was between two states."""
-    end, last, error = time.monotonic() + limit, None, None
+    end, last, error, since = time.monotonic() + limit, None, None, 0
     while True:
         try:
             now = sample(root, contents)
-            if now == last:
+            if now != last:
+                last, since = now, time.monotonic()
+            elif "waiting running" not in now or time.monotonic() > since + COMPUTES:
                 return now
-            last = now
         except OSError as caught:        # a thread or descriptor that went away meanwhile
             error = caught
             if not os.path.exists(f"/proc/{root}"):
