@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -203,10 +205,25 @@ static void mode_replay(void)
 }
 
 /* Five processes with the right token. */
+/* They wait for each other in the hook, so that all have sent their message before the first one is
+ * looked at. */
+static int before_together(void *barrier)
+{
+	pthread_barrier_wait(barrier);
+	return 0;
+}
+
 static void mode_several(void)
 {
+	pthread_barrier_t *barrier = mmap(
+		NULL, sizeof *barrier, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pthread_barrierattr_t shared;
 	int status;
 
+	pthread_barrierattr_init(&shared);
+	pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+	pthread_barrier_init(barrier, &shared, 5);
+	snapctl_hook("together", before_together, NULL, barrier);
 	for (int i = 0; i < 4; i++) {
 		if (fork() == 0) {
 			say("ready %d", snapctl_ready());
