@@ -28,6 +28,7 @@ static struct {
 	int nr;
 	volatile int tids[THREADS_MAX];
 	pthread_t threads[THREADS_MAX];
+	pthread_barrier_t all;
 	int files_before[THREADS_MAX][THREADS_MAX], fs_before[THREADS_MAX][THREADS_MAX];
 } own;
 
@@ -46,38 +47,53 @@ static void dir_enter(int i)
 	umask((mode_t)i);
 }
 
-static void *relative_run(void *arg)
+/* What is shared shows by marks that are set when all stand. */
+static void relative_mark(int i)
 {
-	int i = (int)(long)arg, flags = own.plan[i].unshares;
-	struct stat before, after;
+	if (own.plan[i].unshares & CLONE_FILES)
+		must(dup2(1, OWN_FD + i));
+	if (own.plan[i].unshares & CLONE_FS)
+		dir_enter(i);
+}
+
+static void relative_judge(int i)
+{
 	mode_t mask;
 
+	for (int other = 1; other < own.nr; other++)
+		if (own.plan[other].unshares & CLONE_FILES)
+			expect((fcntl(OWN_FD + other, F_GETFD) == 0) == own.files_before[i][other],
+				"thread %d and the descriptor of thread %d", i, other);
+	if (!(own.plan[i].unshares & CLONE_FS))
+		return;
+	mask = umask(0);
+	umask(mask);
+	expect(mask == (mode_t)i, "umask %o of thread %d", mask, i);
+}
+
+static void *relative_run(void *arg)
+{
+	int i = (int)(long)arg;
+	struct stat before, after;
+
 	own.tids[i] = gettid();
+	must(unshare(own.plan[i].unshares));
 	for (int other = 1; other < own.nr; other++)
 		if (own.plan[other].maker == i)
 			relative_make(other);
-	must(unshare(flags));
-	if (flags & CLONE_FILES)
-		must(dup2(own.plan[i].maker ? 1 : 2, OWN_FD + i));
-	if (flags & CLONE_FS)
-		dir_enter(i);
+	pthread_barrier_wait(&own.all);
+	relative_mark(i);
+	pthread_barrier_wait(&own.all);
 	must(stat(".", &before));
 	sem_post(&made);
 	sem_wait(&judge);
 	must(stat(".", &after));
 	expect(before.st_ino == after.st_ino, "thread %d is in another directory", i);
-	mask = umask(0);
-	umask(mask);
-	expect(!(flags & CLONE_FS) || mask == (mode_t)i, "umask %o of thread %d", mask, i);
-	expect(!(flags & CLONE_FILES) || fcntl(OWN_FD + i, F_GETFD) == 0,
-		"thread %d has not got its descriptor", i);
-	for (int other = 1; flags & CLONE_FILES && other < own.nr; other++)
-		expect(other == i || fcntl(OWN_FD + other, F_GETFD) < 0,
-			"thread %d has a descriptor of thread %d", i, other);
+	relative_judge(i);
 	return NULL;
 }
 
-/* Its children are made before it leaves anything, so that all begin alike. */
+/* It begins with all that its maker has, and leaves what the plan says. */
 static void relative_make(int i)
 {
 	must(-pthread_create(&own.threads[i], NULL, relative_run, (void *)(long)i));
@@ -102,6 +118,17 @@ static void matrix_same(int type, int before[THREADS_MAX][THREADS_MAX])
 				type == KCMP_FILES ? "descriptors" : "directories");
 }
 
+/* Two that share, and the first thread does not: without such the plan makes no chain. */
+static int own_pairs(int pairs[THREADS_MAX][THREADS_MAX])
+{
+	int nr = 0;
+
+	for (int a = 1; a < own.nr; a++)
+		for (int b = a + 1; b < own.nr; b++)
+			nr += pairs[a][b] && !pairs[a][0];
+	return nr;
+}
+
 static void relatives(const struct relative *plan, int nr)
 {
 	own.plan = plan;
@@ -109,6 +136,7 @@ static void relatives(const struct relative *plan, int nr)
 	own.tids[0] = gettid();
 	sem_init(&made, 0, 0);
 	sem_init(&judge, 0, 0);
+	pthread_barrier_init(&own.all, NULL, (unsigned)nr - 1);
 	for (int i = 1; i < nr; i++)
 		if (plan[i].maker == 0)
 			relative_make(i);
@@ -118,6 +146,9 @@ static void relatives(const struct relative *plan, int nr)
 		thread_waits_in(own.tids[i], SYS_futex);
 	matrix(KCMP_FILES, own.files_before);
 	matrix(KCMP_FS, own.fs_before);
+	expect(own_pairs(own.files_before) >= 3 && own_pairs(own.fs_before) >= 3,
+		"%d pairs share descriptors, %d directories", own_pairs(own.files_before),
+		own_pairs(own.fs_before));
 	target_wait();
 	matrix_same(KCMP_FILES, own.files_before);
 	matrix_same(KCMP_FS, own.fs_before);
@@ -130,8 +161,8 @@ static void relatives(const struct relative *plan, int nr)
 		pthread_join(own.threads[i], NULL);
 }
 
-/* Each makes others and then leaves what it shared with them: what stays hangs together in chains
- * in which every second one shares descriptors, and every other directories. */
+/* Each begins with what its maker has and leaves a part: what stays hangs together in chains, of
+ * which some links are shared descriptors, others shared directories. */
 static void thread_own_chains(void)
 {
 	static const struct relative plan[] = {
