@@ -6,7 +6,7 @@ load ../helpers/snap
 says() {
     status=0
     snapctl dump -f --timeout 20s -o "$(image)" "$3" || status=$?
-    output=$(tail -n 4 "$scratch/said")
+    output=$(<"$scratch/said")
     [ "$status" = "$1" ] || fail "$3: status $status: $output"
     [[ $output == *"$2"* ]] || fail "$3: no '$2' in: $output"
 }
