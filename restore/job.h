@@ -74,6 +74,7 @@ struct job {
 	bool ready;          /* before the others: it was continued */
 	bool session_waits;  /* it makes its session only after children that are not in it */
 	uint64_t sigtrap_at; /* where in the target the action of an ignored SIGTRAP stands, or 0 */
+	uint64_t sigtrap_info_at; /* where there is room for a queued SIGTRAP, or 0: none is */
 	uint64_t sigpending_at; /* likewise of the limit of pending signals that comes last, or 0 */
 	uint64_t *timer_ids;    /* by POSIX timer: where in the target its id stands */
 	uint64_t hole_next;     /* where the next hole for staging is looked for */
