@@ -306,13 +306,15 @@ struct snap_fd {
 /* What a thread has unshared (unshare(2)): a descriptor table, or working directory and umask. */
 struct snap_thread_files {
 	int32_t tid;         /* never the leader's */
+	int32_t with;        /* the thread before it that has the same table, and lists it; or 0 */
 	struct snap_fd *fds; /* sorted by num */
 	size_t nr_fds;
 };
 
 struct snap_thread_fs {
 	int32_t tid;
-	uint32_t cwd; /* snap_file */
+	int32_t with;       /* as above */
+	uint32_t cwd, root; /* snap_file; root is ID_NONE where it is that of the process */
 	uint32_t umask;
 };
 

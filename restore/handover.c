@@ -263,8 +263,9 @@ static int second_part(struct job *job, struct err *err)
 			return err_sys(err, "wait for the new process");
 		if (second_part_event(job, tid, status, &parked, err) < 0)
 			return -err->code;
-		/* A leader that failed early has not made all threads. */
-		if (tid == job->pid && parked < job->proc->nr_tasks && blob_check(job, err) < 0)
+		/* Who failed early has not made all threads, or others wait for it. */
+		if ((tid == job->pid || job->proc->nr_thread_files || job->proc->nr_thread_fs) &&
+			parked < job->proc->nr_tasks && blob_check(job, err) < 0)
 			return -err->code;
 	}
 	return blob_check(job, err);

@@ -23,6 +23,7 @@ static const struct target *const tables[] = {
 	targets_mem_shared,
 	targets_cpu,
 	targets_thread,
+	targets_thread_own,
 	targets_signal,
 	targets_timer,
 	targets_cred,

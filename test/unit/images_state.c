@@ -497,6 +497,22 @@ static void a_second_trip_gives_the_same_bytes(void **state)
 
 /* ---- refusals -------------------------------------------------------------------------------- */
 
+static void list_files(struct snap *s, int32_t tid, int32_t with)
+{
+	s->procs[0].thread_files = arena_alloc(s->arena, sizeof(struct snap_thread_files));
+	s->procs[0].thread_files[0] = (struct snap_thread_files){ .tid = tid, .with = with };
+	s->procs[0].nr_thread_files = 1;
+}
+
+static void list_fs(struct snap *s, int32_t tid, int32_t with)
+{
+	s->procs[0].thread_fs = arena_alloc(s->arena, sizeof(struct snap_thread_fs));
+	s->procs[0].thread_fs[0] = (struct snap_thread_fs){
+		.tid = tid, .with = with, .cwd = SAMPLE_CWD, .root = ID_NONE
+	};
+	s->procs[0].nr_thread_fs = 1;
+}
+
 /* The things that are broken, one statement each. */
 #define BREAK(name, statement)                                                                     \
 	static void break_##name(struct snap *s, struct page_index *x)                             \
@@ -579,6 +595,8 @@ BREAK(cwd_none, s->procs[0].cwd = ID_NONE)
 BREAK(root, s->procs[0].root = SAMPLE_LIB)
 BREAK(no_task, s->procs[0].nr_tasks = 0)
 BREAK(tid_twice, s->procs[0].tasks[1].tid = 4242; s->procs[0].nr_timers = 0)
+BREAK(table_of_none, list_files(s, 4243, 4244))
+BREAK(dir_of_none, list_fs(s, 4243, 4243))
 BREAK(umask, s->procs[0].umask = 01000)
 BREAK(oom, s->procs[0].oom_score_adj = 1001)
 BREAK(rlimit, s->procs[0].rlimits[3].cur = 9; s->procs[0].rlimits[3].max = 8)
@@ -745,6 +763,8 @@ static const struct {
 	{ "root", break_root },
 	{ "no threads", break_no_task },
 	{ "id 4242", break_tid_twice },
+	{ "shares a descriptor table with 4244", break_table_of_none },
+	{ "directory of thread 4243", break_dir_of_none },
 	{ "umask", break_umask },
 	{ "oom_score_adj 1001", break_oom },
 	{ "limit 3", break_rlimit },
