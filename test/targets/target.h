@@ -85,6 +85,10 @@ int write_faults(volatile void *addr);
 /* A file of the scratch directory with len bytes of pattern; opened with flags. */
 int file_make(const char *name, size_t len, uint32_t seed, int flags);
 
+/* getsockopt(2) and setsockopt(2) of an int; die on failure. */
+int sock_option(int fd, int level, int name);
+void sock_set(int fd, int level, int name, int value);
+
 /* Milliseconds of CLOCK_MONOTONIC. */
 int64_t now_ms(void);
 
