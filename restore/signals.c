@@ -77,7 +77,8 @@ static bool is_late(const struct snap_siginfo *info)
 	return si.si_signo == SIGTRAP && si.si_code <= 0;
 }
 
-static void plan_pending(struct job *job, size_t thread, const struct snap_siginfo *info, bool shared)
+static void plan_pending(
+	struct job *job, size_t thread, const struct snap_siginfo *info, bool shared)
 {
 	if (!is_late(info))
 		plan_queue(job, thread, info, shared);
@@ -108,7 +109,8 @@ static int late_queue(struct job *job, size_t thread, const struct snap_siginfo 
 	/* Ids as the process sees them: those of the image, but for new ones. */
 	bool renamed = job->pids == PIDS_NEW;
 	uint64_t pid = (uint64_t)(renamed ? job->pid : proc->pid), at = job->sigtrap_info_at;
-	uint64_t tid = (uint64_t)(renamed ? job->plan.threads[thread].tid : proc->tasks[thread].tid);
+	uint64_t tid = (uint64_t)(renamed ? job->plan.threads[thread].tid
+					  : proc->tasks[thread].tid);
 	struct remote call = { SYS_rt_sigqueueinfo, { pid, SIGTRAP, at } };
 
 	if (!shared)
