@@ -195,6 +195,13 @@ def waiting(base):
     return "waiting " + " ".join(words)
 
 
+def timerslack(tid):
+    try:
+        return text(f"/proc/{tid}/timerslack_ns").decode().strip()
+    except PermissionError:             # without CAP_SYS_NICE; all else is shown to who may trace
+        return "(not shown)"
+
+
 def thread(pid, tid):
     base = f"/proc/{pid}/task/{tid}"
     seen = status(f"{base}/status")
@@ -202,7 +209,7 @@ def thread(pid, tid):
            f"comm {text(f'{base}/comm')[:-1]!r}", waiting(base)]
     out += [f"status {key} {seen[key]}" for key in STATUS_OF_THREAD if key in seen]
     out += scheduling(tid)
-    out += [f"timerslack {text(f'/proc/{tid}/timerslack_ns').decode().strip()}"]
+    out += [f"timerslack {timerslack(tid)}"]
     return out + [f"{name} {link(f'{base}/{name}')}" for name in ("cwd", "root")]
 
 
