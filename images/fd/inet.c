@@ -156,13 +156,13 @@ static int inet_make(const struct fd_make *m, const struct snap_ofd *ofd, int *f
 	case INET_ESTABLISHED:
 		return established_make(m, ofd, fd, err);
 	case INET_CONNECTING:
-		return tcp_connecting_make(sock, flags, fd, err);
+		return tcp_connecting_make(m, sock, flags, fd, err);
 	case INET_IDLE:
 	case INET_LISTEN:
 	case INET_CONNECTED:
 		break;
 	}
-	return inet_sock_make(sock, flags, fd, err);
+	return inet_sock_make(m, sock, flags, fd, err);
 }
 
 /* ---- record <-> message ---------------------------------------------------------------------- */
@@ -185,6 +185,7 @@ static int inet_pack(
 	m->shutdown = sock->shutdown;
 	m->has_pending_error = m->pending_error = sock->pending_error;
 	m->has_refused = m->refused = sock->refused;
+	m->has_nonlocal = m->nonlocal = sock->nonlocal;
 	m->local = inet_addr_pack(snap->arena, sock->family, &sock->local);
 	m->remote = inet_addr_pack(snap->arena, sock->family, &sock->remote);
 	sockopt_pack(snap, &sock->options, &m->options, &m->n_options);
@@ -242,6 +243,7 @@ static int inet_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 	sock->shutdown = m->shutdown;
 	sock->pending_error = m->pending_error;
 	sock->refused = m->refused;
+	sock->nonlocal = m->nonlocal;
 	ofd->priv = sock;
 	if (inet_addr_unpack(sock->family, m->local, &sock->local, err) < 0 ||
 		inet_addr_unpack(sock->family, m->remote, &sock->remote, err) < 0 ||

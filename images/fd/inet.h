@@ -19,6 +19,7 @@ struct Pb__InetDatagram;
 struct Pb__InetGroup;
 struct arena;
 struct err;
+struct fd_make;
 struct fd_seen;
 struct tcp_conn;
 struct tcp_md5_key;
@@ -64,6 +65,8 @@ struct inet_sock {
 	int family, type, protocol;
 	enum inet_state state;
 	struct inet_addr local, remote; /* local.set: bound */
+	bool nonlocal;                  /* ... to an address that nobody could have without
+					   IP_FREEBIND or IP_TRANSPARENT, which are off by now */
 	uint32_t backlog;
 	uint32_t shutdown;  /* datagrams: 1 receiving, 2 sending is shut down */
 	bool pending_error; /* INET_RESET: the program was not told yet */
@@ -135,10 +138,16 @@ int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err
 /* Fill sock->remote of a raw or ping socket, if it is connected. */
 int inet_proc_remote(uint64_t ino, struct inet_sock *sock, struct err *err);
 
-/* ---- inet_make.c, inet_reset.c --------------------------------------------------------------- */
+/* ---- inet_make.c, inet_bind.c, inet_reset.c
+ * --------------------------------------------------------------- */
 
 /* flags: SOCK_NONBLOCK or 0. */
-int inet_sock_make(const struct inet_sock *sock, int flags, int *fd, struct err *err);
+int inet_sock_make(
+	const struct fd_make *m, const struct inet_sock *sock, int flags, int *fd, struct err *err);
+/* Is it bound to an address that this machine has not (any more)? */
+bool inet_is_nonlocal(const struct inet_sock *sock);
+/* Bind it, if it was, and listen. m knows what else is made already; it may be NULL. */
+int inet_bind(const struct fd_make *m, int fd, const struct inet_sock *sock, struct err *err);
 /* A connection whose other side has just reset it. */
 int inet_reset_make(const struct inet_sock *sock, int *fd, struct err *err);
 

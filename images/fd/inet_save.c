@@ -356,6 +356,16 @@ static int connecting_save(const struct fd_seen *seen, struct inet_sock *sock, s
 	return 0;
 }
 
+static bool may_be_nonlocal(const struct inet_sock *sock)
+{
+	const struct sock_options *o = &sock->options;
+
+	return sockopt_int(o, IPPROTO_IP, IP_FREEBIND, 0) ||
+	       sockopt_int(o, IPPROTO_IP, IP_TRANSPARENT, 0) ||
+	       sockopt_int(o, IPPROTO_IPV6, IPV6_FREEBIND, 0) ||
+	       sockopt_int(o, IPPROTO_IPV6, IPV6_TRANSPARENT, 0);
+}
+
 int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err *err)
 {
 	struct inet_live live = { .sock = out };
@@ -370,6 +380,7 @@ int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err
 		.connected = out->state != INET_IDLE && out->state != INET_LISTEN };
 	if (sockopt_save(seen->dump, seen->fd, &who, &out->options, err) < 0)
 		return -err->code;
+	out->nonlocal = out->state != INET_RESET && !may_be_nonlocal(out) && inet_is_nonlocal(out);
 	if (out->state != INET_RESET &&
 		tcp_md5_save(seen->dump->snap->arena, seen->st.st_ino, out, err) < 0)
 		return -err->code;

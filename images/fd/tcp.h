@@ -14,6 +14,7 @@
 struct Pb__TcpConn;
 struct arena;
 struct err;
+struct fd_make;
 struct inet_sock;
 struct snap;
 
@@ -85,7 +86,8 @@ int tcp_conn_check(int fd, enum tcp_state state, struct err *err);
 int tcp_conn_make(const struct inet_sock *sock, int flags, int *out, struct err *err);
 int tcp_conn_wake(int fd, const struct inet_sock *sock, struct err *err);
 /* SYN_SENT: the connect(2) begins anew. */
-int tcp_connecting_make(const struct inet_sock *sock, int flags, int *out, struct err *err);
+int tcp_connecting_make(const struct fd_make *m, const struct inet_sock *sock, int flags, int *out,
+	struct err *err);
 
 /* ---- tcp_md5.c ------------------------------------------------------------------------------- */
 

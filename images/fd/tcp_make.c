@@ -312,7 +312,8 @@ int tcp_conn_wake(int fd, const struct inet_sock *sock, struct err *err)
 /* ---- SYN_SENT
  * ------------------------------------------------------------------------------------ */
 
-int tcp_connecting_make(const struct inet_sock *sock, int flags, int *out, struct err *err)
+int tcp_connecting_make(
+	const struct fd_make *m, const struct inet_sock *sock, int flags, int *out, struct err *err)
 {
 	OWNED_FD fd = -1;
 	struct inet_sock bound = *sock;
@@ -320,7 +321,7 @@ int tcp_connecting_make(const struct inet_sock *sock, int flags, int *out, struc
 	socklen_t len;
 
 	bound.state = INET_IDLE;
-	if (inet_sock_make(&bound, flags | SOCK_NONBLOCK, &fd, err) < 0 ||
+	if (inet_sock_make(m, &bound, flags | SOCK_NONBLOCK, &fd, err) < 0 ||
 		inet_addr_to(sock->family, &sock->remote, &sa, &len, err) < 0)
 		return -err->code;
 	if (connect(fd, (const struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS)

@@ -41,6 +41,7 @@ static const struct target *const tables[] = {
 	targets_sock_tcp,
 	targets_sock_raw,
 	targets_sock_tree,
+	targets_sock_bind,
 	targets_wait,
 	targets_refuse,
 	targets_refuse_state,
