@@ -104,6 +104,17 @@ static bool is_instruction_flag(const char *flag)
 	return false;
 }
 
+/* At the word that comes next in line: the kernel lists flags in the same order everywhere. */
+static bool line_goes_on(const char **line, const char *flag)
+{
+	size_t len = strlen(flag);
+
+	if (strncmp(*line, flag, len) != 0 || ((*line)[len] != ' ' && (*line)[len]))
+		return false;
+	*line += len + !!(*line)[len];
+	return true;
+}
+
 static bool line_has(const char *line, const char *flag)
 {
 	size_t len = strlen(flag);
@@ -135,7 +146,7 @@ int cpu_check(struct snap *snap, struct err *err)
 {
 	struct xstate_layout here;
 	uint64_t lacking;
-	const char *line = NULL;
+	const char *line = NULL, *next;
 	char text[8192];
 
 	xstate_layout_read(&here);
@@ -149,10 +160,11 @@ int cpu_check(struct snap *snap, struct err *err)
 	}
 	if (flags_read(text, sizeof text, &line, err) < 0)
 		return -err->code;
+	next = strstr(line, ": ") ? strstr(line, ": ") + 2 : "";
 	for (size_t i = 0; i < snap->cpu.nr_features; i++) {
 		const char *flag = snap->cpu.features[i];
 
-		if (!is_instruction_flag(flag) || line_has(line, flag))
+		if (line_goes_on(&next, flag) || !is_instruction_flag(flag) || line_has(line, flag))
 			continue;
 		err_set(err, ENOTSUP, "this CPU lacks %s, which the CPU of the dump had", flag);
 		return err_hint(

@@ -224,12 +224,16 @@ static void creds_plan_change(struct job *job, size_t thread, const struct snap_
 		plan_prctl(job, thread, PR_SET_NO_NEW_PRIVS, 1, 0);
 }
 
+void creds_begin(struct job *job)
+{
+	if (!job->creds_start.groups)
+		creds_at_start(job, &job->creds_start);
+}
+
 int creds_plan(struct job *job, size_t thread, struct err *err)
 {
 	const struct snap_creds *want = &job->proc->tasks[thread].creds;
 
-	if (!job->creds_start.groups)
-		creds_at_start(job, &job->creds_start);
 	if (creds_possible(job, &job->creds_start, want, err) < 0)
 		return err_wrap(err, "thread %d", job->proc->tasks[thread].tid);
 	creds_plan_change(job, thread, &job->creds_start, want);

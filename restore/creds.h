@@ -17,8 +17,11 @@ int creds_privileged(void);
  */
 int creds_keep_over_exec(struct job *job, struct err *err);
 
-/* Steps of a thread: only what differs from what it will have inherited. Nothing privileged may
- * follow. */
+/* Finds out what every thread begins with (job->creds_start), unless that is known. */
+void creds_begin(struct job *job);
+
+/* Steps of a thread, behind creds_begin(): only what differs from what it will have inherited.
+ * Nothing privileged may follow. */
 int creds_plan(struct job *job, size_t thread, struct err *err);
 
 #endif

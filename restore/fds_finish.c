@@ -158,7 +158,9 @@ int fds_later(struct job *const *jobs, size_t nr, struct err *err)
 		const struct job *holder = NULL;
 		struct later later;
 
-		for (size_t i = 0; later_is(snap, &snap->ofds[ofd], &later) && i < nr; i++) {
+		if (!later_is(snap, &snap->ofds[ofd], &later))
+			continue;
+		for (size_t i = 0; i < nr; i++) {
 			if (!fds_process_has(jobs[i]->proc, ofd))
 				continue;
 			if (later_put(jobs[i], holder, &later, err) < 0)

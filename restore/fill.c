@@ -25,6 +25,7 @@ struct fill {
 	int mem, uffd;
 	const struct page_run **by_frame; /* runs to be filled, frame after frame */
 	size_t *first;        /* by frame: index of its first run; one more at the end */
+	size_t nr_frames;     /* that have any: a forked process wants few */
 	atomic_uint next;     /* frame to do next */
 	pthread_mutex_t lock; /* of err */
 	struct err err;
@@ -89,8 +90,10 @@ static void fill_group(struct fill *f)
 	for (size_t i = 0; i < nr_runs; i++)
 		if (run_addr(f->job, &runs[i]))
 			f->first[runs[i].frame + 1]++;
-	for (size_t i = 0; i < index->nr_frames; i++)
+	for (size_t i = 0; i < index->nr_frames; i++) {
+		f->nr_frames += f->first[i + 1] > 0;
 		f->first[i + 1] += f->first[i];
+	}
 	memcpy(at, f->first, (index->nr_frames + 1) * sizeof *at);
 	for (size_t i = 0; i < nr_runs; i++)
 		if (run_addr(f->job, &runs[i]))
@@ -249,10 +252,10 @@ static void *fill_thread(void *arg)
 	return NULL;
 }
 
-static unsigned fill_nr_threads(const struct job *job)
+static unsigned fill_nr_threads(const struct fill *f)
 {
-	size_t useful = job->img.index.nr_frames / THREAD_MIN_FRAMES + 1;
-	unsigned nr = job->opts->threads;
+	size_t useful = f->nr_frames / THREAD_MIN_FRAMES + 1;
+	unsigned nr = f->job->opts->threads;
 
 	if (useful > MAX_THREADS)
 		useful = MAX_THREADS;
@@ -266,7 +269,7 @@ static unsigned fill_nr_threads(const struct job *job)
 static void fill_threads(struct fill *f)
 {
 	pthread_t threads[MAX_THREADS];
-	unsigned nr = fill_nr_threads(f->job), started = 0;
+	unsigned nr = fill_nr_threads(f), started = 0;
 
 	while (started + 1 < nr && !pthread_create(&threads[started], NULL, fill_thread, f))
 		started++;

@@ -236,14 +236,19 @@ static int first_part(struct job *job, size_t uffd_step, struct err *err)
 static int second_part_event(
 	struct job *job, pid_t tid, int status, size_t *parked, struct err *err)
 {
+	bool all;
+
 	if (!WIFSTOPPED(status))
 		return stops_ended(job, status, err);
 	if (status >> 16 || WSTOPSIG(status) == SIGSTOP)
 		return stops_continue(tid, err);
 	if (WSTOPSIG(status) != SIGTRAP)
 		return stops_unexpected(job, tid, WSTOPSIG(status), err);
-	(*parked)++;
-	return 0;
+	all = ++*parked == job->proc->nr_tasks;
+	/* Who failed early has not made all threads, or others wait for it. */
+	return !all && (tid == job->pid || job->proc->nr_thread_files || job->proc->nr_thread_fs)
+		       ? blob_check(job, err)
+		       : 0;
 }
 
 static int second_part(struct job *job, struct err *err)
@@ -262,10 +267,6 @@ static int second_part(struct job *job, struct err *err)
 		if (tid < 0)
 			return err_sys(err, "wait for the new process");
 		if (second_part_event(job, tid, status, &parked, err) < 0)
-			return -err->code;
-		/* Who failed early has not made all threads, or others wait for it. */
-		if ((tid == job->pid || job->proc->nr_thread_files || job->proc->nr_thread_fs) &&
-			parked < job->proc->nr_tasks && blob_check(job, err) < 0)
 			return -err->code;
 	}
 	return blob_check(job, err);

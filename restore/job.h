@@ -65,7 +65,8 @@ struct job {
 	pid_t pid; /* of the new process; 0 while there is none */
 	int pidfd;
 	struct plan plan;
-	struct snap_creds creds_start; /* what every thread begins with; see creds.c */
+	struct snap_creds creds_start;          /* what every thread begins with; see creds.c */
+	const struct snap_rlimit *limits_start; /* and every process, or NULL; see limits.c */
 	bool own_userns;        /* --pids=ns without privilege: in a user namespace of our own */
 	int32_t session, group; /* where it is now; 0: the caller's. See tree_birth.h */
 	struct user_regs_struct

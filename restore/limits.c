@@ -54,25 +54,42 @@ int limits_finish(struct job *job, struct err *err)
 		       : 0;
 }
 
-int limits_plan(struct job *job, struct err *err)
+/* The first process shows what all begin with: nobody has a limit of its own before the second part
+ * of the plans. */
+static int limits_at_start(struct job *job, struct err *err)
 {
+	struct snap_rlimit *start = arena_array(job->snap->arena, SNAP_NR_RLIMITS, sizeof *start);
+
 	for (int i = 0; i < SNAP_NR_RLIMITS; i++) {
-		const struct snap_rlimit *want = &job->proc->rlimits[i];
 		struct rlimit have;
 
 		if (prlimit(job->pid, (enum __rlimit_resource)i, NULL, &have) < 0)
 			return err_sys(err, "limit %s of process %d", limit_names[i], job->pid);
-		if (have.rlim_cur == want->cur && have.rlim_max == want->max)
+		start[i] = (struct snap_rlimit){ .cur = have.rlim_cur, .max = have.rlim_max };
+	}
+	job->limits_start = start;
+	return 0;
+}
+
+int limits_plan(struct job *job, struct err *err)
+{
+	if (!job->limits_start && limits_at_start(job, err) < 0)
+		return -err->code;
+	for (int i = 0; i < SNAP_NR_RLIMITS; i++) {
+		const struct snap_rlimit *want = &job->proc->rlimits[i];
+		const struct snap_rlimit *have = &job->limits_start[i];
+
+		if (have->cur == want->cur && have->max == want->max)
 			continue;
-		if (have.rlim_max < want->max && !may_raise(job)) {
+		if (have->max < want->max && !may_raise(job)) {
 			err_set(err, EPERM,
 				"the program had a hard limit of %llu for %s, here it is %llu",
 				(unsigned long long)want->max, limit_names[i],
-				(unsigned long long)have.rlim_max);
+				(unsigned long long)have->max);
 			return err_hint(err,
 				"raise the hard limit before the restore (ulimit -H, prlimit)");
 		}
-		limit_plan(job, i, want, want->cur < have.rlim_cur);
+		limit_plan(job, i, want, want->cur < have->cur);
 	}
 	return 0;
 }

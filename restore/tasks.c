@@ -220,6 +220,8 @@ int tasks_plan(struct job *job, struct err *err)
 	plan_name(job, 0);
 	seccomp_plan_common(job);
 	plan_threads(job);
+	/* Some may raise limits. */
+	creds_begin(job);
 	if (limits_plan(job, err) < 0)
 		return -err->code;
 	for (size_t i = 0; i < job->proc->nr_tasks; i++)
