@@ -85,6 +85,20 @@ void text_blanks(struct text *t)
 		t->at++;
 }
 
+bool text_word_hex(struct text *t, const char *word, uint64_t *value)
+{
+	struct text ahead = *t;
+
+	text_blanks(&ahead);
+	if (!text_word(&ahead, word))
+		return false;
+	text_blanks(&ahead);
+	if (!text_hex(&ahead, value))
+		return false;
+	*t = ahead;
+	return true;
+}
+
 bool text_line(struct text *t, const char **line, size_t *len)
 {
 	const char *end;

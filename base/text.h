@@ -20,6 +20,8 @@ bool text_oct(struct text *t, uint64_t *value);
 bool text_char(struct text *t, char c);
 bool text_word(struct text *t, const char *word); /* exactly this prefix */
 void text_blanks(struct text *t);                 /* spaces and tabs */
+/* " WORD  HEX", with any blanks before both: how fdinfo names its numbers. */
+bool text_word_hex(struct text *t, const char *word, uint64_t *value);
 /* Up to the next newline (not included); the cursor goes behind it. False at the end of the text.
  */
 bool text_line(struct text *t, const char **line, size_t *len);

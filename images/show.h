@@ -41,6 +41,9 @@ char *show_id(struct arena *a, const struct snap_info *info);
 uint64_t show_mem_pages(const struct page_index *index, uint32_t mem);
 
 /* arena is for texts. */
+struct json_object;
+/* One object of json-c(3), indented, and a newline. Puts the object, also where it fails. */
+int show_json_print(struct json_object *o, FILE *out, struct err *err);
 int show_json(const struct image *img, struct arena *arena, FILE *out, struct err *err);
 
 #endif

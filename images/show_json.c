@@ -255,10 +255,20 @@ static void json_memory(struct json_object *o, const struct image *img, struct a
 	json_object_object_add(o, "memory", memory);
 }
 
+int show_json_print(struct json_object *o, FILE *out, struct err *err)
+{
+	const char *text = json_object_to_json_string_ext(
+		o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
+
+	if (text)
+		fprintf(out, "%s\n", text);
+	json_object_put(o);
+	return text ? 0 : err_nomem(err);
+}
+
 int show_json(const struct image *img, struct arena *arena, FILE *out, struct err *err)
 {
 	struct json_object *o = json_object_new_object();
-	const char *text;
 
 	if (!o)
 		return err_nomem(err);
@@ -268,10 +278,5 @@ int show_json(const struct image *img, struct arena *arena, FILE *out, struct er
 	json_open_files(o, img->snap, arena);
 	json_files(o, img->snap, arena);
 	json_memory(o, img, arena);
-	text = json_object_to_json_string_ext(
-		o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
-	if (text)
-		fprintf(out, "%s\n", text);
-	json_object_put(o);
-	return text ? 0 : err_nomem(err);
+	return show_json_print(o, out, err);
 }

@@ -23,10 +23,12 @@ struct talk {
 
 void talk_begin(struct talk *talk);
 /*
- * Until snapctl has written another state than SNAPCTL_WAITING. alive() says whether there is still
+ * Until snapctl has written another state than SNAPCTL_ASKING. alive() says whether there is still
  * somebody who could; -ECANCELED where not. Returns as snapctl_ready().
  */
 int talk_wait(const struct talk *talk, int (*alive)(void *arg), void *arg);
+/* Nobody was asked, or nobody will answer. */
+void talk_end(void);
 /* Is this another instance than at its beginning? Whoever was heard: the image may have been made
  * for another process that checked in at the same time. */
 int talk_restored(const struct talk *talk);

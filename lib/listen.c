@@ -317,6 +317,7 @@ static int offer(int fd, pid_t asker, struct talk *talk)
 	failed = hooks_before(hello.words);
 	if (failed)
 		hello.kind = SNAPCTL_HOOK_FAILED;
+	area_get()->state = SNAPCTL_ASKING;
 	/* Yama, mode 1: a process may trace those that have said so. Elsewhere EINVAL: no need. */
 	prctl(PR_SET_PTRACER, (unsigned long)asker, 0, 0, 0);
 	if (send(fd, &hello, sizeof hello, MSG_NOSIGNAL) != (ssize_t)sizeof hello && !failed) {
@@ -340,8 +341,10 @@ static void be_asked(void)
 		return;
 	}
 	ret = offer(fd, asker, &talk);
-	if (ret < 0)
+	if (ret < 0) {
+		talk_end();
 		return;
+	}
 	talk_wait(&talk, asker_alive, &asker);
 	prctl(PR_SET_PTRACER, 0UL, 0, 0, 0);
 	if (talk_restored(&talk))

@@ -84,16 +84,13 @@ static void area_sleep(const struct snapctl_area *area)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_EVERY_NS };
 
-	syscall(SYS_futex, &area->state, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, SNAPCTL_WAITING, &pause,
+	syscall(SYS_futex, &area->state, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, SNAPCTL_ASKING, &pause,
 		NULL, 0);
 }
 
 void talk_begin(struct talk *talk)
 {
-	struct snapctl_area *area = area_get();
-
-	memcpy(talk->generation, area->generation, sizeof talk->generation);
-	area->state = SNAPCTL_WAITING;
+	memcpy(talk->generation, area_get()->generation, sizeof talk->generation);
 }
 
 int talk_restored(const struct talk *talk)
@@ -117,16 +114,25 @@ static int talk_result(const struct talk *talk, uint32_t state)
 	}
 }
 
+void talk_end(void)
+{
+	uint32_t asking = SNAPCTL_ASKING;
+
+	__atomic_compare_exchange_n(
+		&area_get()->state, &asking, SNAPCTL_IDLE, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
 int talk_wait(const struct talk *talk, int (*alive)(void *arg), void *arg)
 {
 	const struct snapctl_area *area = area_get();
-	uint32_t state;
-	int lives = 1;
+	uint32_t state = SNAPCTL_ASKING;
 
-	while ((state = __atomic_load_n(&area->state, __ATOMIC_ACQUIRE)) == SNAPCTL_WAITING &&
-		lives) {
+	while (state == SNAPCTL_ASKING) {
 		area_sleep(area);
-		lives = alive(arg);
+		/* Nobody will answer any more: whatever has come is there by now. */
+		if (!alive(arg))
+			talk_end();
+		state = __atomic_load_n(&area->state, __ATOMIC_ACQUIRE);
 	}
 	return talk_result(talk, state);
 }
@@ -219,9 +225,11 @@ static int check_in(int fd, const char token[SNAPCTL_TOKEN_LEN], struct talk *ta
 	if (failed)
 		hello.kind = SNAPCTL_HOOK_FAILED;
 	token_copy(hello.token, token);
+	area_get()->state = SNAPCTL_ASKING;
 	sent = send(fd, &hello, sizeof hello, MSG_NOSIGNAL);
 	explicit_bzero(&hello, sizeof hello);
 	if (sent != (ssize_t)sizeof hello && !failed) {
+		talk_end();
 		hooks_after(talk_restored(talk)); /* another one was heard meanwhile */
 		return -ENOTCONN;
 	}

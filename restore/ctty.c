@@ -6,10 +6,10 @@
 #include <sys/syscall.h>
 
 #include "images/fd/pty_ctty.h"
+#include "restore/birth.h"
 #include "restore/fds_finish.h"
 #include "restore/job.h"
 #include "restore/stops.h"
-#include "restore/birth.h"
 
 static uint32_t terminal_of(const struct job *job)
 {

@@ -14,10 +14,10 @@
 #include "images/fd/common.h"
 #include "images/fd/pidfd.h"
 #include "images/fd/reg.h"
+#include "restore/birth.h"
 #include "restore/fds.h"
 #include "restore/job.h"
 #include "restore/stops.h"
-#include "restore/birth.h"
 
 /* ---- pidfds ---------------------------------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
 #ifndef RESTORE_MM_H
 #define RESTORE_MM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "tracee/proc.h"
@@ -29,9 +30,9 @@ int mm_plan_map(struct job *job, const struct mm_fresh *fresh, struct err *err);
 /* One mapping, or a piece of one. */
 int mm_plan_vma(
 	struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma, struct err *err);
-/* After the pages are in: final protections, advice, locks, names, guard pages, mm fields. */
 /* Private memory of huge pages (hugetlb). */
 bool mm_is_huge(const struct snap_vma *vma);
+/* After the pages are in: final protections, advice, locks, names, guard pages, mm fields. */
 int mm_plan_finish(struct job *job, struct err *err);
 
 #endif

@@ -144,7 +144,6 @@ static struct json_object *difference_json(const struct diff *d, const struct di
 int diff_print_json(const struct diff *d, FILE *out, struct err *err)
 {
 	struct json_object *o = json_object_new_object(), *array = json_object_new_array();
-	const char *text;
 
 	if (!o || !array)
 		return err_nomem(err);
@@ -154,10 +153,5 @@ int diff_print_json(const struct diff *d, FILE *out, struct err *err)
 	for (size_t i = 0; i < d->nr_found; i++)
 		json_object_array_add(array, difference_json(d, &d->found[i]));
 	json_object_object_add(o, "differences", array);
-	text = json_object_to_json_string_ext(
-		o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
-	if (text)
-		fprintf(out, "%s\n", text);
-	json_object_put(o);
-	return text ? 0 : err_nomem(err);
+	return show_json_print(o, out, err);
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -208,6 +209,11 @@ int ofd_reopen(int fd, uint32_t flags, int *out, struct err *err)
 		return err_sys(err, "open %s", self);
 	*out = fresh;
 	return 0;
+}
+
+uint64_t fd_kernel_dev(uint64_t dev)
+{
+	return makedev((unsigned)(dev >> 20), (unsigned)(dev & 0xfffff));
 }
 
 bool snap_has_id(const struct snap *snap, int32_t id)

@@ -14,12 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "images/fd/common.h"
 #include "images/fd/kinds.h"
 #include "images/fd/message.h"
 
@@ -43,15 +43,6 @@ struct lines {
 	size_t nr, cap;
 };
 
-static bool word_hex(struct text *t, const char *word, uint64_t *value)
-{
-	text_blanks(t);
-	if (!text_word(t, word))
-		return false;
-	text_blanks(t);
-	return text_hex(t, value);
-}
-
 /* Behind "tfd:": "        8 events:       19 data: 1122334455667788  pos:0 ino:28ac sdev:f" */
 static bool line_read(const char *text, struct line *line)
 {
@@ -59,15 +50,14 @@ static bool line_read(const char *text, struct line *line)
 	uint64_t num, events, pos, dev;
 
 	text_blanks(&t);
-	if (!text_dec(&t, &num) || num > INT_MAX || !word_hex(&t, "events:", &events) ||
-		!word_hex(&t, "data:", &line->data))
+	if (!text_dec(&t, &num) || num > INT_MAX || !text_word_hex(&t, "events:", &events) ||
+		!text_word_hex(&t, "data:", &line->data))
 		return false;
 	text_blanks(&t);
-	if (!text_word(&t, "pos:") || !text_dec(&t, &pos) || !word_hex(&t, "ino:", &line->ino) ||
-		!word_hex(&t, "sdev:", &dev))
+	if (!text_word(&t, "pos:") || !text_dec(&t, &pos) ||
+		!text_word_hex(&t, "ino:", &line->ino) || !text_word_hex(&t, "sdev:", &dev))
 		return false;
-	/* The kernel's own form of a device number has 20 bits of minor. */
-	line->dev = makedev((unsigned)(dev >> 20), (unsigned)(dev & 0xfffff));
+	line->dev = fd_kernel_dev(dev);
 	line->num = (int)num;
 	line->events = (uint32_t)events;
 	return true;

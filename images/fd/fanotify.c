@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "images/fd/common.h"
 #include "images/fd/inode_path.h"
 #include "images/fd/kinds.h"
 #include "images/fd/message.h"
@@ -46,24 +47,12 @@ static bool fanotify_is(const struct fd_seen *seen)
 
 /* ---- alive -> record: fdinfo ----------------------------------------------------------------- */
 
-static bool word_hex(struct text *t, const char *word, uint64_t *value)
-{
-	text_blanks(t);
-	return text_word(t, word) && text_hex(t, value);
-}
-
-static uint64_t device(uint64_t sdev)
-{
-	/* The kernel's own form of a device number has 20 bits of minor. */
-	return makedev((unsigned)(sdev >> 20), (unsigned)(sdev & 0xfffff));
-}
-
 static bool masks_read(struct text *t, struct mark *mark)
 {
 	uint64_t flags;
 
-	if (!word_hex(t, "mflags:", &flags) || !word_hex(t, "mask:", &mark->mask) ||
-		!word_hex(t, "ignored_mask:", &mark->ignored))
+	if (!text_word_hex(t, "mflags:", &flags) || !text_word_hex(t, "mask:", &mark->mask) ||
+		!text_word_hex(t, "ignored_mask:", &mark->ignored))
 		return false;
 	mark->flags = (uint32_t)flags;
 	return true;
@@ -75,28 +64,19 @@ static bool masks_read(struct text *t, struct mark *mark)
  */
 static bool mark_read(struct text t, struct mark *mark, struct inode_path *inode, uint64_t *id)
 {
-	uint64_t bytes, type;
-
-	if (word_hex(&t, "mnt_id:", id)) {
+	if (text_word_hex(&t, "mnt_id:", id)) {
 		mark->type = FAN_MARK_MOUNT;
 		return masks_read(&t, mark);
 	}
-	if (!word_hex(&t, "ino:", &inode->ino)) {
+	if (!text_word_hex(&t, "ino:", &inode->ino)) {
 		mark->type = FAN_MARK_FILESYSTEM;
-		return word_hex(&t, "sdev:", id) && masks_read(&t, mark);
+		return text_word_hex(&t, "sdev:", id) && masks_read(&t, mark);
 	}
 	mark->type = FAN_MARK_INODE;
-	if (!word_hex(&t, "sdev:", id) || !masks_read(&t, mark))
+	if (!text_word_hex(&t, "sdev:", id) || !masks_read(&t, mark))
 		return false;
-	inode->dev = device(*id);
-	if (word_hex(&t, "fhandle-bytes:", &bytes) && word_hex(&t, "fhandle-type:", &type)) {
-		text_blanks(&t);
-		if (text_word(&t, "f_handle:") && strspn(t.at, "0123456789abcdef") >= 2 * bytes) {
-			inode->handle = t.at;
-			inode->nr_handle = (uint32_t)bytes;
-			inode->handle_type = (uint32_t)type;
-		}
-	}
+	inode->dev = fd_kernel_dev(*id);
+	inode_handle_read(&t, inode);
 	return true;
 }
 
@@ -142,7 +122,7 @@ static void mark_find(
 	} else {
 		bool by_id = mark->type == FAN_MARK_MOUNT;
 
-		mark->path = mount_path(snap->arena, by_id, by_id ? id : device(id));
+		mark->path = mount_path(snap->arena, by_id, by_id ? id : fd_kernel_dev(id));
 	}
 }
 
@@ -183,7 +163,7 @@ static int flags_read(
 	const char *line = strstr(seen->fdinfo, "fanotify flags:");
 	struct text t = { line ? line + strlen("fanotify ") : "" };
 
-	if (word_hex(&t, "flags:", flags) && word_hex(&t, "event-flags:", event_flags))
+	if (text_word_hex(&t, "flags:", flags) && text_word_hex(&t, "event-flags:", event_flags))
 		return 0;
 	return err_set(err, EPROTO, "fanotify: no flags in fdinfo");
 }

@@ -301,6 +301,21 @@ static void find_by_search(const struct snap *snap, struct inode_path *wanted, s
 	search_all(&s);
 }
 
+void inode_handle_read(struct text *t, struct inode_path *inode)
+{
+	uint64_t bytes, type;
+
+	if (!text_word_hex(t, "fhandle-bytes:", &bytes) ||
+		!text_word_hex(t, "fhandle-type:", &type))
+		return;
+	text_blanks(t);
+	if (!text_word(t, "f_handle:") || strspn(t->at, "0123456789abcdef") < 2 * bytes)
+		return;
+	inode->handle = t->at;
+	inode->nr_handle = (uint32_t)bytes;
+	inode->handle_type = (uint32_t)type;
+}
+
 void inode_paths_find(const struct snap *snap, struct inode_path *wanted, size_t nr)
 {
 	find_by_handle(snap, wanted, nr);

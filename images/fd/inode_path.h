@@ -13,6 +13,7 @@
 
 struct arena;
 struct snap;
+struct text;
 
 struct inode_path {
 	uint64_t dev, ino;
@@ -20,6 +21,10 @@ struct inode_path {
 	uint32_t handle_type, nr_handle; /* bytes */
 	char *path; /* out: in arena; NULL if none was found. Not sought if set */
 };
+
+/* "fhandle-bytes:8 fhandle-type:1 f_handle:1ac5...", which is not there for file systems without
+ * handles: then inode->handle stays NULL. It points into the text. */
+void inode_handle_read(struct text *t, struct inode_path *inode);
 
 void inode_paths_find(const struct snap *snap, struct inode_path *wanted, size_t nr);
 

@@ -16,8 +16,10 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "images/fd/common.h"
 #include "images/fd/inode_path.h"
 #include "images/fd/inotify_queue.h"
+#include "images/fd/inotify_stage.h"
 #include "images/fd/kinds.h"
 #include "images/fd/message.h"
 
@@ -26,8 +28,6 @@
  * skipped: this is a third of a second.
  */
 enum { WD_MOST = 200000 };
-/* Linux 4.16, linux/inotify.h, with CONFIG_CHECKPOINT_RESTORE: the next number to be given out. */
-#define SET_NEXT_WD _IOW('I', 0, int32_t)
 /*
  * Each number skipped leaves an event (IN_IGNORED); the kernel's queue has 16384 places at first.
  */
@@ -53,37 +53,23 @@ static bool inotify_is(const struct fd_seen *seen)
 
 /* ---- alive -> record ------------------------------------------------------------------------ */
 
-static bool word_hex(struct text *t, const char *word, uint64_t *value)
-{
-	text_blanks(t);
-	return text_word(t, word) && text_hex(t, value);
-}
-
 /*
  * "wd:1 ino:3c51a sdev:fe00000 mask:102 ignored_mask:0 fhandle-bytes:8 fhandle-type:1
  * f_handle:1ac5..."
  */
 static bool watch_read(struct text t, struct watch *watch, struct inode_path *inode)
 {
-	uint64_t wd, dev, mask, ignored, bytes, type;
+	uint64_t wd, dev, mask, ignored;
 
-	if (!word_hex(&t, "wd:", &wd) || wd > INT_MAX || !word_hex(&t, "ino:", &inode->ino) ||
-		!word_hex(&t, "sdev:", &dev) || !word_hex(&t, "mask:", &mask) ||
-		!word_hex(&t, "ignored_mask:", &ignored))
+	if (!text_word_hex(&t, "wd:", &wd) || wd > INT_MAX ||
+		!text_word_hex(&t, "ino:", &inode->ino) || !text_word_hex(&t, "sdev:", &dev) ||
+		!text_word_hex(&t, "mask:", &mask) || !text_word_hex(&t, "ignored_mask:", &ignored))
 		return false;
 	watch->wd = (int32_t)wd;
 	watch->mask = (uint32_t)mask;
-	/* The kernel's own form of a device number has 20 bits of minor. */
-	inode->dev = makedev((unsigned)(dev >> 20), (unsigned)(dev & 0xfffff));
+	inode->dev = fd_kernel_dev(dev);
 	/* Not there for file systems without handles. */
-	if (word_hex(&t, "fhandle-bytes:", &bytes) && word_hex(&t, "fhandle-type:", &type)) {
-		text_blanks(&t);
-		if (text_word(&t, "f_handle:") && strspn(t.at, "0123456789abcdef") >= 2 * bytes) {
-			inode->handle = t.at;
-			inode->nr_handle = (uint32_t)bytes;
-			inode->handle_type = (uint32_t)type;
-		}
-	}
+	inode_handle_read(&t, inode);
 	return true;
 }
 
@@ -143,7 +129,7 @@ static bool numbers_can_be_set(void)
 {
 	OWNED_FD fd = inotify_init1(IN_CLOEXEC);
 
-	return fd >= 0 && ioctl(fd, SET_NEXT_WD, 1) == 0;
+	return fd >= 0 && ioctl(fd, INOTIFY_SET_NEXT_WD, 1) == 0;
 }
 
 /* Events can be made again where watches can be given their numbers. */
@@ -403,7 +389,7 @@ static int watch_make(
 	const struct fd_make *m, int fd, const struct watch *watch, int32_t last, struct err *err)
 {
 	/* Where the kernel does not know this, numbers are used up one by one. */
-	ioctl(fd, SET_NEXT_WD, watch->wd);
+	ioctl(fd, INOTIFY_SET_NEXT_WD, watch->wd);
 	for (int skipped = 0;; skipped++) {
 		int wd = watch_add(m, fd, watch);
 

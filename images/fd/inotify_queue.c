@@ -16,9 +16,6 @@
 #include "base/fd.h"
 #include "images/fd/inotify_stage.h"
 
-/* Linux 4.16, linux/inotify.h, with CONFIG_CHECKPOINT_RESTORE: the next number to be given out. */
-#define SET_NEXT_WD _IOW('I', 0, int32_t)
-
 enum {
 	EVENT_LEN = sizeof(struct inotify_event),
 	FILL_STEP = 4096,
@@ -174,7 +171,7 @@ static int reals_loud(
 	int fd, const struct inotify_real *reals, size_t nr, bool removed, struct err *err)
 {
 	for (size_t i = 0; i < nr; i++) {
-		if (removed && ioctl(fd, SET_NEXT_WD, reals[i].wd) < 0)
+		if (removed && ioctl(fd, INOTIFY_SET_NEXT_WD, reals[i].wd) < 0)
 			return err_sys(err, "INOTIFY_IOC_SETNEXTWD");
 		if (inotify_real_set(fd, &reals[i], reals[i].mask, err) < 0)
 			return -err->code;
@@ -335,7 +332,7 @@ int inotify_queue_put(int fd, const struct inotify_real *reals, size_t nr,
 	stage_finish(&stage);
 	/* Also where it failed: then its overflow is there, and says that events were lost. */
 	loud = reals_loud(fd, reals, nr, true, ret < 0 ? NULL : err);
-	if (!loud && ioctl(fd, SET_NEXT_WD, queue->next_wd) < 0)
+	if (!loud && ioctl(fd, INOTIFY_SET_NEXT_WD, queue->next_wd) < 0)
 		loud = err_sys(ret < 0 ? NULL : err, "INOTIFY_IOC_SETNEXTWD");
 	if (flags & O_ASYNC && fcntl(fd, F_SETFL, flags) < 0 && !ret && !loud)
 		return err_sys(err, "inotify: flags");

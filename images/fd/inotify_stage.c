@@ -17,8 +17,6 @@
 #include "base/fd.h"
 #include "images/fd/inotify_queue.h"
 
-/* Linux 4.16, linux/inotify.h, with CONFIG_CHECKPOINT_RESTORE: the next number to be given out. */
-#define SET_NEXT_WD _IOW('I', 0, int32_t)
 /* Where the other half of a move is; nobody watches it. */
 #define AWAY "away"
 
@@ -82,7 +80,7 @@ int stage_watch(int fd, int dir, const char *name, int32_t wd, uint32_t mask, st
 	int got;
 
 	snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dir, name);
-	if (wd > 0 && ioctl(fd, SET_NEXT_WD, wd) < 0)
+	if (wd > 0 && ioctl(fd, INOTIFY_SET_NEXT_WD, wd) < 0)
 		return err_sys(err, "INOTIFY_IOC_SETNEXTWD");
 	got = inotify_add_watch(fd, path, mask);
 	if (got < 0)

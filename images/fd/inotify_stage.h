@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 
 /*
  * Where events of inotify(7) are made to happen: a directory that nobody else knows, with a file or
@@ -45,6 +46,8 @@ int stage_play(struct stage *s, const struct inotify_saved *events, size_t nr, s
 	size_t to, struct err *err);
 int stage_unwatch(struct stage *s, struct err *err);
 
+/* The next number to be given out. Linux 4.16, linux/inotify.h, with CONFIG_CHECKPOINT_RESTORE. */
+#define INOTIFY_SET_NEXT_WD _IOW('I', 0, int32_t)
 /* inotify_add_watch() under a number of our choice; name: an object in dir. */
 int stage_watch(int fd, int dir, const char *name, int32_t wd, uint32_t mask, struct err *err);
 

@@ -8,11 +8,11 @@
 #include <linux/unix_diag.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/sysmacros.h>
 
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "images/fd/common.h"
 #include "images/fd/sock_diag_nl.h"
 
 enum { DIAG_BUFFER = 32768, DIAG_BODY = 128 };
@@ -87,8 +87,7 @@ static void unix_attr(const struct rtattr *a, struct diag_unix *out)
 	} else if (a->rta_type == UNIX_DIAG_VFS && RTA_PAYLOAD(a) >= sizeof file) {
 		memcpy(&file, RTA_DATA(a), sizeof file);
 		out->has_file = true;
-		/* The kernel's own dev_t: 12 bits of major, 20 bits of minor. */
-		out->file_dev = makedev(file.udiag_vfs_dev >> 20, file.udiag_vfs_dev & 0xfffff);
+		out->file_dev = fd_kernel_dev(file.udiag_vfs_dev);
 		out->file_ino = file.udiag_vfs_ino;
 	} else if (a->rta_type == UNIX_DIAG_RQLEN && RTA_PAYLOAD(a) >= sizeof lens) {
 		memcpy(&lens, RTA_DATA(a), sizeof lens);

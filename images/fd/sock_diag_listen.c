@@ -8,9 +8,9 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/sysmacros.h>
 
 #include "base/err.h"
+#include "images/fd/common.h"
 #include "images/fd/sock_diag.h"
 #include "images/fd/sock_diag_nl.h"
 
@@ -47,8 +47,7 @@ static void unix_listener_attr(const struct rtattr *a, struct diag_listener *l)
 	} else if (a->rta_type == UNIX_DIAG_VFS && len >= sizeof file) {
 		memcpy(&file, RTA_DATA(a), sizeof file);
 		l->has_file = true;
-		/* The kernel's own dev_t: 12 bits of major, 20 bits of minor. */
-		l->file_dev = makedev(file.udiag_vfs_dev >> 20, file.udiag_vfs_dev & 0xfffff);
+		l->file_dev = fd_kernel_dev(file.udiag_vfs_dev);
 		l->file_ino = file.udiag_vfs_ino;
 	}
 }

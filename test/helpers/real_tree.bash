@@ -3,16 +3,10 @@
 # asked again and again.
 # shellcheck source-path=SCRIPTDIR source=real.bash
 . "$(dirname "${BASH_SOURCE[0]}")/real.bash"
+# shellcheck source=descendants.bash
+. "$(dirname "${BASH_SOURCE[0]}")/descendants.bash"
 
 # ---- the whole way -------------------------------------------------------------------------------------------
-
-descendants() { # PID
-    local child
-    for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do
-        echo "$child"
-        descendants "$child"
-    done
-}
 
 # Have teardown kill pid and all below.
 note_tree() { # PID

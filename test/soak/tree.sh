@@ -3,17 +3,11 @@
 # pipelines and of streams over sockets at work, from which no byte may be lost, doubled or reordered.
 # shellcheck source-path=SCRIPTDIR source=soak.bash
 . "$(dirname "$0")/soak.bash"
+# shellcheck source=../helpers/descendants.bash
+. "$(dirname "$0")/../helpers/descendants.bash"
 rounds=${SOAK_TREES:-100}
 pg=/usr/lib/postgresql/15/bin
 members=
-
-descendants() { # PID
-    local child
-    for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do
-        echo "$child"
-        descendants "$child"
-    done
-}
 
 gone_pids() { # PID...
     local pid

@@ -13,20 +13,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static int option(int fd, int level, int name)
-{
-	int value = -1;
-	socklen_t len = sizeof value;
-
-	must(getsockopt(fd, level, name, &value, &len));
-	return value;
-}
-
-static void set(int fd, int level, int name, int value)
-{
-	must(setsockopt(fd, level, name, &value, sizeof value));
-}
-
 /* ---- IP -------------------------------------------------------------------------------------- */
 
 static void odd_sock_stream_options(void)
@@ -36,14 +22,14 @@ static void odd_sock_stream_options(void)
 	unsigned char nops[8] = { 1, 1, 1, 1 }, got[40];
 	socklen_t len = sizeof got;
 
-	set(v4, IPPROTO_IP, IP_MULTICAST_LOOP, 0);
-	set(v4, IPPROTO_IP, IP_MULTICAST_ALL, 0);
-	set(v6, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0);
+	sock_set(v4, IPPROTO_IP, IP_MULTICAST_LOOP, 0);
+	sock_set(v4, IPPROTO_IP, IP_MULTICAST_ALL, 0);
+	sock_set(v6, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0);
 	must(setsockopt(v4, IPPROTO_IP, IP_OPTIONS, nops, 4));
 	target_wait();
-	expect(!option(v4, IPPROTO_IP, IP_MULTICAST_LOOP), "IP_MULTICAST_LOOP");
-	expect(!option(v4, IPPROTO_IP, IP_MULTICAST_ALL), "IP_MULTICAST_ALL");
-	expect(!option(v6, IPPROTO_IPV6, IPV6_MULTICAST_LOOP), "IPV6_MULTICAST_LOOP");
+	expect(!sock_option(v4, IPPROTO_IP, IP_MULTICAST_LOOP), "IP_MULTICAST_LOOP");
+	expect(!sock_option(v4, IPPROTO_IP, IP_MULTICAST_ALL), "IP_MULTICAST_ALL");
+	expect(!sock_option(v6, IPPROTO_IPV6, IPV6_MULTICAST_LOOP), "IPV6_MULTICAST_LOOP");
 	must(getsockopt(v4, IPPROTO_IP, IP_OPTIONS, got, &len));
 	expect(len == 4 && !memcmp(got, nops, 4), "IP_OPTIONS");
 }
@@ -63,8 +49,8 @@ static void odd_sock_udp6(void)
 	must(connect(fd, (void *)&to, sizeof to));
 	must(getsockname(fd, (void *)&from, &len));
 	target_wait();
-	expect(!option(fd, IPPROTO_IPV6, IPV6_V6ONLY), "IPV6_V6ONLY");
-	expect(option(bound, IPPROTO_IPV6, IPV6_V6ONLY), "IPV6_V6ONLY of the bound one");
+	expect(!sock_option(fd, IPPROTO_IPV6, IPV6_V6ONLY), "IPV6_V6ONLY");
+	expect(sock_option(bound, IPPROTO_IPV6, IPV6_V6ONLY), "IPV6_V6ONLY of the bound one");
 	must(getsockname(fd, (void *)&now, &len));
 	expect(!memcmp(&from, &now, sizeof now), "its address");
 }
@@ -86,7 +72,7 @@ static void odd_sock_never(void)
 	must(poll(&p, 1, 5000));
 	expect(shutdown(shut, SHUT_RDWR) < 0, "shutdown");
 	target_wait();
-	expect(option(refused, SOL_SOCKET, SO_ERROR) == ECONNREFUSED, "SO_ERROR");
+	expect(sock_option(refused, SOL_SOCKET, SO_ERROR) == ECONNREFUSED, "SO_ERROR");
 	must(getsockname(shut, (void *)&addr, &len));
 	expect(!addr.sin_port, "it has port %d", ntohs(addr.sin_port));
 	p.fd = shut;
@@ -167,7 +153,7 @@ static void odd_sock_moved_directory(void)
 	unix_to(SOCK_STREAM, "after/name");
 	must(accept(moved, NULL, NULL));
 	expect(access("before", F_OK) < 0 && access("removed", F_OK) < 0, "a directory is back");
-	expect(option(gone, SOL_SOCKET, SO_ACCEPTCONN) == 1, "it does not listen");
+	expect(sock_option(gone, SOL_SOCKET, SO_ACCEPTCONN) == 1, "it does not listen");
 }
 
 static void odd_sock_urgent_inline(void)
@@ -176,7 +162,7 @@ static void odd_sock_urgent_inline(void)
 	char text[8];
 
 	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-	set(pair[1], SOL_SOCKET, SO_OOBINLINE, 1);
+	sock_set(pair[1], SOL_SOCKET, SO_OOBINLINE, 1);
 	must(send(pair[0], "abc", 3, 0));
 	if (send(pair[0], "!", 1, MSG_OOB) < 0)
 		target_skip("MSG_OOB of unix sockets");

@@ -35,20 +35,6 @@ static socklen_t loopback(union address *addr, int family, in_port_t port)
 	return sizeof addr->v6;
 }
 
-static int option(int fd, int level, int name)
-{
-	int value = -1;
-	socklen_t len = sizeof value;
-
-	must(getsockopt(fd, level, name, &value, &len));
-	return value;
-}
-
-static void set(int fd, int level, int name, int value)
-{
-	must(setsockopt(fd, level, name, &value, sizeof value));
-}
-
 static in_port_t port_of(int fd)
 {
 	union address addr;
@@ -65,7 +51,7 @@ static int bound(int family, int type, in_port_t port)
 	int fd = (int)must(socket(family, type, 0));
 
 	if (port)
-		set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		sock_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	must(bind(fd, &addr.any, len));
 	return fd;
 }
@@ -124,15 +110,15 @@ static void tcp_v6only(void)
 	    both = (int)must(socket(AF_INET6, SOCK_STREAM, 0));
 	union address any = { .v6 = { .sin6_family = AF_INET6 } };
 
-	set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-	set(both, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+	sock_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	sock_set(both, IPPROTO_IPV6, IPV6_V6ONLY, 0);
 	must(bind(fd, &any.any, sizeof any.v6));
 	must(bind(both, &any.any, sizeof any.v6));
 	must(listen(fd, 5));
 	must(listen(both, 5));
 	target_wait();
-	expect(option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1 &&
-			option(both, IPPROTO_IPV6, IPV6_V6ONLY) == 0,
+	expect(sock_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1 &&
+			sock_option(both, IPPROTO_IPV6, IPV6_V6ONLY) == 0,
 		"IPV6_V6ONLY");
 	check_listener(both, AF_INET);
 	check_listener(fd, AF_INET6);
@@ -183,8 +169,8 @@ static void tcp_options(void)
 	for (int i = 0; i < NR; i++) {
 		const struct opt *opt = &tcp_options_set[i];
 
-		set(fd, opt->level, opt->name, opt->value);
-		before[i] = option(fd, opt->level, opt->name);
+		sock_set(fd, opt->level, opt->name, opt->value);
+		before[i] = sock_option(fd, opt->level, opt->name);
 	}
 	must(setsockopt(
 		fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 9 }, sizeof(struct linger)));
@@ -193,8 +179,8 @@ static void tcp_options(void)
 	for (int i = 0; i < NR; i++) {
 		const struct opt *opt = &tcp_options_set[i];
 
-		expect(option(fd, opt->level, opt->name) == before[i], "%s is %d, was %d",
-			opt->text, option(fd, opt->level, opt->name), before[i]);
+		expect(sock_option(fd, opt->level, opt->name) == before[i], "%s is %d, was %d",
+			opt->text, sock_option(fd, opt->level, opt->name), before[i]);
 	}
 	must(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, got, &len));
 	expect(strcmp(got, name) == 0, "TCP_CONGESTION %s", got);
@@ -204,11 +190,11 @@ static void tcp_deferred(void)
 {
 	int defer = listener(AF_INET, 5), fast = listener(AF_INET, 5);
 
-	set(defer, IPPROTO_TCP, TCP_DEFER_ACCEPT, 7);
-	set(fast, IPPROTO_TCP, TCP_FASTOPEN, 16);
+	sock_set(defer, IPPROTO_TCP, TCP_DEFER_ACCEPT, 7);
+	sock_set(fast, IPPROTO_TCP, TCP_FASTOPEN, 16);
 	target_wait();
-	expect(option(defer, IPPROTO_TCP, TCP_DEFER_ACCEPT) == 7, "TCP_DEFER_ACCEPT");
-	expect(option(fast, IPPROTO_TCP, TCP_FASTOPEN) == 16, "TCP_FASTOPEN");
+	expect(sock_option(defer, IPPROTO_TCP, TCP_DEFER_ACCEPT) == 7, "TCP_DEFER_ACCEPT");
+	expect(sock_option(fast, IPPROTO_TCP, TCP_FASTOPEN) == 16, "TCP_FASTOPEN");
 	check_listener(defer, AF_INET);
 }
 
@@ -223,14 +209,15 @@ static void tcp_reuseport(void)
 		union address addr;
 		socklen_t len = loopback(&addr, AF_INET, port);
 
-		set(fds[i], SOL_SOCKET, SO_REUSEPORT, 1);
+		sock_set(fds[i], SOL_SOCKET, SO_REUSEPORT, 1);
 		must(bind(fds[i], &addr.any, len));
 		must(listen(fds[i], 3 + i));
 		port = port_of(fds[i]);
 	}
 	target_wait();
 	for (int i = 0; i < 3; i++)
-		expect(port_of(fds[i]) == port && option(fds[i], SOL_SOCKET, SO_REUSEPORT) == 1,
+		expect(port_of(fds[i]) == port &&
+				sock_option(fds[i], SOL_SOCKET, SO_REUSEPORT) == 1,
 			"listener %d", i);
 	close(connected(AF_INET, port));
 }
@@ -242,13 +229,13 @@ static void tcp_device(void)
 	socklen_t len = sizeof name;
 
 	must(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));
-	set(ipv6, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 33);
-	set(ipv6, IPPROTO_IPV6, IPV6_TCLASS, 0x20);
+	sock_set(ipv6, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 33);
+	sock_set(ipv6, IPPROTO_IPV6, IPV6_TCLASS, 0x20);
 	target_wait();
 	must(getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len));
 	expect(strcmp(name, "lo") == 0, "SO_BINDTODEVICE %s", name);
-	expect(option(ipv6, IPPROTO_IPV6, IPV6_UNICAST_HOPS) == 33 &&
-			option(ipv6, IPPROTO_IPV6, IPV6_TCLASS) == 0x20,
+	expect(sock_option(ipv6, IPPROTO_IPV6, IPV6_UNICAST_HOPS) == 33 &&
+			sock_option(ipv6, IPPROTO_IPV6, IPV6_TCLASS) == 0x20,
 		"IPv6 options");
 }
 
@@ -262,15 +249,15 @@ static void tcp_fresh(void)
 	union address addr;
 	socklen_t len = loopback(&addr, AF_INET, port_of(fd));
 
-	set(fresh, IPPROTO_TCP, TCP_NODELAY, 1);
+	sock_set(fresh, IPPROTO_TCP, TCP_NODELAY, 1);
 	target_wait();
 	expect(port_of(bound4) == port && fcntl(bound4, F_GETFD) == FD_CLOEXEC, "bound socket");
 	must(listen(bound4, 5));
 	check_listener(bound4, AF_INET);
-	expect(option(fresh, IPPROTO_TCP, TCP_NODELAY) == 1, "TCP_NODELAY");
+	expect(sock_option(fresh, IPPROTO_TCP, TCP_NODELAY) == 1, "TCP_NODELAY");
 	expect(connect(fresh, &addr.any, len) == 0 || errno == EINPROGRESS, "connect: %s",
 		strerror(errno));
-	expect(option(fresh6, SOL_SOCKET, SO_DOMAIN) == AF_INET6, "family");
+	expect(sock_option(fresh6, SOL_SOCKET, SO_DOMAIN) == AF_INET6, "family");
 }
 
 /* Closed by the other side, or a connection inside the process. */
@@ -318,10 +305,10 @@ static void udp_sockets(void)
 	char data[8];
 
 	must(connect(client, &addr.any, len));
-	set(server, SOL_SOCKET, SO_BROADCAST, 1);
-	set(server, IPPROTO_IP, IP_PKTINFO, 1);
-	set(v6, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-	set(client, SOL_SOCKET, SO_RCVBUF, 70000);
+	sock_set(server, SOL_SOCKET, SO_BROADCAST, 1);
+	sock_set(server, IPPROTO_IP, IP_PKTINFO, 1);
+	sock_set(v6, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+	sock_set(client, SOL_SOCKET, SO_RCVBUF, 70000);
 	port = port_of(server);
 	client_port = port_of(client);
 	target_wait();
@@ -333,10 +320,10 @@ static void udp_sockets(void)
 		"datagram");
 	must(sendto(server, "you", 3, 0, &addr.any, len));
 	expect(recv(client, data, sizeof data, 0) == 3, "answer");
-	expect(option(server, SOL_SOCKET, SO_BROADCAST) == 1 &&
-			option(server, IPPROTO_IP, IP_PKTINFO) == 1,
+	expect(sock_option(server, SOL_SOCKET, SO_BROADCAST) == 1 &&
+			sock_option(server, IPPROTO_IP, IP_PKTINFO) == 1,
 		"options");
-	expect(option(v6, IPPROTO_IPV6, IPV6_RECVPKTINFO) == 1, "IPV6_RECVPKTINFO");
+	expect(sock_option(v6, IPPROTO_IPV6, IPV6_RECVPKTINFO) == 1, "IPV6_RECVPKTINFO");
 	expect(recv(fresh, data, 1, 0) == -1 && errno == EAGAIN, "fresh socket: %s",
 		strerror(errno));
 }
@@ -360,9 +347,9 @@ static void udp_multicast(void)
 	struct ip_mreqn group = { { htonl(0xe0000101) }, { htonl(INADDR_LOOPBACK) }, 0 };
 
 	must(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group));
-	set(fd, IPPROTO_IP, IP_MULTICAST_TTL, 9);
+	sock_set(fd, IPPROTO_IP, IP_MULTICAST_TTL, 9);
 	target_wait();
-	expect(option(fd, IPPROTO_IP, IP_MULTICAST_TTL) == 9, "IP_MULTICAST_TTL");
+	expect(sock_option(fd, IPPROTO_IP, IP_MULTICAST_TTL) == 9, "IP_MULTICAST_TTL");
 	expect(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) == -1 &&
 			errno == EADDRINUSE,
 		"no member of the group any more");
@@ -391,7 +378,7 @@ static void netlink_idle(void)
 	must(bind(fd, (struct sockaddr *)&addr, sizeof addr));
 	must(getsockname(fd, (struct sockaddr *)&now, &len));
 	port = now.nl_pid;
-	set(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+	sock_set(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
 	target_wait();
 	must(getsockname(fd, (struct sockaddr *)&now, &len));
 	expect(now.nl_pid == port && now.nl_groups == addr.nl_groups, "port %u groups %x",

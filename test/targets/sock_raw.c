@@ -146,20 +146,6 @@ static int raw(int family, int type, int protocol)
 	return (int)must(fd);
 }
 
-static int option(int fd, int level, int name)
-{
-	int value = -1;
-	socklen_t len = sizeof value;
-
-	must(getsockopt(fd, level, name, &value, &len));
-	return value;
-}
-
-static void set(int fd, int level, int name, int value)
-{
-	must(setsockopt(fd, level, name, &value, sizeof value));
-}
-
 static void raw_idle(void)
 {
 	int fd = raw(AF_INET, SOCK_RAW, PROTOCOL), six = raw(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6),
@@ -171,17 +157,17 @@ static void raw_idle(void)
 	memset(none, 0xff, sizeof none); /* every ICMPv6 message is kept out */
 	must(setsockopt(six, IPPROTO_ICMPV6, 1, none, sizeof none));
 	must(bind(fd, (struct sockaddr *)&to, sizeof to));
-	set(fd, IPPROTO_IP, IP_TTL, 9);
-	set(connected, IPPROTO_IP, IP_HDRINCL, 1);
+	sock_set(fd, IPPROTO_IP, IP_TTL, 9);
+	sock_set(connected, IPPROTO_IP, IP_HDRINCL, 1);
 	must(connect(connected, (struct sockaddr *)&to, sizeof to));
 	target_wait();
-	expect(option(fd, IPPROTO_IP, IP_TTL) == 9, "IP_TTL");
-	expect(option(connected, IPPROTO_IP, IP_HDRINCL) == 1, "IP_HDRINCL");
+	expect(sock_option(fd, IPPROTO_IP, IP_TTL) == 9, "IP_TTL");
+	expect(sock_option(connected, IPPROTO_IP, IP_HDRINCL) == 1, "IP_HDRINCL");
 	must(getsockopt(six, IPPROTO_ICMPV6, 1, got, &len));
 	expect(!memcmp(got, none, sizeof none), "ICMPV6_FILTER");
 	expect(sendto(fd, "hello", 5, 0, (struct sockaddr *)&to, sizeof to) == 5, "send");
 	expect(recv(fd, got, sizeof got, 0) == 25, "receive");
-	set(connected, IPPROTO_IP, IP_HDRINCL, 0);
+	sock_set(connected, IPPROTO_IP, IP_HDRINCL, 0);
 	expect(send(connected, "hello", 5, 0) == 5, "not connected: %s", strerror(errno));
 }
 
@@ -194,11 +180,11 @@ static void packet_idle(void)
 	struct packet_mreq all = { .mr_ifindex = ll.sll_ifindex, .mr_type = PACKET_MR_ALLMULTI };
 	char data[8];
 
-	set(fd, SOL_PACKET, PACKET_AUXDATA, 1);
+	sock_set(fd, SOL_PACKET, PACKET_AUXDATA, 1);
 	must(setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof all));
 	must(bind(fd, (struct sockaddr *)&ll, sizeof ll));
 	target_wait();
-	expect(option(fd, SOL_PACKET, PACKET_AUXDATA) == 1, "PACKET_AUXDATA");
+	expect(sock_option(fd, SOL_PACKET, PACKET_AUXDATA) == 1, "PACKET_AUXDATA");
 	must(setsockopt(fd, SOL_PACKET, PACKET_DROP_MEMBERSHIP, &all, sizeof all));
 	expect(sendto(fd, "frame", 5, 0, (struct sockaddr *)&ll, sizeof ll) == 5, "send");
 	expect(recv(fd, data, sizeof data, 0) == 5, "receive");

@@ -221,20 +221,6 @@ static void tcp_carried_half(void)
 	says(blocked.b, blocked.a, "still");
 }
 
-static int option(int fd, int level, int name)
-{
-	int value = -1;
-	socklen_t len = sizeof value;
-
-	must(getsockopt(fd, level, name, &value, &len));
-	return value;
-}
-
-static void set(int fd, int level, int name, int value)
-{
-	must(setsockopt(fd, level, name, &value, sizeof value));
-}
-
 static const struct {
 	int level, name, value;
 } options[] = {
@@ -252,19 +238,19 @@ static void tcp_carried_options(void)
 {
 	enum { NR = sizeof options / sizeof *options };
 	struct ends e = connection(AF_INET);
-	int before[NR], mss = option(e.a, IPPROTO_TCP, TCP_MAXSEG);
+	int before[NR], mss = sock_option(e.a, IPPROTO_TCP, TCP_MAXSEG);
 
 	for (int i = 0; i < NR; i++) {
-		set(e.a, options[i].level, options[i].name, options[i].value);
-		before[i] = option(e.a, options[i].level, options[i].name);
+		sock_set(e.a, options[i].level, options[i].name, options[i].value);
+		before[i] = sock_option(e.a, options[i].level, options[i].name);
 	}
 	must(fcntl(e.b, F_SETFL, O_NONBLOCK));
 	target_wait();
 	for (int i = 0; i < NR; i++)
-		expect(option(e.a, options[i].level, options[i].name) == before[i],
+		expect(sock_option(e.a, options[i].level, options[i].name) == before[i],
 			"option %d of level %d is %d, was %d", options[i].name, options[i].level,
-			option(e.a, options[i].level, options[i].name), before[i]);
-	expect(option(e.a, IPPROTO_TCP, TCP_MAXSEG) > mss / 2, "mss");
+			sock_option(e.a, options[i].level, options[i].name), before[i]);
+	expect(sock_option(e.a, IPPROTO_TCP, TCP_MAXSEG) > mss / 2, "mss");
 	expect(fcntl(e.b, F_GETFL) & O_NONBLOCK, "O_NONBLOCK");
 	must(fcntl(e.b, F_SETFL, 0));
 	talk(e);

@@ -384,9 +384,9 @@ static void kid_await(void *arg)
 	await_gate();
 }
 
-static void treeodd_continued(void)
+/* One that was stopped, which is told already, and goes on. */
+static pid_t kid_continued(void)
 {
-	siginfo_t info;
 	int status;
 	pid_t pid;
 
@@ -395,6 +395,15 @@ static void treeodd_continued(void)
 	must(kill(pid, SIGSTOP));
 	must(waitpid(pid, &status, WUNTRACED));
 	must(kill(pid, SIGCONT));
+	return pid;
+}
+
+static void treeodd_continued(void)
+{
+	pid_t pid = kid_continued();
+	siginfo_t info;
+	int status;
+
 	must(waitid(P_PID, (id_t)pid, &info, WCONTINUED | WNOWAIT));
 	target_wait();
 	expect(waitpid(pid, &status, WCONTINUED | WNOHANG) == pid && WIFCONTINUED(status),
@@ -406,14 +415,9 @@ static void treeodd_continued(void)
 
 static void treeodd_continued_told(void)
 {
+	pid_t pid = kid_continued();
 	int status;
-	pid_t pid;
 
-	pipes();
-	pid = kid(kid_await, NULL);
-	must(kill(pid, SIGSTOP));
-	must(waitpid(pid, &status, WUNTRACED));
-	must(kill(pid, SIGCONT));
 	must(waitpid(pid, &status, WCONTINUED));
 	target_wait();
 	expect(waitpid(pid, &status, WCONTINUED | WUNTRACED | WNOHANG) == 0, "it is told again");

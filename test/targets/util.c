@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -132,6 +133,20 @@ uint64_t proc_number(const char *file, const char *key, int base)
 		fclose(in);
 	expect(found, "no %s in %s", key, path);
 	return value;
+}
+
+int sock_option(int fd, int level, int name)
+{
+	int value = -1;
+	socklen_t len = sizeof value;
+
+	must(getsockopt(fd, level, name, &value, &len));
+	return value;
+}
+
+void sock_set(int fd, int level, int name, int value)
+{
+	must(setsockopt(fd, level, name, &value, sizeof value));
 }
 
 int64_t now_ms(void)
