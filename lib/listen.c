@@ -307,11 +307,12 @@ static int asker_alive(void *arg)
 }
 
 /* What is said is said before the descriptor is closed, and the asker waits for that end. */
-static int offer(int fd, pid_t asker)
+static int offer(int fd, pid_t asker, struct talk *talk)
 {
 	struct snapctl_hello hello;
 	int failed;
 
+	talk_begin(talk);
 	hello_init(&hello, SNAPCTL_CHECKS_IN);
 	failed = hooks_before(hello.words);
 	if (failed)
@@ -320,7 +321,7 @@ static int offer(int fd, pid_t asker)
 	/* Yama, mode 1: a process may trace those that have said so. Elsewhere EINVAL: no need. */
 	prctl(PR_SET_PTRACER, (unsigned long)asker, 0, 0, 0);
 	if (send(fd, &hello, sizeof hello, MSG_NOSIGNAL) != (ssize_t)sizeof hello && !failed) {
-		hooks_after(0);
+		hooks_after(talk_restored(talk));
 		failed = -EPIPE;
 	}
 	close(fd);
@@ -330,6 +331,7 @@ static int offer(int fd, pid_t asker)
 static void be_asked(void)
 {
 	pid_t asker = 0;
+	struct talk talk;
 	int fd = peer_await(&asker), ret;
 
 	if (fd < 0)
@@ -338,14 +340,16 @@ static void be_asked(void)
 		close(fd);
 		return;
 	}
-	ret = offer(fd, asker);
-	if (ret < 0)
+	ret = offer(fd, asker, &talk);
+	if (ret < 0) {
+		talk_end();
 		return;
-	ret = area_wait(asker_alive, &asker);
+	}
+	talk_wait(&talk, asker_alive, &asker);
 	prctl(PR_SET_PTRACER, 0UL, 0, 0, 0);
-	if (ret == 1)
+	if (talk_restored(&talk))
 		announce(); /* another process, with another start time */
-	hooks_after(ret == 1);
+	hooks_after(talk_restored(&talk));
 }
 
 static void *listen_thread(void *arg)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,10 +56,18 @@ struct snapctl_area *area_get(void)
 	return area;
 }
 
-/* It has to be there before anybody makes an image. */
+/* The thread that holds it has stayed with the parent. */
+static void lock_forget(void)
+{
+	pthread_mutex_init(&conversation, NULL);
+	hooks_lock_forget();
+}
+
+/* The area has to be there before anybody makes an image. */
 __attribute__((constructor)) static void area_make(void)
 {
 	area_get();
+	pthread_atfork(NULL, NULL, lock_forget);
 }
 
 void hello_init(struct snapctl_hello *hello, enum snapctl_kind kind)
@@ -79,24 +88,23 @@ static void area_sleep(const struct snapctl_area *area)
 		NULL, 0);
 }
 
-int area_wait(int (*alive)(void *arg), void *arg)
+void talk_begin(struct talk *talk)
 {
-	struct snapctl_area *area = area_get();
-	uint32_t state = SNAPCTL_ASKING;
+	memcpy(talk->generation, area_get()->generation, sizeof talk->generation);
+}
 
-	while (state == SNAPCTL_ASKING) {
-		area_sleep(area);
-		/* Nobody will answer any more: whatever has come is there by now. */
-		if (!alive(arg)) {
-			__atomic_compare_exchange_n(&area->state, &state, SNAPCTL_IDLE, 0,
-				__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-			break;
-		}
-		state = __atomic_load_n(&area->state, __ATOMIC_ACQUIRE);
-	}
+int talk_restored(const struct talk *talk)
+{
+	return !!memcmp(talk->generation, area_get()->generation, sizeof talk->generation);
+}
+
+/* snapctl writes "restored" for the image. Where it is killed before there was one, the original
+ * finds the word, too; but only a restore writes a generation. */
+static int talk_result(const struct talk *talk, uint32_t state)
+{
 	switch (state) {
 	case SNAPCTL_RESTORED:
-		return 1;
+		return talk_restored(talk) ? 1 : -ECANCELED;
 	case SNAPCTL_WENT_ON:
 		return 0;
 	case SNAPCTL_REFUSED:
@@ -104,6 +112,29 @@ int area_wait(int (*alive)(void *arg), void *arg)
 	default:
 		return -ECANCELED;
 	}
+}
+
+void talk_end(void)
+{
+	uint32_t asking = SNAPCTL_ASKING;
+
+	__atomic_compare_exchange_n(
+		&area_get()->state, &asking, SNAPCTL_IDLE, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+int talk_wait(const struct talk *talk, int (*alive)(void *arg), void *arg)
+{
+	const struct snapctl_area *area = area_get();
+	uint32_t state = SNAPCTL_ASKING;
+
+	while (state == SNAPCTL_ASKING) {
+		area_sleep(area);
+		/* Nobody will answer any more: whatever has come is there by now. */
+		if (!alive(arg))
+			talk_end();
+		state = __atomic_load_n(&area->state, __ATOMIC_ACQUIRE);
+	}
+	return talk_result(talk, state);
 }
 
 /* ---- the token -------------------------------------------------------------------------- */
@@ -159,20 +190,36 @@ __attribute__((noinline)) static void stack_burn(void)
 	explicit_bzero(below, sizeof below);
 }
 
+struct channel {
+	int fd;
+	struct stat st;
+};
+
+/* After a dump the number may be somebody else's already: snapctl has closed it. */
+static int channel_is_ours(const struct channel *c)
+{
+	struct stat st;
+
+	return fstat(c->fd, &st) == 0 && st.st_dev == c->st.st_dev && st.st_ino == c->st.st_ino;
+}
+
 /* snapctl holds the other end for as long as it waits. */
 static int channel_alive(void *arg)
 {
-	struct pollfd channel = { .fd = *(int *)arg };
+	const struct channel *c = arg;
+	struct pollfd fd = { .fd = c->fd };
 
-	return poll(&channel, 1, 0) <= 0 || !(channel.revents & (POLLHUP | POLLERR | POLLNVAL));
+	return channel_is_ours(c) &&
+	       (poll(&fd, 1, 0) <= 0 || !(fd.revents & (POLLHUP | POLLERR | POLLNVAL)));
 }
 
-static int check_in(int fd, const char token[SNAPCTL_TOKEN_LEN])
+static int check_in(int fd, const char token[SNAPCTL_TOKEN_LEN], struct talk *talk)
 {
 	struct snapctl_hello hello;
 	ssize_t sent;
 	int failed;
 
+	talk_begin(talk);
 	hello_init(&hello, SNAPCTL_CHECKS_IN);
 	failed = hooks_before(hello.words);
 	if (failed)
@@ -182,7 +229,8 @@ static int check_in(int fd, const char token[SNAPCTL_TOKEN_LEN])
 	sent = send(fd, &hello, sizeof hello, MSG_NOSIGNAL);
 	explicit_bzero(&hello, sizeof hello);
 	if (sent != (ssize_t)sizeof hello && !failed) {
-		hooks_after(0);
+		talk_end();
+		hooks_after(talk_restored(talk)); /* another one was heard meanwhile */
 		return -ENOTCONN;
 	}
 	return failed;
@@ -191,22 +239,23 @@ static int check_in(int fd, const char token[SNAPCTL_TOKEN_LEN])
 static int ready_locked(void)
 {
 	char token[SNAPCTL_TOKEN_LEN];
-	int fd = token_take(token), ret;
+	struct channel channel = { .fd = token_take(token) };
+	struct talk talk;
+	int ret;
 
-	if (fd < 0)
-		return fd;
+	if (channel.fd < 0)
+		return channel.fd;
 	if (!area_get())
 		return -ENOMEM;
-	ret = check_in(fd, token);
+	ret = fstat(channel.fd, &channel.st) < 0 ? -ENOTCONN : check_in(channel.fd, token, &talk);
 	explicit_bzero(token, sizeof token);
 	stack_burn();
 	if (ret < 0)
 		return ret;
-	ret = area_wait(channel_alive, &fd);
-	/* After a dump the number may be somebody else's already: snapctl has closed it. */
-	if (ret < 0)
-		close(fd);
-	hooks_after(ret == 1);
+	ret = talk_wait(&talk, channel_alive, &channel);
+	if (ret < 0 && channel_is_ours(&channel))
+		close(channel.fd);
+	hooks_after(talk_restored(&talk));
 	return ret;
 }
 

@@ -241,9 +241,11 @@ static struct page_run walk_page(const struct walk *w)
 
 static void fill_note(struct job *job, const struct walk *w, size_t *cap)
 {
-	struct page_run page = walk_page(w), *last = job->fork_runs + job->nr_fork_runs - 1;
+	struct page_run page = walk_page(w), *last = NULL;
 
-	if (job->nr_fork_runs && last->frame == page.frame &&
+	if (job->nr_fork_runs)
+		last = &job->fork_runs[job->nr_fork_runs - 1];
+	if (last && last->frame == page.frame &&
 		last->addr + (uint64_t)last->nr_pages * PAGES_PAGE == page.addr &&
 		last->offset + last->nr_pages * PAGES_PAGE == page.offset) {
 		last->nr_pages++;
@@ -272,11 +274,11 @@ static bool is_kept(const struct ranges *kept, uint64_t addr)
 static void drop_note(
 	struct job *job, const struct ranges *kept, uint64_t addr, struct ranges *dropped)
 {
-	struct snap_range *last = dropped->all + dropped->nr - 1;
+	struct snap_range *last = dropped->nr ? &dropped->all[dropped->nr - 1] : NULL;
 
 	if (!is_kept(kept, addr))
 		return;
-	if (dropped->nr && last->end == addr)
+	if (last && last->end == addr)
 		last->end += PAGES_PAGE;
 	else
 		ranges_add(job, dropped, addr, addr + PAGES_PAGE);

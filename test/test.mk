@@ -87,8 +87,9 @@ asan: ## unit tests and the fuzzers' corpus under ASan and UBSan
 	$(MAKE_ASAN) check-unit fuzz-replay
 
 # The fuzzer is an ordinary program that tries a fixed set of damages; `make fuzz` lets libFuzzer search on.
-$B/test/fuzz/fuzz_image.o: | $(PB_H)
-$B/test/fuzz/fuzz_image: $B/test/fuzz/fuzz_image.o $(PARTS)
+FUZZ := $B/test/fuzz/fuzz_image.o $B/test/fuzz/mutate.o
+$(FUZZ): | $(PB_H)
+$B/test/fuzz/fuzz_image: $(FUZZ) $(PARTS)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 fuzz-replay: $B/test/fuzz/fuzz_image
 	$(Q)$< -n 10000 -p 20000
@@ -98,7 +99,7 @@ fuzz: $B/snapctl $B/test/server ## libFuzzer (clang) on the reader of images, fo
 	$(Q)$B/snapctl dump -q --force -o $B/fuzz/seed $B/test/server 0 && cp $B/fuzz/seed/state $B/fuzz/corpus/
 	$(Q)$(MAKE) --no-print-directory B=$B/fuzz STATIC= CC=clang fuzz-search \
 		CFLAGS='-O1 -g -fsanitize=address,undefined,fuzzer-no-link -DLIBFUZZER'
-fuzz-search: $B/test/fuzz/fuzz_image.o $(PARTS)
+fuzz-search: $(FUZZ) $(PARTS)
 	$(Q)clang $(CFLAGS) -fsanitize=fuzzer -o $B/fuzz_image $^ $(LDLIBS)
 	$(Q)$B/fuzz_image -max_total_time=$(or $(FUZZ_SECONDS),600) -max_len=65536 -artifact_prefix=$B/ $B/corpus
 

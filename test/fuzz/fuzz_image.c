@@ -2,12 +2,14 @@
  * Damaged and hostile images. As a libFuzzer target (clang -fsanitize=fuzzer -DLIBFUZZER) it reads
  * `state` as the parser gets it behind the digests. As a program:
  *
- *     fuzz_image [-n CHANGES] [-p PARSES] [-s SEED] [IMAGE]
+ *     fuzz_image [-n CHANGES] [-p PARSES] [-m MUTANTS] [-w DIR] [-s SEED] [IMAGE]
  *
  * takes a small image (or makes one) and tries every truncation of each of its files (of large ones
  * some 50,000, evenly spread), CHANGES single-byte changes, and missing, swapped and foreign files:
  * each has to end in an error with a message. Then PARSES mutations of its `state` go to the parser
- * directly; most are refused, some make other models, none may crash, leak or take long.
+ * directly; most are refused, some make other models, none may crash, leak or take long. The same
+ * for MUTANTS of its fields (mutate.h); those that are taken for sound are written to DIR with the
+ * digests that they need, for all that reads images and for restore.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +27,7 @@
 #include "images/core/core.h"
 #include "images/image.h"
 #include "images/image_internal.h"
+#include "test/fuzz/mutate.h"
 #include "test/unit/images_sample.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -105,18 +108,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 struct fuzz {
 	char dir[64]; /* scratch directory; the image under test is dir/image */
-	char image[80];
+	char image[200];
 	char *bytes[IMAGE_NR_FILES]; /* the sound image */
 	size_t lens[IMAGE_NR_FILES];
 	uint64_t random;
 	unsigned truncations, accepted, failures;
+	const char *keep; /* where mutants go that were accepted; NULL: nowhere */
+	unsigned nr_kept;
 };
 
 enum { TRUNCATIONS_MAX = 50000, EDITS_MAX = 6 };
 
 /* xorshift64*: the same changes for the same seed. */
-static uint64_t fuzz_random(struct fuzz *f, uint64_t below)
+static uint64_t fuzz_random(void *arg, uint64_t below)
 {
+	struct fuzz *f = arg;
+
 	f->random ^= f->random >> 12;
 	f->random ^= f->random << 25;
 	f->random ^= f->random >> 27;
@@ -133,7 +140,7 @@ static void die(const char *what)
 
 static const char *fuzz_path(const struct fuzz *f, unsigned file)
 {
-	static char path[200];
+	static char path[300];
 
 	snprintf(path, sizeof path, "%s/%s", f->image, image_file_names[file]);
 	return path;
@@ -304,6 +311,15 @@ static void try_files(struct fuzz *f)
 	must_accept(f);
 }
 
+static void try_damages(struct fuzz *f, unsigned long changes)
+{
+	try_truncations(f);
+	try_extensions(f);
+	for (unsigned long i = 0; i < changes; i++)
+		try_change(f);
+	try_files(f);
+}
+
 /* ---- behind the digests ---------------------------------------------------------------------- */
 
 static void state_edit(struct fuzz *f, struct buf *b)
@@ -344,22 +360,79 @@ static void state_edit(struct fuzz *f, struct buf *b)
 	}
 }
 
+/* In memory of its own, where ASan sees the end. */
+static bool try_exact(const struct buf *b)
+{
+	uint8_t *exact = malloc(b->len);
+	bool taken;
+
+	memcpy(exact, b->data, b->len);
+	taken = try_state(exact, b->len);
+	free(exact);
+	return taken;
+}
+
 static void try_parses(struct fuzz *f, unsigned long nr)
 {
 	struct buf b = BUF_EMPTY;
 
 	for (unsigned long i = 0; i < nr; i++) {
-		uint8_t *exact;
-
 		b.len = 0;
 		buf_append(&b, f->bytes[IMAGE_STATE], f->lens[IMAGE_STATE]);
 		for (uint64_t n = 1 + fuzz_random(f, EDITS_MAX); n > 0; n--)
 			state_edit(f, &b);
-		/* In memory of its own, where ASan sees the end. */
-		exact = malloc(b.len);
-		memcpy(exact, b.data, b.len);
-		f->accepted += try_state(exact, b.len);
-		free(exact);
+		f->accepted += try_exact(&b);
+	}
+	buf_finish(&b);
+}
+
+/* ---- fields ---------------------------------------------------------------------------------- */
+
+static void mutant_inventory(const struct fuzz *f, const struct buf *state, struct buf *out)
+{
+	struct inventory inv = { 0 };
+	struct page_index index = { 0 };
+	struct snap *snap;
+
+	if (inventory_parse(f->bytes[IMAGE_INVENTORY], f->lens[IMAGE_INVENTORY], &inv, NULL) < 0 ||
+		image_parse_state(state->data, state->len, &snap, &index, NULL) < 0)
+		abort();
+	inv.state_size = state->len;
+	image_digest(state->data, state->len, inv.state_digest);
+	image_digest_pages(&index, inv.pages_digest);
+	inventory_pack(&inv, out);
+	snap_destroy(snap);
+}
+
+/* An image of its own, with the pages of the sound one. */
+static void mutant_keep(struct fuzz *f, const struct buf *state)
+{
+	struct buf inventory = BUF_EMPTY;
+	struct fuzz kept = *f;
+
+	snprintf(kept.image, sizeof kept.image, "%s/%u", f->keep, f->nr_kept++);
+	if (mkdir(kept.image, 0700) < 0)
+		die(kept.image);
+	mutant_inventory(f, state, &inventory);
+	fuzz_put(&kept, IMAGE_INVENTORY, inventory.data, inventory.len);
+	fuzz_put(&kept, IMAGE_STATE, state->data, state->len);
+	fuzz_put(&kept, IMAGE_PAGES, f->bytes[IMAGE_PAGES], f->lens[IMAGE_PAGES]);
+	buf_finish(&inventory);
+}
+
+static void try_mutants(struct fuzz *f, unsigned long nr)
+{
+	struct buf b = BUF_EMPTY;
+
+	for (unsigned long i = 0; i < nr; i++) {
+		b.len = 0;
+		mutate_state(f->bytes[IMAGE_STATE], f->lens[IMAGE_STATE],
+			1 + (unsigned)fuzz_random(f, EDITS_MAX), fuzz_random, f, &b);
+		if (!try_exact(&b))
+			continue;
+		f->accepted++;
+		if (f->keep)
+			mutant_keep(f, &b);
 	}
 	buf_finish(&b);
 }
@@ -367,10 +440,10 @@ static void try_parses(struct fuzz *f, unsigned long nr)
 int main(int argc, char **argv)
 {
 	struct fuzz f = { .dir = "/tmp/fuzz_image.XXXXXX", .random = 1 };
-	unsigned long changes = 10000, parses = 100000;
+	unsigned long changes = 10000, parses = 100000, mutants = 20000;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "n:p:s:")) != -1) {
+	while ((opt = getopt(argc, argv, "n:p:m:w:s:")) != -1) {
 		unsigned long value = opt == '?' ? 0 : strtoul(optarg, NULL, 0);
 
 		switch (opt) {
@@ -380,12 +453,19 @@ int main(int argc, char **argv)
 		case 'p':
 			parses = value;
 			break;
+		case 'm':
+			mutants = value;
+			break;
+		case 'w':
+			f.keep = optarg;
+			break;
 		case 's':
 			f.random = value ? value : 1;
 			break;
 		default:
 			fprintf(stderr,
-				"usage: fuzz_image [-n CHANGES] [-p PARSES] [-s SEED] [IMAGE]\n");
+				"usage: fuzz_image [-n CHANGES] [-p PARSES] [-m MUTANTS] [-w DIR] "
+				"[-s SEED] [IMAGE]\n");
 			return 2;
 		}
 	}
@@ -399,15 +479,13 @@ int main(int argc, char **argv)
 	fuzz_load(&f, argv[optind] ? argv[optind] : f.image);
 	fuzz_put_all(&f);
 	must_accept(&f);
-	try_truncations(&f);
-	try_extensions(&f);
-	for (unsigned long i = 0; i < changes; i++)
-		try_change(&f);
-	try_files(&f);
+	if (changes)
+		try_damages(&f, changes);
 	try_parses(&f, parses);
-	printf("fuzz_image: %u truncations, %lu changes, %lu parses (%u of another model): %u "
-	       "failures\n",
-		f.truncations, changes, parses, f.accepted, f.failures);
+	try_mutants(&f, mutants);
+	printf("fuzz_image: %u truncations, %lu changes, %lu parses and %lu mutants (%u of another "
+	       "model): %u failures\n",
+		f.truncations, changes, parses, mutants, f.accepted, f.failures);
 	fuzz_clean(&f);
 	return f.failures ? 1 : 0;
 }

@@ -204,7 +204,6 @@ static void mode_replay(void)
 	say("later %d", snapctl_ready());
 }
 
-/* Five processes with the right token. */
 /* They wait for each other in the hook, so that all have sent their message before the first one is
  * looked at. */
 static int before_together(void *barrier)
@@ -213,6 +212,7 @@ static int before_together(void *barrier)
 	return 0;
 }
 
+/* Five processes with the right token. */
 static void mode_several(void)
 {
 	pthread_barrier_t *barrier = mmap(
@@ -223,6 +223,7 @@ static void mode_several(void)
 	pthread_barrierattr_init(&shared);
 	pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
 	pthread_barrier_init(barrier, &shared, 5);
+	snapctl_reseed(reseed, NULL);
 	snapctl_hook("together", before_together, NULL, barrier);
 	for (int i = 0; i < 4; i++) {
 		if (fork() == 0) {
@@ -304,6 +305,56 @@ static void mode_flood(void)
 	for (int i = 0; i < 10000; i++)
 		hello_send(channel, token, 4096);
 	say("ready %d", snapctl_ready());
+}
+
+/* A child that was forked while a thread of its parent was in a conversation, and the lock with it.
+ */
+static int before_forks(void *unused)
+{
+	int status;
+
+	(void)unused;
+	if (fork() == 0) {
+		alarm(10);
+		say("hook %d", snapctl_hook("child", NULL, NULL, NULL));
+		say("child %d", snapctl_ready());
+		_exit(0);
+	}
+	wait(&status);
+	return 0;
+}
+
+static void mode_fork_in_hook(void)
+{
+	snapctl_hook("forks", before_forks, NULL, NULL);
+	say("ready %d", snapctl_ready());
+}
+
+static void *ready_thread(void *unused)
+{
+	(void)unused;
+	return (void *)(intptr_t)snapctl_ready();
+}
+
+/* Its number is somebody else's before it was answered. */
+static void mode_number_taken(void)
+{
+	struct snapctl_hello hello;
+	int pair[2], other[2];
+	pthread_t thread;
+	char value[64];
+	void *ret;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0 || pipe(other) < 0)
+		exit(9);
+	snprintf(value, sizeof value, "%d:%032d", pair[0], 0);
+	setenv(SNAPCTL_READY_ENV, value, 1);
+	pthread_create(&thread, NULL, ready_thread, NULL);
+	if (recv(pair[1], &hello, sizeof hello, 0) != sizeof hello || dup2(other[0], pair[0]) < 0)
+		exit(8);
+	pthread_join(thread, &ret);
+	say("ready %d", (int)(intptr_t)ret);
+	say("number %d", fcntl(pair[0], F_GETFD) < 0 ? -errno : 0);
 }
 
 static void mode_close(void)
@@ -435,6 +486,8 @@ static const struct {
 	{ "flood", mode_flood },
 	{ "replay", mode_replay },
 	{ "several", mode_several },
+	{ "fork-in-hook", mode_fork_in_hook },
+	{ "number-taken", mode_number_taken },
 	{ "close", mode_close },
 	{ "exit", mode_exit },
 	{ "child", mode_thread_of_child },

@@ -31,6 +31,12 @@ listener() {
     said 'listen 0'
 }
 
+# One that has never heard of libsnapctl; with its environment, which it gets when it is executed.
+sleeper() {
+    start log env XDG_RUNTIME_DIR="$run_dir" sleep 1000
+    until_true grep -qs '^sleep' "/proc/$pid/comm"
+}
+
 said() { grep -qx -- "$1" "$scratch/work/log" || fail "it did not say '$1': $(cat "$scratch/work/log")"; }
 
 ask() { snapctl dump --ask "$pid" -o "$(image)" "$@"; }
@@ -74,6 +80,20 @@ refused() {
     [ -e "$(image)" ]
 }
 
+@test "ask: the original goes on where snapctl is killed before there is an image" {
+    listener listen
+    # Its word says "restored" until the image is on the disk.
+    command -v strace >/dev/null || skip "strace is not installed"
+    run timeout 30 strace -qq -f -o "$scratch/trace" -e trace=fsync,fdatasync -e inject=fsync,fdatasync:signal=KILL \
+        "$SNAPCTL" dump --ask "$pid" -o "$(image)"
+    [ "$status" != 0 ]
+    grep -q 'killed by SIGKILL' "$scratch/trace"
+    until_true grep -qs '^after' "$scratch/work/log"
+    said 'after one 0'
+    [ ! -e "$(image)" ]
+    ask --leave-running
+}
+
 @test "ask: an ordinary user" {
     as_user
     listener listen
@@ -107,7 +127,7 @@ refused() {
 
 @test "ask: nobody listens there" {
     runtime
-    start log env XDG_RUNTIME_DIR="$run_dir" sleep 1000
+    sleeper
     refused 'does not listen.*' && grep -q 'hint:.*snapctl_listen' "$scratch/said"
     # A file left behind by an earlier process with this id.
     mkdir -m 700 "$run_dir/snapctl"
@@ -191,7 +211,7 @@ refused() {
     chmod 700 "$run_dir/snapctl"
     (cd "$scratch/work" && XDG_RUNTIME_DIR=$run_dir timeout 5 "$checkin" listen-try)
     said 'listen -1' # EPERM
-    start log env XDG_RUNTIME_DIR="$run_dir" sleep 1000
+    sleeper
     refused "$run_dir/snapctl belongs to user 65534"
     chown 0 "$run_dir/snapctl"
     chmod 750 "$run_dir/snapctl"

@@ -139,6 +139,17 @@ log_is() { [ "$(tr '\n' ';' <"$scratch/work/log")" = "$1" ] || fail "the log is 
     go_on "$(image)"
     [ "$(grep -cx 'ready 1' "$scratch/work/log")" = 1 ] || fail "$(cat "$scratch/work/log")"
     [ "$(grep -c '^ready' "$scratch/work/log")" = 5 ]
+    # Nobody told the others so, but they were restored, too: they must not draw the same random numbers.
+    [ "$(grep -cx 'reseed 1' "$scratch/work/log")" = 5 ] || fail "$(cat "$scratch/work/log")"
+}
+
+@test "checkin: a child that was forked during it, and a number that is somebody else's by now" {
+    (cd "$scratch/work" && timeout 20 "$checkin" number-taken)
+    said 'ready -125' # ECANCELED
+    said 'number 0'
+    checked_in fork-in-hook
+    said 'hook 0'
+    said 'child -107'
 }
 
 @test "checkin: garbage, and areas that are no memory of the program" {

@@ -1,12 +1,12 @@
 #!/bin/bash
 # make soak: the long runs, one after the other, each with its own time limit. Names of parts may be given;
-# SOAK_ROUNDS, SOAK_PROGRAMS, SOAK_TREES, SOAK_KILLS, SOAK_CHANGES, SOAK_SAMPLES, SOAK_CHECKINS make them shorter or
+# SOAK_ROUNDS, SOAK_PROGRAMS, SOAK_TREES, SOAK_KILLS, SOAK_CHANGES, SOAK_MUTANTS, SOAK_SAMPLES, SOAK_CHECKINS make them shorter or
 # longer. On two cores the round trips take half an hour, the check-ins ten minutes, the others two minutes.
 set -u
 here=$(dirname "$0")
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
-[ $# -gt 0 ] || set -- roundtrip tree kill disk damage checkin
+[ $# -gt 0 ] || set -- roundtrip tree kill disk damage hostile checkin
 
 for part in "$@"; do
     echo "# $part"
