@@ -10,10 +10,12 @@
 #include <sys/capability.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "restore/job.h"
+#include "restore/stops.h"
 
 enum { MAX_CAPS = 64 };
 
@@ -96,6 +98,22 @@ static void creds_at_start(const struct job *job, struct snap_creds *c)
 		c->cap_permitted = c->cap_effective = c->cap_ambient;
 		c->cap_inheritable |= c->cap_ambient;
 	}
+}
+
+bool creds_of_file(const struct job *job, struct remote *calls)
+{
+	uid_t ruid, euid, suid;
+	gid_t rgid, egid, sgid;
+
+	/* In a user namespace of our own the file's ids mean nothing, and the kernel leaves them.
+	 */
+	if (!(job->snap->files[job->mm->exe].mode & (S_ISUID | S_ISGID)) || job->own_userns)
+		return false;
+	getresuid(&ruid, &euid, &suid);
+	getresgid(&rgid, &egid, &sgid);
+	calls[0] = (struct remote){ SYS_setresgid, { rgid, egid, egid } };
+	calls[1] = (struct remote){ SYS_setresuid, { ruid, euid, euid } };
+	return true;
 }
 
 static void plan_prctl(struct job *job, size_t thread, uint64_t op, uint64_t a, uint64_t b)

@@ -17,6 +17,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "restore/creds.h"
 #include "restore/fill.h"
 #include "restore/job.h"
 #include "restore/left.h"
@@ -116,7 +117,7 @@ static int blob_map(struct job *job, uint64_t insn, int fixed, struct err *err)
  * The first code page of whatever the exec mapped gets a syscall instruction; the page is a private
  * copy and about to go.
  */
-static int blob_map_executed(struct job *job, struct err *err)
+static int executed_insn(const struct job *job, uint64_t *at, struct err *err)
 {
 	const uint64_t insn = 0xcc050f; /* syscall; int3 */
 	struct user_regs_struct regs;
@@ -125,7 +126,39 @@ static int blob_map_executed(struct job *job, struct err *err)
 		return -err->code;
 	if (ptrace(PTRACE_POKETEXT, job->pid, regs.rip, insn) < 0)
 		return err_sys(err, "write into the new process");
-	return blob_map(job, regs.rip, MAP_FIXED_NOREPLACE, err);
+	*at = regs.rip;
+	return 0;
+}
+
+static int blob_map_executed(struct job *job, struct err *err)
+{
+	uint64_t insn;
+
+	if (executed_insn(job, &insn, err) < 0)
+		return -err->code;
+	return blob_map(job, insn, MAP_FIXED_NOREPLACE, err);
+}
+
+/* A file with set-id bits has given its ids to the new process, which began with ours. */
+static int executed_ids(struct job *job, struct err *err)
+{
+	struct remote calls[2];
+	struct user_regs_struct before;
+	uint64_t insn;
+
+	if (!creds_of_file(job, calls))
+		return 0;
+	if (thread_get_regs(job->pid, &before, err) < 0 || executed_insn(job, &insn, err) < 0)
+		return -err->code;
+	for (int i = 0; i < 2; i++) {
+		int64_t ret;
+
+		if (stops_syscall(job, insn, &calls[i], &ret, err) < 0)
+			return err_wrap(err, "ids of a set-id program");
+		if (ret < 0)
+			return err_ret(err, ret, "ids of a set-id program");
+	}
+	return thread_set_regs(job->pid, &before, err);
 }
 
 /* The old blob of a copy is overwritten, with the stop at the end of the call in it. */
@@ -378,7 +411,8 @@ int handover_executed(struct job *job, struct err *err)
 {
 	size_t uffd_step;
 
-	if (plan_build(job, &uffd_step, err) < 0 || blob_insert(job, blob_map_executed, err) < 0)
+	if (executed_ids(job, err) < 0 || plan_build(job, &uffd_step, err) < 0 ||
+		blob_insert(job, blob_map_executed, err) < 0)
 		return -err->code;
 	return first_part(job, uffd_step, err);
 }

@@ -1,6 +1,7 @@
 /*
  * Where the file of a bound unix socket is now. Programs bind under a temporary name and rename
- * (haproxy), or unlink at once; getsockname(2) goes on telling the first name.
+ * (haproxy), or link and unlink (supervisord), or unlink at once; getsockname(2) goes on telling
+ * the first name.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -45,7 +46,68 @@ static bool same_inode(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
+/* ---- looking for the inode in a directory ------------------------------------------------------
+ */
+
+/*
+ * sock_diag tells device and low half of the inode as the socket's file system has them. On
+ * overlays stat(2) has another device, so there the inode number has to do.
+ */
+static bool is_the_file(const struct search *s, const struct stat *st)
+{
+	return S_ISSOCK(st->st_mode) && (uint32_t)st->st_ino == s->diag->file_ino;
+}
+
+/* The entry of directory `dir` that is inode `ino` of device `dev`, in the arena; NULL: none. */
+static char *scan_directory(struct search *s, const char *dir, uint32_t ino, dev_t dev)
+{
+	DIR *d = opendir(dir);
+	char *found = NULL;
+	struct dirent *e;
+
+	if (!d)
+		return NULL;
+	while (!found && (e = readdir(d))) {
+		struct stat st;
+
+		if ((e->d_type != DT_SOCK && e->d_type != DT_UNKNOWN) ||
+			(uint32_t)e->d_ino != ino ||
+			fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+			!S_ISSOCK(st.st_mode) || (uint32_t)st.st_ino != ino || st.st_dev != dev)
+			continue;
+		s->st = st;
+		found = arena_printf(s->arena, "%s/%s", strcmp(dir, "/") ? dir : "", e->d_name);
+	}
+	closedir(d);
+	return found;
+}
+
+static char *parent_of(struct arena *arena, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == path ? arena_strdup(arena, "/")
+			     : arena_strndup(arena, path, (size_t)(slash - path));
+}
+
 /* ---- with CAP_NET_ADMIN: the kernel opens the file for us ------------------------------------ */
+
+/* Its own name is gone, but it has another one: link(2), unlink(2). Those who do that stay in one
+ * directory. */
+static int place_of_linked(
+	struct search *s, const char *path, struct unix_file *out, struct err *err)
+{
+	struct stat st = s->st;
+	char *other = scan_directory(s, parent_of(s->arena, path), (uint32_t)st.st_ino, st.st_dev);
+
+	if (other) {
+		file_is(out, UNIX_MOVED, other, &st);
+		return 0;
+	}
+	err_set(err, ENOTSUP, "the file of unix socket %s is now at %s, which is out of reach",
+		s->name, path);
+	return err_hint(err, "close the socket before the dump");
+}
 
 static int place_of_opened(struct search *s, int file, struct unix_file *out, struct err *err)
 {
@@ -70,58 +132,13 @@ static int place_of_opened(struct search *s, int file, struct unix_file *out, st
 	if (n < 0)
 		return err_sys(err, "path of the socket file of %s", s->name);
 	path[n] = '\0';
-	if (lstat(path, &at_name) < 0 || !same_inode(&at_name, &s->st)) {
-		err_set(err, ENOTSUP,
-			"the file of unix socket %s is now at %s, which is out of reach", s->name,
-			path);
-		return err_hint(err, "close the socket before the dump");
-	}
+	if (lstat(path, &at_name) < 0 || !same_inode(&at_name, &s->st))
+		return place_of_linked(s, path, out, err);
 	file_is(out, UNIX_MOVED, arena_strdup(s->arena, path), &s->st);
 	return 0;
 }
 
 /* ---- without: look for the inode ------------------------------------------------------------- */
-
-/*
- * sock_diag tells device and low half of the inode as the socket's file system has them. On
- * overlays stat(2) has another device, so there the inode number has to do.
- */
-static bool is_the_file(const struct search *s, const struct stat *st)
-{
-	return S_ISSOCK(st->st_mode) && (uint32_t)st->st_ino == s->diag->file_ino;
-}
-
-/* The entry of directory `dir` that has this inode, in the arena; NULL: none. */
-static char *scan_directory(struct search *s, const char *dir)
-{
-	DIR *d = opendir(dir);
-	char *found = NULL;
-	struct dirent *e;
-
-	if (!d)
-		return NULL;
-	while (!found && (e = readdir(d))) {
-		struct stat st;
-
-		if ((e->d_type != DT_SOCK && e->d_type != DT_UNKNOWN) ||
-			(uint32_t)e->d_ino != s->diag->file_ino ||
-			fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-			!is_the_file(s, &st) || (st.st_dev != s->diag->file_dev))
-			continue;
-		s->st = st;
-		found = arena_printf(s->arena, "%s/%s", strcmp(dir, "/") ? dir : "", e->d_name);
-	}
-	closedir(d);
-	return found;
-}
-
-static char *parent_of(struct arena *arena, const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash == path ? arena_strdup(arena, "/")
-			     : arena_strndup(arena, path, (size_t)(slash - path));
-}
 
 static int place_by_inode(struct search *s, struct unix_file *out)
 {
@@ -131,7 +148,8 @@ static int place_by_inode(struct search *s, struct unix_file *out)
 		file_is(out, UNIX_AT_NAME, NULL, &s->st);
 		return 0;
 	}
-	moved = scan_directory(s, parent_of(s->arena, s->name));
+	moved = scan_directory(
+		s, parent_of(s->arena, s->name), s->diag->file_ino, s->diag->file_dev);
 	if (moved) {
 		file_is(out, UNIX_MOVED, moved, &s->st);
 		return 0;

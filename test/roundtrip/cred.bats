@@ -9,3 +9,15 @@ load ../helpers/snap
 @test "cred_securebits: securebits" { roundtrip cred_securebits; }
 @test "cred_no_new_privs: no_new_privs" { roundtrip cred_no_new_privs; }
 @test "cred_thread: a thread of another user" { roundtrip cred_thread; }
+
+# set_id MODE NAME: the target as a file of another user and group, with these bits
+set_id() {
+    [ "$(id -u)" = 0 ] || skip "needs root"
+    cp "$TARGET" "$scratch/setid"
+    chown 65534:65534 "$scratch/setid"
+    chmod "$1" "$scratch/setid"
+    TARGET=$scratch/setid roundtrip "$2"
+}
+@test "cred_setid_dropped: a set-group-id program that gave the group up" { set_id 2755 cred_setid_dropped; }
+@test "cred_setid_dropped: a set-user-id program that gave all up" { set_id 6755 cred_setid_dropped; }
+@test "cred_setid_kept: a set-group-id program that uses its group" { set_id 2755 cred_setid_kept; }

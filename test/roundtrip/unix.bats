@@ -9,6 +9,7 @@ load ../helpers/snap
 @test "unix_options: options" { roundtrip unix_options; }
 @test "unix_listen: listeners: path, abstract, seqpacket" { roundtrip unix_listen; }
 @test "unix_renamed: a path renamed after bind" { roundtrip unix_renamed; }
+@test "unix_linked: a path that got another name, and lost the first" { roundtrip unix_linked; }
 @test "unix_unlinked: a path removed after bind" { roundtrip unix_unlinked; }
 @test "unix_replaced: a path taken over by another listener" { roundtrip unix_replaced; }
 @test "unix_other_cwd: bound in another working directory" { roundtrip unix_other_cwd; }

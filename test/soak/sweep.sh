@@ -73,12 +73,18 @@ has_function() { declare -F "$1" >/dev/null; }
 
 # ---- one program ----------------------------------------------------------------------------------------------
 
-optional() { # FUNCTION OTHERWISE
-    if has_function "$1"; then "$1"; else $2; fi
+# its PART OTHERWISE: the function of this program for that, or of its kind
+its() {
+    local one
+    for one in "$1_$name" "$1_${kind:-}"; do
+        ! has_function "$one" || { "$one"; return; }
+    done
+    $2
 }
-ask() { "ask_$name"; }
-ready() { optional "ready_$name" ask >"$dir.why" 2>&1; }
-kept() { optional "kept_$name" ask >"$dir.why" 2>&1; }
+ask() { its ask false; }
+ready() { its ready ask >"$dir.why" 2>&1; }
+kept() { its kept ask >"$dir.why" 2>&1; }
+fill() { its fill : >"$dir.why" 2>&1; }
 fine() { ask >"$dir.why" 2>&1; }
 
 begin() {
@@ -115,15 +121,32 @@ restore() { # OPTION...
     pid=$(cat "$dir.pid")
 }
 
+# With SWEEP_VISIBLE: what shows of it before and after, where nothing moves by itself meanwhile. For people to look at:
+# what a program does first when it goes on is no failure.
+look() { [ -z "${SWEEP_VISIBLE:-}" ] || timeout 30 "${visible[@]}" --limit 2 "$pid" >"$dir.$1" 2>/dev/null; }
+differs() { timeout 30 "${visible[@]}" --diff "$dir.$1" "$dir.$2" --allow ppid,pgid,waiting,pid,ns | grep -v ' peercred '; }
+differences() {
+    [ -n "${SWEEP_VISIBLE:-}" ] || return 0
+    if differs earlier before | grep -q '^[-+]\['; then
+        echo "$way: it lives" >>"$scratch/differences"
+    else
+        differs before after | sed -n "s/^[-+]\[/$way: &/p" | head -n 40 >>"$scratch/differences"
+    fi
+}
+
 # trip CHECK [RESTORE OPTION...]
 trip() {
     local old check=$1
     shift
     old=$(below "$pid")
+    look earlier
+    look before
     dump_running || return 1
     # shellcheck disable=SC2086
     until_true gone_all "$pid" $old || { why="lives on after the dump"; return 1; }
     restore "$@" || return 1
+    look after
+    differences
     until_true "$check" || { why="after restore: $(tail -n 1 "$dir.why") $(tail -n 2 "$dir.log")"; return 1; }
 }
 
@@ -142,7 +165,7 @@ way_launch() {
 }
 way_running() {
     begin || return 1
-    if has_function "fill_$name"; then "fill_$name" >"$dir.why" 2>&1 || { why="fill: $(cat "$dir.why")"; return 1; }; fi
+    fill || { why="fill: $(cat "$dir.why")"; return 1; }
     [ -z "${refused:-}" ] || { is_refused; return; }
     trip kept
 }
@@ -177,12 +200,14 @@ set -- "${names[@]-}" "$@"
 for name; do
     [ -n "$name" ] || continue
     start=$SECONDS
+    : >"$scratch/differences"
     (trap - EXIT; one "$name") >"$scratch/line" 2>"$scratch/errors"
     case $? in
     0) pass "$(cat "$scratch/line") ($((SECONDS - start)) s)" ;;
     77) echo "ok - $name # skip not installed" ;;
     *) fail "$(tr '\n' ' ' <"$scratch/line") ($((SECONDS - start)) s)"; sed 's/^/#   /' "$scratch/errors" | tail -n 3 ;;
     esac
+    sed 's/^/#   /' "$scratch/differences"
     end_all
 done
 finish

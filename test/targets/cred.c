@@ -166,6 +166,39 @@ static void cred_thread(void)
 	thread_join(thread);
 }
 
+/* To be run from a file with set-id bits, whose group (and user) it gives up, or keeps. */
+static void set_id(bool drops)
+{
+	uid_t uids[3], uids_now[3];
+	gid_t gids[3], gids_now[3];
+
+	expect(getuid() != geteuid() || getgid() != getegid(), "not from a file with set-id bits");
+	if (drops) {
+		must(setresgid(getgid(), getgid(), getgid()));
+		must(setresuid(getuid(), getuid(), getuid()));
+	}
+	must(prctl(PR_SET_DUMPABLE, 1));
+	must(getresuid(&uids[0], &uids[1], &uids[2]));
+	must(getresgid(&gids[0], &gids[1], &gids[2]));
+	target_wait();
+	must(getresuid(&uids_now[0], &uids_now[1], &uids_now[2]));
+	must(getresgid(&gids_now[0], &gids_now[1], &gids_now[2]));
+	expect(!memcmp(uids, uids_now, sizeof uids), "effective uid %d, now %d", (int)uids[1],
+		(int)uids_now[1]);
+	expect(!memcmp(gids, gids_now, sizeof gids), "effective gid %d, now %d", (int)gids[1],
+		(int)gids_now[1]);
+}
+
+static void cred_setid_dropped(void)
+{
+	set_id(true);
+}
+
+static void cred_setid_kept(void)
+{
+	set_id(false);
+}
+
 const struct target targets_cred[] = {
 	{ "cred_ids", cred_ids, "uids, gids, groups", 0 },
 	{ "cred_nobody", cred_nobody, "an ordinary user", 0 },
@@ -174,5 +207,7 @@ const struct target targets_cred[] = {
 	{ "cred_securebits", cred_securebits, "securebits", 0 },
 	{ "cred_no_new_privs", cred_no_new_privs, "no_new_privs", 0 },
 	{ "cred_thread", cred_thread, "a thread of another user", 0 },
+	{ "cred_setid_dropped", cred_setid_dropped, "set-id bits whose ids were given up", 0 },
+	{ "cred_setid_kept", cred_setid_kept, "set-id bits whose ids are in use", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -227,18 +227,36 @@ static void unix_listen(void)
 	expect((st.st_mode & 0777) == 0640, "mode of the path %o", st.st_mode);
 }
 
-/* Renamed after bind, as haproxy does: the name of the socket is the old one. */
-static void unix_renamed(void)
+/* Bound as listen.tmp, and called listen by now: the name of the socket is the old one. */
+static void check_renamed(int fd)
 {
-	int fd = listener(SOCK_STREAM, "listen.tmp", 5), client, server;
+	int client, server;
 
-	must(rename("listen.tmp", "listen"));
 	target_wait();
 	expect(name_is(fd, "listen.tmp"), "name");
 	client = connected(SOCK_STREAM, "listen");
 	server = (int)must(accept(fd, NULL, NULL));
 	says(client, server, "hello");
 	expect(try_connect(SOCK_STREAM, "listen.tmp") == -1, "the old name is there again");
+}
+
+/* As haproxy does. */
+static void unix_renamed(void)
+{
+	int fd = listener(SOCK_STREAM, "listen.tmp", 5);
+
+	must(rename("listen.tmp", "listen"));
+	check_renamed(fd);
+}
+
+/* As supervisord does, which would not take a name away from another: /proc calls it deleted. */
+static void unix_linked(void)
+{
+	int fd = listener(SOCK_STREAM, "listen.tmp", 5);
+
+	must(link("listen.tmp", "listen"));
+	must(unlink("listen.tmp"));
+	check_renamed(fd);
 }
 
 static void unix_unlinked(void)
@@ -533,6 +551,7 @@ const struct target targets_sock_unix[] = {
 	{ "unix_options", unix_options, "options", 0 },
 	{ "unix_listen", unix_listen, "listeners: path, abstract, seqpacket", 0 },
 	{ "unix_renamed", unix_renamed, "a path renamed after bind", 0 },
+	{ "unix_linked", unix_linked, "a path that got another name, and lost the first", 0 },
 	{ "unix_unlinked", unix_unlinked, "a path removed after bind", 0 },
 	{ "unix_replaced", unix_replaced, "a path taken over by another listener", 0 },
 	{ "unix_other_cwd", unix_other_cwd, "bound in another working directory", 0 },
