@@ -25,6 +25,7 @@
 #include "restore/mm_fork.h"
 #include "restore/modes.h"
 #include "restore/process.h"
+#include "restore/signals.h"
 #include "restore/stops.h"
 #include "restore/tasks.h"
 #include "restore/timers.h"
@@ -262,8 +263,9 @@ static int second_part(struct job *job, struct err *err)
 			return err_sys(err, "wait for the new process");
 		if (second_part_event(job, tid, status, &parked, err) < 0)
 			return -err->code;
-		/* A leader that failed early has not made all threads. */
-		if (tid == job->pid && parked < job->proc->nr_tasks && blob_check(job, err) < 0)
+		/* Who failed early has not made all threads, or others wait for it. */
+		if ((tid == job->pid || job->proc->nr_thread_files || job->proc->nr_thread_fs) &&
+			parked < job->proc->nr_tasks && blob_check(job, err) < 0)
 			return -err->code;
 	}
 	return blob_check(job, err);
@@ -415,8 +417,8 @@ int handover_second(struct job *job, struct err *err)
 
 int handover_last(struct job *job, struct err *err)
 {
-	if (limits_finish(job, err) < 0 || sigtrap_ignore(job, err) < 0 ||
-		process_finish(job, err) < 0)
+	if (signals_queue_late(job, err) < 0 || limits_finish(job, err) < 0 ||
+		sigtrap_ignore(job, err) < 0 || process_finish(job, err) < 0)
 		return -err->code;
 	if (job->proc->tasks[0].exited ? leader_exit(job, err) < 0 : blob_remove(job, err) < 0)
 		return -err->code;
@@ -461,7 +463,8 @@ static int stop_signal(const struct snap_proc *proc)
 
 	if (signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU)
 		return SIGSTOP;
-	if (proc->actions[signal - 1].handler || proc->tasks[0].sigmask >> (signal - 1) & 1)
+	if (proc->actions[signal - 1].handler ||
+		proc->tasks[proc->tasks[0].exited].sigmask >> (signal - 1) & 1)
 		return SIGSTOP;
 	return signal;
 }
@@ -473,14 +476,15 @@ static int stop_signal(const struct snap_proc *proc)
  */
 static int release_stopped(struct job *job, struct err *err)
 {
-	pid_t leader = job->pid;
+	size_t i = job->proc->tasks[0].exited;
+	pid_t leader = job->plan.threads[i].tid; /* or who is the first, when that has ended */
 
 	if (thread_set_sigmask(leader, UINT64_MAX, err) < 0)
 		return -err->code;
-	if (kill(leader, SIGSTOP) < 0)
+	if (kill(job->pid, SIGSTOP) < 0)
 		return err_sys(err, "stop the new process");
 	if (stops_continue(leader, err) < 0 || stops_wait(job, leader, SIGSTOP, err) < 0 ||
-		thread_set_sigmask(leader, job->proc->tasks[0].sigmask, err) < 0)
+		thread_set_sigmask(leader, job->proc->tasks[i].sigmask, err) < 0)
 		return -err->code;
 	if (ptrace(PTRACE_DETACH, leader, 0, stop_signal(job->proc)) < 0)
 		return err_sys(err, "detach from thread %d", leader);
