@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/build_id.h"
@@ -85,6 +86,24 @@ int file_reopen(int fd, int *out, struct err *err)
 	return 0;
 }
 
+/*
+ * Not even its owner can open a file whose mode forbids it (gunicorn's workers take that away in
+ * turns). The program's own descriptor may be for reading: *shared, its position is then not ours.
+ */
+static int file_readable(int fd, int *out, bool *shared, struct err *err)
+{
+	int ret = file_reopen(fd, out, err), flags = fcntl(fd, F_GETFL);
+
+	*shared = ret == -EACCES && flags >= 0 && (flags & O_ACCMODE) != O_WRONLY &&
+		  !(flags & O_PATH);
+	if (*shared)
+		*out = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	else if (ret == -EACCES)
+		err_hint(err, "run snapctl as root: its owner may not read it, and the program has "
+			      "it open for writing only");
+	return *shared && *out >= 0 ? 0 : ret;
+}
+
 /* The contents travel: they become a memory object of their own. */
 static int file_travel(struct dumping *d, uint32_t id, int fd, struct err *err)
 {
@@ -92,11 +111,13 @@ static int file_travel(struct dumping *d, uint32_t id, int fd, struct err *err)
 	OWNED_FD readable = -1;
 	struct snap_mem *mem;
 	uint32_t mem_id;
+	bool shared;
+	off_t position;
 	int ret;
 
 	if (d->snap->files[id].mem != ID_NONE)
 		return 0;
-	ret = file_reopen(fd, &readable, err);
+	ret = file_readable(fd, &readable, &shared, err);
 	if (ret < 0)
 		return err_wrap(err, "%s", d->snap->files[id].path);
 	mem = snap_add_mem(d->snap, MEM_FILE);
@@ -104,7 +125,11 @@ static int file_travel(struct dumping *d, uint32_t id, int fd, struct err *err)
 	mem->size = size;
 	mem->mode = d->snap->files[id].mode & 07777;
 	d->snap->files[id].mem = mem_id;
-	return contents_save_fd(d, mem_id, readable, size, err);
+	position = shared ? lseek(readable, 0, SEEK_CUR) : -1;
+	ret = contents_save_fd(d, mem_id, readable, size, err);
+	if (position >= 0)
+		lseek(readable, position, SEEK_SET);
+	return ret;
 }
 
 /*

@@ -132,12 +132,29 @@ static int files_check(const struct job *job, const struct snap_file *file, int 
 	return changed(file, st, err);
 }
 
+/* Of a mode that keeps its owner out: another one for as long, nobody else has it yet. */
+static int open_forbidden(int ghost, const char *self, int flags)
+{
+	struct stat st;
+	int fd;
+
+	if (fstat(ghost, &st) < 0 || fchmod(ghost, st.st_mode | S_IRUSR | S_IWUSR) < 0)
+		return -1;
+	fd = open(self, flags);
+	if (fchmod(ghost, st.st_mode) < 0)
+		fd_close(&fd);
+	return fd;
+}
+
 static int open_ghost(int ghost, int flags, const char *path, int *fd, struct err *err)
 {
 	char self[40];
 
+	flags = (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC;
 	snprintf(self, sizeof self, "/proc/self/fd/%d", ghost);
-	*fd = open(self, (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC);
+	*fd = open(self, flags);
+	if (*fd < 0 && errno == EACCES)
+		*fd = open_forbidden(ghost, self, flags);
 	return *fd < 0 ? err_sys(err, "open %s anew", path) : 0;
 }
 

@@ -168,28 +168,46 @@ static bool is_wanted(const struct fd_seen *seen, const struct inet_live *live)
 {
 	return live->sock->protocol == IPPROTO_TCP &&
 	       ((seen->dump->opts && seen->dump->opts->tcp_established) ||
-		       tcp_conn_is_inside(seen, live->sock));
+		       tcp_conn_is_inside(seen, live->sock)) &&
+	       tcp_may_repair();
+}
+
+static int connection_refuse(
+	const struct fd_seen *seen, const struct inet_live *live, struct err *err)
+{
+	const char *what =
+		live->state == TCP_STATE_ESTABLISHED ? "is established" : "is not closed yet";
+	bool asked = seen->dump->opts && seen->dump->opts->tcp_established;
+	bool inside = tcp_conn_is_inside(seen, live->sock);
+	char text[INET_SOCK_TEXT];
+
+	inet_sock_text(live->sock, text);
+	if (live->sock->protocol == IPPROTO_TCP && (inside || asked)) {
+		err_set(err, ENOTSUP,
+			"connection %s %s, and only root (CAP_NET_ADMIN) can carry it over", text,
+			what);
+		return err_hint(err, "run snapctl as root, close the connection before the dump, "
+				     "or use --tcp-close: it comes back as one that was reset");
+	}
+	err_set(err, ENOTSUP, "connection %s %s, and its other end is not part of the dump", text,
+		what);
+	if (live->sock->protocol != IPPROTO_TCP)
+		return err_hint(err, "close it before the dump, or use --tcp-close: it comes back "
+				     "as a connection that was reset");
+	return err_hint(err, "use --tcp-established to carry it over, or --tcp-close: it comes "
+			     "back as a connection that was reset");
 }
 
 static int connection_check(
 	const struct fd_seen *seen, const struct inet_live *live, struct err *err)
 {
-	char text[INET_SOCK_TEXT];
-
 	if (!is_connection(live))
 		return 0;
 	if (is_wanted(seen, live))
 		return tcp_conn_check(seen->fd, live->state, err);
 	if (seen->dump->opts && seen->dump->opts->tcp_close)
 		return 0;
-	err_set(err, ENOTSUP, "connection %s %s, and its other end is not part of the dump",
-		inet_sock_text(live->sock, text),
-		live->state == TCP_STATE_ESTABLISHED ? "is established" : "is not closed yet");
-	if (live->sock->protocol != IPPROTO_TCP)
-		return err_hint(err, "close it before the dump, or use --tcp-close: it comes back "
-				     "as a connection that was reset");
-	return err_hint(err, "use --tcp-established to carry it over, or --tcp-close: it comes "
-			     "back as a connection that was reset");
+	return connection_refuse(seen, live, err);
 }
 
 static int stream_queue_check(

@@ -69,7 +69,9 @@ const char *tcp_state_text(enum tcp_state state);
  * back. ENOTSUP: state that cannot travel.
  */
 int tcp_conn_save(struct arena *arena, int fd, struct tcp_conn *out, struct err *err);
-/* May we do that, and is the other end of this connection of `seen` part of the dump, too? */
+/* May we do that? CAP_NET_ADMIN in the user namespace that owns the network's. */
+bool tcp_may_repair(void);
+/* Is the other end of this connection of `seen` part of the dump, too? */
 struct fd_seen;
 bool tcp_conn_is_inside(const struct fd_seen *seen, const struct inet_sock *sock);
 /* From now on closing fd is silent: the other end is not told. */

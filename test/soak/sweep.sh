@@ -11,6 +11,10 @@
 # shellcheck source-path=SCRIPTDIR source=soak.bash
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
+# Those who ask, too: a session bus and a screen answer nobody else.
+if [ -n "${SWEEP_USER:-}" ] && [ "$(id -un)" != "$SWEEP_USER" ]; then
+    exec setpriv --reuid "$SWEEP_USER" --regid "$SWEEP_USER" --clear-groups "$here/sweep.sh" "$@"
+fi
 [ -n "${SWEEP_REAPED:-}" ] || SWEEP_REAPED=1 exec "${TARGET:?run me through make soak}" --reap "$here/sweep.sh" "$@"
 # shellcheck source-path=SCRIPTDIR source=soak.bash
 . "$here/soak.bash"
@@ -19,11 +23,8 @@ for file in "$here"/programs/*.bash; do
     . "$file"
 done
 limit=90
-as=()
-[ -z "${SWEEP_USER:-}" ] || as=(setpriv --reuid "$SWEEP_USER" --regid "$SWEEP_USER" --clear-groups --)
 # shellcheck disable=SC2317 # instead of soak.bash's
-snapctl() { timeout -k 5 "$limit" "${as[@]}" "$scratch/snapctl" "$@" </dev/null; }
-[ -z "${SWEEP_USER:-}" ] || chown "$SWEEP_USER" "$scratch"
+snapctl() { timeout -k 5 "$limit" "$scratch/snapctl" "$@" </dev/null; }
 
 # ---- processes ------------------------------------------------------------------------------------------------
 
@@ -92,7 +93,7 @@ begin() {
     chmod 666 "$dir.log"
     (
         cd "$dir" || exit 1
-        exec "${as[@]}" env -i PATH="$PATH" HOME="$dir" LC_ALL=C.UTF-8 TERM=xterm "${command[@]}" </dev/null >>"$dir.log" 2>&1
+        exec env -i PATH="$PATH" HOME="$dir" LC_ALL=C.UTF-8 TERM=xterm "${command[@]}" </dev/null >>"$dir.log" 2>&1
     ) &
     pid=$!
     until_true ready || { why="does not start: $(tail -n 1 "$dir.why") $(tail -n 2 "$dir.log")"; return 1; }
@@ -184,7 +185,6 @@ one() { # NAME
             # shellcheck disable=SC2034
             port=$(free_port)
             "run_$name" || { echo "$name: cannot be prepared"; return 1; }
-            [ -z "${SWEEP_USER:-}" ] || chown -R "$SWEEP_USER" "$dir"
             [[ " ${ways:-launch running ns again} " = *" $way "* ]] || continue ;;
         esac
         why=

@@ -52,6 +52,7 @@ static const struct target *const tables[] = {
 	targets_odd_mem,
 	targets_odd_sock,
 	targets_ipc,
+	targets_user,
 	targets_mem_huge,
 	targets_ring,
 	targets_aio,
