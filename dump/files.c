@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "dump/contents.h"
 #include "dump/dumping.h"
+#include "dump/file_attributes.h"
 #include "dump/fds.h"
 #include "dump/mapped_copy.h"
 
@@ -104,6 +105,8 @@ static int file_travel(struct dumping *d, uint32_t id, int fd, struct err *err)
 	mem->size = size;
 	mem->mode = d->snap->files[id].mode & 07777;
 	d->snap->files[id].mem = mem_id;
+	if (file_attributes_collect(d->snap->arena, readable, &d->snap->files[id], err) < 0)
+		return -err->code;
 	return contents_save_fd(d, mem_id, readable, size, err);
 }
 
