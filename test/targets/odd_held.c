@@ -136,6 +136,70 @@ static void odd_held_xattr(void)
 		"user.second: %s", strerror(errno));
 }
 
+/* ---- removed files that are shared with others -------------------------------------------------- */
+
+/* One is open, one mapped, one both; of each one name is left, beside it. */
+static void odd_held_linked(void)
+{
+	const char *names[] = { "link-open", "link-map", "link-both" };
+	int fd[3];
+	char *at[3], other[3][16], byte;
+
+	for (int i = 0; i < 3; i++) {
+		fd[i] = (int)must(open(names[i], O_RDWR | O_CREAT | O_EXCL, 0600));
+		must(ftruncate(fd[i], PAGE));
+		at[i] = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd[i], 0);
+		expect(at[i] != MAP_FAILED, "mmap: %s", strerror(errno));
+		snprintf(other[i], sizeof other[i], "%s2", names[i]);
+		must(link(names[i], other[i]));
+		must(unlink(names[i]));
+	}
+	must(munmap(at[0], PAGE));
+	must(close(fd[1]));
+	target_wait();
+	must(pwrite(fd[0], "a", 1, 5));
+	at[1][5] = 'b';
+	at[2][5] = 'c';
+	for (int i = 0; i < 3; i++) {
+		int again = (int)must(open(other[i], O_RDONLY));
+
+		must(pread(again, &byte, 1, 5));
+		expect(byte == 'a' + i, "%s is another file now", other[i]);
+		must(unlink(other[i]));
+	}
+}
+
+/* Mapped here, open in a child only. */
+static void odd_held_elsewhere(void)
+{
+	int fd = (int)must(open("elsewhere", O_RDWR | O_CREAT | O_EXCL, 0600)), go[2], said[2];
+	char *at, byte = 0;
+	pid_t pid;
+
+	must(pipe(go));
+	must(pipe(said));
+	must(ftruncate(fd, PAGE));
+	at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	expect(at != MAP_FAILED, "mmap: %s", strerror(errno));
+	must(unlink("elsewhere"));
+	pid = (pid_t)must(fork());
+	if (pid == 0) {
+		must(munmap(at, PAGE));
+		must(read(go[0], &byte, 1));
+		must(pread(fd, &byte, 1, 7));
+		must(write(said[1], &byte, 1));
+		for (;;)
+			pause();
+	}
+	must(close(fd));
+	target_wait();
+	at[7] = 'x';
+	must(write(go[1], "g", 1));
+	must(read(said[0], &byte, 1));
+	expect(byte == 'x', "the child has another file now");
+	end(pid);
+}
+
 /* ---- a program in a memfd ----------------------------------------------------------------------- */
 
 static void copy(int to, const char *name)
@@ -241,6 +305,8 @@ const struct target targets_odd_held[] = {
 	{ "odd_held_pending", odd_held_pending, "who waits to be accepted", 0 },
 	{ "odd_held_proc", odd_held_proc, "directories of /proc of a child", 0 },
 	{ "odd_held_xattr", odd_held_xattr, "attributes of removed files", 0 },
+	{ "odd_held_linked", odd_held_linked, "removed files with another name", 0 },
+	{ "odd_held_elsewhere", odd_held_elsewhere, "mapped here, open in a child", 0 },
 	{ "odd_held_exec", odd_held_exec, "a program in a memfd", 0 },
 	{ "odd_held_shm", odd_held_shm, "a System V segment in pieces", 0 },
 	{ "odd_held_shut", odd_held_shut, "TCP shut down for reading", 0 },
