@@ -18,7 +18,9 @@
 #include "base/text.h"
 #include "dump/contents.h"
 #include "dump/dumping.h"
+#include "dump/file_attributes.h"
 #include "dump/fds.h"
+#include "dump/file_names.h"
 #include "dump/mapped_copy.h"
 
 static const char DELETED[] = " (deleted)";
@@ -125,6 +127,8 @@ static int file_travel(struct dumping *d, uint32_t id, int fd, struct err *err)
 	mem->size = size;
 	mem->mode = d->snap->files[id].mode & 07777;
 	d->snap->files[id].mem = mem_id;
+	if (file_attributes_collect(d->snap->arena, readable, &d->snap->files[id], err) < 0)
+		return -err->code;
 	position = shared ? lseek(readable, 0, SEEK_CUR) : -1;
 	ret = contents_save_fd(d, mem_id, readable, size, err);
 	if (position >= 0)
@@ -154,6 +158,26 @@ static bool file_note_handle(struct dumping *d, uint32_t id, int fd)
 	return true;
 }
 
+/* Who cannot open handles has to know the other name, or what is written there would be lost. */
+static int file_renamed(struct dumping *d, uint32_t id, const struct stat *st, struct err *err)
+{
+	struct snap_file *file = &d->snap->files[id];
+	char *name;
+
+	if (file_handle_opens(file))
+		return 0;
+	name = file_name_beside(d->snap->arena, file->path, st->st_dev, st->st_ino);
+	if (!name) {
+		err_set(err, ENOTSUP,
+			"this name was removed, and the file has another one, in another directory");
+		return err_hint(err, "dump and restore as root (CAP_DAC_READ_SEARCH), who finds it");
+	}
+	file->path = name;
+	file->deleted = false;
+	file->nr_handle = 0;
+	return 0;
+}
+
 static int file_deleted(struct dumping *d, uint32_t id, int fd, struct err *err)
 {
 	const struct snap_file *file = &d->snap->files[id];
@@ -162,7 +186,7 @@ static int file_deleted(struct dumping *d, uint32_t id, int fd, struct err *err)
 	if (fstat(fd, &st) < 0)
 		return err_sys(err, "fstat %s", file->path);
 	if (S_ISREG(file->mode) && st.st_nlink > 0 && file_note_handle(d, id, fd))
-		return 0;
+		return file_renamed(d, id, &st, err);
 	if (S_ISREG(file->mode))
 		return file_travel(d, id, fd, err);
 	return 0;
@@ -252,6 +276,19 @@ static int mapped_open_exe(int procfd, const struct proc_vma *vma)
 	return -1;
 }
 
+/* Removed, but for another name beside it. */
+static int mapped_open_beside(struct arena *arena, const struct proc_vma *vma)
+{
+	size_t len = strlen(vma->path) - strlen(DELETED);
+	const char *name;
+
+	if (vma->path[0] != '/' || !text_ends(vma->path, DELETED))
+		return -1;
+	name = file_name_beside(
+		arena, arena_strndup(arena, vma->path, len), vma->dev, (ino_t)vma->ino);
+	return name ? open(name, O_PATH | O_CLOEXEC) : -1;
+}
+
 static int mapped_open_slot(struct dumping_proc *p, const struct proc_vma *vma)
 {
 	int *nums, fd = -1;
@@ -271,6 +308,16 @@ static int mapped_open_slot(struct dumping_proc *p, const struct proc_vma *vma)
 	return -1;
 }
 
+/* Who maps it has mostly closed it; others of the tree may have it open. */
+static int mapped_open_any_slot(struct dumping_proc *p, const struct proc_vma *vma)
+{
+	int fd = mapped_open_slot(p, vma);
+
+	for (size_t i = 0; fd < 0 && i < p->d->nr_procs; i++)
+		fd = mapped_open_slot(&p->d->procs[i], vma);
+	return fd;
+}
+
 static int mapped_open(
 	struct dumping_proc *p, const struct proc_vma *vma, int *out, struct err *err)
 {
@@ -285,7 +332,9 @@ static int mapped_open(
 	if (fd < 0)
 		fd = mapped_open_exe(p->dir, vma);
 	if (fd < 0)
-		fd = mapped_open_slot(p, vma);
+		fd = mapped_open_any_slot(p, vma);
+	if (fd < 0)
+		fd = mapped_open_beside(p->d->snap->arena, vma);
 	if (fd >= 0) {
 		*out = fd;
 		return 0;

@@ -6,13 +6,29 @@
 #include <sys/stat.h>
 
 #include "base/arena.h"
+#include "base/text.h"
 #include "images/state.h"
 #include "proto/state.pb-c.h"
 
 _Static_assert(
 	(int)MEM_SHARED_HUGE == (int)PB__MEM__KIND__SHARED_HUGE, "numbers of proto/files.proto");
 
-enum { NAME_LEN_MAX = 255, SEALS_MAX = 0x3f, HANDLE_MAX = 128 /* MAX_HANDLE_SZ */ };
+enum { NAME_LEN_MAX = 255, SEALS_MAX = 0x3f, HANDLE_MAX = 128 /* MAX_HANDLE_SZ */,
+	VALUE_MAX = 65536 /* XATTR_SIZE_MAX */ };
+
+static void attributes_pack(struct arena *arena, const struct snap_file *file, Pb__File *f)
+{
+	f->n_attributes = file->nr_attributes;
+	f->attributes = arena_array(arena, file->nr_attributes, sizeof *f->attributes);
+	for (size_t i = 0; i < file->nr_attributes; i++) {
+		const struct snap_attribute *a = &file->attributes[i];
+		Pb__FileAttribute *m = f->attributes[i] = arena_alloc(arena, sizeof *m);
+
+		pb__file_attribute__init(m);
+		PUT_TEXT(m, name, a->name);
+		PUT_BYTES(m, value, a->value, a->len);
+	}
+}
 
 void files_pack(const struct snap *snap, Pb__State *m)
 {
@@ -38,7 +54,33 @@ void files_pack(const struct snap *snap, Pb__State *m)
 		PUT_BYTES(f, handle, file->handle, file->nr_handle);
 		PUT(f, handle_type, file->handle_type);
 		PUT(f, mapped_flock, file->mapped_flock);
+		attributes_pack(snap->arena, file, f);
 	}
+}
+
+bool snap_attribute_travels(const char *name)
+{
+	return text_starts(name, "user.") || !strcmp(name, "system.posix_acl_access");
+}
+
+static int attributes_unpack(
+	struct snap *snap, const Pb__File *m, struct snap_file *file, struct err *err)
+{
+	file->nr_attributes = m->n_attributes;
+	file->attributes = arena_array(snap->arena, m->n_attributes, sizeof *file->attributes);
+	for (size_t i = 0; i < m->n_attributes; i++) {
+		const Pb__FileAttribute *a = m->attributes[i];
+		struct snap_attribute *out = &file->attributes[i];
+
+		if (text_unpack(snap, a->has_name, &a->name, NAME_LEN_MAX, "name", &out->name,
+			    err) < 0)
+			return -err->code;
+		if (!out->name || !snap_attribute_travels(out->name) || a->value.len > VALUE_MAX)
+			return BAD(err, "impossible attribute");
+		out->value = arena_copy(snap->arena, a->value.data, a->value.len);
+		out->len = a->value.len;
+	}
+	return 0;
 }
 
 static int file_unpack(
@@ -71,7 +113,7 @@ static int file_unpack(
 	if (m->mapped_flock > LOCK_EX)
 		return BAD(err, "impossible lock");
 	file->mapped_flock = m->mapped_flock;
-	return 0;
+	return attributes_unpack(snap, m, file, err);
 }
 
 int files_unpack(struct snap *snap, const Pb__State *m, struct err *err)

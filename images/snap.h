@@ -27,6 +27,16 @@ struct xstate_part;
 /* ---- files: anything that has a path and was mapped, opened, run or stood in ----------------- */
 
 /* A file as it was at the dump; restore compares before it maps or opens (DESIGN D13). */
+/* An extended attribute, xattr(7). */
+struct snap_attribute {
+	char *name; /* "user.x" */
+	uint8_t *value;
+	size_t len;
+};
+
+/* Does it travel? Those of users and access control lists; never a capability or a label. */
+bool snap_attribute_travels(const char *name);
+
 struct snap_file {
 	char *path;   /* absolute, as the target saw it; without " (deleted)" */
 	uint64_t dev; /* st_dev */
@@ -46,6 +56,8 @@ struct snap_file {
 	uint8_t *handle;
 	uint32_t nr_handle; /* bytes; 0: none */
 	int32_t handle_type;
+	struct snap_attribute *attributes; /* of a file whose contents travel */
+	size_t nr_attributes;
 };
 
 /* ---- memory ---------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -46,6 +47,17 @@ static int ghost_fill(struct job *job, const struct snap_file *file, int fd, str
 	return ret;
 }
 
+/* After the owner, who may have them; they are not worth a restore where there can be none. */
+static void ghost_xattrs(const struct snap_file *file, int fd)
+{
+	for (size_t i = 0; i < file->nr_attributes; i++) {
+		const struct snap_attribute *a = &file->attributes[i];
+
+		if (fsetxattr(fd, a->name, a->value, a->len, 0) < 0)
+			log_warn("%s has no attribute %s any more: %m", file->path, a->name);
+	}
+}
+
 /* Owner, mode and time as recorded; never a set-id bit that nobody asked for. */
 static int ghost_attributes(
 	const struct job *job, const struct snap_file *file, int fd, struct err *err)
@@ -56,6 +68,7 @@ static int ghost_attributes(
 		return err_sys(err, "owner of %s", file->path);
 	if (fchmod(fd, file->mode & 01777) < 0)
 		return err_sys(err, "mode of %s", file->path);
+	ghost_xattrs(file, fd);
 	if (futimens(fd, times) < 0)
 		return err_sys(err, "time of %s", file->path);
 	return 0;

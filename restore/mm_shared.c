@@ -24,37 +24,95 @@ static void plan_mmap_shared(struct job *job, uint64_t addr, uint64_t len, uint6
 			{ addr, len, prot, flags, (uint64_t)fd, fd < 0 ? 0 : vma->offset } });
 }
 
-static void plan_shmat(struct job *job, const struct snap_vma *vma, uint64_t at)
+/* One attach; vma is it, or the first piece that is left of it. */
+static void plan_shmat(struct job *job, const struct snap_vma *vma, uint64_t at, bool exec)
 {
 	bool writable = vma->vmflags & VMF_MAYWRITE;
-	uint64_t prot = PROT_READ | (writable ? PROT_WRITE : 0) | (vma->prot & PROT_EXEC);
 	struct blob_step *step = plan_step(&job->plan, 0, BLOB_SYSCALL_IS);
 
 	step->nr = SYS_shmat;
 	step->args[0] = (uint64_t)job->sysv[vma->mem];
 	step->args[1] = at;
-	step->args[2] = (writable ? 0 : SHM_RDONLY) | (vma->prot & PROT_EXEC ? SHM_EXEC : 0);
+	step->args[2] = (writable ? 0 : SHM_RDONLY) | (exec ? SHM_EXEC : 0);
 	step->expect = (int64_t)at;
-	if (prot != vma->prot)
-		plan_syscall(&job->plan, 0, SYS_mprotect,
-			(struct plan_args){
-				{ at + vma->offset, vma->end - vma->start, vma->prot } });
 }
 
-/* Of a segment that is mapped in pieces (munmap, mremap, mprotect), each comes from a whole one. */
-static int sysv_plan_piece(struct job *job, const struct mm_fresh *fresh,
+static void plan_protect(struct job *job, const struct snap_vma *vma, uint64_t at, bool exec)
+{
+	uint64_t prot = PROT_READ | (vma->vmflags & VMF_MAYWRITE ? PROT_WRITE : 0) |
+			(exec ? PROT_EXEC : 0);
+
+	if (prot != vma->prot)
+		plan_syscall(&job->plan, 0, SYS_mprotect,
+			(struct plan_args){ { at, vma->end - vma->start, vma->prot } });
+}
+
+/*
+ * What was cut out of one attach (munmap, mprotect) still lies as far from its beginning as in it,
+ * and shmdt(2) takes all of that away at once: the pieces know by their file that they belong
+ * together.
+ */
+static bool same_attach(const struct snap_vma *a, const struct snap_vma *b)
+{
+	return a->kind == b->kind && a->mem == b->mem &&
+	       a->start - a->offset == b->start - b->offset &&
+	       !((a->vmflags ^ b->vmflags) & VMF_MAYWRITE);
+}
+
+/* A mapping of its own; not what mm_fork.c leaves of one. */
+static bool is_listed(const struct job *job, const struct snap_vma *vma)
+{
+	return vma >= job->mm->vmas && vma < job->mm->vmas + job->mm->nr_vmas;
+}
+
+/* Moves vma out of the attach at `at`, and with it all else that is left of the attach. */
+static void plan_pieces(struct job *job, const struct snap_vma *vma, uint64_t at, bool exec)
+{
+	const struct snap_vma *end = job->mm->vmas + job->mm->nr_vmas;
+	bool listed = is_listed(job, vma);
+
+	for (const struct snap_vma *v = vma; v == vma || (listed && v < end); v++) {
+		uint64_t len = v->end - v->start;
+
+		if (!same_attach(v, vma))
+			continue;
+		plan_protect(job, v, at + v->offset, exec);
+		plan_syscall(&job->plan, 0, SYS_mremap,
+			(struct plan_args){ { at + v->offset, len, len,
+				MREMAP_MAYMOVE | MREMAP_FIXED, v->start } });
+	}
+}
+
+/* The first piece has brought the others with it. */
+static bool came_already(const struct job *job, const struct snap_vma *vma)
+{
+	for (const struct snap_vma *v = job->mm->vmas; is_listed(job, vma) && v < vma; v++)
+		if (same_attach(v, vma))
+			return true;
+	return false;
+}
+
+static bool may_execute(const struct job *job, const struct snap_vma *vma)
+{
+	for (size_t i = 0; i < job->mm->nr_vmas; i++)
+		if (same_attach(&job->mm->vmas[i], vma) && job->mm->vmas[i].prot & PROT_EXEC)
+			return true;
+	return vma->prot & PROT_EXEC;
+}
+
+/* Of a segment that is mapped in pieces (munmap, mremap, mprotect). */
+static int sysv_plan_pieces(struct job *job, const struct mm_fresh *fresh,
 	const struct snap_vma *vma, uint64_t size, struct err *err)
 {
-	uint64_t at = mm_hole(job, fresh, size, job->hole_next), len = vma->end - vma->start;
+	uint64_t at = mm_hole(job, fresh, size, job->hole_next);
+	bool exec = may_execute(job, vma);
 
 	if (!at)
 		return err_set(err, ENOMEM, "no hole of %llu bytes in the address space",
 			(unsigned long long)size);
 	job->hole_next = at + size;
-	plan_shmat(job, vma, at);
-	plan_syscall(&job->plan, 0, SYS_mremap,
-		(struct plan_args){ { at + vma->offset, len, len, MREMAP_MAYMOVE | MREMAP_FIXED,
-			vma->start } });
+	plan_shmat(job, vma, at, exec);
+	plan_pieces(job, vma, at, exec);
 	plan_syscall(&job->plan, 0, SYS_munmap, (struct plan_args){ { at, size } });
 	return 0;
 }
@@ -63,10 +121,14 @@ static int sysv_plan(
 	struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma, struct err *err)
 {
 	uint64_t size = (job->snap->mems[vma->mem].size + 4095) / 4096 * 4096;
+	bool exec = vma->prot & PROT_EXEC;
 
 	if (vma->offset || vma->end - vma->start != size)
-		return sysv_plan_piece(job, fresh, vma, size, err);
-	plan_shmat(job, vma, vma->start);
+		return came_already(job, vma)
+			       ? 0
+			       : sysv_plan_pieces(job, fresh, vma, size, err);
+	plan_shmat(job, vma, vma->start, exec);
+	plan_protect(job, vma, vma->start, exec);
 	return 0;
 }
 

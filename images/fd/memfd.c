@@ -65,6 +65,30 @@ static int memfd_unpack(
 	return 0;
 }
 
+/* As memfd_create(2) gives it; F_SETFL may have changed it since. */
+static bool is_as_created(const struct snap_ofd *ofd)
+{
+	const uint32_t large = 0100000; /* O_LARGEFILE, which is 0 for 64-bit programs */
+	const uint32_t settable = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME;
+
+	return ofd->kind == &fd_memfd && ofd->inherited < 0 &&
+	       (ofd->flags & ~(settable | large | O_CLOEXEC)) == O_RDWR;
+}
+
+/*
+ * The memfd's own descriptor is not counted as open for writing, and what is cannot be executed: so
+ * it is given to the first that may have been it. Others have been opened by way of /proc.
+ */
+static bool is_original(const struct snap *snap, const struct snap_ofd *ofd)
+{
+	const struct memfd_priv *priv = ofd->priv;
+
+	for (const struct snap_ofd *o = snap->ofds; o < ofd; o++)
+		if (is_as_created(o) && ((const struct memfd_priv *)o->priv)->mem == priv->mem)
+			return false;
+	return is_as_created(ofd);
+}
+
 /* A dup would share position and flags with other descriptors of the same memfd: open it again. */
 static int memfd_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
@@ -73,6 +97,10 @@ static int memfd_make(const struct fd_make *m, const struct snap_ofd *ofd, int *
 
 	if (m->mem_fd(m, priv->mem, &mem, err) < 0)
 		return -err->code;
+	if (is_original(m->snap, ofd)) {
+		*fd = fcntl(mem, F_DUPFD_CLOEXEC, 0);
+		return *fd < 0 ? err_sys(err, "duplicate a memfd") : 0;
+	}
 	return ofd_reopen(mem,
 		ofd->flags & ~(uint32_t)(O_ASYNC | O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW), fd,
 		err);

@@ -384,12 +384,15 @@ uint32_t reg_made_with(const struct snap_ofd *ofd, uint32_t *flags)
 static int reg_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
 	const struct reg_priv *priv = ofd->priv;
+	/* What stands there until the process it belongs to does. */
 	char path[PATH_MAX] = "/dev/null";
 	int32_t pid;
 	int fresh;
 
 	if (priv->file != ID_NONE)
 		return m->open_file(m, priv->file, open_flags(ofd), fd, err);
+	if (ofd->flags & O_DIRECTORY)
+		strcpy(path, "/proc");
 	if (!reg_later(m->snap, ofd, &pid) && kernel_file_path(m, priv, path, err) < 0)
 		return -err->code;
 	fresh = open(path, open_flags(ofd) | O_NOCTTY);

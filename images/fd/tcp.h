@@ -54,6 +54,7 @@ struct tcp_conn {
 	uint32_t sndbuf, rcvbuf; /* bytes as SO_SNDBUF and SO_RCVBUF tell: they tune themselves */
 	uint32_t buf_lock;       /* SO_BUF_LOCK */
 	uint32_t window_clamp;   /* TCP_WINDOW_CLAMP, bytes */
+	bool shut_read;          /* shutdown(2) with SHUT_RD, before the other end has closed */
 };
 
 /* Which of the two directions have ended in this state? */

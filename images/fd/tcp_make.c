@@ -306,6 +306,8 @@ int tcp_conn_wake(int fd, const struct inet_sock *sock, struct err *err)
 	/* Sends a probe, so that both ends learn at once what the other one has. */
 	if (set_tcp(fd, TCP_REPAIR, TCP_REPAIR_OFF, err) < 0)
 		return -err->code;
+	if (sock->conn->shut_read && shutdown(fd, SHUT_RD) < 0 && errno != ENOTCONN)
+		return err_sys(err, "shut down a TCP connection for reading");
 	return set(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse, err);
 }
 

@@ -38,6 +38,7 @@ Pb__TcpConn *tcp_conn_pack(struct arena *arena, const struct tcp_conn *conn)
 	m->sndbuf = conn->sndbuf;
 	m->rcvbuf = conn->rcvbuf;
 	m->buf_lock = conn->buf_lock;
+	m->has_shut_read = m->shut_read = conn->shut_read;
 	m->has_window_clamp = true;
 	m->window_clamp = conn->window_clamp;
 	m->window = window;
@@ -87,5 +88,6 @@ int tcp_conn_unpack(
 	out->rcvbuf = m->rcvbuf;
 	out->buf_lock = m->buf_lock;
 	out->window_clamp = m->window_clamp;
+	out->shut_read = m->shut_read;
 	return 0;
 }

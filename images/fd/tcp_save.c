@@ -3,6 +3,7 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -115,6 +116,14 @@ static int get(int fd, int level, int name, void *value, socklen_t size, struct 
 	return len == size ? 0 : err_set(err, EPROTO, "option %d has %u bytes", name, len);
 }
 
+/* Told as if a FIN had come (tcp_poll), which it has not in these states. */
+static bool is_shut_read(int fd, enum tcp_state state)
+{
+	struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+
+	return !tcp_got_fin(state) && poll(&p, 1, 0) == 1 && p.revents & POLLRDHUP;
+}
+
 static int save_options(int fd, struct tcp_conn *out, struct err *err)
 {
 	struct tcp_info info = { 0 };
@@ -123,6 +132,7 @@ static int save_options(int fd, struct tcp_conn *out, struct err *err)
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
 		return err_sys(err, "TCP_INFO");
 	out->state = info.tcpi_state;
+	out->shut_read = is_shut_read(fd, out->state);
 	out->options = info.tcpi_options & (TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE);
 	out->snd_wscale = info.tcpi_snd_wscale;
 	out->rcv_wscale = info.tcpi_rcv_wscale;

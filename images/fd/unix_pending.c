@@ -103,15 +103,39 @@ int unix_pending_find(const struct fd_seen *seen, struct unix_sock *sock, struct
 
 /* ---- record -> live -------------------------------------------------------------------------- */
 
+static bool has_descriptor(const struct snap_proc *proc, uint32_t ofd)
+{
+	for (size_t i = 0; i < proc->nr_fds; i++)
+		if (proc->fds[i].ofd == ofd)
+			return true;
+	return false;
+}
+
+/*
+ * Who has connected nobody tells before it is accepted: mostly the first process that has the
+ * descriptor, as the user that it is now.
+ */
+static struct unix_creds connector_of(const struct snap *snap, uint32_t ofd)
+{
+	const struct snap_proc *proc = &snap->procs[0];
+
+	for (uint32_t i = 0; i < snap->nr_procs; i++)
+		if (snap->procs[i].nr_tasks && has_descriptor(&snap->procs[i], ofd)) {
+			proc = &snap->procs[i];
+			break;
+		}
+	return (struct unix_creds){ proc->pid, proc->tasks[0].creds.euid,
+		proc->tasks[0].creds.egid };
+}
+
 static int pending_connect(struct making *k, uint32_t listener, uint32_t id, struct err *err)
 {
 	const struct unix_sock *to = unix_of(k->m->snap, listener), *sock = making_done(k, id);
-	const struct unix_creds unknown = { 0 };
+	const struct unix_creds creds = connector_of(k->m->snap, id);
 
 	if (!sock || sock->state != UNIX_PENDING || sock->type != to->type)
 		return err_set(err, EBADMSG, "unix socket: ofd %u cannot wait to be accepted", id);
-	/* Who it was nobody tells before it is accepted. */
-	return unix_connect(k->m, k->m->made[id], to, &unknown, NULL, err);
+	return unix_connect(k->m, k->m->made[id], to, &creds, NULL, err);
 }
 
 static int pending_at(

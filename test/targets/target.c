@@ -68,6 +68,7 @@ static const struct target *const tables[] = {
 	targets_tree_refuse,
 	targets_tree_stream,
 	targets_tree_odd,
+	targets_odd_held,
 };
 
 /* The FIFO is opened before the state is prepared, so that its number is 3 in every target. */
