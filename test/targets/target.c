@@ -65,6 +65,7 @@ static const struct target *const tables[] = {
 	targets_tree_refuse,
 	targets_tree_stream,
 	targets_tree_odd,
+	targets_tree_group,
 };
 
 /* The FIFO is opened before the state is prepared, so that its number is 3 in every target. */
