@@ -53,6 +53,7 @@ static const struct target *const tables[] = {
 	targets_ipc,
 	targets_mem_huge,
 	targets_ring,
+	targets_aio,
 	targets_tree_family,
 	targets_tree_end,
 	targets_tree_ids,

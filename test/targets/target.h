@@ -34,9 +34,9 @@ enum {
 
 /* Tables by concept; each ends with an entry without a name. */
 extern const struct target targets_mem_anon[], targets_mem_advice[], targets_mem_file[],
-	targets_mem_shared[], targets_mem_huge[], targets_ring[], targets_cpu[], targets_thread[],
-	targets_thread_own[], targets_signal[], targets_timer[], targets_cred[], targets_proc[],
-	targets_fd_file[], targets_fd_lock[], targets_fd_pipe[], targets_fd_event[],
+	targets_mem_shared[], targets_mem_huge[], targets_ring[], targets_aio[], targets_cpu[],
+	targets_thread[], targets_thread_own[], targets_signal[], targets_timer[], targets_cred[],
+	targets_proc[], targets_fd_file[], targets_fd_lock[], targets_fd_pipe[], targets_fd_event[],
 	targets_fd_epoll[], targets_fd_misc[], targets_fd_pty[], targets_fd_mqueue[],
 	targets_sock_unix[], targets_sock_inet[], targets_sock_tcp[], targets_sock_raw[],
 	targets_sock_tree[], targets_wait[], targets_refuse[], targets_refuse_state[],

@@ -166,6 +166,9 @@ static void vma_equal(const struct snap_vma *a, const struct snap_vma *b)
 	EQ(file_writable);
 	EQ_TEXT(name);
 	EQ(pkey);
+	EQ(nr_ring);
+	if (a->nr_ring)
+		assert_memory_equal(a->ring, b->ring, a->nr_ring);
 	EQ(mempolicy);
 	EQ(nr_mempolicy_nodes);
 	if (a->nr_mempolicy_nodes)
@@ -561,8 +564,8 @@ BREAK(vma_unaligned, s->mms[0].vmas[1].start += 8)
 BREAK(vma_overlap, s->mms[0].vmas[1].start -= 0xab000)
 BREAK(vma_order, struct snap_vma v = s->mms[0].vmas[1]; s->mms[0].vmas[1] = s->mms[0].vmas[2];
 	s->mms[0].vmas[2] = v)
-BREAK(vma_high, s->mms[0].vmas[9].end += 0x1000)
-BREAK(vma_vsyscall, s->mms[0].vmas[10].start += 0x1000; s->mms[0].vmas[10].end += 0x1000)
+BREAK(vma_high, s->mms[0].vmas[10].end += 0x1000)
+BREAK(vma_vsyscall, s->mms[0].vmas[11].start += 0x1000; s->mms[0].vmas[11].end += 0x1000)
 BREAK(vma_offset, s->mms[0].vmas[0].offset = 5)
 BREAK(vma_offset_end, s->mms[0].vmas[0].offset = INT64_MAX & ~0xfffll)
 BREAK(vma_file_none, s->mms[0].vmas[0].file = ID_NONE)
@@ -576,6 +579,10 @@ BREAK(vma_flags, s->mms[0].vmas[1].flags = MAP_PRIVATE | MAP_FIXED)
 BREAK(vma_type, s->mms[0].vmas[1].flags = 0)
 BREAK(vma_anon_shared, s->mms[0].vmas[1].flags = MAP_SHARED)
 BREAK(vma_vmflags, s->mms[0].vmas[1].vmflags = 1ull << 40)
+BREAK(vma_ring_short, s->mms[0].vmas[7].nr_ring = 2048)
+BREAK(vma_ring_head, s->mms[0].vmas[7].ring[8] = 200)
+BREAK(vma_ring_extra, s->mms[0].vmas[1].ring = s->mms[0].vmas[7].ring;
+	s->mms[0].vmas[1].nr_ring = 4096)
 BREAK(vma_pkey, s->mms[0].vmas[2].pkey = 16)
 BREAK(vma_policy, s->mms[0].vmas[2].nr_mempolicy_nodes = 7)
 BREAK(vma_name, s->mms[0].vmas[2].name = memset(arena_alloc(s->arena, 81), 'x', 80))
@@ -747,6 +754,9 @@ static const struct {
 	{ "neither private", break_vma_type },
 	{ "anonymous and shared", break_vma_anon_shared },
 	{ "VmFlags", break_vma_vmflags },
+	{ "ring of asynchronous", break_vma_ring_short },
+	{ "ring of asynchronous", break_vma_ring_head },
+	{ "ring of asynchronous", break_vma_ring_extra },
 	{ "key 16", break_vma_pkey },
 	{ "memory policy for 7 bytes", break_vma_policy },
 	{ "name of 80", break_vma_name },
