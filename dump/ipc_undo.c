@@ -177,6 +177,22 @@ static int lists_check(const struct dumping_proc *p, struct err *err)
 	return 0;
 }
 
+/* Processes share a list by clone(2) with CLONE_SYSVSEM: what it says is owed once, at the end of
+ * the last of them. */
+static int sharing_check(const struct dumping_proc *p, struct err *err)
+{
+	for (const struct dumping_proc *q = p->d->procs; q < p; q++) {
+		if (syscall(SYS_kcmp, p->th->tid, q->th->tid, KCMP_SYSVSEM, 0, 0) != 0)
+			continue;
+		err_set(err, ENOTSUP,
+			"process %d shares its semaphore adjustments with process %d "
+			"(SEM_UNDO with CLONE_SYSVSEM), which is not supported",
+			p->t->pid, q->t->pid);
+		return err_hint(err, "start it without CLONE_SYSVSEM");
+	}
+	return 0;
+}
+
 int ipc_undos_collect(struct dumping_proc *p, struct err *err)
 {
 	struct arena *a;
@@ -193,6 +209,9 @@ int ipc_undos_collect(struct dumping_proc *p, struct err *err)
 		ret = lists_check(p, err);
 	for (size_t i = 0; !ret && i < nr; i++)
 		ret = set_collect(p, ids[i], &cap, err);
+	/* Only then there is a list for certain: none and none are the same to kcmp(2). */
+	if (!ret && dumping_snap_proc(p)->nr_undos)
+		ret = sharing_check(p, err);
 	arena_destroy(a);
 	return ret;
 }

@@ -246,6 +246,16 @@ static void ids_mark(const struct dumping *d, const struct dumping_proc *p)
 
 /* ---- the ended ---------------------------------------------------------------------------- */
 
+static uint32_t zombie_uid(struct arena *a, pid_t pid)
+{
+	struct proc_status status;
+	OWNED_FD fd = -1;
+
+	if (proc_open(pid, &fd, NULL) < 0 || proc_status(fd, "status", a, &status, NULL) < 0)
+		return UID_NONE;
+	return status.uid[0];
+}
+
 static void zombie_add(
 	struct dumping *d, uint32_t parent, uint32_t elder, const struct proc_stat *stat)
 {
@@ -255,6 +265,7 @@ static void zombie_add(
 	zombie->pgid = stat->pgrp;
 	zombie->sid = stat->session;
 	zombie->parent = parent;
+	zombie->uid = zombie_uid(d->snap->arena, stat->pid);
 	zombie->elder = elder;
 	zombie->exit_signal = stat->exit_signal;
 	zombie->wait_status = stat->exit_code;

@@ -388,11 +388,14 @@ struct snap_proc {
 };
 
 /* A process that has ended and was not waited for. */
+enum { UID_NONE = UINT32_MAX };
+
 struct snap_zombie {
 	int32_t pid, pgid, sid;
 	uint32_t parent;     /* index of the snap_proc that may wait for it */
 	int32_t exit_signal; /* as in snap_proc */
 	int32_t wait_status; /* as wait(2) will give it */
+	uint32_t uid;        /* real, as waitid(2) gives it; UID_NONE: an older image */
 	uint32_t elder;      /* how many living children of its parent were born before it */
 	char comm[16];
 };

@@ -22,6 +22,8 @@ void zombies_pack(const struct snap *snap, Pb__State *m)
 		PUT_ID(out, parent, zombie->parent);
 		PUT(out, exit_signal, zombie->exit_signal);
 		PUT(out, wait_status, zombie->wait_status);
+		if (zombie->uid != UID_NONE)
+			PUT(out, uid, zombie->uid);
 		PUT(out, elder, zombie->elder);
 		PUT_TEXT(out, comm, zombie->comm);
 	}
@@ -42,6 +44,7 @@ int zombies_unpack(struct snap *snap, const Pb__State *m, struct err *err)
 			.parent = GET_ID(in, parent),
 			.exit_signal = in->exit_signal,
 			.wait_status = in->wait_status,
+			.uid = in->has_uid ? in->uid : UID_NONE,
 			.elder = in->elder,
 		};
 		if (in->comm.len >= sizeof zombie->comm)

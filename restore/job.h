@@ -77,7 +77,7 @@ struct job {
 	bool session_waits;  /* it makes its session only after children that are not in it */
 	uint32_t *makers;    /* by snap_task: the one that makes it; NULL: the first makes all */
 	uint64_t sigtrap_at; /* where in the target the action of an ignored SIGTRAP stands, or 0 */
-	uint64_t sigtrap_info_at; /* where there is room for a queued SIGTRAP, or 0: none is */
+	uint64_t late_info_at;  /* where there is room for a signal queued late, or 0: none is */
 	uint64_t sigpending_at; /* likewise of the limit of pending signals that comes last, or 0 */
 	uint64_t *timer_ids;    /* by POSIX timer: where in the target its id stands */
 	uint64_t hole_next;     /* where the next hole for staging is looked for */

@@ -68,13 +68,17 @@ static void plan_queue(struct job *job, size_t thread, const struct snap_siginfo
 	step->tid_args = shared ? 1 : 3;
 }
 
-/* One that was sent: the blob's own stops are SIGTRAPs, and the next of them would be this one. */
+/*
+ * A SIGTRAP that was sent: the blob's own stops are SIGTRAPs, and the next of them would be this
+ * one. A SIGCHLD: while children are stopped again its action is set (tree.c), and where that is to
+ * ignore it, what is queued goes (sigaction(2)).
+ */
 static bool is_late(const struct snap_siginfo *info)
 {
 	siginfo_t si;
 
 	memcpy(&si, info->raw, sizeof si);
-	return si.si_signo == SIGTRAP && si.si_code <= 0;
+	return (si.si_signo == SIGTRAP && si.si_code <= 0) || si.si_signo == SIGCHLD;
 }
 
 static void plan_pending(
@@ -82,8 +86,8 @@ static void plan_pending(
 {
 	if (!is_late(info))
 		plan_queue(job, thread, info, shared);
-	else if (!job->sigtrap_info_at)
-		job->sigtrap_info_at = plan_data(&job->plan, info->raw, sizeof info->raw);
+	else if (!job->late_info_at)
+		job->late_info_at = plan_data(&job->plan, info->raw, sizeof info->raw);
 }
 
 void signals_plan_pending(struct job *job, size_t thread)
@@ -108,18 +112,19 @@ static int late_queue(struct job *job, size_t thread, const struct snap_siginfo 
 	struct job with = *job;
 	/* Ids as the process sees them: those of the image, but for new ones. */
 	bool renamed = job->pids == PIDS_NEW;
-	uint64_t pid = (uint64_t)(renamed ? job->pid : proc->pid), at = job->sigtrap_info_at;
+	uint64_t pid = (uint64_t)(renamed ? job->pid : proc->pid), at = job->late_info_at;
 	uint64_t tid = (uint64_t)(renamed ? job->plan.threads[thread].tid
 					  : proc->tasks[thread].tid);
-	struct remote call = { SYS_rt_sigqueueinfo, { pid, SIGTRAP, at } };
+	uint64_t signo = info_signo(info);
+	struct remote call = { SYS_rt_sigqueueinfo, { pid, signo, at } };
 
 	if (!shared)
-		call = (struct remote){ SYS_rt_tgsigqueueinfo, { pid, tid, SIGTRAP, at } };
+		call = (struct remote){ SYS_rt_tgsigqueueinfo, { pid, tid, signo, at } };
 	with.pid = job->plan.threads[thread].tid;
 	if (thread_set_sigmask(with.pid, UINT64_MAX, err) < 0 ||
 		stops_write(job, at, info->raw, sizeof info->raw, err) < 0)
 		return -err->code;
-	return stops_blob_syscall(&with, &call, "queue SIGTRAP", NULL, err);
+	return stops_blob_syscall(&with, &call, "queue a signal", NULL, err);
 }
 
 static int late_queue_all(struct job *job, size_t thread, const struct snap_siginfo *infos,
@@ -136,7 +141,7 @@ int signals_queue_late(struct job *job, struct err *err)
 {
 	const struct snap_proc *proc = job->proc;
 
-	if (!job->sigtrap_info_at)
+	if (!job->late_info_at)
 		return 0;
 	for (size_t i = 0; i < proc->nr_tasks; i++)
 		if (late_queue_all(job, i, proc->tasks[i].pending, proc->tasks[i].nr_pending, false,

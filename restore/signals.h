@@ -15,8 +15,7 @@ void signals_plan_actions(struct job *job);
  * blocked.
  */
 void signals_plan_pending(struct job *job, size_t thread);
-/* The SIGTRAPs among them, which would be taken for the stops of the blob: when it has parked for
- * good. */
+/* Those among them that would not outlast what is done until the blob has parked for good. */
 int signals_queue_late(struct job *job, struct err *err);
 
 #endif

@@ -47,7 +47,7 @@ static struct job *job_derive(const struct job *first, uint32_t i)
 	job->pidfd = -1;
 	job->plan = (struct plan){ 0 };
 	job->sigtrap_at = 0;
-	job->sigtrap_info_at = 0;
+	job->late_info_at = 0;
 	job->sigpending_at = 0;
 	job->timer_ids = NULL;
 	job->session_waits = false;

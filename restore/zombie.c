@@ -50,10 +50,23 @@ static int zombie_die(struct job *zombie, int status, struct err *err)
 	return zombie_killed(zombie, WTERMSIG(status), err);
 }
 
+/* The real one alone, which its parent is told; without privilege, all have ours. */
+static int zombie_uid(struct job *made, const struct snap_zombie *zombie, struct err *err)
+{
+	struct remote call = { SYS_setresuid, { zombie->uid, UID_NONE, UID_NONE } };
+	int64_t ret;
+
+	if (zombie->uid == UID_NONE || zombie->uid == made->creds_start.ruid)
+		return 0;
+	return stops_syscall(made, made->plan.base + BLOB_SYSCALL_INSN, &call, &ret, err);
+}
+
 /* Its name, and the end it has to have. */
 static int zombie_finish(struct job *made, const struct snap_zombie *zombie, struct err *err)
 {
-	if (stops_write(made, birth_scratch(made), zombie->comm, sizeof zombie->comm, err) < 0 ||
+	if (zombie_uid(made, zombie, err) < 0 ||
+		stops_write(made, birth_scratch(made), zombie->comm, sizeof zombie->comm, err) <
+			0 ||
 		birth_call(made, SYS_prctl, PR_SET_NAME, birth_scratch(made), "prctl", err) < 0)
 		return -err->code;
 	return zombie_die(made, zombie->wait_status, err);

@@ -69,6 +69,7 @@ static const struct target *const tables[] = {
 	targets_tree_stream,
 	targets_tree_odd,
 	targets_odd_held,
+	targets_tree_group,
 };
 
 /* The FIFO is opened before the state is prepared, so that its number is 3 in every target. */
