@@ -54,7 +54,8 @@ static bool line_read(const char *line, uint64_t ino, struct inet_sock *sock)
 	if (state != STATE_CONNECTED)
 		return true;
 	sock->remote.set = true;
-	sock->remote.port = (uint16_t)port;
+	/* Raw ones show none, but have that of connect(2) for getpeername(2). */
+	sock->remote.port = sock->type == SOCK_RAW ? sock->remote.port : (uint16_t)port;
 	return address_read(remote, words, sock->remote.addr);
 }
 

@@ -97,6 +97,19 @@ static int live_addrs(int fd, struct inet_sock *sock, struct err *err)
 	return 0;
 }
 
+/* Of another program that saves connections, or has just made one. */
+static int repair_check(int fd, const struct inet_sock *sock, struct err *err)
+{
+	char text[INET_SOCK_TEXT];
+	socklen_t len = sizeof(int);
+	int on = 0;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, &len) < 0 || !on)
+		return 0;
+	err_set(err, ENOTSUP, "%s is in repair mode (TCP_REPAIR)", inet_sock_text(sock, text));
+	return err_hint(err, "let the program end that mode before the dump");
+}
+
 static int live_state(int fd, struct inet_live *live, struct err *err)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN | POLLPRI | POLLRDHUP };
@@ -108,6 +121,8 @@ static int live_state(int fd, struct inet_live *live, struct err *err)
 	live->events = p.revents;
 	if (live->sock->type != SOCK_STREAM)
 		return 0;
+	if (repair_check(fd, live->sock, err) < 0)
+		return -err->code;
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
 		return err_sys(err, "TCP_INFO");
 	live->state = info.tcpi_state;

@@ -3,7 +3,6 @@
  * Requests under way and messages not yet read are refused.
  */
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/netlink.h>
 #include <poll.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "base/fd.h"
 #include "images/fd/kinds.h"
 #include "images/fd/message.h"
+#include "images/fd/netlink.h"
 #include "images/fd/sockopt.h"
 #include "proto/fd.pb-c.h"
 
@@ -38,49 +38,6 @@ struct protocol {
 	bool (*is_registered)(const struct fd_seen *seen);
 };
 
-/* ---- the audit daemon
- * -------------------------------------------------------------------------------- */
-
-struct audit_answer {
-	struct nlmsghdr header;
-	struct audit_status status;
-};
-
-/* In the initial one: only there the kernel has an audit daemon, and answers who asks. */
-static bool in_first_pid_ns(void)
-{
-	enum { PROC_PID_INIT_INO = 0xEFFFFFFC };
-	struct stat st;
-
-	return stat("/proc/self/ns/pid", &st) < 0 ||
-	       st.st_ino == (ino_t)(uint32_t)PROC_PID_INIT_INO;
-}
-
-/* A thread of the kernel answers, a moment later; an error comes at once. */
-static bool audit_ask(int fd, struct audit_status *status)
-{
-	struct nlmsghdr request = { sizeof request, AUDIT_GET, NLM_F_REQUEST, 1, 0 };
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	struct audit_answer answer = { 0 };
-
-	if (send(fd, &request, sizeof request, 0) < 0 || poll(&p, 1, 1000) != 1 ||
-		recv(fd, &answer, sizeof answer, 0) < 0 || answer.header.nlmsg_type != AUDIT_GET)
-		return false;
-	*status = answer.status;
-	return true;
-}
-
-/* Many who only write to the log (dbus-daemon, login, cron) have such a socket for that. */
-static bool audit_is_registered(const struct fd_seen *seen)
-{
-	OWNED_FD fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
-	struct audit_status status;
-
-	if (fd < 0 || !audit_ask(fd, &status))
-		return in_first_pid_ns();
-	return status.pid != 0 && status.pid == (uint32_t)seen->pid;
-}
-
 /* State of those refused hangs on the port number inside the kernel, and cannot be read. */
 static const struct protocol protocols[] = {
 	{ NETLINK_ROUTE, "route", NULL, NULL },
@@ -91,10 +48,10 @@ static const struct protocol protocols[] = {
 	{ NETLINK_KOBJECT_UEVENT, "kobject_uevent", NULL, NULL },
 	{ NETLINK_GENERIC, "generic", NULL, NULL },
 	{ NETLINK_CRYPTO, "crypto", NULL, NULL },
-	{ NETLINK_NETFILTER, "netfilter", "its queues and logs are registered in the kernel",
-		NULL },
+	{ NETLINK_NETFILTER, "netfilter", "its queues, logs or tables are registered in the kernel",
+		netlink_netfilter_is_registered },
 	{ NETLINK_AUDIT, "audit", "the audit daemon is registered in the kernel",
-		audit_is_registered },
+		netlink_audit_is_registered },
 	{ NETLINK_CONNECTOR, "connector", "its subscriptions are registered in the kernel", NULL },
 	{ NETLINK_ISCSI, "iscsi", "its sessions are registered in the kernel", NULL },
 };

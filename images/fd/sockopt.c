@@ -103,6 +103,12 @@ static int filter_make(int fd, const struct sock_option *o, struct err *err)
 	return 0;
 }
 
+/* Of ICMPv6 nobody may set this one but at the level of raw sockets (net/ipv6/raw.c). */
+static int level_of(const struct sockopt_desc *desc)
+{
+	return desc->level == IPPROTO_IPV6 && desc->name == IPV6_CHECKSUM ? SOL_RAW : desc->level;
+}
+
 static int option_make(int fd, const struct sock_option *o, struct err *err)
 {
 	switch (o->desc->form) {
@@ -117,7 +123,7 @@ static int option_make(int fd, const struct sock_option *o, struct err *err)
 	case SOCKOPT_UPTO:
 		break;
 	}
-	if (setsockopt(fd, o->desc->level, o->desc->name, o->value, o->len) < 0)
+	if (setsockopt(fd, level_of(o->desc), o->desc->name, o->value, o->len) < 0)
 		return sockopt_failed(o, err);
 	return 0;
 }

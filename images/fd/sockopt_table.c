@@ -1,7 +1,7 @@
 /*
  * The socket options that travel, in the order in which they are set. Left out are those that
  * cannot be read (attached reuseport programs, TCP MD5 keys, IPsec policies), those that are no
- * state (SO_ERROR, TCP_INFO, TCP_QUICKACK) and those that only work on established connections
+ * state (SO_ERROR, TCP_INFO) and those that only work on established connections
  * (TCP_ULP, TCP_REPAIR).
  */
 #include "images/fd/sockopt_table.h"
@@ -116,6 +116,8 @@ const struct sockopt_desc sockopt_table[] = {
 	INT(IPPROTO_TCP, TCP_NODELAY),
 	{ IPPROTO_TCP, TCP_MAXSEG, "TCP_MAXSEG", SOCKOPT_BYTES, sizeof(int), SOCKOPT_DRIFTS },
 	LATE(IPPROTO_TCP, TCP_CORK),
+	{ IPPROTO_TCP, TCP_QUICKACK, "TCP_QUICKACK", SOCKOPT_BYTES, sizeof(int),
+		SOCKOPT_DRIFTS | SOCKOPT_LATE },
 	INT(IPPROTO_TCP, TCP_KEEPIDLE),
 	INT(IPPROTO_TCP, TCP_KEEPINTVL),
 	INT(IPPROTO_TCP, TCP_KEEPCNT),

@@ -14,3 +14,5 @@ load ../helpers/snap
     as_user
     roundtrip bound_earlier pid,ns -- --pids=ns
 }
+@test "idle_options: options of raw sockets and of idle TCP" { roundtrip idle_options; }
+@test "repairing: TCP in repair mode" { refusal repairing 'repair mode'; }

@@ -1,6 +1,8 @@
 /* Sockets whose address was possible with an option that is off by now. */
 #include <arpa/inet.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,20 +16,6 @@ static struct bound {
 	struct sockaddr_storage addr;
 } all[MAX];
 static int nr;
-
-static void set(int fd, int level, int name, int value)
-{
-	must(setsockopt(fd, level, name, &value, sizeof value));
-}
-
-static int get(int fd, int level, int name)
-{
-	int value = -1;
-	socklen_t len = sizeof value;
-
-	must(getsockopt(fd, level, name, &value, &len));
-	return value;
-}
 
 static void note(int fd)
 {
@@ -46,7 +34,7 @@ static void pair(int type, int option, bool listens, bool both)
 
 	for (int i = 0; i < 2; i++) {
 		fd[i] = (int)must(socket(AF_INET, type, 0));
-		set(fd[i], SOL_SOCKET, option, 1);
+		sock_set(fd[i], SOL_SOCKET, option, 1);
 		must(bind(fd[i], (struct sockaddr *)&sa, sizeof sa));
 		must(getsockname(fd[i], (struct sockaddr *)&sa, &len));
 		note(fd[i]);
@@ -55,7 +43,7 @@ static void pair(int type, int option, bool listens, bool both)
 		if (listens && (option == SO_REUSEPORT || i == 0))
 			must(listen(fd[i], 3 + i));
 		if (i == 0 || both)
-			set(fd[i], SOL_SOCKET, option, 0);
+			sock_set(fd[i], SOL_SOCKET, option, 0);
 	}
 }
 
@@ -70,10 +58,10 @@ static void elsewhere(int family, int type, int option)
 
 	inet_pton(AF_INET, "192.0.2.7", &v4.sin_addr);
 	inet_pton(AF_INET6, "2001:db8::7", &v6.sin6_addr);
-	set(fd, level, option, 1);
+	sock_set(fd, level, option, 1);
 	must(bind(fd, family == AF_INET ? (void *)&v4 : (void *)&v6,
 		family == AF_INET ? sizeof v4 : sizeof v6));
-	set(fd, level, option, 0);
+	sock_set(fd, level, option, 0);
 	if (type == SOCK_STREAM)
 		must(listen(fd, 5));
 	note(fd);
@@ -86,10 +74,10 @@ static void expect_same(const struct bound *b, const int *was)
 
 	must(getsockname(b->fd, (struct sockaddr *)&sa, &len));
 	expect(!memcmp(&sa, &b->addr, len), "descriptor %d has another address", b->fd);
-	expect(get(b->fd, SOL_SOCKET, SO_REUSEADDR) == was[0] &&
-			get(b->fd, SOL_SOCKET, SO_REUSEPORT) == was[1] &&
-			get(b->fd, SOL_SOCKET, SO_ACCEPTCONN) == was[2] &&
-			get(b->fd, IPPROTO_IP, IP_FREEBIND) == was[3],
+	expect(sock_option(b->fd, SOL_SOCKET, SO_REUSEADDR) == was[0] &&
+			sock_option(b->fd, SOL_SOCKET, SO_REUSEPORT) == was[1] &&
+			sock_option(b->fd, SOL_SOCKET, SO_ACCEPTCONN) == was[2] &&
+			sock_option(b->fd, IPPROTO_IP, IP_FREEBIND) == was[3],
 		"options of descriptor %d", b->fd);
 }
 
@@ -114,17 +102,62 @@ static void bound_earlier(void)
 		elsewhere(AF_INET6, SOCK_DGRAM, IPV6_TRANSPARENT);
 	}
 	for (int i = 0; i < nr; i++) {
-		was[i][0] = get(all[i].fd, SOL_SOCKET, SO_REUSEADDR);
-		was[i][1] = get(all[i].fd, SOL_SOCKET, SO_REUSEPORT);
-		was[i][2] = get(all[i].fd, SOL_SOCKET, SO_ACCEPTCONN);
-		was[i][3] = get(all[i].fd, IPPROTO_IP, IP_FREEBIND);
+		was[i][0] = sock_option(all[i].fd, SOL_SOCKET, SO_REUSEADDR);
+		was[i][1] = sock_option(all[i].fd, SOL_SOCKET, SO_REUSEPORT);
+		was[i][2] = sock_option(all[i].fd, SOL_SOCKET, SO_ACCEPTCONN);
+		was[i][3] = sock_option(all[i].fd, IPPROTO_IP, IP_FREEBIND);
 	}
 	target_wait();
 	for (int i = 0; i < nr; i++)
 		expect_same(&all[i], was[i]);
 }
 
+/* ---- options of raw sockets and of TCP that does nothing yet -----------------------------------
+ */
+
+static void idle_options(void)
+{
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(9), .sin_addr = { htonl(INADDR_LOOPBACK) }
+	};
+	struct sockaddr_in now;
+	socklen_t len = sizeof now;
+	int raw = socket(AF_INET, SOCK_RAW, 253), icmp = socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6);
+	int filter = socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+	int idle = (int)must(socket(AF_INET, SOCK_STREAM, 0));
+	int listens = (int)must(socket(AF_INET6, SOCK_STREAM, 0));
+
+	if (raw < 0 || icmp < 0 || filter < 0)
+		target_skip("raw sockets");
+	must(connect(raw, (void *)&to, sizeof to));
+	sock_set(icmp, SOL_RAW, IPV6_CHECKSUM, 4);
+	must(bind(filter, (void *)&(struct sockaddr_nl){ .nl_family = AF_NETLINK },
+		sizeof(struct sockaddr_nl)));
+	sock_set(idle, IPPROTO_TCP, TCP_QUICKACK, 0);
+	must(listen(listens, 1));
+	sock_set(listens, IPPROTO_TCP, TCP_QUICKACK, 0);
+	target_wait();
+	must(getpeername(raw, (void *)&now, &len));
+	expect(now.sin_port == htons(9), "the port that a raw socket was connected to");
+	expect(sock_option(icmp, SOL_RAW, IPV6_CHECKSUM) == 4, "IPV6_CHECKSUM");
+	expect(!sock_option(idle, IPPROTO_TCP, TCP_QUICKACK), "TCP_QUICKACK");
+	expect(!sock_option(listens, IPPROTO_TCP, TCP_QUICKACK), "TCP_QUICKACK, listening");
+}
+
+/* Of another program that saves connections. */
+static void repairing(void)
+{
+	int fd = (int)must(socket(AF_INET, SOCK_STREAM, 0)), on = 1;
+
+	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) < 0)
+		target_skip("TCP_REPAIR");
+	target_wait();
+	expect(sock_option(fd, IPPROTO_TCP, TCP_REPAIR) == 1, "TCP_REPAIR");
+}
+
 const struct target targets_sock_bind[] = {
 	{ "bound_earlier", bound_earlier, "addresses had by options that are off by now", 0 },
+	{ "idle_options", idle_options, "options of raw sockets and of idle TCP", 0 },
+	{ "repairing", repairing, "TCP in repair mode", TARGET_REFUSED },
 	{ NULL, NULL, NULL, 0 },
 };
