@@ -133,7 +133,7 @@ uninstall: ## remove them again
 DEB_LIBDIR = lib/$(shell $(CC) -print-multiarch)
 deb: $B/snapctl $(LIBS) ## Debian packages in $B/deb
 	$(Q)rm -rf $B/deb
-	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(abspath $B)/deb/stage PREFIX=/usr LIBDIR=$(DEB_LIBDIR) \
+	$(Q)$(MAKE) --no-print-directory install DESTDIR='$(abspath $B)/deb/stage' PREFIX=/usr LIBDIR=$(DEB_LIBDIR) \
 		ZSHDIR=share/zsh/vendor-completions
 	$(Q)packaging/deb.sh $B/deb/stage $B/deb $(VERSION)
 	$(Q)rm -rf $B/deb/stage

@@ -148,7 +148,7 @@ static int run_dump(const struct opts *o, char **operands, int *status, struct e
 	char who[128];
 	int ret;
 
-	if (!d.pid && !operands[0])
+	if (!d.pid && (!operands[0] || !*operands[0]))
 		return fail_usage("dump", err, "what? Name a program, or a process with --pid");
 	if (d.pid && operands[0])
 		return fail_usage("dump", err, "either a program or --pid, not both");
@@ -164,8 +164,6 @@ static int run_dump(const struct opts *o, char **operands, int *status, struct e
 	ret = dump_run(&d, &result, err);
 	progress_over(d.progress);
 	if (ret < 0) {
-		if (result.not_launched && strspn(who, "0123456789") == strlen(who))
-			err_hint(err, "did you mean `snapctl dump --pid %s`?", who);
 		if (result.not_launched)
 			*status = err->code == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 		return fail_for(who, err);
@@ -584,6 +582,10 @@ static int command_run(
 		ret = stdout_finish(err);
 	if (ret >= 0)
 		return status;
+	if (err->code == ENAMETOOLONG)
+		err_hint(err,
+			"a path has at most 4095 bytes, each name in it 255: cd nearer to it, "
+			"and name it from there");
 	print_err(c->name, err);
 	return status ? status : EXIT_OURS;
 }

@@ -11,7 +11,8 @@
  */
 struct err {
 	int code;       /* positive errno; 0 while nothing failed */
-	char msg[1024]; /* "task 42: open maps: Permission denied"; cut, never overrun */
+	char msg[1024]; /* "task 42: open maps: Permission denied"; cut in the middle, never overrun
+			 */
 	char hint[512]; /* what the user can do; empty if nobody knew */
 };
 

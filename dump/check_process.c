@@ -19,6 +19,7 @@
 #include "dump/dumping.h"
 #include "dump/tree.h"
 #include "dump/seccomp.h"
+#include "dump/unshared.h"
 #include "images/tree.h"
 
 /* One objection: what to do about it, then what it is and why. */
@@ -106,35 +107,6 @@ int check_tree(struct dumping_proc *p, struct objections *o, struct err *err)
 
 /* ---- threads ---------------------------------------------------------------------------- */
 
-/* Its own is held; one that some threads share, but not with the leader, is not. */
-static void check_thread_tables(
-	struct dumping_proc *p, pid_t tid, const char *name, struct objections *o)
-{
-	static const struct {
-		int type;
-		const char *what;
-	} tables[] = {
-		{ KCMP_FILES, "a descriptor table" },
-		{ KCMP_FS, "a working directory and umask" },
-	};
-	pid_t *tids;
-	size_t nr;
-
-	if (tid == p->t->pid || proc_tasks(p->t->procfd, o->arena, &tids, &nr, NULL) < 0)
-		return;
-	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++) {
-		bool own = syscall(SYS_kcmp, p->th->tid, tid, tables[t].type, 0, 0) > 0;
-
-		for (size_t i = 0; own && i < nr; i++)
-			if (tids[i] > tid &&
-				syscall(SYS_kcmp, tids[i], tid, tables[t].type, 0, 0) == 0)
-				object(o, "let each thread unshare by itself",
-					"%s shares %s with thread %d but not with the first "
-					"thread, which is not supported yet",
-					name, tables[t].what, tids[i]);
-	}
-}
-
 /* prctl(PR_SET_SPECULATION_CTRL), as status shows it. */
 static void check_speculation(const char *text, const char *name, struct objections *o)
 {
@@ -217,7 +189,7 @@ static int check_thread(struct dumping_proc *p, pid_t tid, struct objections *o,
 	name = arena_printf(o->arena, "process %d (%s), thread %d", p->t->pid, p->stat.comm, tid);
 	check_status(p->d, &status, name, o);
 	check_speculation(text, name, o);
-	check_thread_tables(p, tid, name, o);
+	unshared_check(p, tid, name, o);
 	if (waits_in_vfork(p, tid))
 		object(o, "wait until its child has called exec",
 			"%s waits in vfork(2) for a child that goes on without exec; it cannot be "

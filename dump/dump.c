@@ -334,12 +334,26 @@ static int dump_work_inside(const struct dump_opts *opts, const struct stop_requ
 	return ret;
 }
 
+/* A launched program has our terminal, and with us ends before it could put that back. */
+static int dump_launched(const struct dump_opts *opts, struct dump_result *result, struct err *err)
+{
+	struct terminal_before terminal;
+	int ret;
+
+	terminal_note(&terminal);
+	ret = worker_run(dump_work, opts, result, err);
+	if (!result->ended && !(result->committed && opts->leave_running))
+		terminal_reset(&terminal);
+	return ret;
+}
+
 int dump_run(const struct dump_opts *opts, struct dump_result *result, struct err *err)
 {
-	bool elsewhere = !opts->argv && enter_needed(opts->pid);
-
 	*result = (struct dump_result){ 0 };
-	return worker_run(elsewhere ? dump_work_inside : dump_work, opts, result, err);
+	if (opts->argv)
+		return dump_launched(opts, result, err);
+	return worker_run(
+		enter_needed(opts->pid) ? dump_work_inside : dump_work, opts, result, err);
 }
 
 /* ---- snapctl check ---------------------------------------------------------------------- */

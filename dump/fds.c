@@ -20,6 +20,7 @@
 #include "dump/inherited.h"
 #include "dump/shared.h"
 #include "dump/tree.h"
+#include "dump/unshared.h"
 #include "images/fd/common.h"
 #include "images/fd/locks.h"
 
@@ -142,13 +143,6 @@ uint32_t fds_split(struct dumping *d, uint32_t ofd)
 
 /* ---- looking ---------------------------------------------------------------------------- */
 
-/* A descriptor table: that of the process, or one that a thread has for itself. */
-struct table_look {
-	struct dumping_proc *p;
-	int procfd; /* /proc/PID, or the directory of the thread */
-	pid_t tid;  /* 0: of the process */
-};
-
 int seen_getfd(struct dumping_proc *p, int num, int *fd, struct err *err)
 {
 	if (p->th != &p->t->threads[0])
@@ -156,7 +150,7 @@ int seen_getfd(struct dumping_proc *p, int num, int *fd, struct err *err)
 	return tracee_getfd(p->t, num, fd, err);
 }
 
-static int seen_read(const struct table_look *look, int num, struct fd_seen *seen, struct err *err)
+static int seen_read(const struct slots_look *look, int num, struct fd_seen *seen, struct err *err)
 {
 	struct arena *a = look->p->d->snap->arena;
 	char name[32], *link, *fdinfo;
@@ -211,7 +205,7 @@ int fds_add(struct dumping *d, struct fd_seen *seen, uint32_t *ofd, struct err *
 }
 
 static int slot_look(
-	const struct table_look *look, int num, uint32_t *ofd, bool *cloexec, struct err *err)
+	const struct slots_look *look, int num, uint32_t *ofd, bool *cloexec, struct err *err)
 {
 	OWNED_FD owned = -1;
 	struct fd_seen seen;
@@ -239,8 +233,8 @@ static void raise_nofile(void)
 	}
 }
 
-static int slots_look(
-	const struct table_look *look, struct snap_fd **fds, size_t *nr_fds, struct err *err)
+int fds_look_slots(
+	const struct slots_look *look, struct snap_fd **fds, size_t *nr_fds, struct err *err)
 {
 	struct arena *a = look->p->d->snap->arena;
 	size_t nr;
@@ -264,98 +258,18 @@ static int slots_look(
 	return 0;
 }
 
-/* ---- what a thread has for itself ------------------------------------------------------------ */
-
-static bool has_own(const struct dumping_proc *p, pid_t tid, int type)
-{
-	return tid != p->t->pid && tid != p->th->tid &&
-	       syscall(SYS_kcmp, p->th->tid, tid, type, 0, 0) > 0;
-}
-
-static int thread_fs_look(struct dumping_proc *p, int dir, pid_t tid, size_t *cap, struct err *err)
-{
-	struct snap_proc *proc;
-	struct proc_status status;
-	uint32_t cwd;
-	int ret = files_add_link_at(p->d, dir, "cwd", &cwd, err);
-
-	if (!ret)
-		ret = proc_status(dir, "status", p->d->snap->arena, &status, err);
-	if (ret < 0)
-		return ret;
-	proc = dumping_snap_proc(p);
-	proc->thread_fs = arena_grow(p->d->snap->arena, proc->thread_fs, proc->nr_thread_fs, cap,
-		sizeof *proc->thread_fs);
-	proc->thread_fs[proc->nr_thread_fs++] = (struct snap_thread_fs){ tid, cwd, status.umask };
-	return 0;
-}
-
-static int thread_files_look(
-	struct dumping_proc *p, int dir, pid_t tid, size_t *cap, struct err *err)
-{
-	struct table_look look = { p, dir, tid };
-	struct snap_thread_files files = { .tid = tid };
-	struct snap_proc *proc;
-	int ret = slots_look(&look, &files.fds, &files.nr_fds, err);
-
-	if (ret < 0)
-		return ret;
-	proc = dumping_snap_proc(p);
-	proc->thread_files = arena_grow(p->d->snap->arena, proc->thread_files,
-		proc->nr_thread_files, cap, sizeof *proc->thread_files);
-	proc->thread_files[proc->nr_thread_files++] = files;
-	return 0;
-}
-
-/* It has given up what it shared, as threads may while they run. */
-static bool is_ending(int dir)
-{
-	struct proc_stat stat;
-
-	return proc_stat(dir, "stat", &stat, NULL) < 0 || proc_is_ending(&stat);
-}
-
-static int threads_look(struct dumping_proc *p, struct err *err)
-{
-	size_t nr, cap_files = 0, cap_fs = 0;
-	pid_t *tids;
-	int ret = proc_tasks(p->t->procfd, p->d->snap->arena, &tids, &nr, err);
-
-	for (size_t i = 0; !ret && i < nr; i++) {
-		bool files = has_own(p, tids[i], KCMP_FILES), fs = has_own(p, tids[i], KCMP_FS);
-		OWNED_FD dir = -1;
-		char name[32];
-
-		if (!files && !fs)
-			continue;
-		snprintf(name, sizeof name, "task/%d", tids[i]);
-		dir = openat(p->t->procfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (dir < 0)
-			continue; /* ended meanwhile */
-		if (files)
-			ret = thread_files_look(p, dir, tids[i], &cap_files, err);
-		if (!ret && fs)
-			ret = thread_fs_look(p, dir, tids[i], &cap_fs, err);
-		if (ret < 0 && is_ending(dir))
-			ret = 0;
-		if (ret < 0)
-			err_wrap(err, "thread %d", tids[i]);
-	}
-	return ret;
-}
-
 static int process_look(struct dumping_proc *p, struct err *err)
 {
-	struct table_look look = { p, p->dir, 0 };
+	struct slots_look look = { p, p->dir, 0 };
 	struct snap_fd *fds = NULL;
 	size_t nr = 0;
-	int ret = slots_look(&look, &fds, &nr, err);
+	int ret = fds_look_slots(&look, &fds, &nr, err);
 
 	if (ret < 0)
 		return ret;
 	dumping_snap_proc(p)->fds = fds;
 	dumping_snap_proc(p)->nr_fds = nr;
-	return threads_look(p, err);
+	return unshared_look(p, err);
 }
 
 /* What leads outside can be told only when all have been looked at. */

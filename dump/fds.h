@@ -16,6 +16,7 @@
 struct dumping;
 struct dumping_proc;
 struct err;
+struct snap_fd;
 
 /* One open file description as found: our duplicate of it and its texts. Index in the table: its
  * id. */
@@ -36,6 +37,16 @@ struct slot_table *slot_table_create(struct dumping *d);
 void slot_table_finish(struct slot_table *table); /* closes our duplicates; NULL is fine */
 /* Fill the hooks that kinds ask. */
 void fds_hooks_init(struct dumping *d);
+/* A descriptor table: that of the process, or one that a thread has for itself. */
+struct slots_look {
+	struct dumping_proc *p;
+	int procfd; /* /proc/PID, or the directory of the thread */
+	int tid;    /* 0: of the process */
+};
+
+/* Its slots, which are added to what is in *nr_fds; their ofds into the snap. */
+int fds_look_slots(
+	const struct slots_look *look, struct snap_fd **fds, size_t *nr_fds, struct err *err);
 /* Slots of all processes into their snap_proc, ofds into the snap, those of the launcher marked. */
 int fds_look(struct dumping *d, struct err *err);
 /*

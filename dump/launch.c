@@ -14,6 +14,7 @@
 #include "dump/ask.h"
 #include "dump/dumping.h"
 #include "dump/interrupt.h"
+#include "dump/runnable.h"
 #include "dump/tree.h"
 #include "dump/until/until.h"
 #include "tracee/access.h"
@@ -49,26 +50,18 @@ static int launch_give_mask(const struct dumping *d, struct err *err)
 	return thread_set_sigmask(d->target->pid, mask, err);
 }
 
-/* Answers of execve(2) about the program, as opposed to what keeps us from tracing it. */
-static bool is_about_program(int ret)
-{
-	static const int codes[] = { ENOENT, EACCES, ENOEXEC, ENOTDIR, ELOOP, EISDIR, ENAMETOOLONG,
-		ETXTBSY, EINVAL, ELIBBAD };
-
-	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
-		if (ret == -codes[i])
-			return true;
-	return false;
-}
-
 static int launch_program(struct dumping *d, struct err *err)
 {
 	struct tracee_launch what = { .argv = d->opts->argv };
 	int ret;
 
 	until_launch(d->until, &what);
-	ret = tracee_launch(d->tracer, &what, &d->target, err);
-	d->result->not_launched = is_about_program(ret);
+	ret = runnable_check(what.argv[0], err);
+	if (!ret)
+		ret = tracee_launch(d->tracer, &what, &d->target, err);
+	d->result->not_launched = runnable_is_to_blame(ret);
+	if (d->result->not_launched)
+		runnable_explain(what.argv[0], err);
 	if (ret < 0)
 		return ret;
 	log_info("launched %s as process %d", d->opts->argv[0], d->target->pid);

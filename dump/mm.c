@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "dump/aio.h"
 #include "dump/contents.h"
 #include "dump/dumping.h"
 #include "dump/files.h"
@@ -69,6 +70,8 @@ static enum snap_vma_kind vma_kind(const struct dumping *d, const struct proc_vm
 		return VMA_SHARED;
 	if (vma_is_ring(vma))
 		return VMA_FD;
+	if (vma_is_aio(vma))
+		return VMA_AIO;
 	/* Private huge pages are a file's, which nobody else can have. */
 	if (vma_flags(vma->vmflags) & VMF_HUGETLB)
 		return VMA_ANON;
@@ -101,6 +104,8 @@ static int vma_collect(
 		out->file_writable = vma->shared && vmflags & VMF_MAYWRITE;
 		return files_add_mapped(p, vma, &out->file, err);
 	}
+	if (out->kind == VMA_AIO)
+		return 0;
 	if (out->kind == VMA_FD) {
 		out->offset = vma->offset;
 		return ring_ofd(p, vma, &out->ofd, err);
@@ -361,6 +366,8 @@ static int mm_collect_own(struct dumping_proc *p, struct err *err)
 		ret = auxv_collect(p, err);
 	if (!ret)
 		ret = stat_collect(p, err);
+	if (!ret)
+		ret = aio_collect(p, err);
 	if (!ret)
 		ret = coredump_filter_collect(p, err);
 	if (!ret)

@@ -72,9 +72,6 @@ struct refusal {
 };
 
 static const struct refusal refusals[] = {
-	{ "/[aio]", 0,
-		"a ring of asynchronous I/O (io_setup), of which nothing tells what is under way",
-		"let the program call io_destroy first, or start it without native AIO" },
 	{ "anon_inode:[perf_event]", 0, "a buffer of perf events", "end the profiling first" },
 	{ "anon_inode:", 0, "memory of a kernel object", "close it before the dump" },
 	{ "socket:", 0, "a ring of a packet socket", "close the packet socket before the dump" },
@@ -97,6 +94,11 @@ static bool refusal_fits(const struct refusal *r, const struct proc_vma *vma, ui
 bool vma_is_ring(const struct proc_vma *vma)
 {
 	return !strcmp(vma->path, "anon_inode:[io_uring]");
+}
+
+bool vma_is_aio(const struct proc_vma *vma)
+{
+	return !strcmp(vma->path, "/[aio] (deleted)");
 }
 
 static bool is_kernels_own(const struct proc_vma *vma)
@@ -131,7 +133,7 @@ int vma_check(const struct dumping *d, const struct proc_vma *vma, struct err *e
 {
 	uint64_t flags = vma_flags(vma->vmflags);
 
-	if (is_kernels_own(vma) || vma_is_ring(vma))
+	if (is_kernels_own(vma) || vma_is_ring(vma) || vma_is_aio(vma))
 		return 0;
 	for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
 		if (refusal_fits(&refusals[i], vma, flags))

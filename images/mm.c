@@ -5,10 +5,11 @@
 #include <sys/stat.h>
 
 #include "base/arena.h"
+#include "images/aio.h"
 #include "images/state.h"
 #include "proto/state.pb-c.h"
 
-_Static_assert((int)VMA_FD == (int)PB__VMA__KIND__FD, "numbers of proto/mm.proto");
+_Static_assert((int)VMA_AIO == (int)PB__VMA__KIND__AIO, "numbers of proto/mm.proto");
 
 enum {
 	AUXV_MAX = 256,     /* words; the kernel's own limit is about 50 */
@@ -45,6 +46,7 @@ static Pb__Vma *vma_pack(struct arena *arena, const struct snap_vma *vma)
 	PUT_ID(m, mem, vma->mem);
 	PUT_ID(m, ofd, vma->ofd);
 	PUT(m, file_writable, vma->file_writable);
+	PUT_BYTES(m, ring, vma->ring, vma->nr_ring);
 	PUT_TEXT(m, name, vma->name);
 	PUT(m, pkey, vma->pkey);
 	if (vma->mempolicy) {
@@ -125,6 +127,9 @@ static int vma_unpack(struct snap *snap, const Pb__Vma *m, struct snap_vma *vma,
 	vma->nr_mempolicy_nodes = m->mempolicy_nodes.len;
 	vma->mempolicy_nodes = arena_copy(
 		snap->arena, m->mempolicy_nodes.data, m->mempolicy_nodes.len);
+	vma->nr_ring = m->ring.len;
+	if (m->ring.len)
+		vma->ring = arena_copy(snap->arena, m->ring.data, m->ring.len);
 	return text_unpack(snap, m->has_name, &m->name, ANON_NAME_MAX, "name", &vma->name, err);
 }
 
@@ -231,6 +236,18 @@ static int vma_check_ids(const struct snap *snap, const struct snap_vma *vma, st
 	return 0;
 }
 
+static int vma_check_ring(const struct snap_vma *vma, struct err *err)
+{
+	const struct aio_head *head = (const struct aio_head *)(const void *)vma->ring;
+
+	if (!vma->nr_ring)
+		return 0;
+	if (vma->kind != VMA_AIO || vma->nr_ring != vma->end - vma->start ||
+		!aio_head_is_sound(head, vma->nr_ring))
+		return BAD(err, "impossible ring of asynchronous I/O");
+	return 0;
+}
+
 static int vma_check_flags(const struct snap_vma *vma, struct err *err)
 {
 	bool kernels = vma->kind == VMA_VDSO || vma->kind == VMA_VVAR || vma->kind == VMA_VSYSCALL;
@@ -259,11 +276,13 @@ static int vma_check(
 {
 	int ret;
 
-	if ((unsigned)vma->kind > VMA_FD)
+	if ((unsigned)vma->kind > VMA_AIO)
 		return BAD(err, "unknown kind %u", (unsigned)vma->kind);
 	ret = vma_check_place(vma, floor, err);
 	if (ret == 0)
 		ret = vma_check_ids(snap, vma, err);
+	if (ret == 0)
+		ret = vma_check_ring(vma, err);
 	if (ret == 0)
 		ret = vma_check_flags(vma, err);
 	return ret;

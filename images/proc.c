@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/arena.h"
+#include "images/makers.h"
 #include "images/state.h"
 #include "images/tree.h"
 #include "proto/state.pb-c.h"
@@ -47,6 +48,7 @@ static void unshared_pack(struct arena *arena, const struct snap_proc *proc, Pb_
 
 		pb__thread_files__init(out);
 		PUT(out, tid, proc->thread_files[i].tid);
+		PUT(out, with, proc->thread_files[i].with);
 		out->n_fds = proc->thread_files[i].nr_fds;
 		out->fds = fds_pack(arena, proc->thread_files[i].fds, out->n_fds);
 	}
@@ -57,7 +59,9 @@ static void unshared_pack(struct arena *arena, const struct snap_proc *proc, Pb_
 
 		pb__thread_fs__init(out);
 		PUT(out, tid, proc->thread_fs[i].tid);
+		PUT(out, with, proc->thread_fs[i].with);
 		PUT_ID(out, cwd, proc->thread_fs[i].cwd);
+		PUT_ID(out, root, proc->thread_fs[i].root);
 		PUT(out, umask, proc->thread_fs[i].umask);
 	}
 }
@@ -197,7 +201,7 @@ static void unshared_unpack(struct snap *snap, const Pb__Proc *m, struct snap_pr
 	for (size_t i = 0; i < m->n_thread_files; i++) {
 		const Pb__ThreadFiles *in = m->thread_files[i];
 
-		proc->thread_files[i] = (struct snap_thread_files){ in->tid,
+		proc->thread_files[i] = (struct snap_thread_files){ in->tid, in->with,
 			fds_unpack(snap, in->fds, in->n_fds), in->n_fds };
 	}
 	proc->nr_thread_fs = m->n_thread_fs;
@@ -205,7 +209,8 @@ static void unshared_unpack(struct snap *snap, const Pb__Proc *m, struct snap_pr
 	for (size_t i = 0; i < m->n_thread_fs; i++) {
 		const Pb__ThreadFs *in = m->thread_fs[i];
 
-		proc->thread_fs[i] = (struct snap_thread_fs){ in->tid, GET_ID(in, cwd), in->umask };
+		proc->thread_fs[i] = (struct snap_thread_fs){ in->tid, in->with, GET_ID(in, cwd),
+			GET_ID(in, root), in->umask };
 	}
 }
 
@@ -368,6 +373,23 @@ static bool is_directory(const struct snap *snap, uint32_t file)
 	return file < snap->nr_files && S_ISDIR(snap->files[file].mode);
 }
 
+/* Whom a thread shares with is listed before it, and has it from nobody. */
+static bool lists_files(const struct snap_proc *proc, int32_t tid, size_t before)
+{
+	for (size_t i = 0; i < before; i++)
+		if (proc->thread_files[i].tid == tid)
+			return !proc->thread_files[i].with;
+	return false;
+}
+
+static bool lists_fs(const struct snap_proc *proc, int32_t tid, size_t before)
+{
+	for (size_t i = 0; i < before; i++)
+		if (proc->thread_fs[i].tid == tid)
+			return !proc->thread_fs[i].with;
+	return false;
+}
+
 static int unshared_check(const struct snap *snap, const struct snap_proc *proc, struct err *err)
 {
 	for (size_t i = 0; i < proc->nr_thread_files; i++) {
@@ -376,6 +398,10 @@ static int unshared_check(const struct snap *snap, const struct snap_proc *proc,
 		if (files->tid == proc->pid || !proc_has_thread(proc, files->tid) ||
 			(i && files->tid <= files[-1].tid))
 			return BAD(err, "descriptor table of thread %d, which is none", files->tid);
+		if (files->with && (files->nr_fds || !lists_files(proc, files->with, i)))
+			return BAD(err,
+				"thread %d shares a descriptor table with %d, which has none",
+				files->tid, files->with);
 		if (fds_check(snap, files->fds, files->nr_fds, err) < 0)
 			return err_wrap(err, "thread %d", files->tid);
 	}
@@ -384,9 +410,13 @@ static int unshared_check(const struct snap *snap, const struct snap_proc *proc,
 
 		if (fs->tid == proc->pid || !proc_has_thread(proc, fs->tid) ||
 			(i && fs->tid <= fs[-1].tid) || fs->umask > UMASK_MAX ||
-			!is_directory(snap, fs->cwd))
+			!is_directory(snap, fs->cwd) ||
+			(fs->root != ID_NONE && !is_directory(snap, fs->root)) ||
+			(fs->with && !lists_fs(proc, fs->with, i)))
 			return BAD(err, "impossible working directory of thread %d", fs->tid);
 	}
+	if (makers_needed(proc) && !makers_of(snap->arena, proc))
+		return BAD(err, "its threads share descriptors and directories in a circle");
 	return 0;
 }
 

@@ -131,6 +131,8 @@ char *show_vma_name(
 		return "[vsyscall]";
 	case VMA_FD:
 		return snap->ofds[vma->ofd].label ? snap->ofds[vma->ofd].label : "";
+	case VMA_AIO:
+		return "/[aio] (deleted)";
 	}
 	return "";
 }
@@ -145,6 +147,7 @@ const char *show_vma_kind(enum snap_vma_kind kind)
 		"vvar",
 		"vsyscall",
 		"descriptor",
+		"aio",
 	};
 
 	return words[kind];

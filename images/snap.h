@@ -84,6 +84,7 @@ enum snap_vma_kind {
 	VMA_VVAR,     /* [vvar] and [vvar_vclock]: the kernel's own, moved together with the vdso */
 	VMA_VSYSCALL, /* part of every address space, nothing to do */
 	VMA_FD,       /* mapping of an open descriptor that has no contents of its own */
+	VMA_AIO,      /* ring of asynchronous I/O (io_setup(2)): images/aio.h */
 };
 
 struct snap_vma {
@@ -98,7 +99,10 @@ struct snap_vma {
 	uint32_t mem;     /* VMA_SHARED: snap_mem; else ID_NONE */
 	uint32_t ofd;     /* VMA_FD: the open file description that is mapped */
 	bool file_writable; /* shared file: was mapped through a descriptor open for writing */
-	char *name;         /* [anon:NAME] given by PR_SET_VMA_ANON_NAME, or NULL */
+	/* VMA_AIO: what is in the ring; none: it is the one of the process it was forked from. */
+	uint8_t *ring;
+	size_t nr_ring;
+	char *name; /* [anon:NAME] given by PR_SET_VMA_ANON_NAME, or NULL */
 	uint32_t pkey;
 	uint32_t mempolicy; /* mbind(2): MPOL_... with mode flags; 0: none of its own */
 	uint8_t *mempolicy_nodes;
@@ -306,13 +310,15 @@ struct snap_fd {
 /* What a thread has unshared (unshare(2)): a descriptor table, or working directory and umask. */
 struct snap_thread_files {
 	int32_t tid;         /* never the leader's */
+	int32_t with;        /* the thread before it that has the same table, and lists it; or 0 */
 	struct snap_fd *fds; /* sorted by num */
 	size_t nr_fds;
 };
 
 struct snap_thread_fs {
 	int32_t tid;
-	uint32_t cwd; /* snap_file */
+	int32_t with;       /* as above */
+	uint32_t cwd, root; /* snap_file; root is ID_NONE where it is that of the process */
 	uint32_t umask;
 };
 

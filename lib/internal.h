@@ -15,7 +15,7 @@ struct snapctl_area *area_get(void);
 /* The hello of this process. */
 void hello_init(struct snapctl_hello *hello, enum snapctl_kind kind);
 /*
- * Until snapctl has written another state than SNAPCTL_WAITING. alive() says whether there is still
+ * Until snapctl has written another state than SNAPCTL_ASKING. alive() says whether there is still
  * somebody who could; -ECANCELED where not. Returns as snapctl_ready().
  */
 int area_wait(int (*alive)(void *arg), void *arg);

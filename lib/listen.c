@@ -316,7 +316,7 @@ static int offer(int fd, pid_t asker)
 	failed = hooks_before(hello.words);
 	if (failed)
 		hello.kind = SNAPCTL_HOOK_FAILED;
-	area_get()->state = SNAPCTL_WAITING;
+	area_get()->state = SNAPCTL_ASKING;
 	/* Yama, mode 1: a process may trace those that have said so. Elsewhere EINVAL: no need. */
 	prctl(PR_SET_PTRACER, (unsigned long)asker, 0, 0, 0);
 	if (send(fd, &hello, sizeof hello, MSG_NOSIGNAL) != (ssize_t)sizeof hello && !failed) {

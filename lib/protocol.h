@@ -10,7 +10,7 @@
  *
  * A program that checks in sends one struct snapctl_hello through a SOCK_SEQPACKET socket: the
  * inherited one that SNAPCTL_READY names as "NUMBER:TOKEN", or one that asks for a dump. It then
- * waits until `state` in its area is something else than SNAPCTL_WAITING. The area is memory of the
+ * waits until `state` in its area is something else than SNAPCTL_ASKING. The area is memory of the
  * program, into which snapctl writes from outside; that way nothing of the conversation (no
  * descriptor, no bytes on their way) is in the image.
  */
@@ -40,11 +40,12 @@ struct snapctl_hello {
 };
 
 enum snapctl_state {
-	SNAPCTL_WAITING = 0,
+	SNAPCTL_IDLE = 0,
 	SNAPCTL_RESTORED = 1,
 	SNAPCTL_WENT_ON = 2, /* the original, after a dump that let it run */
 	SNAPCTL_REFUSED = 3, /* wrong token */
 	SNAPCTL_FAILED = 4,  /* there was no dump */
+	SNAPCTL_ASKING = 5,  /* has sent its hello, and waits for one of the others */
 };
 
 /*

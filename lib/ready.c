@@ -75,20 +75,24 @@ static void area_sleep(const struct snapctl_area *area)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_EVERY_NS };
 
-	syscall(SYS_futex, &area->state, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, SNAPCTL_WAITING, &pause,
+	syscall(SYS_futex, &area->state, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, SNAPCTL_ASKING, &pause,
 		NULL, 0);
 }
 
 int area_wait(int (*alive)(void *arg), void *arg)
 {
-	const struct snapctl_area *area = area_get();
-	uint32_t state;
+	struct snapctl_area *area = area_get();
+	uint32_t state = SNAPCTL_ASKING;
 
-	while ((state = __atomic_load_n(&area->state, __ATOMIC_ACQUIRE)) == SNAPCTL_WAITING) {
+	while (state == SNAPCTL_ASKING) {
 		area_sleep(area);
-		if (!alive(arg) &&
-			__atomic_load_n(&area->state, __ATOMIC_ACQUIRE) == SNAPCTL_WAITING)
-			return -ECANCELED;
+		/* Nobody will answer any more: whatever has come is there by now. */
+		if (!alive(arg)) {
+			__atomic_compare_exchange_n(&area->state, &state, SNAPCTL_IDLE, 0,
+				__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+			break;
+		}
+		state = __atomic_load_n(&area->state, __ATOMIC_ACQUIRE);
 	}
 	switch (state) {
 	case SNAPCTL_RESTORED:
@@ -174,7 +178,7 @@ static int check_in(int fd, const char token[SNAPCTL_TOKEN_LEN])
 	if (failed)
 		hello.kind = SNAPCTL_HOOK_FAILED;
 	token_copy(hello.token, token);
-	area_get()->state = SNAPCTL_WAITING;
+	area_get()->state = SNAPCTL_ASKING;
 	sent = send(fd, &hello, sizeof hello, MSG_NOSIGNAL);
 	explicit_bzero(&hello, sizeof hello);
 	if (sent != (ssize_t)sizeof hello && !failed) {

@@ -98,11 +98,20 @@ struct job birth_copy(const struct job *maker, pid_t pid)
 	return helper;
 }
 
+static bool is_zombies_group(const struct snap *snap, int32_t id)
+{
+	for (size_t i = 0; i < snap->nr_zombies; i++)
+		if (snap->zombies[i].pgid == id)
+			return true;
+	return false;
+}
+
 /* An id that neither this image nor anybody else has. */
 int helper_clone(struct tree *tree, struct job *maker, pid_t *vpid, pid_t *pid, struct err *err)
 {
 	for (*vpid = 1000; *vpid < 32768; (*vpid)++) {
-		if (birth_is_recorded(tree->snap, *vpid) || helper_is(tree, *vpid))
+		if (birth_is_recorded(tree->snap, *vpid) || helper_is(tree, *vpid) ||
+			is_zombies_group(tree->snap, *vpid))
 			continue;
 		*err = (struct err){ 0 };
 		if (birth_clone_id(tree, maker, *vpid, 0, SIGCHLD, pid, err) == 0)

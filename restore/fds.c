@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "images/fd/common.h"
 #include "restore/job.h"
+#include "restore/unshared.h"
 
 enum { PARK_LEAST = 64 };
 
@@ -491,26 +492,55 @@ static void plan_take(const struct table *t, const struct snap_proc *from)
 	}
 }
 
+/* Ours that threads take later, in order; gives how many. */
+static size_t kept_for_threads(const struct job *job, uint32_t *kept)
+{
+	const struct snap *snap = job->snap;
+	size_t nr = 0;
+
+	for (uint32_t i = 0; i < snap->nr_ofds; i++)
+		if (threads_have(job->proc, i))
+			kept[nr++] = (uint32_t)job->parked[i];
+	for (uint32_t i = 0; job->proc->nr_thread_fs && i < snap->nr_files; i++)
+		if (unshared_keeps(job, i))
+			kept[nr++] = (uint32_t)job->dir_fds[i];
+	qsort(kept, nr, sizeof *kept, num_compare);
+	return nr;
+}
+
+/* A gap of the slots, but for what is kept in it. */
+static void plan_close_gap(
+	const struct table *t, uint32_t first, uint32_t last, const uint32_t *kept, size_t nr)
+{
+	for (size_t i = 0; i < nr && first <= last; i++) {
+		if (kept[i] < first || kept[i] > last)
+			continue;
+		if (kept[i] > first)
+			plan_close_range(t, first, kept[i] - 1, 0);
+		first = kept[i] + 1;
+	}
+	if (first <= last)
+		plan_close_range(t, first, last, 0);
+}
+
 /* Our own stand in the gaps between the slots, and above them; some have to stay for threads. */
 static void plan_close_others(const struct table *t, bool keep_for_threads)
 {
 	const struct snap *snap = t->job->snap;
-	uint32_t start = 0;
+	uint32_t start = 0, *kept = NULL;
+	size_t nr_kept = 0;
+
+	if (keep_for_threads && (t->job->proc->nr_thread_files || t->job->proc->nr_thread_fs)) {
+		kept = arena_array(snap->arena, snap->nr_ofds + snap->nr_files, sizeof *kept);
+		nr_kept = kept_for_threads(t->job, kept);
+	}
 
 	for (size_t i = 0; i < t->nr; i++) {
 		if (t->fds[i].num > start)
-			plan_close_range(t, start, t->fds[i].num - 1, 0);
+			plan_close_gap(t, start, t->fds[i].num - 1, kept, nr_kept);
 		start = t->fds[i].num + 1;
 	}
-	/* They were parked in the order of their ids, upwards. */
-	for (uint32_t i = 0; keep_for_threads && i < snap->nr_ofds; i++) {
-		if (!threads_have(t->job->proc, i))
-			continue;
-		if ((uint32_t)t->job->parked[i] > start)
-			plan_close_range(t, start, (uint32_t)t->job->parked[i] - 1, 0);
-		start = (uint32_t)t->job->parked[i] + 1;
-	}
-	plan_close_range(t, start, UINT32_MAX, 0);
+	plan_close_gap(t, start, UINT32_MAX, kept, nr_kept);
 }
 
 /*
@@ -563,6 +593,5 @@ void fds_plan_end(struct job *job)
 {
 	struct table t = { job, 0, job->proc->fds, job->proc->nr_fds };
 
-	if (job->proc->nr_thread_files)
-		plan_close_range(&t, table_end(t.fds, t.nr, 0), UINT32_MAX, 0);
+	plan_close_others(&t, false);
 }

@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "restore/job.h"
+#include "restore/unshared.h"
 
 static const char *type_name(uint32_t mode)
 {
@@ -313,5 +314,5 @@ int files_open_others(struct job *job, struct err *err)
 			open_parked(job, snap->mms[mm].exe, O_RDONLY, &job->exe_fds[mm], err) < 0)
 			return err_wrap(err, "the program of process %d", snap->procs[i].pid);
 	}
-	return 0;
+	return unshared_open(job, err);
 }

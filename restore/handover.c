@@ -25,6 +25,7 @@
 #include "restore/mm_fork.h"
 #include "restore/modes.h"
 #include "restore/process.h"
+#include "restore/signals.h"
 #include "restore/stops.h"
 #include "restore/tasks.h"
 #include "restore/timers.h"
@@ -235,7 +236,7 @@ static int first_part(struct job *job, size_t uffd_step, struct err *err)
 static int second_part_event(
 	struct job *job, pid_t tid, int status, size_t *parked, struct err *err)
 {
-	bool all;
+	bool makes;
 
 	if (!WIFSTOPPED(status))
 		return stops_ended(job, status, err);
@@ -243,9 +244,11 @@ static int second_part_event(
 		return stops_continue(tid, err);
 	if (WSTOPSIG(status) != SIGTRAP)
 		return stops_unexpected(job, tid, WSTOPSIG(status), err);
-	all = ++*parked == job->proc->nr_tasks;
-	/* A leader that failed early has not made all threads. */
-	return tid == job->pid && !all ? blob_check(job, err) : 0;
+	if (++*parked == job->proc->nr_tasks)
+		return 0;
+	/* Who failed early has not made all threads, or others wait for it. */
+	makes = tid == job->pid || job->proc->nr_thread_files || job->proc->nr_thread_fs;
+	return makes ? blob_check(job, err) : 0;
 }
 
 static int second_part(struct job *job, struct err *err)
@@ -415,8 +418,8 @@ int handover_second(struct job *job, struct err *err)
 
 int handover_last(struct job *job, struct err *err)
 {
-	if (limits_finish(job, err) < 0 || sigtrap_ignore(job, err) < 0 ||
-		process_finish(job, err) < 0)
+	if (signals_queue_late(job, err) < 0 || limits_finish(job, err) < 0 ||
+		sigtrap_ignore(job, err) < 0 || process_finish(job, err) < 0)
 		return -err->code;
 	if (job->proc->tasks[0].exited ? leader_exit(job, err) < 0 : blob_remove(job, err) < 0)
 		return -err->code;
@@ -461,7 +464,8 @@ static int stop_signal(const struct snap_proc *proc)
 
 	if (signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU)
 		return SIGSTOP;
-	if (proc->actions[signal - 1].handler || proc->tasks[0].sigmask >> (signal - 1) & 1)
+	if (proc->actions[signal - 1].handler ||
+		proc->tasks[proc->tasks[0].exited].sigmask >> (signal - 1) & 1)
 		return SIGSTOP;
 	return signal;
 }
@@ -473,14 +477,15 @@ static int stop_signal(const struct snap_proc *proc)
  */
 static int release_stopped(struct job *job, struct err *err)
 {
-	pid_t leader = job->pid;
+	size_t i = job->proc->tasks[0].exited;
+	pid_t leader = job->plan.threads[i].tid; /* or who is the first, when that has ended */
 
 	if (thread_set_sigmask(leader, UINT64_MAX, err) < 0)
 		return -err->code;
-	if (kill(leader, SIGSTOP) < 0)
+	if (kill(job->pid, SIGSTOP) < 0)
 		return err_sys(err, "stop the new process");
 	if (stops_continue(leader, err) < 0 || stops_wait(job, leader, SIGSTOP, err) < 0 ||
-		thread_set_sigmask(leader, job->proc->tasks[0].sigmask, err) < 0)
+		thread_set_sigmask(leader, job->proc->tasks[i].sigmask, err) < 0)
 		return -err->code;
 	if (ptrace(PTRACE_DETACH, leader, 0, stop_signal(job->proc)) < 0)
 		return err_sys(err, "detach from thread %d", leader);

@@ -64,24 +64,36 @@ int instance_prepare(struct job *job, struct err *err)
 	return 0;
 }
 
-/* The word `state` stays as the dump has left it: "restored" for the one process that was heard.
- * Others may have been waiting to be heard; nobody will, and they notice. */
+/* For the one process that was heard the dump has written SNAPCTL_RESTORED already. Others may have
+ * been asking, too; nobody will hear them, and they notice. */
+static int state_of(struct job *job, uint32_t *state, struct err *err)
+{
+	const uint64_t at = job->proc->area + offsetof(struct snapctl_area, state);
+
+	if (stops_read(job, at, state, sizeof *state, err) < 0)
+		return -err->code;
+	if (*state != SNAPCTL_ASKING)
+		*state = SNAPCTL_RESTORED;
+	return 0;
+}
+
 int instance_tell(struct job *job, struct err *err)
 {
 	const struct restore_opts *opts = job->opts;
 	struct snapctl_area *area;
-	const size_t from = offsetof(struct snapctl_area, generation);
 	char *end;
 
 	if (!job->proc->area)
 		return 0;
 	area = arena_alloc(job->snap->arena, SNAPCTL_AREA_LEN);
+	area->magic = SNAPCTL_AREA_MAGIC;
+	area->len = SNAPCTL_AREA_LEN;
 	memcpy(area->generation, job->generation, sizeof area->generation);
 	texts_len(opts->args, &area->nr_args);
 	texts_len(opts->setenv, &area->nr_env);
 	end = texts_put(opts->setenv, texts_put(opts->args, (char *)(area + 1)));
-	if (stops_write(job, job->proc->area + from, area->generation,
-		    (size_t)(end - (char *)area) - from, err) < 0)
+	if (state_of(job, &area->state, err) < 0 ||
+		stops_write(job, job->proc->area, area, (size_t)(end - (char *)area), err) < 0)
 		return err_wrap(err, "what the program is told about its restore");
 	return 0;
 }

@@ -56,6 +56,7 @@ struct job {
 	int *cwd_fds; /* by snap_proc: in the first child, or -1 */
 	int *exe_fds; /* by snap_mm: likewise */
 	int *root_fds;  /* by snap_proc: likewise, where it has another root than we */
+	int *dir_fds;   /* by snap_file: directories of threads, in the first child, or -1 */
 	bool *mem_made; /* by snap_mem: shared anonymous memory that a process has mapped */
 
 	/* ---- of this process ---- */
@@ -74,7 +75,9 @@ struct job {
 	bool released;       /* before the others: it was stopped */
 	bool ready;          /* before the others: it was continued */
 	bool session_waits;  /* it makes its session only after children that are not in it */
+	uint32_t *makers;    /* by snap_task: the one that makes it; NULL: the first makes all */
 	uint64_t sigtrap_at; /* where in the target the action of an ignored SIGTRAP stands, or 0 */
+	uint64_t sigtrap_info_at; /* where there is room for a queued SIGTRAP, or 0: none is */
 	uint64_t sigpending_at; /* likewise of the limit of pending signals that comes last, or 0 */
 	uint64_t *timer_ids;    /* by POSIX timer: where in the target its id stands */
 	uint64_t hole_next;     /* where the next hole for staging is looked for */

@@ -10,6 +10,7 @@
 #include <sys/shm.h>
 #include <sys/syscall.h>
 
+#include "restore/aio.h"
 #include "restore/fill.h"
 #include "restore/job.h"
 #include "restore/mm_shared.h"
@@ -338,6 +339,8 @@ int mm_plan_vma(
 	case VMA_VSYSCALL:
 	case VMA_FD: /* later: ring.h */
 		return 0;
+	case VMA_AIO:
+		return aio_plan_place(job, vma, err);
 	}
 	return 0;
 }

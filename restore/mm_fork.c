@@ -57,6 +57,8 @@ static bool vma_is_like(const struct job *job, const struct snap_vma *a, const s
 		(a->flags ^ b->flags) & ~(uint32_t)MAP_LOCKED ||
 		(a->vmflags ^ b->vmflags) & LASTING)
 		return false;
+	if (a->kind == VMA_AIO)
+		return !a->nr_ring && a->start == b->start && a->end == b->end;
 	if (a->kind == VMA_SHARED)
 		return shared_is_inherited(job, a) && a->start == b->start && a->end == b->end &&
 		       a->offset == b->offset;

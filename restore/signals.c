@@ -5,8 +5,11 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "base/err.h"
 #include "restore/job.h"
+#include "restore/stops.h"
 #include "restore/timers.h"
+#include "tracee/tracee.h"
 
 enum { IGNORED = 1 }; /* SIG_IGN */
 
@@ -65,6 +68,24 @@ static void plan_queue(struct job *job, size_t thread, const struct snap_siginfo
 	step->tid_args = shared ? 1 : 3;
 }
 
+/* One that was sent: the blob's own stops are SIGTRAPs, and the next of them would be this one. */
+static bool is_late(const struct snap_siginfo *info)
+{
+	siginfo_t si;
+
+	memcpy(&si, info->raw, sizeof si);
+	return si.si_signo == SIGTRAP && si.si_code <= 0;
+}
+
+static void plan_pending(
+	struct job *job, size_t thread, const struct snap_siginfo *info, bool shared)
+{
+	if (!is_late(info))
+		plan_queue(job, thread, info, shared);
+	else if (!job->sigtrap_info_at)
+		job->sigtrap_info_at = plan_data(&job->plan, info->raw, sizeof info->raw);
+}
+
 void signals_plan_pending(struct job *job, size_t thread)
 {
 	const struct snap_proc *proc = job->proc;
@@ -73,8 +94,53 @@ void signals_plan_pending(struct job *job, size_t thread)
 	for (size_t i = 0; i < task->nr_pending; i++)
 		if (!timers_fire(proc, &task->pending[i]) &&
 			!happens_again(task, &task->pending[i]))
-			plan_queue(job, thread, &task->pending[i], false);
+			plan_pending(job, thread, &task->pending[i], false);
 	for (size_t i = 0; thread == 0 && i < proc->nr_pending; i++)
 		if (!timers_fire(proc, &proc->pending[i]))
-			plan_queue(job, thread, &proc->pending[i], true);
+			plan_pending(job, thread, &proc->pending[i], true);
+}
+
+/* Blocked, until the thread gets its mask: stops of system calls are not signals to be blocked. */
+static int late_queue(struct job *job, size_t thread, const struct snap_siginfo *info, bool shared,
+	struct err *err)
+{
+	const struct snap_proc *proc = job->proc;
+	struct job with = *job;
+	/* Ids as the process sees them: those of the image, but for new ones. */
+	bool renamed = job->pids == PIDS_NEW;
+	uint64_t pid = (uint64_t)(renamed ? job->pid : proc->pid), at = job->sigtrap_info_at;
+	uint64_t tid = (uint64_t)(renamed ? job->plan.threads[thread].tid
+					  : proc->tasks[thread].tid);
+	struct remote call = { SYS_rt_sigqueueinfo, { pid, SIGTRAP, at } };
+
+	if (!shared)
+		call = (struct remote){ SYS_rt_tgsigqueueinfo, { pid, tid, SIGTRAP, at } };
+	with.pid = job->plan.threads[thread].tid;
+	if (thread_set_sigmask(with.pid, UINT64_MAX, err) < 0 ||
+		stops_write(job, at, info->raw, sizeof info->raw, err) < 0)
+		return -err->code;
+	return stops_blob_syscall(&with, &call, "queue SIGTRAP", NULL, err);
+}
+
+static int late_queue_all(struct job *job, size_t thread, const struct snap_siginfo *infos,
+	size_t nr, bool shared, struct err *err)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (is_late(&infos[i]) && !timers_fire(job->proc, &infos[i]) &&
+			late_queue(job, thread, &infos[i], shared, err) < 0)
+			return -err->code;
+	return 0;
+}
+
+int signals_queue_late(struct job *job, struct err *err)
+{
+	const struct snap_proc *proc = job->proc;
+
+	if (!job->sigtrap_info_at)
+		return 0;
+	for (size_t i = 0; i < proc->nr_tasks; i++)
+		if (late_queue_all(job, i, proc->tasks[i].pending, proc->tasks[i].nr_pending, false,
+			    err) < 0)
+			return -err->code;
+	return late_queue_all(job, 0, proc->pending, proc->nr_pending, true, err);
 }

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+struct err;
 struct job;
 
 /* Dispositions: steps of the leader for those that are not the default (spawn() gave all defaults).
@@ -14,5 +15,8 @@ void signals_plan_actions(struct job *job);
  * blocked.
  */
 void signals_plan_pending(struct job *job, size_t thread);
+/* The SIGTRAPs among them, which would be taken for the stops of the blob: when it has parked for
+ * good. */
+int signals_queue_late(struct job *job, struct err *err);
 
 #endif

@@ -43,34 +43,58 @@ static void forward(pid_t child, const siginfo_t *info, bool own_group)
 		kill(child, info->si_signo);
 }
 
-static bool word_send(const struct supervised *s)
+static bool word_send(const struct supervised *s, int signal)
 {
-	return s->stops >= 0 && send(s->stops, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+	char byte = (char)signal;
+
+	return s->stops >= 0 && send(s->stops, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
 /* Continued with all of its group, which the terminal has stopped, too. Between us and the program
  * may be an init, who gets word: the SIGCONT of a shell reaches it before the terminal is ours. */
 static void child_continue(const struct supervised *s)
 {
-	if (!s->terminal || !word_send(s))
+	if (!s->terminal || !word_send(s, SIGCONT))
 		kill(s->own_group ? -s->child : s->child, SIGCONT);
 }
 
+/*
+ * By the signal that has stopped the child, for a shell tells of it. All but SIGSTOP stop nobody in
+ * an orphaned group, and nobody who ignores them: then no SIGCONT is waiting for us afterwards.
+ */
+static bool stopped_by(int signal)
+{
+	sigset_t set, pending;
+
+	sigemptyset(&set);
+	sigaddset(&set, signal);
+	kill(getpid(), signal);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return sigpending(&pending) == 0 && sigismember(&pending, SIGCONT) == 1;
+}
+
+static bool is_stop_of_terminal(int signal)
+{
+	return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+}
+
 /* The child stopped: so do we, for the shell to see; continued, we continue it. */
-static void follow_stop(const struct supervised *s)
+static void follow_stop(const struct supervised *s, int signal)
 {
 	terminal_back(s->terminal);
-	kill(getpid(), SIGSTOP);
+	if (!is_stop_of_terminal(signal) || !stopped_by(signal))
+		kill(getpid(), SIGSTOP);
 	terminal_again(s->terminal);
 	child_continue(s);
 }
 
-static void child_stopped(const struct supervised *s)
+static void child_stopped(const struct supervised *s, int signal)
 {
 	if (s->terminal)
-		follow_stop(s);
+		follow_stop(s, signal);
 	else
-		word_send(s);
+		word_send(s, signal);
 }
 
 /* The init says that the program has stopped, we say that it goes on. */
@@ -80,7 +104,7 @@ static void words_hear(const struct supervised *s)
 
 	while (s->stops >= 0 && recv(s->stops, &byte, 1, MSG_DONTWAIT) == 1) {
 		if (s->terminal)
-			follow_stop(s);
+			follow_stop(s, byte);
 		else
 			child_continue(s);
 	}
@@ -105,7 +129,7 @@ static bool reap(const struct supervised *s, int *status)
 		if (pid != s->child)
 			continue;
 		if (WIFSTOPPED(st)) {
-			child_stopped(s);
+			child_stopped(s, WSTOPSIG(st));
 			continue;
 		}
 		*status = WIFSIGNALED(st) ? 128 + WTERMSIG(st) : WEXITSTATUS(st);

@@ -2,7 +2,6 @@
 #include "restore/tasks.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -22,6 +21,7 @@
 #include "restore/seccomp.h"
 #include "restore/signals.h"
 #include "restore/timers.h"
+#include "restore/unshared.h"
 
 enum { MUSL_TID_OFFSET = 0x30 };
 
@@ -114,46 +114,14 @@ static void plan_timerslack(struct job *job, size_t i)
 			(struct plan_args){ { PR_SET_TIMERSLACK, slack } });
 }
 
-static const struct snap_thread_files *tasks_own_files(const struct snap_proc *proc, size_t i)
-{
-	for (size_t f = 0; f < proc->nr_thread_files; f++)
-		if (proc->thread_files[f].tid == proc->tasks[i].tid)
-			return &proc->thread_files[f];
-	return NULL;
-}
-
-static const struct snap_thread_fs *tasks_own_fs(const struct snap_proc *proc, size_t i)
-{
-	for (size_t f = 0; f < proc->nr_thread_fs; f++)
-		if (proc->thread_fs[f].tid == proc->tasks[i].tid)
-			return &proc->thread_fs[f];
-	return NULL;
-}
-
-/* Steps of a thread that has unshared something, before all its others. */
-static void plan_unshared(struct job *job, size_t i)
-{
-	const struct snap_thread_files *files = tasks_own_files(job->proc, i);
-	const struct snap_thread_fs *fs = tasks_own_fs(job->proc, i);
-
-	if (files)
-		fds_plan_thread(job, i, files);
-	if (!fs)
-		return;
-	/* By its name: there is no descriptor of ours any more. */
-	plan_syscall(&job->plan, i, SYS_chdir,
-		(struct plan_args){ { plan_data(&job->plan, job->snap->files[fs->cwd].path,
-			strlen(job->snap->files[fs->cwd].path) + 1) } });
-	plan_syscall(&job->plan, i, SYS_umask, (struct plan_args){ { fs->umask } });
-}
-
 static int plan_task(struct job *job, size_t i, struct err *err)
 {
 	const struct snap_task *task = &job->proc->tasks[i];
 
-	plan_unshared(job, i);
-	if (i > 0)
+	if (i > 0) {
+		unshared_plan(job, i);
 		plan_name(job, i);
+	}
 	plan_task_memory(job, i);
 	plan_altstack(job, i);
 	plan_timerslack(job, i);
@@ -170,16 +138,7 @@ static int plan_task(struct job *job, size_t i, struct err *err)
 	return 0;
 }
 
-static void plan_spawn(struct job *job, size_t i)
-{
-	struct blob_step *step = plan_step(&job->plan, 0, BLOB_SPAWN);
-
-	step->args[0] = i;
-	step->args[1] = (tasks_own_files(job->proc, i) ? CLONE_FILES : 0) |
-			(tasks_own_fs(job->proc, i) ? CLONE_FS : 0);
-}
-
-static void plan_spawns(struct job *job)
+static void plan_threads(struct job *job)
 {
 	for (size_t i = 0; i < job->proc->nr_tasks; i++) {
 		struct blob_thread *t = &job->plan.threads[i];
@@ -187,10 +146,8 @@ static void plan_spawns(struct job *job)
 		t->clear_tid = job->proc->tasks[i].clear_tid;
 		t->want_tid = job->pids == PIDS_NEW ? 0 : job->proc->tasks[i].tid;
 		t->tid = i ? 0 : job->pid;
-		if (i)
-			plan_spawn(job, i);
 	}
-	fds_plan_end(job);
+	unshared_plan_first(job);
 }
 
 /* What the first process got in child.c, and another root, which nobody needs us in; umask(2)
@@ -262,7 +219,7 @@ int tasks_plan(struct job *job, struct err *err)
 	/* Before there are threads: they begin with the leader's name. */
 	plan_name(job, 0);
 	seccomp_plan_common(job);
-	plan_spawns(job);
+	plan_threads(job);
 	/* Some may raise limits. */
 	creds_begin(job);
 	if (limits_plan(job, err) < 0)

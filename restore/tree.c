@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "images/tree.h"
+#include "restore/aio.h"
 #include "restore/birth.h"
 #include "restore/child.h"
 #include "restore/connections.h"
@@ -46,6 +47,7 @@ static struct job *job_derive(const struct job *first, uint32_t i)
 	job->pidfd = -1;
 	job->plan = (struct plan){ 0 };
 	job->sigtrap_at = 0;
+	job->sigtrap_info_at = 0;
 	job->sigpending_at = 0;
 	job->timer_ids = NULL;
 	job->session_waits = false;
@@ -167,7 +169,8 @@ static int family_make(struct tree *tree, uint32_t i, struct err *err)
 	int ret = i ? other_make(tree, i, err) : handover_executed(tree->jobs[0], err);
 	struct job *job = tree->jobs[i];
 
-	if (ret < 0 || children_make(tree, i, true, err) < 0)
+	/* Before children, who may have the mappings, too. */
+	if (ret < 0 || aio_make(job, err) < 0 || children_make(tree, i, true, err) < 0)
 		return -err->code;
 	if (job->session_waits) {
 		if (stops_blob_syscall(job, &setsid, "setsid", NULL, err) < 0)

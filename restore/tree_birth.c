@@ -40,6 +40,26 @@ static int32_t group_of(const struct snap_proc *proc)
 	return proc->group_inherited ? 0 : proc->pgid;
 }
 
+static bool is_below(const struct snap *snap, uint32_t i, uint32_t above)
+{
+	while (i != ID_NONE && i != above)
+		i = snap->procs[i].parent;
+	return i == above;
+}
+
+/* Its leader descends from that process, which so cannot have been born in it: who is there came
+ * as an orphan. */
+static bool led_from_below(const struct snap *snap, int32_t session, uint32_t above)
+{
+	for (uint32_t i = 0; i < snap->nr_procs; i++)
+		if (snap->procs[i].pid == session)
+			return i != above && is_below(snap, i, above);
+	for (size_t i = 0; i < snap->nr_zombies; i++)
+		if (snap->zombies[i].pid == session)
+			return is_below(snap, snap->zombies[i].parent, above);
+	return false;
+}
+
 /* A leader shows by children that are not in its session where it was born itself. */
 int32_t birth_session(const struct snap *snap, uint32_t i)
 {
@@ -53,7 +73,8 @@ int32_t birth_session(const struct snap *snap, uint32_t i)
 		if (snap->procs[c].parent != i)
 			continue;
 		session = birth_session(snap, c);
-		if (session != SESSION_ANY && session != proc->sid)
+		if (session != SESSION_ANY && session != proc->sid &&
+			!led_from_below(snap, session, i))
 			return session;
 	}
 	return SESSION_ANY;
@@ -64,7 +85,8 @@ bool birth_is_early(const struct snap *snap, uint32_t i)
 	const struct snap_proc *parent = &snap->procs[snap->procs[i].parent];
 	int32_t session = birth_session(snap, i);
 
-	return tree_leads_session(parent) && session != SESSION_ANY && session != parent->sid;
+	return tree_leads_session(parent) && session != SESSION_ANY && session != parent->sid &&
+	       !led_from_below(snap, session, snap->procs[i].parent);
 }
 
 static bool has_early_child(const struct snap *snap, uint32_t i)
@@ -323,7 +345,7 @@ int birth_first(struct tree *tree, struct err *err)
  */
 
 /* The leader has ended: a helper with its id founds the group. */
-static int group_found(struct tree *tree, struct job *member, int32_t group, struct err *err)
+int birth_group(struct tree *tree, struct job *member, int32_t group, struct err *err)
 {
 	struct job helper;
 	pid_t pid;
@@ -349,15 +371,44 @@ static int group_join(struct tree *tree, struct job *job, struct err *err)
 	/* The caller's group is not to be seen from another pid namespace. */
 	if (!want)
 		want = job->pids == PIDS_NS ? 0 : getpgrp();
-	else if (group_found(tree, job, want, err) < 0)
+	else if (birth_group(tree, job, want, err) < 0)
 		return -err->code;
 	if (want && birth_call(job, SYS_setpgid, 0, (uint64_t)want, "setpgid", err) < 0)
 		return err_wrap(err, "process %d, group %d", job->proc->pid, want);
 	return 0;
 }
 
+/* Others are in a group that it leads no more, but has founded. */
+static bool has_left_group(const struct snap *snap, const struct snap_proc *proc)
+{
+	if (proc->sid == proc->pid || group_of(proc) == proc->pid)
+		return false;
+	for (size_t i = 0; i < snap->nr_procs; i++)
+		if (group_of(&snap->procs[i]) == proc->pid)
+			return true;
+	return false;
+}
+
+/* A group ends with its last member: a helper is one until all are where they belong. */
+static int group_keep(struct tree *tree, struct job *founder, struct err *err)
+{
+	struct job helper;
+	pid_t vpid, pid;
+
+	if (birth_call(founder, SYS_setpgid, 0, 0, "setpgid", err) < 0 ||
+		helper_clone(tree, founder, &vpid, &pid, err) < 0)
+		return -err->code;
+	founder->group = founder->proc->pid;
+	helper = birth_copy(founder, pid);
+	return helper_end(tree, founder, &helper, vpid, err);
+}
+
 int birth_groups(struct tree *tree, struct err *err)
 {
+	for (size_t i = 0; i < tree->snap->nr_procs; i++)
+		if (has_left_group(tree->snap, tree->jobs[i]->proc) &&
+			group_keep(tree, tree->jobs[i], err) < 0)
+			return -err->code;
 	for (size_t i = 0; i < tree->snap->nr_procs; i++)
 		if (group_join(tree, tree->jobs[i], err) < 0)
 			return -err->code;

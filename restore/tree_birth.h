@@ -29,6 +29,8 @@ bool birth_is_early(const struct snap *snap, uint32_t i);
 int birth_first(struct tree *tree, struct err *err);
 /* Any other: a copy of *maker, stopped in the blob. */
 int birth_other(struct tree *tree, uint32_t i, struct job **maker, struct err *err);
+/* The group of an ended leader, in the session of member, until birth_reap(). */
+int birth_group(struct tree *tree, struct job *member, int32_t group, struct err *err);
 /* When all are there: groups; then nobody needs the helpers any more. */
 int birth_groups(struct tree *tree, struct err *err);
 int birth_reap(struct tree *tree, struct err *err);

@@ -12,6 +12,7 @@
 #include "restore/birth.h"
 #include "restore/job.h"
 #include "restore/stops.h"
+#include "restore/tree_birth.h"
 #include "tracee/tracee.h"
 
 /* ---- one end -----------------------------------------------------------------------------------
@@ -101,13 +102,45 @@ static bool group_is_ours(const struct snap *snap, int32_t pgid)
 	return false;
 }
 
+/* Only ended ones are in it, and their parent may wait for the group: waitpid(-pgid). */
+static bool group_is_left(const struct tree *tree, const struct snap_zombie *zombie)
+{
+	const struct snap *snap = tree->snap;
+
+	if (zombie->pgid == zombie->pid || zombie->sid != snap->procs[zombie->parent].sid)
+		return false;
+	for (size_t i = 0; i < snap->nr_zombies; i++)
+		if (snap->zombies[i].pid == zombie->pgid)
+			return false;
+	for (size_t i = 0; i < snap->nr_procs; i++)
+		if (snap->procs[i].pid == zombie->pgid || snap->procs[i].pgid == zombie->pgid)
+			return false;
+	return true;
+}
+
+static int group_again(
+	struct tree *tree, struct job *parent, int32_t pgid, bool *made, struct err *err)
+{
+	if (birth_group(tree, parent, pgid, err) == 0)
+		return 0;
+	/* In a session that is not the program's own, the group may be somebody else's, too. */
+	if (err->code != EEXIST || !parent->proc->session_inherited)
+		return -err->code;
+	*made = false;
+	*err = (struct err){ 0 };
+	return 0;
+}
+
 static int zombie_birth(struct tree *tree, const struct snap_zombie *zombie, struct err *err)
 {
 	struct job *parent = tree->jobs[zombie->parent], made;
+	bool left = group_is_left(tree, zombie);
 	pid_t pid;
 
 	if (is_founder(tree, zombie->pid))
 		return 0;
+	if (left && group_again(tree, parent, zombie->pgid, &left, err) < 0)
+		return -err->code;
 	if (birth_clone_id(tree, parent, zombie->pid, 0, zombie->exit_signal, &pid, err) < 0)
 		return birth_taken(err);
 	made = birth_copy(parent, pid);
@@ -117,7 +150,8 @@ static int zombie_birth(struct tree *tree, const struct snap_zombie *zombie, str
 	} else if (zombie->pgid == zombie->pid) {
 		if (birth_call(&made, SYS_setpgid, 0, 0, "setpgid", err) < 0)
 			return -err->code;
-	} else if (zombie->pgid != parent->group && group_is_ours(tree->snap, zombie->pgid)) {
+	} else if (left ||
+		   (zombie->pgid != parent->group && group_is_ours(tree->snap, zombie->pgid))) {
 		/* A group whose leader is not there (yet) shows only in ps. */
 		struct remote join = { SYS_setpgid, { 0, (uint64_t)zombie->pgid } };
 		int64_t ret;

@@ -10,7 +10,7 @@
 
 #include "restorer-blob/sys.h"
 
-enum { NR_GETTID = 186, ERR_BADE = 52 };
+enum { NR_SCHED_YIELD = 24, NR_GETTID = 186, ERR_BADE = 52 };
 
 long blob_clone3(struct clone_args *args, size_t size, struct blob_plan *plan, uint64_t index);
 void blob_run(struct blob_plan *plan, uint64_t index);
@@ -86,7 +86,14 @@ static void store_if(uint64_t addr, uint64_t value, uint64_t was)
 		*word = (uint32_t)value;
 }
 
-static long step_run(struct blob_plan *plan, struct blob_step *step)
+static void await(const struct blob_thread *t, uint64_t ready)
+{
+	while (!(ready ? __atomic_load_n(&t->ready, __ATOMIC_ACQUIRE)
+		       : (uint32_t)__atomic_load_n(&t->tid, __ATOMIC_ACQUIRE)))
+		sys_call6(NR_SCHED_YIELD, 0, 0, 0, 0, 0, 0);
+}
+
+static long step_run(struct blob_plan *plan, struct blob_step *step, uint64_t index)
 {
 	const uint64_t *a = step->args;
 
@@ -105,6 +112,12 @@ static long step_run(struct blob_plan *plan, struct blob_step *step)
 	case BLOB_STORE_TID:
 		store_if(a[0], (uint64_t)sys_call6(NR_GETTID, 0, 0, 0, 0, 0, 0), a[1]);
 		return 0;
+	case BLOB_READY:
+		__atomic_store_n(&plan_thread(plan, index)->ready, 1, __ATOMIC_RELEASE);
+		return 0;
+	case BLOB_AWAIT:
+		await(plan_thread(plan, a[0]), a[1]);
+		return 0;
 	default: /* BLOB_LOAD_TID */
 		*(volatile uint32_t *)a[0] = (uint32_t)plan_thread(plan, a[1])->tid;
 		return 0;
@@ -117,7 +130,7 @@ void blob_run(struct blob_plan *plan, uint64_t index)
 	struct blob_step *steps = plan_at(plan, t->steps);
 
 	for (uint32_t i = 0; steps[i].op != BLOB_END; i++) {
-		long ret = step_run(plan, &steps[i]);
+		long ret = step_run(plan, &steps[i], index);
 
 		if (ret < 0) {
 			t->failed_errno = (int32_t)-ret;

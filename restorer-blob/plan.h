@@ -37,7 +37,9 @@ enum blob_op {
 			    CLONE_FS or both where it gets its own */
 	BLOB_STORE_TID,  /* *(uint32_t *)args[0] = own tid, if the word was args[1] (libc's cached
 			    tid) */
-	BLOB_LOAD_TID,   /* *(uint32_t *)args[0] = tid of thread args[1] of the table, now */
+	BLOB_READY,      /* tell those that await this thread */
+	BLOB_AWAIT,    /* until thread args[0] of the table is there; args[1]: until it is ready */
+	BLOB_LOAD_TID, /* *(uint32_t *)args[0] = tid of thread args[1] of the table, now */
 };
 
 struct blob_step {
@@ -58,6 +60,8 @@ struct blob_thread {
 	int32_t tid;          /* out: what it got */
 	uint32_t failed_step; /* out: index of the failed step + 1; 0: all went well */
 	int32_t failed_errno; /* out */
+	uint32_t ready;       /* out: BLOB_READY */
+	uint32_t unused;
 };
 
 struct blob_plan {

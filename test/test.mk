@@ -59,9 +59,10 @@ $(UNIT): %: %.o $(PARTS)
 # ---- make check ----------------------------------------------------------------------------------------
 # The python is Debian's: what else PATH may have (pyenv's shims) takes twice as long, a thousand times.
 # test/run runs the parts it is given and sums them up; T selects tests by name.
-TEST_ENV = BUILD=$(abspath $B) SNAPCTL=$(abspath $B)/snapctl TARGET=$(abspath $B)/test/target \
-	SERVER=$(abspath $B)/test/server SERVER_MUSL=$(abspath $B)/test/server-musl \
-	SERVER_RUST=$(if $(RUSTC),$(abspath $B)/test/server-rust) \
+HERE = $(abspath $B)
+TEST_ENV = BUILD='$(HERE)' SNAPCTL='$(HERE)/snapctl' TARGET='$(HERE)/test/target' \
+	SERVER='$(HERE)/test/server' SERVER_MUSL='$(HERE)/test/server-musl' \
+	SERVER_RUST='$(if $(RUSTC),$(HERE)/test/server-rust)' \
 	VISIBLE='/usr/bin/python3 $(CURDIR)/test/visible/visible.py' T='$(T)'
 RUN_TESTS = $(Q)$(TEST_ENV) test/run
 RUNNABLE  = $B/snapctl $B/test/target $(SERVERS) $B/test/checkin $B/test/checkins $B/test/core $(LIBS)
@@ -103,8 +104,8 @@ fuzz-search: $B/test/fuzz/fuzz_image.o $(PARTS)
 
 soak: $(RUNNABLE) ## half an hour: 200 round trips under load, kills, full disk, damaged images
 	$(MAKE_ASAN) $B/asan/snapctl $B/asan/test/fuzz/fuzz_image
-	$(Q)$(TEST_ENV) SNAPCTL_ASAN=$(abspath $B)/asan/snapctl \
-		FUZZ_IMAGE=$(abspath $B)/asan/test/fuzz/fuzz_image test/soak/soak.sh
+	$(Q)$(TEST_ENV) SNAPCTL_ASAN='$(HERE)/asan/snapctl' \
+		FUZZ_IMAGE='$(HERE)/asan/test/fuzz/fuzz_image' test/soak/soak.sh
 
 sweep: $(RUNNABLE) ## about a hundred programs of all sorts, those that are installed; SWEEP='NAME ...'
 	$(Q)$(TEST_ENV) test/soak/sweep.sh $(SWEEP)

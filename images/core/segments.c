@@ -104,6 +104,7 @@ static enum known vma_known(struct core *c, const struct snap_vma *vma)
 	case VMA_VVAR:
 	case VMA_VSYSCALL:
 	case VMA_FD:
+	case VMA_AIO:
 		break;
 	}
 	return KNOWN_NOT;

@@ -7,7 +7,7 @@
 # fails.
 
 : "${SNAPCTL:?run me through make check}" "${TARGET:?}" "${VISIBLE:?}"
-read -ra visible <<<"$VISIBLE"
+visible=("${VISIBLE%% *}" "${VISIBLE#* }") # python, and a path that may have spaces
 limit=90 # seconds for one command; a dump gives up after 60
 
 # ---- before and after ----------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ load ../helpers/snap
 @test "refuse_fanotify: fanotify" { refusal refuse_fanotify 'fanotify group that others ask for permission'; }
 @test "refuse_device: a device file" { refusal refuse_device '/dev/kmsg|/dev/fuse'; }
 @test "refuse_mqueue: a message queue with a notification" { refusal refuse_mqueue 'mq_notify'; }
-@test "refuse_aio: an io_setup context" { refusal refuse_aio 'asynchronous I/O \(io_setup\)'; }
 @test "refuse_packet: a packet socket with a ring" { refusal refuse_packet 'packet socket with a ring'; }
 @test "refuse_alg: a socket of the crypto interface" { refusal refuse_alg 'crypto'; }
 @test "refuse_tcp: an established TCP connection" { refusal refuse_tcp 'is established.*--tcp-close|--tcp-close'; }

@@ -16,3 +16,7 @@ load ../helpers/snap
 @test "thread_join_pending: pthread_join in progress" { roundtrip thread_join_pending; }
 @test "thread_own_files: an unshared descriptor table" { roundtrip thread_own_files; }
 @test "thread_own_cwd: an unshared working directory" { roundtrip thread_own_cwd; }
+@test "thread_own_chains: tables and directories shared in chains" { roundtrip thread_own_chains; }
+@test "thread_own_removed: a removed working directory" { roundtrip thread_own_removed; }
+@test "thread_own_root: a root directory of its own" { roundtrip thread_own_root; }
+@test "thread_own_with_child: a table shared with a child" { refusal thread_own_with_child 'shares a descriptor table with process [0-9]+ \(thread [0-9]+\), and its first thread'; }

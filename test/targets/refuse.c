@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/aio_abi.h>
 #include <linux/bpf.h>
 #include <linux/fanotify.h>
 #include <linux/filter.h>
@@ -158,17 +157,6 @@ static void refuse_mqueue(void)
 	must(mq_notify(queue, &(struct sigevent){ .sigev_notify = SIGEV_NONE }));
 	target_wait();
 	must(mq_send(queue, "x", 1, 0));
-}
-
-/* io_setup(2): the ring is shown as /[aio] in maps. */
-static void refuse_aio(void)
-{
-	aio_context_t context = 0;
-
-	if (syscall(SYS_io_setup, 4, &context) != 0)
-		target_skip("io_setup");
-	target_wait();
-	must(syscall(SYS_io_destroy, context));
 }
 
 static void refuse_packet(void)
@@ -338,7 +326,6 @@ const struct target targets_refuse[] = {
 	{ "refuse_fanotify", refuse_fanotify, "fanotify", TARGET_REFUSED },
 	{ "refuse_device", refuse_device, "a device file", TARGET_REFUSED },
 	{ "refuse_mqueue", refuse_mqueue, "a message queue with a notification", TARGET_REFUSED },
-	{ "refuse_aio", refuse_aio, "an io_setup context", TARGET_REFUSED },
 	{ "refuse_packet", refuse_packet, "a packet socket with a ring", TARGET_REFUSED },
 	{ "refuse_alg", refuse_alg, "a socket of the crypto interface", TARGET_REFUSED },
 	{ "refuse_tcp", refuse_tcp, "an established TCP connection", TARGET_REFUSED },

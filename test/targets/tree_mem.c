@@ -181,7 +181,8 @@ static void treemem_parent_unmapped(void)
 
 static void kid_remaps(void *arg)
 {
-	char *at = arg, *fresh;
+	/* Before there is a hole that it could be put into. */
+	char *at = arg, *fresh = map_anon(8 * PAGE, RW, MAP_PRIVATE);
 
 	must(munmap(at, 8 * PAGE));
 	must(mprotect(at + 8 * PAGE, 8 * PAGE, PROT_READ));
@@ -190,7 +191,6 @@ static void kid_remaps(void *arg)
 	must((long)mmap(
 		at + 32 * PAGE, 8 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	pattern_fill(at + 32 * PAGE, 4 * PAGE, 11);
-	fresh = map_anon(8 * PAGE, RW, MAP_PRIVATE);
 	pattern_fill(fresh, 8 * PAGE, 12);
 	kid_wait();
 	expect(read_faults(at) != 0 && read_faults(at + 7 * PAGE) != 0, "unmapped");

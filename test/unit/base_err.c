@@ -114,6 +114,23 @@ static void nobody_need_listen(void **state)
 	assert_int_equal(err_nomem(NULL), -ENOMEM);
 }
 
+static void the_reason_survives_long_names(void **state)
+{
+	struct err err = { 0 };
+	char name[4096];
+
+	(void)state;
+	memset(name, 'x', sizeof name - 1);
+	name[sizeof name - 1] = '\0';
+	errno = ENAMETOOLONG;
+	err_sys(&err, "open %s", name);
+	err_wrap(&err, "image %s", name);
+	assert_ptr_equal(strstr(err.msg, "image xxx"), err.msg);
+	assert_non_null(strstr(err.msg, "x...x"));
+	assert_non_null(strstr(err.msg, "x: File name too long"));
+	assert_int_equal(strlen(err.msg), sizeof err.msg - 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -125,6 +142,7 @@ int main(void)
 		cmocka_unit_test(first_hint_stays),
 		cmocka_unit_test(new_failure_forgets_the_old_hint),
 		cmocka_unit_test(long_messages_are_cut),
+		cmocka_unit_test(the_reason_survives_long_names),
 		cmocka_unit_test(nobody_need_listen),
 	};
 

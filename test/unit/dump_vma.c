@@ -56,7 +56,6 @@ static void assert_refused(const char *path, const char *flags, uint64_t ino, co
 static void refuses_in_words(void **state)
 {
 	(void)state;
-	assert_refused("/[aio] (deleted)", "rd wr", 5, "asynchronous I/O");
 	assert_refused("anon_inode:[perf_event]", "rd sh", 5, "perf");
 	assert_refused("/mnt/huge/file (deleted)", "rd wr ht", 5, "a file of hugetlbfs");
 	assert_refused(

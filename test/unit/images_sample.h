@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/xstate.h"
+#include "images/aio.h"
 #include "images/fd/kind.h"
 #include "images/snap.h"
 
@@ -127,6 +128,15 @@ static inline void sample_mems(struct snap *s)
 	mem->size = 30001;
 }
 
+static inline uint8_t *sample_ring(struct snap *s)
+{
+	const struct aio_head head = { 0, 127, 120, 3, 0xa10a10a1, 1, 0, sizeof head };
+	uint8_t *ring = sample_fill(s, 4096, 5);
+
+	memcpy(ring, &head, sizeof head);
+	return ring;
+}
+
 static inline void sample_vmas(struct snap *s, struct snap_mm *mm)
 {
 	const uint32_t none = ID_NONE;
@@ -199,6 +209,16 @@ static inline void sample_vmas(struct snap *s, struct snap_mm *mm)
 			.file = none,
 			.mem = none,
 			.ofd = 1 },
+		{ .start = 0x7ffff3001000,
+			.end = 0x7ffff3002000,
+			.kind = VMA_AIO,
+			.prot = PROT_READ | PROT_WRITE,
+			.flags = MAP_SHARED,
+			.file = none,
+			.mem = none,
+			.ofd = none,
+			.ring = sample_ring(s),
+			.nr_ring = 4096 },
 		{ .start = 0x7ffff7fbd000,
 			.end = SAMPLE_VDSO,
 			.kind = VMA_VVAR,

@@ -144,7 +144,7 @@ static void json_says_the_same(void **state)
 	assert_string_equal(text_at(proc, "pid"), "4242");
 	assert_string_equal(text_at(item(proc, "threads", 0), "waiting_in"), "epoll_wait");
 	assert_string_equal(text_at(item(proc, "threads", 1), "waiting_nr"), "-1");
-	vma = item(proc, "mappings", 10);
+	vma = item(proc, "mappings", 11);
 	assert_string_equal(text_at(vma, "start"), "0xffffffffff600000");
 	assert_string_equal(text_at(vma, "name"), "[vsyscall]");
 	assert_string_equal(text_at(item(proc, "descriptors", 2), "fd"), "1000");

@@ -166,6 +166,9 @@ static void vma_equal(const struct snap_vma *a, const struct snap_vma *b)
 	EQ(file_writable);
 	EQ_TEXT(name);
 	EQ(pkey);
+	EQ(nr_ring);
+	if (a->nr_ring)
+		assert_memory_equal(a->ring, b->ring, a->nr_ring);
 	EQ(mempolicy);
 	EQ(nr_mempolicy_nodes);
 	if (a->nr_mempolicy_nodes)
@@ -497,6 +500,22 @@ static void a_second_trip_gives_the_same_bytes(void **state)
 
 /* ---- refusals -------------------------------------------------------------------------------- */
 
+static void list_files(struct snap *s, int32_t tid, int32_t with)
+{
+	s->procs[0].thread_files = arena_alloc(s->arena, sizeof(struct snap_thread_files));
+	s->procs[0].thread_files[0] = (struct snap_thread_files){ .tid = tid, .with = with };
+	s->procs[0].nr_thread_files = 1;
+}
+
+static void list_fs(struct snap *s, int32_t tid, int32_t with)
+{
+	s->procs[0].thread_fs = arena_alloc(s->arena, sizeof(struct snap_thread_fs));
+	s->procs[0].thread_fs[0] = (struct snap_thread_fs){
+		.tid = tid, .with = with, .cwd = SAMPLE_CWD, .root = ID_NONE
+	};
+	s->procs[0].nr_thread_fs = 1;
+}
+
 /* The things that are broken, one statement each. */
 #define BREAK(name, statement)                                                                     \
 	static void break_##name(struct snap *s, struct page_index *x)                             \
@@ -545,8 +564,8 @@ BREAK(vma_unaligned, s->mms[0].vmas[1].start += 8)
 BREAK(vma_overlap, s->mms[0].vmas[1].start -= 0xab000)
 BREAK(vma_order, struct snap_vma v = s->mms[0].vmas[1]; s->mms[0].vmas[1] = s->mms[0].vmas[2];
 	s->mms[0].vmas[2] = v)
-BREAK(vma_high, s->mms[0].vmas[9].end += 0x1000)
-BREAK(vma_vsyscall, s->mms[0].vmas[10].start += 0x1000; s->mms[0].vmas[10].end += 0x1000)
+BREAK(vma_high, s->mms[0].vmas[10].end += 0x1000)
+BREAK(vma_vsyscall, s->mms[0].vmas[11].start += 0x1000; s->mms[0].vmas[11].end += 0x1000)
 BREAK(vma_offset, s->mms[0].vmas[0].offset = 5)
 BREAK(vma_offset_end, s->mms[0].vmas[0].offset = INT64_MAX & ~0xfffll)
 BREAK(vma_file_none, s->mms[0].vmas[0].file = ID_NONE)
@@ -560,6 +579,10 @@ BREAK(vma_flags, s->mms[0].vmas[1].flags = MAP_PRIVATE | MAP_FIXED)
 BREAK(vma_type, s->mms[0].vmas[1].flags = 0)
 BREAK(vma_anon_shared, s->mms[0].vmas[1].flags = MAP_SHARED)
 BREAK(vma_vmflags, s->mms[0].vmas[1].vmflags = 1ull << 40)
+BREAK(vma_ring_short, s->mms[0].vmas[7].nr_ring = 2048)
+BREAK(vma_ring_head, s->mms[0].vmas[7].ring[8] = 200)
+BREAK(vma_ring_extra, s->mms[0].vmas[1].ring = s->mms[0].vmas[7].ring;
+	s->mms[0].vmas[1].nr_ring = 4096)
 BREAK(vma_pkey, s->mms[0].vmas[2].pkey = 16)
 BREAK(vma_policy, s->mms[0].vmas[2].nr_mempolicy_nodes = 7)
 BREAK(vma_name, s->mms[0].vmas[2].name = memset(arena_alloc(s->arena, 81), 'x', 80))
@@ -579,6 +602,8 @@ BREAK(cwd_none, s->procs[0].cwd = ID_NONE)
 BREAK(root, s->procs[0].root = SAMPLE_LIB)
 BREAK(no_task, s->procs[0].nr_tasks = 0)
 BREAK(tid_twice, s->procs[0].tasks[1].tid = 4242; s->procs[0].nr_timers = 0)
+BREAK(table_of_none, list_files(s, 4243, 4244))
+BREAK(dir_of_none, list_fs(s, 4243, 4243))
 BREAK(umask, s->procs[0].umask = 01000)
 BREAK(oom, s->procs[0].oom_score_adj = 1001)
 BREAK(rlimit, s->procs[0].rlimits[3].cur = 9; s->procs[0].rlimits[3].max = 8)
@@ -729,6 +754,9 @@ static const struct {
 	{ "neither private", break_vma_type },
 	{ "anonymous and shared", break_vma_anon_shared },
 	{ "VmFlags", break_vma_vmflags },
+	{ "ring of asynchronous", break_vma_ring_short },
+	{ "ring of asynchronous", break_vma_ring_head },
+	{ "ring of asynchronous", break_vma_ring_extra },
 	{ "key 16", break_vma_pkey },
 	{ "memory policy for 7 bytes", break_vma_policy },
 	{ "name of 80", break_vma_name },
@@ -745,6 +773,8 @@ static const struct {
 	{ "root", break_root },
 	{ "no threads", break_no_task },
 	{ "id 4242", break_tid_twice },
+	{ "shares a descriptor table with 4244", break_table_of_none },
+	{ "directory of thread 4243", break_dir_of_none },
 	{ "umask", break_umask },
 	{ "oom_score_adj 1001", break_oom },
 	{ "limit 3", break_rlimit },
