@@ -9,10 +9,12 @@ time, inode numbers of sockets and pipes, counters, times) is named by its first
 differ when asked for is named by --allow.
 """
 
+import os
 import sys
 
-# A thousand runs in `make check`: compiled modules are kept there (-X pycache_prefix), never beside the sources, and
-# what only some runs need is imported by those.
+# A thousand runs in `make check`. So the python is Debian's (pyenv's shims take twice as long), without site (-S);
+# compiled modules are kept below $BUILD, never beside the sources; and what only some runs need, those import.
+sys.pycache_prefix = os.environ.get("BUILD") and os.environ["BUILD"] + "/pycache"
 sys.dont_write_bytecode = not sys.pycache_prefix
 
 
