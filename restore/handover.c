@@ -269,7 +269,7 @@ static int first_part(struct job *job, size_t uffd_step, struct err *err)
 static int second_part_event(
 	struct job *job, pid_t tid, int status, size_t *parked, struct err *err)
 {
-	bool all;
+	bool makes;
 
 	if (!WIFSTOPPED(status))
 		return stops_ended(job, status, err);
@@ -277,11 +277,11 @@ static int second_part_event(
 		return stops_continue(tid, err);
 	if (WSTOPSIG(status) != SIGTRAP)
 		return stops_unexpected(job, tid, WSTOPSIG(status), err);
-	all = ++*parked == job->proc->nr_tasks;
+	if (++*parked == job->proc->nr_tasks)
+		return 0;
 	/* Who failed early has not made all threads, or others wait for it. */
-	return !all && (tid == job->pid || job->proc->nr_thread_files || job->proc->nr_thread_fs)
-		       ? blob_check(job, err)
-		       : 0;
+	makes = tid == job->pid || job->proc->nr_thread_files || job->proc->nr_thread_fs;
+	return makes ? blob_check(job, err) : 0;
 }
 
 static int second_part(struct job *job, struct err *err)

@@ -57,13 +57,12 @@ $(UNIT): %: %.o $(PARTS)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 # ---- make check ----------------------------------------------------------------------------------------
-# The python is Debian's: what else PATH may have (pyenv's shims) takes twice as long, a thousand times.
 # test/run runs the parts it is given and sums them up; T selects tests by name.
 HERE = $(abspath $B)
 TEST_ENV = BUILD='$(HERE)' SNAPCTL='$(HERE)/snapctl' TARGET='$(HERE)/test/target' \
 	SERVER='$(HERE)/test/server' SERVER_MUSL='$(HERE)/test/server-musl' \
 	SERVER_RUST='$(if $(RUSTC),$(HERE)/test/server-rust)' \
-	VISIBLE='/usr/bin/python3 $(CURDIR)/test/visible/visible.py' T='$(T)'
+	VISIBLE='$(CURDIR)/test/visible/visible.py' T='$(T)'
 RUN_TESTS = $(Q)$(TEST_ENV) test/run
 RUNNABLE  = $B/snapctl $B/test/target $(SERVERS) $B/test/checkin $B/test/checkins $B/test/core $(LIBS)
 

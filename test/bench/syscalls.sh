@@ -1,5 +1,5 @@
 #!/bin/bash
-# How many system calls a restore of the static C server takes, against what it has: at most about ten per
+# How many system calls a restore of the static C server takes, against what it has: at most four per
 # mapping and descriptor, and 150 besides. strace sees snapctl with its threads; the process being made is
 # traced by snapctl itself, its steps are counted by `restore -vv`.
 set -eu
@@ -30,7 +30,7 @@ mappings=$(wc -l <"/proc/$pid/maps")
 descriptors=$(find "/proc/$pid/fd" -mindepth 1 | wc -l)
 steps=$(sed -n 's/.*restorer: \([0-9]*\) steps.*/\1/p' "$scratch/said")
 calls=$(($(awk '$NF == "total" { print $4 }' "$scratch/calls") + steps))
-budget=$((10 * (mappings + descriptors) + 150))
+budget=$((4 * (mappings + descriptors) + 150))
 cat "$scratch/calls"
 echo "$calls system calls, $steps of them by the new process, for $mappings mappings and $descriptors descriptors; budget $budget"
 [ "$calls" -le "$budget" ]

@@ -7,7 +7,6 @@
 # fails.
 
 : "${SNAPCTL:?run me through make check}" "${TARGET:?}" "${VISIBLE:?}"
-visible=("${VISIBLE%% *}" "${VISIBLE#* }") # python, and a path that may have spaces
 limit=90 # seconds for one command; a dump gives up after 60
 
 # ---- before and after ----------------------------------------------------------------------------------
@@ -146,12 +145,12 @@ note_parent() {
 # ---- visible state -----------------------------------------------------------------------------------------
 
 see() { # NAME PID
-    timeout "$limit" "${visible[@]}" --limit 3 "$2" >"$scratch/$1.state"
+    timeout "$limit" "$VISIBLE" --limit 3 "$2" >"$scratch/$1.state"
 }
 
 # same BEFORE AFTER [ALLOW,...]; group and session are those of the caller's shell
 same() {
-    timeout "$limit" "${visible[@]}" --diff "$scratch/$1.state" "$scratch/$2.state" --allow "ppid,pgid${3:+,$3}" ||
+    timeout "$limit" "$VISIBLE" --diff "$scratch/$1.state" "$scratch/$2.state" --allow "ppid,pgid${3:+,$3}" ||
         fail "the visible state is another one"
 }
 

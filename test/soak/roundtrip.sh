@@ -5,7 +5,7 @@
 . "$(dirname "$0")/soak.bash"
 rounds=${SOAK_ROUNDS:-200}
 
-state() { timeout 60 "${visible[@]}" "$soak_pid" >"$1" 2>"$scratch/said"; }
+state() { timeout 60 "$VISIBLE" "$soak_pid" >"$1" 2>"$scratch/said"; }
 
 restore() { # IMAGE; sets soak_pid
     rm -f "$scratch/pid"
@@ -25,7 +25,7 @@ trip() { # NAME
     # A program that lives wakes between two looks: a JVM all the time, redis' allocator now and then; and
     # glibc's condition variables wait on two words in turn.
     # Where somebody else has taken an id meanwhile, it is restored in a namespace of its own.
-    timeout 60 "${visible[@]}" --diff "$scratch/before" "$scratch/after" --allow waiting,pid >"$scratch/said" 2>&1 || {
+    timeout 60 "$VISIBLE" --diff "$scratch/before" "$scratch/after" --allow waiting,pid >"$scratch/said" 2>&1 || {
         echo "state differs"
         return 1
     }

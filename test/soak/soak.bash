@@ -6,7 +6,6 @@ set -u
 . "$(dirname "${BASH_SOURCE[0]}")/../bench/programs.bash"
 : "${SNAPCTL:?run me through make soak}" "${VISIBLE:?}"
 # shellcheck disable=SC2034 # used by those who include this
-visible=("${VISIBLE%% *}" "${VISIBLE#* }") # python, and a path that may have spaces
 
 # Pipes that make or CI have left open in us would be pipes to outside of the servers that are dumped.
 for fd in /proc/self/fd/*; do

@@ -2,7 +2,6 @@
 
 import array
 import fcntl
-import hashlib
 import os
 import re
 import struct
@@ -129,6 +128,7 @@ def digests(pid, vmas):
 
 
 def digest(mem, pagemap, vma):
+    import hashlib                  # slow, and only for --contents
     state = hashlib.blake2b(digest_size=16)
     for page in range(vma.start // PAGE, vma.end // PAGE):
         entry, = struct.unpack("Q", os.pread(pagemap.fileno(), 8, page * 8))
