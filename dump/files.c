@@ -169,8 +169,10 @@ static int file_renamed(struct dumping *d, uint32_t id, const struct stat *st, s
 	name = file_name_beside(d->snap->arena, file->path, st->st_dev, st->st_ino);
 	if (!name) {
 		err_set(err, ENOTSUP,
-			"this name was removed, and the file has another one, in another directory");
-		return err_hint(err, "dump and restore as root (CAP_DAC_READ_SEARCH), who finds it");
+			"this name was removed, and the file has another one, in another "
+			"directory");
+		return err_hint(
+			err, "dump and restore as root (CAP_DAC_READ_SEARCH), who finds it");
 	}
 	file->path = name;
 	file->deleted = false;

@@ -13,8 +13,12 @@
 _Static_assert(
 	(int)MEM_SHARED_HUGE == (int)PB__MEM__KIND__SHARED_HUGE, "numbers of proto/files.proto");
 
-enum { NAME_LEN_MAX = 255, SEALS_MAX = 0x3f, HANDLE_MAX = 128 /* MAX_HANDLE_SZ */,
-	VALUE_MAX = 65536 /* XATTR_SIZE_MAX */ };
+enum {
+	NAME_LEN_MAX = 255,
+	SEALS_MAX = 0x3f,
+	HANDLE_MAX = 128 /* MAX_HANDLE_SZ */,
+	VALUE_MAX = 65536 /* XATTR_SIZE_MAX */
+};
 
 static void attributes_pack(struct arena *arena, const struct snap_file *file, Pb__File *f)
 {
@@ -72,8 +76,8 @@ static int attributes_unpack(
 		const Pb__FileAttribute *a = m->attributes[i];
 		struct snap_attribute *out = &file->attributes[i];
 
-		if (text_unpack(snap, a->has_name, &a->name, NAME_LEN_MAX, "name", &out->name,
-			    err) < 0)
+		if (text_unpack(
+			    snap, a->has_name, &a->name, NAME_LEN_MAX, "name", &out->name, err) < 0)
 			return -err->code;
 		if (!out->name || !snap_attribute_travels(out->name) || a->value.len > VALUE_MAX)
 			return BAD(err, "impossible attribute");

@@ -124,9 +124,7 @@ static int sysv_plan(
 	bool exec = vma->prot & PROT_EXEC;
 
 	if (vma->offset || vma->end - vma->start != size)
-		return came_already(job, vma)
-			       ? 0
-			       : sysv_plan_pieces(job, fresh, vma, size, err);
+		return came_already(job, vma) ? 0 : sysv_plan_pieces(job, fresh, vma, size, err);
 	plan_shmat(job, vma, vma->start, exec);
 	plan_protect(job, vma, vma->start, exec);
 	return 0;

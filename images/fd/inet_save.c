@@ -190,8 +190,8 @@ static bool is_wanted(const struct fd_seen *seen, const struct inet_live *live)
 static int connection_refuse(
 	const struct fd_seen *seen, const struct inet_live *live, struct err *err)
 {
-	const char *what =
-		live->state == TCP_STATE_ESTABLISHED ? "is established" : "is not closed yet";
+	const char *what = live->state == TCP_STATE_ESTABLISHED ? "is established"
+								: "is not closed yet";
 	bool asked = seen->dump->opts && seen->dump->opts->tcp_established;
 	bool inside = tcp_conn_is_inside(seen, live->sock);
 	char text[INET_SOCK_TEXT];

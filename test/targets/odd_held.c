@@ -26,7 +26,8 @@ static void end(pid_t pid)
 	must(waitpid(pid, NULL, 0));
 }
 
-/* ---- who has connected ------------------------------------------------------------------------ */
+/* ---- who has connected ------------------------------------------------------------------------
+ */
 
 /* A child that connects, says so, and lives on; as this user. */
 static pid_t connecting_child(const struct sockaddr_un *to, socklen_t len, uid_t uid)
@@ -80,7 +81,8 @@ static void odd_held_pending(void)
 	}
 }
 
-/* ---- /proc of a child ------------------------------------------------------------------------- */
+/* ---- /proc of a child -------------------------------------------------------------------------
+ */
 
 static int open_of(pid_t pid, const char *what, int flags)
 {
@@ -114,7 +116,8 @@ static void odd_held_proc(void)
 	end(pid);
 }
 
-/* ---- extended attributes of a file without a name ---------------------------------------------- */
+/* ---- extended attributes of a file without a name ----------------------------------------------
+ */
 
 static void odd_held_xattr(void)
 {
@@ -136,7 +139,8 @@ static void odd_held_xattr(void)
 		"user.second: %s", strerror(errno));
 }
 
-/* ---- removed files that are shared with others -------------------------------------------------- */
+/* ---- removed files that are shared with others --------------------------------------------------
+ */
 
 /* One is open, one mapped, one both; of each one name is left, beside it. */
 static void odd_held_linked(void)
@@ -200,7 +204,8 @@ static void odd_held_elsewhere(void)
 	end(pid);
 }
 
-/* ---- a program in a memfd ----------------------------------------------------------------------- */
+/* ---- a program in a memfd -----------------------------------------------------------------------
+ */
 
 static void copy(int to, const char *name)
 {
@@ -233,7 +238,8 @@ static void odd_held_exec(void)
 	expect(lseek(fd, 0, SEEK_CUR) == lseek(fd, 0, SEEK_END), "position is not at the end");
 }
 
-/* ---- a segment in pieces ------------------------------------------------------------------------ */
+/* ---- a segment in pieces ------------------------------------------------------------------------
+ */
 
 static bool is_mapped(char *at)
 {
@@ -267,7 +273,8 @@ static void odd_held_shm(void)
 		expect(!is_mapped(other + i * PAGE), "page %d of the other is still there", i);
 }
 
-/* ---- a connection that is not read any more ----------------------------------------------------- */
+/* ---- a connection that is not read any more -----------------------------------------------------
+ */
 
 static void tcp_pair(int pair[2])
 {
