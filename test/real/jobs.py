@@ -213,6 +213,7 @@ def editor():
     terminal = shell_start()
     path = os.environ["HOME"] + "/text"
     pid = job_in(terminal, "vim.tiny", f"vim.tiny -u NONE -n {path}")
+    terminal.until(terminal.raw, "an editor that reads keys")  # before that it is the terminal who echoes them
     terminal.type("ifirst words")
     terminal.expect(rb"first words")
     dump(pid)
