@@ -21,7 +21,10 @@ enum {
 	/* adjust - total < -32768 is out of range: the smallest such total is this plus adjust. */
 	TOTAL_ZERO = 32769,
 	TOTAL_MAX = 65536,
-	MAX_OPS = 8,
+	/* Small enough to fit above nearly every value, large enough for less than 32 operations in
+	 * all: sysctl kernel.sem may allow no more. */
+	PIECE_MAX = 8192,
+	MAX_OPS = 2 * (TOTAL_MAX / PIECE_MAX + 1) + 3,
 };
 
 struct probe {
@@ -30,25 +33,34 @@ struct probe {
 	int set, num, value;
 };
 
+/* Others may use the semaphore meanwhile: only a value that leaves no room for ours must be known.
+ */
+static bool value_leaves_room(int value)
+{
+	return value <= VALUE_MAX - PIECE_MAX - 1;
+}
+
 /*
- * Takes the semaphore to 0, adds `total` with SEM_UNDO in pieces that are taken away without it,
- * and at last asks for more than there is: EAGAIN, unless an adjustment went out of its range.
+ * Adds `total` with SEM_UNDO in pieces that are taken away without it, and at last adds one and
+ * asks for zero. That is never so, whatever others did: EAGAIN, unless an adjustment went out of
+ * its range.
  */
 static size_t probe_ops(const struct probe *probe, unsigned total, struct sembuf *ops)
 {
 	unsigned short num = (unsigned short)probe->num;
 	size_t nr = 0;
 
-	if (probe->value)
+	if (!value_leaves_room(probe->value))
 		ops[nr++] = (struct sembuf){ num, (short)-probe->value, IPC_NOWAIT };
 	while (total) {
-		short piece = (short)(total > VALUE_MAX ? VALUE_MAX : total);
+		short piece = (short)(total > PIECE_MAX ? PIECE_MAX : total);
 
 		ops[nr++] = (struct sembuf){ num, piece, SEM_UNDO | IPC_NOWAIT };
 		ops[nr++] = (struct sembuf){ num, (short)-piece, IPC_NOWAIT };
 		total -= (unsigned)piece;
 	}
-	ops[nr++] = (struct sembuf){ num, -1, IPC_NOWAIT };
+	ops[nr++] = (struct sembuf){ num, 1, IPC_NOWAIT };
+	ops[nr++] = (struct sembuf){ num, 0, IPC_NOWAIT };
 	return nr;
 }
 
@@ -99,7 +111,7 @@ static int probe_search(const struct probe *probe, int32_t *adjust, struct err *
 static int probe_adjust(struct probe *probe, int32_t *adjust, struct err *err)
 {
 	int64_t above, below;
-	int ret;
+	int ret, after;
 
 	*adjust = 0;
 	probe->value = semctl(probe->set, probe->num, GETVAL);
@@ -113,7 +125,8 @@ static int probe_adjust(struct probe *probe, int32_t *adjust, struct err *err)
 		ret = probe_search(probe, adjust, err);
 	if (ret < 0)
 		return ret;
-	if (semctl(probe->set, probe->num, GETVAL) == probe->value)
+	after = semctl(probe->set, probe->num, GETVAL);
+	if (after == probe->value || (value_leaves_room(probe->value) && value_leaves_room(after)))
 		return 0;
 	err_set(err, EAGAIN, "semaphore %d of set %d is used by another program meanwhile",
 		probe->num, probe->set);

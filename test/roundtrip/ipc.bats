@@ -28,3 +28,24 @@ teardown() {
     as_user
     roundtrip ipc_sem_undo pid,ns
 }
+@test "ipc_sem_undo: beside another program that is busy with semaphores" {
+    start storm.log perl -e '
+        my $set = semget(0, 1, 0600) // die; # IPC_PRIVATE
+        my $on = 1;
+        $SIG{TERM} = sub { $on = 0 };
+        semctl($set, 0, 16, 9); # SETVAL
+        while ($on) { semop($set, pack("s!3", 0, $_, 0)) || die for -9, 9 }
+        print semctl($set, 0, 12, 0), "\n"; # GETVAL
+        semctl($set, 0, 0, 0)' # IPC_RMID
+    storm=$pid
+    start_target ipc_sem_undo
+    for _ in 1 2 3 4 5; do
+        snapctl dump --force --leave-running --pid "$pid" -o "$(image)"
+    done
+    kill "$storm"
+    "$TARGET" --wait-exit "$storm" 10
+    [ "$(cat "$scratch/storm.log")" = 9 ]
+    dump_pid "$pid" --force
+    restore
+    check_target "$pid"
+}
