@@ -246,8 +246,11 @@ static int stream_queue_check(
  */
 static bool queue_can_travel(const struct inet_sock *sock)
 {
+	const struct sock_option *device = sockopt_get(&sock->options, SOL_SOCKET, SO_BINDTODEVICE);
+
 	return sock->protocol == IPPROTO_UDP && sock->type == SOCK_DGRAM &&
-	       !sockopt_get(&sock->options, SOL_SOCKET, SO_BINDTODEVICE);
+	       (!device ||
+		       (device->len == sizeof "lo" && !memcmp(device->value, "lo", device->len)));
 }
 
 /*
