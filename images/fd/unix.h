@@ -58,6 +58,9 @@ struct unix_file {
 struct unix_creds {
 	int32_t pid; /* as the target sees it */
 	uint32_t uid, gid;
+	bool has_groups;  /* SO_PEERGROUPS, never of SCM_CREDENTIALS: */
+	uint32_t *groups; /* supplementary ones */
+	size_t nr_groups;
 };
 
 struct unix_msg {
@@ -132,8 +135,12 @@ int unix_queue_save(const struct fd_seen *seen, bool eof, struct unix_sock *sock
 int unix_pending_save(const struct fd_seen *seen, struct unix_sock *sock, struct err *err);
 /* Can the one that connected be made again? What it has sent nobody can look at. */
 int unix_pending_check(const struct fd_seen *seen, const struct unix_sock *sock, struct err *err);
-/* Inodes of the waiting -> ofds; refused if one is outside or closed again. */
-int unix_pending_link(const struct fd_seen *seen, struct unix_sock *listener, struct err *err);
+/*
+ * Inodes of the waiting -> ofds; refused if one is closed again, or outside, unless it may still
+ * turn up in a queue.
+ */
+int unix_pending_link(const struct fd_seen *seen, struct unix_sock *listener, bool may_turn_up,
+	struct err *err);
 /*
  * Does this one wait at a listener of the dump? One that was shut down looks like the rest of a
  * closed connection until then.

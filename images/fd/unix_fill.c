@@ -12,15 +12,26 @@
 #include "images/fd/kind.h"
 #include "images/fd/unix_making.h"
 
-int making_options(struct making *k, bool late, struct err *err)
+static int options_of(struct making *k, bool late, bool listening, struct err *err)
 {
 	for (uint32_t i = 0; i < k->m->snap->nr_ofds; i++) {
 		const struct unix_sock *sock = making_done(k, i);
 
-		if (sock && sockopt_make(k->m->made[i], &sock->options, late, err) < 0)
+		if (sock && (!late || (sock->state == UNIX_LISTEN) == listening) &&
+			sockopt_make(k->m->made[i], &sock->options, late, err) < 0)
 			return -err->code;
 	}
 	return 0;
+}
+
+int making_options(struct making *k, bool late, struct err *err)
+{
+	return options_of(k, late, false, err);
+}
+
+int making_listener_options(struct making *k, struct err *err)
+{
+	return options_of(k, true, true, err);
 }
 
 /* ---- queues ---------------------------------------------------------------------------------- */

@@ -337,8 +337,9 @@ static int connect_all(struct making *k, struct err *err)
 static int make_steps(struct making *k, struct err *err)
 {
 	if (create_all(k, err) < 0 || bind_all(k, true, err) < 0 || bind_all(k, false, err) < 0 ||
-		connect_all(k, err) < 0 || making_pending(k, err) < 0 ||
-		making_options(k, false, err) < 0 || making_fill(k, err) < 0 ||
+		connect_all(k, err) < 0 || making_options(k, false, err) < 0 ||
+		making_listener_options(k, err) < 0 || making_pending(k, err) < 0 ||
+		making_fill(k, err) < 0 ||
 		making_find_peers(k, err) < 0 || making_shut(k, err) < 0 ||
 		making_options(k, true, err) < 0)
 		return -err->code;

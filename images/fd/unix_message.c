@@ -76,7 +76,7 @@ static int message_unpack(struct snap *snap, const Pb__UnixMessage *m, const str
 		return err_set(err, EBADMSG, "unix socket: message of process %d", m->pid);
 	out->data = arena_copy(snap->arena, m->data.data, m->data.len);
 	out->len = m->data.len;
-	out->creds = (struct unix_creds){ m->pid, m->uid, m->gid };
+	out->creds = (struct unix_creds){ .pid = m->pid, .uid = m->uid, .gid = m->gid };
 	if (unix_name_unpack(m->has_from, m->from.data, m->from.len, &out->from, err) < 0)
 		return -err->code;
 	return fds_unpack(snap, m, out, err);
