@@ -105,6 +105,10 @@ static Pb__UnixFile *file_pack(struct arena *arena, const struct unix_file *file
 	m->has_dir = file->dir != NULL;
 	if (file->dir)
 		m->dir = message_path(file->dir);
+	m->n_links = file->nr_links;
+	m->links = arena_array(arena, file->nr_links, sizeof *m->links);
+	for (size_t i = 0; i < file->nr_links; i++)
+		m->links[i] = message_path(file->links[i]);
 	return m;
 }
 
@@ -144,6 +148,19 @@ static int unix_pack(
 
 /* ---- message -> record ----------------------------------------------------------------------- */
 
+static int links_unpack(
+	struct snap *snap, const Pb__UnixFile *m, struct unix_file *file, struct err *err)
+{
+	if (m->n_links && m->place == UNIX_UNLINKED)
+		return err_set(err, EBADMSG, "unix socket: an unlinked file with other names");
+	file->links = arena_array(snap->arena, m->n_links, sizeof *file->links);
+	for (size_t i = 0; i < m->n_links; i++)
+		if (message_path_read(snap, &m->links[i], "unix socket", &file->links[i], err) < 0)
+			return -err->code;
+	file->nr_links = m->n_links;
+	return 0;
+}
+
 static int file_unpack(
 	struct snap *snap, const Pb__UnixFile *m, struct unix_sock *sock, struct err *err)
 {
@@ -168,7 +185,7 @@ static int file_unpack(
 		return -err->code;
 	if (m->has_dir && message_path_read(snap, &m->dir, "unix socket", &file->dir, err) < 0)
 		return -err->code;
-	return 0;
+	return links_unpack(snap, m, file, err);
 }
 
 static bool state_fits(const Pb__UnixSock *m)

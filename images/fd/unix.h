@@ -49,9 +49,12 @@ struct unix_file {
 	char *path;              /* UNIX_MOVED: where it is now, absolute */
 	char *dir;               /* the name is relative: to this directory; else NULL */
 	uint32_t mode, uid, gid; /* permission bits and owner; not for UNIX_UNLINKED */
+	char **links;            /* its other names, absolute: link(2) */
+	size_t nr_links;
 	/* While it is made: its file by a descriptor, plus 1; what way_make() gave for it. */
 	int held;
 	size_t way;
+	bool aside; /* its file is gone already: unix_aside.c */
 };
 
 /* SCM_CREDENTIALS or SO_PEERCRED; pid 0: none. */
@@ -139,8 +142,8 @@ int unix_pending_check(const struct fd_seen *seen, const struct unix_sock *sock,
  * Inodes of the waiting -> ofds; refused if one is closed again, or outside, unless it may still
  * turn up in a queue.
  */
-int unix_pending_link(const struct fd_seen *seen, struct unix_sock *listener, bool may_turn_up,
-	struct err *err);
+int unix_pending_link(
+	const struct fd_seen *seen, struct unix_sock *listener, bool may_turn_up, struct err *err);
 /*
  * Does this one wait at a listener of the dump? One that was shut down looks like the rest of a
  * closed connection until then.
@@ -231,6 +234,14 @@ int unix_bind_finish(struct arena *arena, const struct unix_sock *sock, struct e
  */
 int unix_connect(const struct fd_make *m, int fd, const struct unix_sock *to,
 	const struct unix_creds *creds, pid_t *by, struct err *err);
+/*
+ * unix_aside.c: only the name, with a file that nobody sees; *held reaches it (may be -1). For
+ * sockets that were unlinked and whose place is taken, and for those that are closed again at once.
+ */
+int unix_bind_aside(
+	struct arena *arena, int fd, const struct unix_name *name, int *held, struct err *err);
+/* The name of a socket that is there no more, for one that stands in for it. */
+void unix_bind_lost(struct arena *arena, int fd, const struct unix_name *name);
 /* Its address for connect and sendto; *held (may be -1) has to stay open while it is used. */
 int unix_address(struct arena *arena, const struct unix_sock *to, struct sockaddr_storage *sa,
 	socklen_t *len, int *held, struct err *err);

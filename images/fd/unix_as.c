@@ -1,7 +1,8 @@
 /*
  * What SO_PEERCRED and SO_PEERGROUPS tell of a connection was noted when somebody called listen(2),
- * connect(2) or socketpair(2): so the call is made under that user and those groups, and by a short-lived child that has
- * that process id, where nobody has it. Afterwards only the number is looked at.
+ * connect(2) or socketpair(2): so the call is made under that user and those groups, and by a
+ * short-lived child that has that process id, where nobody has it. Afterwards only the number is
+ * looked at.
  */
 #include <errno.h>
 #include <linux/sched.h>

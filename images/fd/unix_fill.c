@@ -66,18 +66,20 @@ static int send_by_name(
 {
 	uint32_t sender = msg->from.len ? bound_to(k->m->snap, &msg->from) : ID_NONE;
 	struct sockaddr_storage sa;
-	OWNED_FD nameless = -1;
+	OWNED_FD stranger = -1; /* closed by now, or not part of the dump */
 	OWNED_FD held = -1;
 	socklen_t len;
 
-	if (!to->name.len || (msg->from.len && (sender == ID_NONE || k->m->made[sender] < 0)))
+	if (!to->name.len || (sender != ID_NONE && k->m->made[sender] < 0))
 		return err_set(err, EBADMSG, "unix socket: a queued datagram without a sender");
-	if (sender == ID_NONE && making_socket(to->type, &nameless, err) < 0)
+	if (sender == ID_NONE && making_socket(to->type, &stranger, err) < 0)
 		return -err->code;
+	if (sender == ID_NONE && msg->from.len)
+		unix_bind_lost(k->arena, stranger, &msg->from);
 	if (unix_address(k->arena, to, &sa, &len, &held, err) < 0)
 		return -err->code;
 	return unix_queue_make(
-		k->m, nameless >= 0 ? nameless : k->m->made[sender], msg, &sa, len, err);
+		k->m, stranger >= 0 ? stranger : k->m->made[sender], msg, &sa, len, err);
 }
 
 static int fill_one(struct making *k, uint32_t i, const struct unix_sock *sock, struct err *err)

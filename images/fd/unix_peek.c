@@ -30,8 +30,7 @@ static void look_creds(const struct cmsghdr *c, struct unix_look *out)
 	struct ucred cred;
 
 	memcpy(&cred, CMSG_DATA(c), sizeof cred);
-	out->creds =
-		(struct unix_creds){ .pid = cred.pid, .uid = cred.uid, .gid = cred.gid };
+	out->creds = (struct unix_creds){ .pid = cred.pid, .uid = cred.uid, .gid = cred.gid };
 }
 
 /* SO_PASSPIDFD: made by the kernel from the credentials, whenever the message is read. */

@@ -53,8 +53,8 @@ static int pending_outside(const struct unix_sock *sock, const char *what, struc
 	return err_hint(err, "let the program accept them before the dump");
 }
 
-int unix_pending_link(const struct fd_seen *seen, struct unix_sock *listener, bool may_turn_up,
-	struct err *err)
+int unix_pending_link(
+	const struct fd_seen *seen, struct unix_sock *listener, bool may_turn_up, struct err *err)
 {
 	struct fd_dump *d = seen->dump;
 

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "images/fd/kind.h"
 #include "images/fd/sock_diag.h"
 #include "images/fd/unix.h"
@@ -93,8 +94,7 @@ static int save_peercred(struct arena *arena, int fd, struct unix_sock *sock, st
 		return err_sys(err, "SO_PEERCRED");
 	if (cred.pid <= 0)
 		return 0;
-	sock->peercred =
-		(struct unix_creds){ .pid = cred.pid, .uid = cred.uid, .gid = cred.gid };
+	sock->peercred = (struct unix_creds){ .pid = cred.pid, .uid = cred.uid, .gid = cred.gid };
 	save_peergroups(arena, fd, &sock->peercred);
 	return 0;
 }
@@ -215,6 +215,16 @@ static int link_peer(
 	return 0;
 }
 
+/* Abstract names nobody else can have while somebody has them; paths are bound aside. */
+static bool name_is_free(const struct unix_name *name)
+{
+	OWNED_FD fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage sa;
+	socklen_t len = unix_name_to(name, &sa);
+
+	return unix_is_path(name) || (fd >= 0 && bind(fd, (struct sockaddr *)&sa, len) == 0);
+}
+
 static bool name_is_bound(const struct snap *snap, const struct unix_name *name)
 {
 	for (uint32_t i = 0; i < snap->nr_ofds; i++) {
@@ -235,7 +245,8 @@ static int link_queue(const struct fd_seen *seen, struct unix_sock *sock, struct
 
 	for (size_t i = 0; sock->type == SOCK_DGRAM && i < sock->nr_queue; i++) {
 		const struct unix_name *from = &sock->queue[i].from;
-		bool known = from->len == 0 || name_is_bound(seen->dump->snap, from);
+		bool known = from->len == 0 || name_is_bound(seen->dump->snap, from) ||
+			     (!pair && name_is_free(from));
 
 		if (pair && peer)
 			known = unix_name_equal(from, &peer->name);
