@@ -73,6 +73,11 @@ struct unix_msg {
 	uint32_t *fds;         /* SCM_RIGHTS: ofds */
 	size_t nr_fds;
 	struct unix_creds creds;
+	enum unix_urgent {
+		UNIX_NOT_URGENT,
+		UNIX_URGENT,      /* one byte sent with MSG_OOB */
+		UNIX_URGENT_READ, /* what it leaves when it was read: a mark */
+	} urgent;
 };
 
 enum { UNIX_SHUT_RCV = 1, UNIX_SHUT_SEND = 2 }; /* RCV_SHUTDOWN, SEND_SHUTDOWN of the kernel */
@@ -167,12 +172,24 @@ struct unix_look {
 	struct unix_creds creds;
 	int fds[UNIX_MAX_FDS]; /* ours: unix_look_finish closes them */
 	size_t nr_fds;
+	bool had_fds;
 	const char *refused; /* something came along that cannot travel: what */
 };
 
 /* As recvmsg(2) with MSG_PEEK and flags; >= 0: bytes, or with MSG_TRUNC the whole length. */
 ssize_t unix_look(int fd, void *data, size_t len, int flags, struct unix_look *out);
 void unix_look_finish(struct unix_look *look);
+
+/* ---- unix_urgent.c ----------------------------------------------------------------------------
+ */
+
+/*
+ * Where the mark of an urgent byte stands in a stream of len bytes that wait, *at, and whether it
+ * was read already. SO_OOBINLINE is on, SO_PEEK_OFF on.
+ */
+int unix_urgent_find(int fd, size_t len, enum unix_urgent *what, size_t *at, struct err *err);
+/* The byte of UNIX_URGENT_READ was just sent to `fd`, and is read. */
+int unix_urgent_read(int fd, struct err *err);
 
 /* ---- unix_message.c -------------------------------------------------------------------------- */
 
@@ -195,9 +212,9 @@ int unix_make_all(const struct fd_make *m, struct err *err);
  */
 int unix_queue_make(const struct fd_make *m, int fd, const struct unix_msg *msg,
 	const struct sockaddr_storage *to, socklen_t to_len, struct err *err);
-/* unix_creds.c: the same sendmsg(2) with these credentials, as far as they can be had. */
-ssize_t unix_send_as(
-	const struct fd_make *m, int fd, const struct msghdr *msg, const struct unix_creds *creds);
+/* unix_creds.c: sendmsg(2) with these credentials, as far as they can be had. */
+ssize_t unix_send_as(const struct fd_make *m, int fd, const struct msghdr *msg,
+	const struct unix_creds *creds, int flags);
 
 /* unix_as.c: a call that notes for SO_PEERCRED who makes it. */
 struct unix_call {

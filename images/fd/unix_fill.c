@@ -94,6 +94,8 @@ static int fill_one(struct making *k, uint32_t i, const struct unix_sock *sock, 
 		int ret = from >= 0 ? unix_queue_make(k->m, from, &sock->queue[q], NULL, 0, err)
 				    : send_by_name(k, sock, &sock->queue[q], err);
 
+		if (!ret && sock->queue[q].urgent == UNIX_URGENT_READ)
+			ret = unix_urgent_read(k->m->made[i], err);
 		if (ret < 0)
 			return ret;
 	}

@@ -389,6 +389,7 @@ static void test_malformed(void **state)
 	BREAK(1, "does not exist", msg->unix->peer = 3);
 	BREAK(1, "with itself", msg->unix->peer = 0);
 	BREAK(2, "sender", msg->unix->queue[0]->has_from = true);
+	BREAK(2, "urgent", msg->unix->queue[0]->urgent = 3);
 	BREAK(0, "is missing", pb__unix_sock__free_unpacked(msg->unix, NULL); msg->unix = NULL);
 #undef BREAK
 	fake_destroy(f);
