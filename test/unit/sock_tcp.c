@@ -386,7 +386,7 @@ static void test_malformed(void **state)
 	need_root();
 	fake_save(f, e.a, &fd_inet);
 	tcp_hold_destroy(f->dump.hold);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		msg = fake_message(f, 0);
 		if (i == 0)
 			msg->inet->conn->state = TCP_STATE_LISTEN;
@@ -394,6 +394,8 @@ static void test_malformed(void **state)
 			msg->inet->conn->n_window--;
 		else if (i == 2)
 			msg->inet->conn->nr_unsent = 1;
+		else if (i == 3)
+			msg->inet->conn->alone = true;
 		else
 			msg->inet->conn->snd_wscale = 15;
 		fake_expect_bad(f, &fd_inet, msg, "TCP connection");
