@@ -33,3 +33,8 @@ time.sleep(1000)'
     ! snapctl dump --pid "$pid" --tcp-established -o "$(image)" || fail "it was dumped"
     grep -q 'is established, and only root (CAP_NET_ADMIN) can carry it over' "$scratch/said"
 }
+
+@test "user: datagrams nobody has read" {
+    ordinary
+    roundtrip udp_queue pid,vpid,waiting -- --pids=new
+}

@@ -51,6 +51,7 @@ static const struct target *const tables[] = {
 	targets_odd_files,
 	targets_odd_mem,
 	targets_odd_sock,
+	targets_sock_name,
 	targets_ipc,
 	targets_user,
 	targets_mem_huge,
