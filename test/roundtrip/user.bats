@@ -15,6 +15,16 @@ ordinary() { [ "$(id -u)" != 0 ] || as_user; }
     grep -q 'run snapctl as root' "$scratch/said"
 }
 
+@test "user: files of modes that keep their owner out" {
+    ordinary
+    roundtrip user_closed pid,vpid,waiting -- --pids=new
+}
+
+@test "user: shared memory, mapped in parts by two" {
+    ordinary
+    roundtrip user_parts pid,ns,caps
+}
+
 @test "user: a TCP connection inside the program" {
     ordinary
     refusal tcp_inside 'is established, and only root \(CAP_NET_ADMIN\) can carry it over'
