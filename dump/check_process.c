@@ -241,22 +241,37 @@ static bool awaits_first_child(const struct dumping_proc *p)
 	       fstatat(p->dir, "ns/pid_for_children", &st, 0) < 0 && errno == ENOENT;
 }
 
+static const struct {
+	const char *name, *what, *option; /* of nsenter(1) */
+} namespaces[] = {
+	{ "user", "user", " --user --preserve-credentials" },
+	{ "mnt", "mount", " --mount" },
+	{ "net", "network", " --net" },
+	{ "ipc", "IPC", " --ipc" },
+	{ "uts", "UTS", " --uts" },
+	{ "cgroup", "cgroup", " --cgroup" },
+	{ "time", "time", " --time" },
+};
+
+/* Only those that are others: an ordinary user may not enter the ones he is in. */
+static const char *how_to_enter(const struct dumping_proc *p, struct arena *a)
+{
+	pid_t outside = p->d->opts->pid_outside;
+	const char *options = outside ? " --user --preserve-credentials --mount" : "";
+
+	if (p->id)
+		return "start the program so that all its processes stay in one";
+	for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++)
+		if (!same_ns(p, namespaces[i].name, namespaces[i].name))
+			options = arena_printf(a, "%s%s", options, namespaces[i].option);
+	return arena_printf(a, "run snapctl in there: nsenter --target %d%s%s snapctl ... --pid %d",
+		outside ? outside : p->t->pid, options,
+		outside || p->status.nr_ns > 1 ? " --pid" : "", p->status.nspid);
+}
+
 static void check_namespaces(struct dumping_proc *p, struct objections *o)
 {
-	const char *enter = arena_printf(
-		o->arena, "run snapctl in there: nsenter --target %d --all snapctl ...", p->t->pid);
-	const char *name = process_name(p, o->arena);
-	static const struct {
-		const char *name, *what;
-	} namespaces[] = {
-		{ "mnt", "mount" },
-		{ "user", "user" },
-		{ "net", "network" },
-		{ "ipc", "IPC" },
-		{ "uts", "UTS" },
-		{ "cgroup", "cgroup" },
-		{ "time", "time" },
-	};
+	const char *enter = how_to_enter(p, o->arena), *name = process_name(p, o->arena);
 
 	for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++)
 		if (!same_ns(p, namespaces[i].name, namespaces[i].name))

@@ -43,3 +43,21 @@ time.sleep(1000)'
     ! snapctl dump --pid "$pid" --tcp-established -o "$(image)" || fail "it was dumped"
     grep -q 'is established, and only root (CAP_NET_ADMIN) can carry it over' "$scratch/said"
 }
+
+@test "user: output that goes to a file of root's" {
+    [ "$(id -u)" = 0 ] || skip "needs root"
+    as_user
+    mkdir -m 700 "$scratch/closed"
+    (
+        close_others
+        cd "$scratch/work"
+        exec "${user[@]}" env -i HOME="$scratch/work" sleep 1000 </dev/null >"$scratch/closed/log" 2>"$scratch/errors"
+    ) &
+    pid=$!
+    note_pid "$pid"
+    until_true grep -qx sleep "/proc/$pid/comm"
+    dump_pid "$pid"
+    [ "$(grep -c 'warning: descriptor [12]: .* is not yours to open' "$scratch/said")" = 2 ]
+    restore --pids=new
+    [ "$(readlink "/proc/$pid/fd/1")" = "$scratch/said" ]
+}
