@@ -253,12 +253,37 @@ static const struct {
 	{ "time", "time", " --time" },
 };
 
+static bool is_snapctl(const struct dumping_proc *p)
+{
+	struct stat theirs, ours;
+
+	return fstatat(p->dir, "exe", &theirs, 0) == 0 && stat("/proc/self/exe", &ours) == 0 &&
+	       theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+}
+
+/* People find it first, as it has the name and the terminal: the one that it stands in for. */
+static const struct dumping_proc *stands_in_for(const struct dumping_proc *p)
+{
+	if (!is_snapctl(&p->d->procs[0]))
+		return NULL;
+	for (size_t i = 1; i < p->d->nr_procs; i++)
+		if (!is_snapctl(&p->d->procs[i]))
+			return &p->d->procs[i];
+	return NULL;
+}
+
 /* Only those that are others: an ordinary user may not enter the ones he is in. */
 static const char *how_to_enter(const struct dumping_proc *p, struct arena *a)
 {
 	pid_t outside = p->d->opts->pid_outside;
 	const char *options = outside ? " --user --preserve-credentials --mount" : "";
+	const struct dumping_proc *program = stands_in_for(p);
 
+	if (program)
+		return arena_printf(a,
+			"process %d is snapctl, which stands in for a program that it has "
+			"restored: dump that one, --pid %d",
+			p->d->procs[0].t->pid, program->t->pid);
 	if (p->id)
 		return "start the program so that all its processes stay in one";
 	for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++)

@@ -306,7 +306,7 @@ static int inherited_save(
 		return err_sys(err, "F_GETFL");
 	ofd->flags = (uint32_t)flags;
 	ofd->kind = fd_kind_of(seen, NULL); /* NULL: any kind will do */
-	if (!launched && S_ISREG(seen->st.st_mode))
+	if (!launched && S_ISREG(seen->st.st_mode) && ofd->inherited == seen->num)
 		log_warn("descriptor %d: %s is not yours to open: at restore, it is what the "
 			 "caller has there",
 			seen->num, seen->link);

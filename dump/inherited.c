@@ -105,8 +105,10 @@ static bool file_leads_outside(const struct fd_seen *seen)
 {
 	int flags = fcntl(seen->fd, F_GETFL), mode = flags & O_ACCMODE;
 	int wanted = (mode == O_WRONLY ? 0 : R_OK) | (mode == O_RDONLY ? 0 : W_OK);
+	mode_t bits = (wanted & R_OK ? S_IRUSR : 0) | (wanted & W_OK ? S_IWUSR : 0);
+	bool only_by_mode = seen->st.st_uid == geteuid() && (seen->st.st_mode & bits) != bits;
 
-	return !(flags & O_PATH) && seen->st.st_uid != geteuid() &&
+	return !(flags & O_PATH) && !only_by_mode &&
 	       faccessat(AT_FDCWD, seen->link, wanted, AT_EACCESS) < 0 && errno == EACCES;
 }
 
