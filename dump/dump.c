@@ -177,6 +177,10 @@ static void let_go(struct dumping *d)
 {
 	struct tracer *tr = d->tracer;
 
+	if (d->opts->pid == 1 && !d->opts->early && !d->opts->leave_running)
+		log_say("%s is written; process 1 ends now, and with it all of its namespace, us "
+			"too",
+			d->opts->image);
 	/* Children of what we launched become ours when their parents go, so their ids are free at
 	 * once; elsewhere that is up to init. */
 	if (!d->opts->leave_running && d->opts->argv)

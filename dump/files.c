@@ -15,6 +15,7 @@
 #include "base/build_id.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "dump/contents.h"
 #include "dump/dumping.h"
@@ -22,6 +23,7 @@
 #include "dump/fds.h"
 #include "dump/file_names.h"
 #include "dump/mapped_copy.h"
+#include "dump/readable.h"
 
 static const char DELETED[] = " (deleted)";
 enum { TRAVEL_LIMIT = 16 * 1024 * 1024 };
@@ -73,67 +75,26 @@ static bool same_file(
 	       (nameless || !strcmp(f->path, path));
 }
 
-int file_reopen(int fd, int *out, struct err *err)
-{
-	char path[32];
-	int again;
-
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	again = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOATIME);
-	if (again < 0 && errno == EPERM)
-		again = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (again < 0)
-		return err_sys(err, "open it for reading");
-	*out = again;
-	return 0;
-}
-
-/*
- * Not even its owner can open a file whose mode forbids it (gunicorn's workers take that away in
- * turns). The program's own descriptor may be for reading: *shared, its position is then not ours.
- */
-static int file_readable(int fd, int *out, bool *shared, struct err *err)
-{
-	int ret = file_reopen(fd, out, err), flags = fcntl(fd, F_GETFL);
-
-	*shared = ret == -EACCES && flags >= 0 && (flags & O_ACCMODE) != O_WRONLY &&
-		  !(flags & O_PATH);
-	if (*shared)
-		*out = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	else if (ret == -EACCES)
-		err_hint(err, "run snapctl as root: its owner may not read it, and the program has "
-			      "it open for writing only");
-	return *shared && *out >= 0 ? 0 : ret;
-}
-
 /* The contents travel: they become a memory object of their own. */
 static int file_travel(struct dumping *d, uint32_t id, int fd, struct err *err)
 {
 	uint64_t size = d->snap->files[id].size;
-	OWNED_FD readable = -1;
+	OWNED_READABLE readable = READABLE_NONE;
 	struct snap_mem *mem;
 	uint32_t mem_id;
-	bool shared;
-	off_t position;
-	int ret;
 
 	if (d->snap->files[id].mem != ID_NONE)
 		return 0;
-	ret = file_readable(fd, &readable, &shared, err);
-	if (ret < 0)
+	if (readable_open(fd, &readable, err) < 0)
 		return err_wrap(err, "%s", d->snap->files[id].path);
 	mem = snap_add_mem(d->snap, MEM_FILE);
 	mem_id = (uint32_t)(mem - d->snap->mems);
 	mem->size = size;
 	mem->mode = d->snap->files[id].mode & 07777;
 	d->snap->files[id].mem = mem_id;
-	if (file_attributes_collect(d->snap->arena, readable, &d->snap->files[id], err) < 0)
+	if (file_attributes_collect(d->snap->arena, readable.fd, &d->snap->files[id], err) < 0)
 		return -err->code;
-	position = shared ? lseek(readable, 0, SEEK_CUR) : -1;
-	ret = contents_save_fd(d, mem_id, readable, size, err);
-	if (position >= 0)
-		lseek(readable, position, SEEK_SET);
-	return ret;
+	return contents_save_fd(d, mem_id, readable.fd, size, err);
 }
 
 /*
@@ -378,10 +339,16 @@ static bool will_not_wait(const struct proc_vma *vma, int fd, uint64_t size)
 static int mapped_travels(
 	struct dumping_proc *p, const struct proc_vma *vma, int fd, uint32_t id, struct err *err)
 {
-	if (!S_ISREG(p->d->snap->files[id].mode))
+	const struct snap_file *file = &p->d->snap->files[id];
+	int ret = 0;
+
+	if (!S_ISREG(file->mode))
 		return 0;
-	if (p->d->opts->embed || will_not_wait(vma, fd, p->d->snap->files[id].size))
-		return file_travel(p->d, id, fd, err);
+	if (p->d->opts->embed || will_not_wait(vma, fd, file->size))
+		ret = file_travel(p->d, id, fd, err);
+	if (ret != -EACCES || p->d->opts->embed)
+		return ret;
+	log_info("%s: its contents do not travel, as we may not read them", file->path);
 	return 0;
 }
 

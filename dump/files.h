@@ -38,8 +38,5 @@ int files_add_mapped(
 
 /* Whether files_add_mapped() would find the file: 0, or -ENOTSUP with words. Changes nothing. */
 int files_check_mapped(struct dumping_proc *p, const struct proc_vma *vma, struct err *err);
-/* The file behind fd as a description of our own, for reading; without a trace in its atime if
- * allowed. */
-int file_reopen(int fd, int *out, struct err *err);
 
 #endif
