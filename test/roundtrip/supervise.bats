@@ -68,3 +68,16 @@ foreground() {
     "$TARGET" --wait-exit "$first" 10
     check_target "$pid"
 }
+
+@test "detached in a namespace: nothing of the caller's stays open" {
+    start_target proc_umask
+    dump_pid "$pid"
+    # Comes to an end when nobody has the pipe any more.
+    (close_others; timeout 30 "$SNAPCTL" restore --detach --pids=ns --pidfile "$scratch/work/pidfile" "$(image)" 2>&1) |
+        timeout 20 cat >"$scratch/said" || fail "the pipe stays open"
+    pid=$(cat "$scratch/work/pidfile")
+    note_pid "$pid"
+    note_parent "$pid"
+    [ "$(readlink "/proc/$(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f2)/cwd")" = / ]
+    check_target "$pid"
+}
