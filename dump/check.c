@@ -187,12 +187,18 @@ int check_collect(struct dumping *d, struct objections *o, struct err *err)
 	return ret;
 }
 
+static size_t nr_passing(const struct objections *o)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < o->nr; i++)
+		nr += o->all[i].passes;
+	return nr;
+}
+
 static bool all_pass(const struct objections *o)
 {
-	for (size_t i = 0; i < o->nr; i++)
-		if (!o->all[i].passes)
-			return false;
-	return o->nr > 0;
+	return o->nr && nr_passing(o) == o->nr;
 }
 
 static int await_passing(struct dumping *d, struct objections *o, struct err *err)
@@ -228,7 +234,8 @@ static int check_patiently(struct dumping *d, struct objections *o, struct err *
 
 	if (!ret && !d->opts->argv)
 		ret = await_passing(d, o, err);
-	if (!ret && o->nr && !all_pass(o) && !d->opts->argv && d->tracer->nr_tracees > 1)
+	/* Who waits in vfork(2), which passes, cannot be frozen. */
+	if (!ret && o->nr && !nr_passing(o) && !d->opts->argv)
 		ret = look_at_frozen(d, o, err);
 	return ret;
 }

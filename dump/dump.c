@@ -156,6 +156,14 @@ static void await_init(pid_t pid)
 	}
 }
 
+static void await_init_all(const struct dumping *d)
+{
+	for (size_t i = 0; i < d->nr_procs; i++)
+		await_init(d->procs[i].status.pid);
+	for (size_t i = 0; i < d->snap->nr_zombies; i++)
+		await_init(d->snap->zombies[i].pid);
+}
+
 /*
  * The tree is no longer needed: its contents are in the page store. All of it gets the signal
  * before any is waited for, so that none of it can see another one end.
@@ -282,8 +290,8 @@ static int dump_once(const struct dump_opts *opts, const struct stop_requests *s
 	if (!ret)
 		ret = dump_phases(&d, err);
 	/* With an init, all goes when we end. */
-	for (size_t i = 0; !ret && !opts->leave_running && opts->pid != 1 && i < d.nr_procs; i++)
-		await_init(d.procs[i].status.pid);
+	if (!ret && !opts->leave_running && opts->pid != 1)
+		await_init_all(&d);
 	dumping_finish(&d);
 	return ret;
 }

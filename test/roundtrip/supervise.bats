@@ -69,6 +69,28 @@ foreground() {
     check_target "$pid"
 }
 
+@test "ids: auto while that of a zombie is taken" {
+    # Whoever gets the orphaned zombie leaves it.
+    start reaper.log /usr/bin/python3 -c '
+import ctypes, os, signal
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) # PR_SET_CHILD_SUBREAPER
+pid = os.spawnlp(os.P_NOWAIT, "sh", "sh", "-c", "sh -c \"exit 3\" & echo $! >zombie; exec sleep 1000")
+open("pid", "w").write("%d\n" % pid)
+os.waitpid(pid, 0)
+while True: signal.pause()'
+    until_true test -s "$scratch/work/pid"
+    pid=$(cat "$scratch/work/pid")
+    local zombie
+    zombie() { zombie=$(cat "$scratch/work/zombie" 2>/dev/null) && grep -q '^State:.Z' "/proc/$zombie/status"; }
+    until_true zombie
+    until_true grep -q sleep "/proc/$pid/comm"
+    snapctl dump --pid "$pid" -o "$(image)"
+    until_true gone "$pid"
+    zombie || fail "it is reaped"
+    restore
+    [ -n "$(descendants "$pid")" ] || fail "the zombie is lost"
+}
+
 @test "detached in a namespace: nothing of the caller's stays open" {
     start_target proc_umask
     dump_pid "$pid"
