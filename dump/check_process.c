@@ -35,6 +35,12 @@ static void ERR_FMT(3, 4) object(struct objections *o, const char *remedy, const
 	objections_add(o, &err);
 }
 
+/* The last one will not be so for ever. */
+static void object_passes(struct objections *o)
+{
+	o->all[o->nr - 1].passes = true;
+}
+
 static const char *process_name(const struct dumping_proc *p, struct arena *a)
 {
 	return arena_printf(a, "process %d (%s)", p->t->pid, p->stat.comm);
@@ -190,12 +196,14 @@ static int check_thread(struct dumping_proc *p, pid_t tid, struct objections *o,
 	check_status(p->d, &status, name, o);
 	check_speculation(text, name, o);
 	unshared_check(p, tid, name, o);
-	if (waits_in_vfork(p, tid))
+	if (waits_in_vfork(p, tid)) {
 		object(o, "wait until its child has called exec",
 			"%s waits in vfork(2) for a child that goes on without exec; it cannot be "
 			"stopped "
 			"there",
 			name);
+		object_passes(o);
+	}
 	/* What an ending thread looks like does not matter: it will not be there any more. */
 	if (tid != p->t->pid && is_ending(p, tid))
 		o->nr = before;

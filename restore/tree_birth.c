@@ -16,6 +16,7 @@
 #include "restore/birth.h"
 #include "restore/child.h"
 #include "restore/job.h"
+#include "restore/orphan.h"
 #include "restore/seccomp.h"
 #include "restore/spawn.h"
 #include "restore/stops.h"
@@ -263,6 +264,8 @@ static void leader_run(void *arg)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (setsid() < 0)
 		err_sys(&job->child_err, "setsid");
+	else if (job->orphan)
+		orphan_make(job, want);
 	else
 		spawn(want, CLONE_PARENT, child_run, job, &job->pid, &job->pidfd, &job->child_err);
 	_exit(0);
@@ -281,34 +284,28 @@ static int spawn_by_leader(struct tree *tree, struct job *job, struct err *err)
 		*err = job->child_err;
 		return -err->code;
 	}
+	if (job->orphan)
+		return orphan_take(job, leader, err);
 	/* What the leader got is in its table of descriptors. */
 	job->pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
 	return job->pidfd < 0 ? err_sys(err, "pidfd_open") : 0;
-}
-
-/* The init of the namespace that we are in waits to become it. */
-static int first_wake(struct job *job, struct err *err)
-{
-	job->pid = job->proc->pid;
-	job->pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
-	if (job->pidfd < 0)
-		return err_sys(err, "pidfd_open");
-	if (ptrace(PTRACE_ATTACH, job->pid, 0, 0) < 0)
-		return err_sys(err, "trace process %d", job->pid);
-	if (stops_wait(job, job->pid, SIGSTOP, err) < 0 || stops_continue(job->pid, err) < 0)
-		return -err->code;
-	return write(job->gate, "", 1) == 1 ? 0 : err_sys(err, "wake process %d", job->pid);
 }
 
 static int first_spawn(struct tree *tree, struct job *job, struct err *err)
 {
 	pid_t want = job->pids == PIDS_NEW ? 0 : job->proc->pid;
 
-	if (job->gate >= 0)
-		return first_wake(job, err);
+	/* The init of the namespace that we are in waits to become it. */
+	if (job->gate >= 0) {
+		job->pid = job->proc->pid;
+		return gate_open(job, err);
+	}
+	if (orphan_begin(job, err) < 0)
+		return -err->code;
 	if (!job->proc->session_inherited && !tree_leads_session(job->proc))
 		return spawn_by_leader(tree, job, err);
-	if (spawn(want, 0, child_run, job, &job->pid, &job->pidfd, err) == 0)
+	if (job->orphan ? orphan_spawn(job, err) == 0
+			: spawn(want, 0, child_run, job, &job->pid, &job->pidfd, err) == 0)
 		return 0;
 	if (err->code == EEXIST && want)
 		err_hint(err, "process id %d is in use: --pids=ns or --pids=new gets round that",

@@ -232,7 +232,7 @@ static int stream_queue_check(
 
 	inet_sock_text(live->sock, text);
 	if (live->waiting) {
-		err_set(err, ENOTSUP, "%u connections to %s wait to be accepted", live->waiting,
+		err_set(err, EAGAIN, "%u connections to %s wait to be accepted", live->waiting,
 			text);
 		err_hint(err, "let the program accept them, or drop them with --tcp-close");
 		return refuse_or_drop(seen, err);

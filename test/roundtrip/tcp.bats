@@ -110,3 +110,33 @@ goes_on() {
     grep -q 'use --tcp-established to carry it over' "$scratch/said"
     exec 7>&-
 }
+
+# A server that leaves who connects waiting until somebody traces it, and a moment longer.
+slow_server() {
+    cat >"$scratch/work/slow.py" <<'END'
+import os, socket, time
+def traced(): return [l for l in open("/proc/self/status") if l.startswith("TracerPid") and l.split()[1] != "0"]
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+s.listen()
+with open("port.new", "w") as f: f.write(str(s.getsockname()[1]))
+os.rename("port.new", "port")
+while True:
+    while not traced(): time.sleep(0.01)
+    time.sleep(0.2)
+    c = s.accept()[0]
+    c.sendall(b"accepted")
+    c.close()
+END
+    start slow.log /usr/bin/python3 slow.py
+    until_true test -s "$scratch/work/port" || fail "no port"
+    exec 7<>"/dev/tcp/127.0.0.1/$(cat "$scratch/work/port")"
+}
+
+@test "a connection that waits to be accepted is waited for" {
+    slow_server
+    dump_pid "$pid"
+    [ "$(timeout 20 cat <&7)" = accepted ] || fail "it was not accepted"
+    restore
+    wait_port "$(cat "$scratch/work/port")"
+}
