@@ -81,6 +81,7 @@ static int status_collect(
 	if (!ret) {
 		task->tid = status.nspid;
 		creds_collect(p, &status, &task->creds);
+		signals_collect_unqueued(p, &status, task);
 	}
 	if (!ret)
 		ret = seccomp_collect(p, th->tid, &status, task, err);

@@ -452,8 +452,9 @@ int handover_second(struct job *job, struct err *err)
 
 int handover_last(struct job *job, struct err *err)
 {
-	if (signals_queue_late(job, err) < 0 || limits_finish(job, err) < 0 ||
-		sigtrap_ignore(job, err) < 0 || process_finish(job, err) < 0)
+	/* Ignoring a signal drops what is queued of it (sigaction(2)), so that comes first. */
+	if (sigtrap_ignore(job, err) < 0 || signals_queue_late(job, err) < 0 ||
+		limits_finish(job, err) < 0 || process_finish(job, err) < 0)
 		return -err->code;
 	if (job->proc->tasks[0].exited ? leader_exit(job, err) < 0 : blob_remove(job, err) < 0)
 		return -err->code;
