@@ -342,6 +342,20 @@ static void task_regs(const struct snap_regs *from, struct user_regs_struct *to)
 	};
 }
 
+static int tls_finish(const struct snap_task *task, pid_t tid, struct err *err)
+{
+	for (size_t i = 0; i < SNAP_NR_TLS; i++) {
+		const struct snap_tls *tls = &task->tls[i];
+
+		if (tls->entry &&
+			thread_set_tls(tid, tls->entry,
+				&(struct thread_tls){ tls->base_addr, tls->limit, tls->flags },
+				err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
 static int task_finish(const struct job *job, size_t i, struct err *err)
 {
 	const struct snap_task *task = &job->proc->tasks[i];
@@ -349,7 +363,9 @@ static int task_finish(const struct job *job, size_t i, struct err *err)
 	struct user_regs_struct regs;
 
 	task_regs(&task->regs, &regs);
-	if (thread_set_xstate(tid, task->xstate, task->nr_xstate, err) < 0 ||
+	/* Before the registers: a selector of an entry that is not there is no selector. */
+	if (tls_finish(task, tid, err) < 0 ||
+		thread_set_xstate(tid, task->xstate, task->nr_xstate, err) < 0 ||
 		(task->wait_left && left_go_on(job, task, tid, &regs, err) < 0) ||
 		thread_set_sigmask(tid, task->sigmask, err) < 0 ||
 		thread_set_regs(tid, &regs, err) < 0 || modes_finish(task, tid, err) < 0)

@@ -71,9 +71,9 @@ static void plan_queue(struct job *job, size_t thread, const struct snap_siginfo
 /* SYNCHRONOUS_MASK in include/linux/signal.h of Linux, as far as it is not SIGTRAP. */
 static bool is_fault(const siginfo_t *si)
 {
-	return si->si_code > 0 && (si->si_signo == SIGSEGV || si->si_signo == SIGBUS ||
-					  si->si_signo == SIGILL || si->si_signo == SIGFPE ||
-					  si->si_signo == SIGSYS);
+	return si->si_code > 0 &&
+	       (si->si_signo == SIGSEGV || si->si_signo == SIGBUS || si->si_signo == SIGILL ||
+		       si->si_signo == SIGFPE || si->si_signo == SIGSYS);
 }
 
 /*
