@@ -629,7 +629,7 @@ BREAK(fd_order, s->procs[0].fds[1].num = 1000)
 BREAK(fd_large, s->procs[0].fds[2].num = 1u << 30)
 BREAK(fd_ofd, s->procs[0].fds[1].ofd = 2)
 BREAK(tid_zero, s->procs[0].tasks[1].tid = 0; s->procs[0].nr_timers = 0)
-BREAK(cs, s->procs[0].tasks[0].regs.cs = 0x23)
+BREAK(cs, s->procs[0].tasks[0].regs.cs = 0x10)
 BREAK(ss, s->procs[0].tasks[0].regs.ss = 0)
 BREAK(gs, s->procs[0].tasks[0].regs.gs = 0x10000)
 BREAK(eflags, s->procs[0].tasks[0].regs.eflags = 0x3246)
@@ -805,7 +805,7 @@ static const struct {
 	{ "descriptor 1073741824", break_fd_large },
 	{ "descriptor 3: open file 2", break_fd_ofd },
 	{ "thread id", break_tid_zero },
-	{ "cs 0x23", break_cs },
+	{ "cs 0x10", break_cs },
 	{ "ss 0", break_ss },
 	{ "segment", break_gs },
 	{ "eflags", break_eflags },
