@@ -1,4 +1,5 @@
 /* What a process has one of: working directory, and the settings of prctl(2) and /proc. */
+#include <asm/prctl.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -31,6 +32,11 @@
 #define PR_FUTEX_HASH 78
 #endif
 enum { TIMER_IDS_GET = 2, FUTEX_SLOTS_GET = 2, FUTEX_SLOTS_AUTO_MIN = 16 };
+/* uapi/asm/prctl.h since Linux 5.16. */
+#ifndef ARCH_GET_XCOMP_PERM
+#define ARCH_GET_XCOMP_PERM 0x1022
+#endif
+enum { XFEATURE_XTILE_DATA = 18 };
 
 /* uapi/linux/membarrier.h since Linux 6.3. */
 enum { MEMBARRIER_GET_REGISTRATIONS = 1 << 9 };
@@ -116,15 +122,23 @@ static bool is_automatic(const struct dumping_proc *p, uint64_t slots)
 /* EINVAL: a kernel that has not got the one or the other yet. */
 static int newer_prctls_collect(struct dumping_proc *p, struct err *err)
 {
+	struct snap_proc *proc = dumping_snap_proc(p);
+	uint64_t at = 0, features = 0;
+	size_t room;
+	int ret = tracee_scratch(p->t, &at, &room, err);
 	struct tracee_call calls[] = {
 		{ SYS_prctl, { PR_TIMER_CREATE_RESTORE_IDS, TIMER_IDS_GET }, 0 },
 		{ SYS_prctl, { PR_FUTEX_HASH, FUTEX_SLOTS_GET }, 0 },
+		{ SYS_arch_prctl, { ARCH_GET_XCOMP_PERM, at }, 0 },
 	};
-	struct snap_proc *proc = dumping_snap_proc(p);
-	int ret = tracee_syscalls(p->t, p->th, calls, sizeof calls / sizeof calls[0], err);
 
+	if (!ret)
+		ret = tracee_syscalls(p->t, p->th, calls, sizeof calls / sizeof calls[0], err);
+	if (!ret && calls[2].ret == 0)
+		ret = tracee_read(p->t, at, &features, sizeof features, err);
 	if (ret < 0)
 		return ret;
+	proc->amx = features >> XFEATURE_XTILE_DATA & 1;
 	proc->timer_ids_chosen = calls[0].ret == 1;
 	if (calls[1].ret >= 0 && !is_automatic(p, (uint64_t)calls[1].ret))
 		proc->futex_slots = (uint32_t)calls[1].ret + 1;

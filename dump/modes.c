@@ -73,6 +73,15 @@ static int flags_collect(
 	return 0;
 }
 
+/* Nothing shows iopl(2); ioperm(2) has a register set. */
+static int ports_check(int tid, struct err *err)
+{
+	if (!thread_has_ports(tid))
+		return 0;
+	err_set(err, ENOTSUP, "it may use I/O ports (ioperm)");
+	return err_hint(err, "let the program give them back before the dump");
+}
+
 int modes_collect(
 	struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task, struct err *err)
 {
@@ -80,5 +89,7 @@ int modes_collect(
 
 	if (!ret)
 		ret = tls_collect(th->tid, task, err);
+	if (!ret)
+		ret = ports_check(th->tid, err);
 	return ret < 0 ? ret : flags_collect(p, th, task, err);
 }

@@ -153,6 +153,7 @@ static void proc_pack_numbers(const struct snap_proc *proc, Pb__Proc *m)
 	PUT(m, mdwe, proc->mdwe);
 	PUT(m, memory_merge, proc->memory_merge);
 	PUT(m, timer_ids_chosen, proc->timer_ids_chosen);
+	PUT(m, amx, proc->amx);
 	PUT(m, futex_slots, proc->futex_slots);
 	PUT(m, exit_signal, proc->exit_signal);
 	PUT(m, membarrier, proc->membarrier);
@@ -295,6 +296,7 @@ static void proc_unpack_numbers(const Pb__Proc *m, struct snap_proc *proc)
 	proc->mdwe = m->mdwe;
 	proc->memory_merge = m->memory_merge;
 	proc->timer_ids_chosen = m->timer_ids_chosen;
+	proc->amx = m->amx;
 	proc->futex_slots = m->futex_slots;
 	proc->exit_signal = m->exit_signal;
 	proc->membarrier = m->membarrier;

@@ -254,6 +254,7 @@ struct snap_task {
 	bool seccomp_strict;
 	struct snap_dispatch dispatch;
 	struct snap_tls tls[SNAP_NR_TLS];
+	bool cpuid_faults;  /* ARCH_SET_CPUID with 0 */
 	int32_t tsc_mode;   /* PR_GET_TSC */
 	uint32_t mce_kill;  /* PR_MCE_KILL_GET plus 3 (its answers may be negative); 0: unknown */
 	uint32_t mempolicy; /* MPOL_... as get_mempolicy(2) gives it, with mode flags */
@@ -383,6 +384,7 @@ struct snap_proc {
 	bool group_inherited;   /* pgid likewise */
 	uint32_t mdwe;          /* PR_GET_MDWE */
 	bool memory_merge;      /* PR_GET_MEMORY_MERGE: all of its memory may be merged (KSM) */
+	bool amx;               /* ARCH_REQ_XCOMP_PERM: it has asked for tile data */
 	bool timer_ids_chosen;  /* PR_TIMER_CREATE_RESTORE_IDS is on */
 	uint32_t futex_slots;   /* PR_FUTEX_HASH plus 1; 0: what the kernel makes of it */
 	uint32_t membarrier;    /* MEMBARRIER_CMD_REGISTER_... in force */

@@ -120,6 +120,7 @@ static void task_modes_pack(struct arena *arena, const struct snap_task *task, P
 	PUT(m, seccomp, task->seccomp);
 	PUT(m, seccomp_strict, task->seccomp_strict);
 	PUT(m, tsc_mode, task->tsc_mode);
+	PUT(m, cpuid_faults, task->cpuid_faults);
 	PUT(m, mce_kill, task->mce_kill);
 	PUT(m, mempolicy, task->mempolicy);
 	PUT_BYTES(m, mempolicy_nodes, task->mempolicy_nodes, task->nr_mempolicy_nodes);
@@ -253,6 +254,7 @@ static void task_unpack_modes(struct snap *snap, const Pb__Task *m, struct snap_
 	task->seccomp = m->seccomp;
 	task->seccomp_strict = m->seccomp_strict;
 	task->tsc_mode = m->tsc_mode;
+	task->cpuid_faults = m->cpuid_faults;
 	task->mce_kill = m->mce_kill;
 	task->mempolicy = m->mempolicy;
 	task->mempolicy_nodes = arena_copy(

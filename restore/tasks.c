@@ -28,6 +28,9 @@ enum { MUSL_TID_OFFSET = 0x30 };
 /* Of eflags, NT and ID: arch/x86/kernel/ptrace.c lets nobody set them (FLAG_MASK). */
 enum { FLAGS_OWN = 1 << 14 | 1 << 21 };
 
+/* asm/prctl.h since Linux 5.16. */
+enum { REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILE_DATA = 18 };
+
 long tasks_index(const struct job *job, int32_t tid)
 {
 	for (size_t i = 0; i < job->proc->nr_tasks; i++)
@@ -231,6 +234,10 @@ int tasks_plan(struct job *job, struct err *err)
 	/* Before there are threads: they begin with the leader's name. */
 	plan_name(job, 0);
 	seccomp_plan_common(job);
+	/* Before there are alternate stacks, whose sizes it looks at. */
+	if (job->proc->amx)
+		plan_syscall(&job->plan, 0, SYS_arch_prctl,
+			(struct plan_args){ { REQ_XCOMP_PERM, XFEATURE_XTILE_DATA } });
 	plan_threads(job);
 	/* Some may raise limits. */
 	creds_begin(job);

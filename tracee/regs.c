@@ -128,6 +128,16 @@ int thread_set_tls(pid_t tid, uint32_t entry, const struct thread_tls *tls, stru
 	return 0;
 }
 
+/* There is such a register set only where there are permissions: ioperm_active() in
+ * arch/x86/kernel/ptrace.c. */
+bool thread_has_ports(pid_t tid)
+{
+	uint64_t bitmap[8];
+	struct iovec iov = { bitmap, sizeof bitmap };
+
+	return ptrace(PTRACE_GETREGSET, tid, NT_386_IOPERM, &iov) == 0 && iov.iov_len;
+}
+
 /* ---- pointers ----------------------------------------------------------- */
 
 int thread_get_robust_list(pid_t tid, uint64_t *head, uint64_t *len, struct err *err)

@@ -216,6 +216,8 @@ struct thread_tls {
 };
 int thread_get_tls(pid_t tid, uint32_t entry, struct thread_tls *out, struct err *err);
 int thread_set_tls(pid_t tid, uint32_t entry, const struct thread_tls *tls, struct err *err);
+/* ioperm(2). */
+bool thread_has_ports(pid_t tid);
 int thread_get_sigmask(pid_t tid, uint64_t *mask, struct err *err);
 int thread_set_sigmask(pid_t tid, uint64_t mask, struct err *err);
 /*

@@ -269,6 +269,7 @@ static void task_equal(const struct snap_task *a, const struct snap_task *b)
 	assert_memory_equal(&a->dispatch, &b->dispatch, sizeof a->dispatch);
 	assert_memory_equal(a->tls, b->tls, sizeof a->tls);
 	EQ(tsc_mode);
+	EQ(cpuid_faults);
 	EQ(mce_kill);
 	EQ(mempolicy);
 	EQ(nr_mempolicy_nodes);
@@ -336,6 +337,7 @@ static void proc_equal(const struct snap_proc *a, const struct snap_proc *b)
 	EQ(mdwe);
 	EQ(memory_merge);
 	EQ(timer_ids_chosen);
+	EQ(amx);
 	EQ(futex_slots);
 	EQ(membarrier);
 	EQ(autogroup_nice);
