@@ -1,6 +1,7 @@
 /* Attributes of the process as a whole, as last steps of the leader; see process.h. */
 #include "restore/process.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #include "restore/job.h"
 
 /* linux/prctl.h of newer kernels. */
-enum { SET_MDWE = 65, SET_MEMORY_MERGE = 67 };
+enum { SET_MDWE = 65, SET_MEMORY_MERGE = 67, FUTEX_HASH = 78, FUTEX_HASH_SET_SLOTS = 1 };
 
 static void plan_prctl(struct job *job, uint64_t op, uint64_t value)
 {
@@ -33,6 +34,11 @@ void process_plan(struct job *job)
 		plan_prctl(job, PR_SET_CHILD_SUBREAPER, 1);
 	if (!job->shares_vm && proc->memory_merge)
 		plan_prctl(job, SET_MEMORY_MERGE, 1);
+	if (!job->shares_vm && proc->futex_slots)
+		plan_syscall(&job->plan, 0, SYS_prctl,
+			(struct plan_args){
+				{ FUTEX_HASH, FUTEX_HASH_SET_SLOTS, proc->futex_slots - 1 } })
+			->tolerate = EINVAL; /* a kernel that has none */
 	if (!job->shares_vm && proc->mdwe)
 		plan_prctl(job, SET_MDWE, proc->mdwe);
 	for (uint64_t bit = 1; bit <= proc->membarrier; bit <<= 1)

@@ -70,6 +70,9 @@ static const struct target *const tables[] = {
 	targets_tree_stream,
 	targets_tree_odd,
 	targets_odd_held,
+	targets_odd_signal,
+	targets_odd_cpu,
+	targets_odd_wait,
 	targets_tree_group,
 };
 
