@@ -161,7 +161,7 @@ static int children_make(struct tree *tree, uint32_t parent, bool early, struct 
 		}
 		elder++;
 	}
-	return 0;
+	return early ? 0 : zombies_make_elder(tree, parent, UINT32_MAX, err);
 }
 
 static int family_make(struct tree *tree, uint32_t i, struct err *err)
