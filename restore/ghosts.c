@@ -47,7 +47,8 @@ static int ghost_fill(struct job *job, const struct snap_file *file, int fd, str
 	return ret;
 }
 
-/* After the owner, who may have them; they are not worth a restore where there can be none. */
+/* After the owner, who may have them, and before the mode, which may forbid it; they are not worth
+ * a restore where there can be none. */
 static void ghost_xattrs(const struct snap_file *file, int fd)
 {
 	for (size_t i = 0; i < file->nr_attributes; i++) {
@@ -66,9 +67,9 @@ static int ghost_attributes(
 
 	if (job->privileged && fchown(fd, file->uid, file->gid) < 0)
 		return err_sys(err, "owner of %s", file->path);
+	ghost_xattrs(file, fd);
 	if (fchmod(fd, file->mode & 01777) < 0)
 		return err_sys(err, "mode of %s", file->path);
-	ghost_xattrs(file, fd);
 	if (futimens(fd, times) < 0)
 		return err_sys(err, "time of %s", file->path);
 	return 0;
@@ -182,13 +183,26 @@ static int ghost_create(struct job *job, uint32_t id, struct place *place)
 	return memfd_create(base ? base + 1 : file->path, MFD_CLOEXEC);
 }
 
+/* Read-only, since a file that is open for writing can be neither run nor mapped as text. */
+static int ghost_reopen(struct job *job, uint32_t id, int fd, struct err *err)
+{
+	char self[40];
+	OWNED_FD reopened = -1;
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	reopened = open(self, O_RDONLY | O_CLOEXEC);
+	job->ghosts[id] = reopened < 0 ? -1 : fcntl(reopened, F_DUPFD_CLOEXEC, job->park);
+	if (job->ghosts[id] < 0)
+		return err_sys(err, "open %s anew", job->snap->files[id].path);
+	return 0;
+}
+
 /* A file that has no name for the program, or not the one of the file that stands there now. */
 static int ghost_make(struct job *job, uint32_t id, struct err *err)
 {
 	const struct snap_file *file = &job->snap->files[id];
-	OWNED_FD fd = -1, reopened = -1;
+	OWNED_FD fd = -1;
 	struct place place = { .way = 0 };
-	char self[40];
 	int ret;
 
 	fd = ghost_create(job, id, &place);
@@ -196,17 +210,12 @@ static int ghost_make(struct job *job, uint32_t id, struct err *err)
 		return err_sys(err, "make %s anew", file->path);
 	ret = ghost_fill(job, file, fd, err);
 	if (!ret)
-		ret = ghost_attributes(job, file, fd, err);
-	/* Read-only, since a file that is open for writing can be neither run nor mapped as text.
-	 */
-	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-	if (!ret)
-		reopened = open(self, O_RDONLY | O_CLOEXEC);
-	if (!ret && (reopened < 0 ||
-			    (job->ghosts[id] = fcntl(reopened, F_DUPFD_CLOEXEC, job->park)) < 0))
-		ret = err_sys(err, "open %s anew", file->path);
+		ret = ghost_reopen(job, id, fd, err);
 	if (!ret && place.name[0] && job->some_born)
 		ret = born_by_name(job, id, place.name, err);
+	/* Last, as the mode may keep even the owner out. */
+	if (!ret)
+		ret = ghost_attributes(job, file, fd, err);
 	if (place.name[0] && unlink(place.name) < 0 && !ret)
 		ret = err_sys(err, "unlink %s", place.name);
 	way_remove(place.name, place.way);

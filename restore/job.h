@@ -15,6 +15,7 @@
 #include "restore/restore.h"
 #include "restore/terminal.h"
 
+struct ns;
 struct tcp_hold;
 
 /* Address space set aside for blob and plan; only plan_size() of it is ever mapped. */
@@ -34,7 +35,8 @@ struct job {
 	enum restore_pids pids;   /* never PIDS_AUTO */
 	bool privileged;          /* CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE where we are */
 	struct terminal terminal; /* of the caller */
-	int gate; /* the first process is there already, and waits for a word here; or -1 */
+	int gate;        /* the first process is there already, and waits for a word here; or -1 */
+	struct ns *tell; /* whom to tell right before it runs, as its end may be ours; or NULL */
 	struct err child_err; /* why the first child could not exec */
 
 	int park;           /* from this number on there are no slots of the target for a while */

@@ -259,11 +259,11 @@ static void maker_run(void *arg)
 	/* Else the other one would wait for ever. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	close(beside->gate[0]);
+	beside->job->tell = &beside->inside;
 	if (ns_begin(&beside->inside, &err) < 0 || tree_make(beside->job, &err) < 0) {
 		ns_report(&beside->inside, 0, &err);
 		_exit(125);
 	}
-	ns_report(&beside->inside, beside->job->pid, NULL);
 	_exit(0);
 }
 

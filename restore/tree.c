@@ -27,6 +27,7 @@
 #include "restore/instance.h"
 #include "restore/job.h"
 #include "restore/mems.h"
+#include "restore/ns.h"
 #include "restore/stops.h"
 #include "restore/tree_birth.h"
 #include "restore/zombie.h"
@@ -302,6 +303,8 @@ static int tree_run(struct tree *tree, struct err *err)
 		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
 	terminal_give(tree->jobs[0]);
+	if (tree->jobs[0]->tell)
+		ns_report(tree->jobs[0]->tell, tree->jobs[0]->pid, NULL);
 	if (all_do(tree, handover_release, err) < 0)
 		return -err->code;
 	terminal_tell(tree->jobs[0]);

@@ -113,19 +113,18 @@ static bool has_descriptor(const struct snap_proc *proc, uint32_t ofd)
 
 /*
  * Who has connected nobody tells before it is accepted: mostly the first process that has the
- * descriptor, as the user that it is now.
+ * descriptor, as the user that it is now. One that is only in flight: whoever makes it.
  */
 static struct unix_creds connector_of(const struct snap *snap, uint32_t ofd)
 {
-	const struct snap_proc *proc = &snap->procs[0];
+	for (uint32_t i = 0; i < snap->nr_procs; i++) {
+		const struct snap_proc *proc = &snap->procs[i];
 
-	for (uint32_t i = 0; i < snap->nr_procs; i++)
-		if (snap->procs[i].nr_tasks && has_descriptor(&snap->procs[i], ofd)) {
-			proc = &snap->procs[i];
-			break;
-		}
-	return (struct unix_creds){ proc->pid, proc->tasks[0].creds.euid,
-		proc->tasks[0].creds.egid };
+		if (proc->nr_tasks && has_descriptor(proc, ofd))
+			return (struct unix_creds){ proc->pid, proc->tasks[0].creds.euid,
+				proc->tasks[0].creds.egid };
+	}
+	return (struct unix_creds){ 0 };
 }
 
 static int pending_connect(struct making *k, uint32_t listener, uint32_t id, struct err *err)

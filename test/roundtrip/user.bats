@@ -26,6 +26,7 @@ ordinary() { [ "$(id -u)" != 0 ] || as_user; }
 import socket, time
 listener = socket.create_server(("127.0.0.1", 0))
 client = socket.create_connection(listener.getsockname())
+server, _ = listener.accept()
 open("up", "w").close()
 time.sleep(1000)'
     until_true test -e "$scratch/work/up"
