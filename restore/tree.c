@@ -191,8 +191,7 @@ static int all_make(struct tree *tree, struct err *err)
 		if (tree->snap->procs[i].parent == ID_NONE && family_make(tree, i, err) < 0)
 			return -err->code;
 	if (zombies_make(tree, err) < 0 || birth_groups(tree, err) < 0 ||
-		ctty_finish(tree, err) < 0 ||
-		fds_later(tree->jobs, tree->snap->nr_procs, err) < 0)
+		ctty_finish(tree, err) < 0 || fds_later(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
 	return birth_reap(tree, err);
 }

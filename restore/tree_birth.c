@@ -228,8 +228,7 @@ static int birth_elsewhere(struct tree *tree, uint32_t i, struct job **maker, in
 		*maker = member;
 		tree->jobs[i]->session = session;
 		tree->jobs[i]->group = member->group;
-		return adoption_birth(
-			tree, member, tree->jobs[proc->parent], proc->pid, pid, err);
+		return adoption_birth(tree, member, tree->jobs[proc->parent], proc->pid, pid, err);
 	}
 	if (founder)
 		return birth_by_founder(tree, i, founder, maker, pid, err);

@@ -241,8 +241,8 @@ static int full_await(int other, struct err *err)
 			return 0;
 		nanosleep(&(struct timespec){ .tv_nsec = 1000 * 1000 }, NULL);
 	}
-	return err_set(err, ETIMEDOUT, "pty: output does not come over in %d s",
-		BROUGHT_LIMIT_MS / 1000);
+	return err_set(
+		err, ETIMEDOUT, "pty: output does not come over in %d s", BROUGHT_LIMIT_MS / 1000);
 }
 
 /* `other` is the reading end. */

@@ -70,6 +70,8 @@ static const struct target *const tables[] = {
 	targets_tree_odd,
 	targets_odd_held,
 	targets_tree_group,
+	targets_tree_born,
+	targets_pty_held,
 };
 
 /* The FIFO is opened before the state is prepared, so that its number is 3 in every target. */
