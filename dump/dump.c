@@ -169,6 +169,19 @@ static void await_init(pid_t pid)
 	}
 }
 
+/* Zombies of the tree keep the ids of its groups and sessions, too. */
+static void await_ids(const struct dumping *d)
+{
+	const struct snap *snap = d->snap;
+
+	for (size_t i = 0; i < d->nr_procs; i++)
+		await_init(d->procs[i].status.pid);
+	/* Their ids are the program's, which are ours where it is in our PID namespace. */
+	if (d->nr_procs && d->procs[0].status.pid == snap->procs[0].pid)
+		for (size_t i = 0; i < snap->nr_zombies; i++)
+			await_init(snap->zombies[i].pid);
+}
+
 /*
  * The tree is no longer needed: its contents are in the page store. All of it gets the signal
  * before any is waited for, so that none of it can see another one end.
@@ -296,8 +309,8 @@ static int dump_work(const struct dump_opts *opts, const struct stop_requests *s
 	if (!ret)
 		ret = dump_phases(&d, err);
 	/* With an init, all goes when we end. */
-	for (size_t i = 0; !ret && !opts->leave_running && opts->pid != 1 && i < d.nr_procs; i++)
-		await_init(d.procs[i].status.pid);
+	if (!ret && !opts->leave_running && opts->pid != 1)
+		await_ids(&d);
 	dumping_finish(&d);
 	if (!ret)
 		ret = image_measure(opts->image, result, err);
