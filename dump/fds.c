@@ -348,7 +348,7 @@ int fds_collect(struct dumping *d, struct err *err)
 	for (uint32_t id = 0; !ret && id < d->snap->nr_ofds; id++)
 		if ((ret = ofd_save_link(d, id, err)) < 0)
 			return ofd_wrap(d, id, err);
-	return ret;
+	return ret < 0 ? ret : in_flight_check(d, err);
 }
 
 /* ---- what kinds ask --------------------------------------------------------------------- */
