@@ -410,6 +410,16 @@ uint32_t reg_made_with(const struct snap_ofd *ofd, uint32_t *flags)
 	return priv->file;
 }
 
+int reg_access(const struct snap_ofd *ofd, uint32_t file)
+{
+	const struct reg_priv *priv = ofd->priv;
+
+	if (ofd->kind != &fd_reg || ofd->inherited >= 0 || ofd->flags & O_PATH ||
+		priv->file != file)
+		return -1;
+	return (int)ofd->flags & O_ACCMODE;
+}
+
 static int reg_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
 	const struct reg_priv *priv = ofd->priv;
