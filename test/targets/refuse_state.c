@@ -226,6 +226,29 @@ static void refuse_speculation(void)
 		"no longer in force");
 }
 
+/* To look into the file would break the lease: SIGIO, which ends us. */
+static void refuse_lease_mapped(void)
+{
+	int fd = file_make("leased", PAGE, 1, O_RDWR);
+	char *at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0)
+		target_skip("F_SETLEASE");
+	target_wait();
+	expect(pattern_is(at, PAGE, 1) && fcntl(fd, F_GETLEASE) == F_WRLCK, "the lease is broken");
+}
+
+static void refuse_lease_removed(void)
+{
+	int fd = file_make("leased", PAGE, 1, O_RDWR);
+
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0)
+		target_skip("F_SETLEASE");
+	must(unlink("leased"));
+	target_wait();
+	expect(fcntl(fd, F_GETLEASE) == F_WRLCK, "the lease is broken");
+}
+
 /* ---- files of /proc ------------------------------------------------------------------------- */
 
 static void refuse_pressure(void)
@@ -307,6 +330,9 @@ const struct target targets_refuse_state[] = {
 	{ "refuse_timer_outside", refuse_timer_outside, "a timer on another process' CPU clock",
 		TARGET_REFUSED },
 	{ "refuse_speculation", refuse_speculation, "speculation control", TARGET_REFUSED },
+	{ "refuse_lease_mapped", refuse_lease_mapped, "a lease on a mapped file", TARGET_REFUSED },
+	{ "refuse_lease_removed", refuse_lease_removed, "a lease on a removed file",
+		TARGET_REFUSED },
 	{ "refuse_pressure", refuse_pressure, "a trigger of /proc/pressure", TARGET_REFUSED },
 	{ "refuse_maps_in_flight", refuse_maps_in_flight, "a file of /proc in a message",
 		TARGET_REFUSED },
