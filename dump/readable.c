@@ -36,8 +36,7 @@ static bool can_be_read(int fd)
 int readable_open(int fd, struct readable *out, struct err *err)
 {
 	bool leased = fcntl(fd, F_GETLEASE) == F_WRLCK;
-	int ret = leased ? err_ret(err, -EACCES, "it has a lease")
-			 : file_reopen(fd, &out->fd, err);
+	int ret = leased ? err_ret(err, -EACCES, "it has a lease") : file_reopen(fd, &out->fd, err);
 
 	if (ret != -EACCES)
 		return ret;
