@@ -440,8 +440,11 @@ static int fds_leave(struct job *job, struct err *err)
 		if (!is_used_by_others(job->snap, i))
 			continue;
 		job->parked[i] = fcntl(job->make.made[i], F_DUPFD, job->park);
-		if (job->parked[i] < 0)
-			return err_sys(err, "park descriptor %d", job->make.made[i]);
+		if (job->parked[i] >= 0)
+			continue;
+		err_sys(err, "park descriptor %d", job->make.made[i]);
+		return err_hint(err, "so many open files need a higher limit while they are "
+				     "restored: raise it before (ulimit -Hn)");
 	}
 	return 0;
 }
