@@ -156,12 +156,17 @@ static void await_init(pid_t pid)
 	}
 }
 
-static void await_init_all(const struct dumping *d)
+/* Zombies of the tree keep the ids of its groups and sessions, too. */
+static void await_ids(const struct dumping *d)
 {
+	const struct snap *snap = d->snap;
+
 	for (size_t i = 0; i < d->nr_procs; i++)
 		await_init(d->procs[i].status.pid);
-	for (size_t i = 0; i < d->snap->nr_zombies; i++)
-		await_init(d->snap->zombies[i].pid);
+	/* Their ids are the program's, which are ours where it is in our PID namespace. */
+	if (d->nr_procs && d->procs[0].status.pid == snap->procs[0].pid)
+		for (size_t i = 0; i < snap->nr_zombies; i++)
+			await_init(snap->zombies[i].pid);
 }
 
 /*
@@ -295,7 +300,7 @@ static int dump_once(const struct dump_opts *opts, const struct stop_requests *s
 		ret = dump_phases(&d, err);
 	/* With an init, all goes when we end. */
 	if (!ret && !opts->leave_running && opts->pid != 1)
-		await_init_all(&d);
+		await_ids(&d);
 	dumping_finish(&d);
 	return ret;
 }
