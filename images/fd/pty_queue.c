@@ -168,8 +168,9 @@ static int queue_check(const struct pty_state *state, struct err *err)
 			input);
 		return err_hint(err, "try again when the program has read some of it");
 	}
-	if (!(state->packet_status & (TIOCPKT_FLUSHREAD | TIOCPKT_FLUSHWRITE)) ||
-		(!input && !state->written.len))
+	/* The flush would be made again behind them. */
+	if (!(state->packet_status & TIOCPKT_FLUSHREAD && input) &&
+		!(state->packet_status & TIOCPKT_FLUSHWRITE && state->written.len))
 		return 0;
 	err_set(err, ENOTSUP, "a status of packet mode waits that tells of a flush, with new data");
 	return err_hint(err, "try again when the program has read from the master");

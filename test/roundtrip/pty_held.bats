@@ -4,6 +4,7 @@ load ../helpers/snap
 
 @test "ptyheld_sessions: who of a session has its terminal" { roundtrip ptyheld_sessions; }
 @test "ptyheld_full: a terminal full of input and output" { roundtrip ptyheld_full; }
+@test "ptyheld_flushed: a flush in packet mode, with output" { roundtrip ptyheld_flushed; }
 
 @test "ptyheld_full: nothing is lost in a program that runs on" {
     start_target ptyheld_full

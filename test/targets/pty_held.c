@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -148,8 +149,25 @@ static void ptyheld_full(void)
 	drained(master, output, "output");
 }
 
+/* A flush of the input is told before output that came after it. */
+static void ptyheld_flushed(void)
+{
+	int slave, master = pair_open(&slave), on = 1;
+	char got[16];
+
+	raw(slave);
+	must(ioctl(master, TIOCPKT, &on));
+	must(write(slave, "new", 3));
+	must(tcflush(slave, TCIFLUSH));
+	target_wait();
+	expect(read(master, got, sizeof got) == 1 && got[0] == TIOCPKT_FLUSHREAD,
+		"no word of the flush");
+	expect(read(master, got, sizeof got) == 4 && !memcmp(got, "\0new", 4), "output is lost");
+}
+
 const struct target targets_pty_held[] = {
 	{ "ptyheld_sessions", ptyheld_sessions, "who of a session has its terminal", 0 },
 	{ "ptyheld_full", ptyheld_full, "a terminal full of input and output", 0 },
+	{ "ptyheld_flushed", ptyheld_flushed, "a flush in packet mode, with output", 0 },
 	{ 0 },
 };
