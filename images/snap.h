@@ -88,6 +88,9 @@ struct snap_mem {
 	int32_t sysv_id, sysv_key;
 };
 
+/* linux/prctl.h, Linux 6.18: PR_THP_DISABLE_EXCEPT_ADVISED. */
+enum { THP_EXCEPT_ADVISED = 1 << 1 };
+
 enum snap_vma_kind {
 	VMA_ANON,   /* private anonymous: heap, stack, mmap */
 	VMA_FILE,   /* file, private or shared by flags */
@@ -165,7 +168,7 @@ struct snap_mm {
 	size_t nr_vmas;
 	struct snap_range *guards; /* MADV_GUARD_INSTALL, sorted, inside private anonymous vmas */
 	size_t nr_guards;
-	bool thp_disabled; /* PR_SET_THP_DISABLE */
+	uint32_t thp_disabled; /* PR_GET_THP_DISABLE: 1, with THP_EXCEPT_ADVISED; 0: they are not */
 	uint32_t coredump_filter;
 	uint32_t mlockall; /* MCL_FUTURE|MCL_ONFAULT as far as they can be seen; 0 else */
 };

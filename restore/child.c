@@ -75,8 +75,10 @@ static int child_cwd(struct job *job, struct err *err)
 
 	if (files_open(&job->make, job->proc->cwd, O_RDONLY | O_DIRECTORY | O_PATH, &fd, err) < 0)
 		return err_wrap(err, "working directory");
-	if (fchdir(fd) < 0)
-		return err_sys(err, "working directory %s", job->snap->files[job->proc->cwd].path);
+	if (fchdir(fd) < 0) {
+		err_sys(err, "working directory %s", job->snap->files[job->proc->cwd].path);
+		return err_hint(err, "see that you may enter it (chmod u+x)");
+	}
 	return 0;
 }
 

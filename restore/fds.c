@@ -593,7 +593,8 @@ void fds_plan_thread(struct job *job, size_t thread, const struct snap_thread_fi
 {
 	struct table t = { job, thread, files->fds, files->nr_fds };
 
-	plan_take(&t, job->proc);
+	/* What it begins with; a table that is another process's, too, is still the first one's. */
+	plan_take(&t, job->proc->shares_files ? job->snap->procs : job->proc);
 	plan_close_others(&t, false);
 	plan_cloexec(&t);
 }

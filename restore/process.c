@@ -20,6 +20,16 @@ static void plan_prctl(struct job *job, uint64_t op, uint64_t value)
 	plan_syscall(&job->plan, 0, SYS_prctl, (struct plan_args){ { op, value } });
 }
 
+static void plan_thp(struct job *job)
+{
+	uint64_t disabled = job->mm->thp_disabled;
+
+	if ((int)disabled != prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0))
+		plan_syscall(&job->plan, 0, SYS_prctl,
+			(struct plan_args){ { PR_SET_THP_DISABLE, disabled & 1,
+				disabled & THP_EXCEPT_ADVISED } });
+}
+
 void process_plan(struct job *job)
 {
 	const struct snap_proc *proc = job->proc;
@@ -27,9 +37,8 @@ void process_plan(struct job *job)
 	if (proc->personality != (uint32_t)personality(0xffffffff))
 		plan_syscall(&job->plan, 0, SYS_personality,
 			(struct plan_args){ { proc->personality } });
-	if (!job->shares_vm &&
-		job->mm->thp_disabled != (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1))
-		plan_prctl(job, PR_SET_THP_DISABLE, job->mm->thp_disabled);
+	if (!job->shares_vm)
+		plan_thp(job);
 	if (proc->child_subreaper)
 		plan_prctl(job, PR_SET_CHILD_SUBREAPER, 1);
 	if (!job->shares_vm && proc->memory_merge)

@@ -286,7 +286,7 @@ static inline void sample_mm(struct snap *s)
 		.mem = SAMPLE_PRIVATE,
 		.guards = arena_copy(s->arena, guards, sizeof guards),
 		.nr_guards = 2,
-		.thp_disabled = true,
+		.thp_disabled = 1 | THP_EXCEPT_ADVISED,
 		.coredump_filter = 0x33,
 		.mlockall = 2,
 	};
