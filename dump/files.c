@@ -235,8 +235,7 @@ int files_open_travels(struct dumping *d, int fd, uint32_t id, struct err *err)
 {
 	const struct snap_file *file = &d->snap->files[id];
 	int flags = fcntl(fd, F_GETFL);
-	OWNED_FD readable = -1;
-	bool shared;
+	OWNED_READABLE readable = READABLE_NONE;
 
 	if (!S_ISREG(file->mode) || file->deleted || file->mem != ID_NONE || flags < 0 ||
 		flags & O_PATH)
@@ -244,7 +243,7 @@ int files_open_travels(struct dumping *d, int fd, uint32_t id, struct err *err)
 	if (!(on_tmpfs(fd) ? file->size <= TRAVEL_LIMIT
 			   : (flags & O_ACCMODE) != O_RDONLY && file->size <= WRITTEN_LIMIT))
 		return 0;
-	if (file_readable(fd, &readable, &shared, NULL) < 0)
+	if (readable_open(fd, &readable, NULL) < 0)
 		return 0;
 	return file_travel(d, id, fd, err);
 }
