@@ -6,6 +6,7 @@ load ../helpers/snap
 @test "event_semaphore: eventfd: semaphore" { roundtrip event_semaphore; }
 @test "timerfd_armed: timerfd: clocks, idle, absolute" { roundtrip timerfd_armed; }
 # As after a reboot: the program goes on in a time namespace.
+# shellcheck disable=SC2034 # user: a prefix of what the helpers run
 @test "timerfd_armed: where the clock is behind" {
     local program
     unshare --time true 2>/dev/null || skip "time namespaces"
