@@ -13,6 +13,7 @@
 #include "images/fd/kind.h"
 #include "images/fd/sock_diag.h"
 #include "images/fd/tcp.h"
+#include "images/fd/tcp_ends.h"
 
 /* Asked of a socket of our own. */
 bool tcp_may_repair(void)
@@ -23,39 +24,21 @@ bool tcp_may_repair(void)
 	return fd >= 0 && setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) == 0;
 }
 
-/* The bytes of an address that matter: one end may see IPv4 as IPv6. */
-static const uint8_t *address_bytes(int family, const struct inet_addr *a, size_t *len)
+/* As the other end of sock must be. */
+static struct tcp_pair other_end(const struct inet_sock *sock)
 {
-	bool mapped = inet_addr_is_mapped(family, a);
-
-	*len = family == AF_INET || mapped ? 4 : 16;
-	return a->addr + (mapped ? 12 : 0);
+	return (struct tcp_pair){ tcp_end_of(sock->family, &sock->remote),
+		tcp_end_of(sock->family, &sock->local) };
 }
 
-static bool same_end(int family, const struct inet_addr *a, const struct sockaddr_storage *sa)
+static bool same_end(const struct tcp_end *a, const struct sockaddr_storage *sa)
 {
-	struct inet_addr b;
-	const uint8_t *of_a, *of_b;
-	size_t len_a, len_b;
+	struct inet_addr addr;
+	struct tcp_end b;
 
-	inet_addr_from(sa, &b);
-	of_a = address_bytes(family, a, &len_a);
-	of_b = address_bytes(sa->ss_family, &b, &len_b);
-	return a->port == b.port && len_a == len_b && !memcmp(of_a, of_b, len_a);
-}
-
-static bool is_other_end(int fd, const struct inet_sock *sock)
-{
-	struct sockaddr_storage own = { 0 }, peer = { 0 };
-	socklen_t own_len = sizeof own, peer_len = sizeof peer, len = sizeof(int);
-	int type = 0;
-
-	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
-	       getsockname(fd, (struct sockaddr *)&own, &own_len) == 0 &&
-	       (own.ss_family == AF_INET || own.ss_family == AF_INET6) &&
-	       getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
-	       same_end(sock->family, &sock->remote, &own) &&
-	       same_end(sock->family, &sock->local, &peer);
+	inet_addr_from(sa, &addr);
+	b = tcp_end_of(sa->ss_family, &addr);
+	return !memcmp(a, &b, sizeof b);
 }
 
 /* ---- an end that was closed --------------------------------------------------------------------
@@ -64,17 +47,15 @@ static bool is_other_end(int fd, const struct inet_sock *sock)
 enum { PATIENCE = 200 /* milliseconds; acknowledgements may be late */ };
 
 struct far_end {
-	const struct inet_sock *sock;
+	struct tcp_pair pair;
 	bool found, held, waits; /* waits: for an acknowledgement of ours */
 };
 
 static void far_end_look(const struct diag_end *end, void *arg)
 {
 	struct far_end *far = arg;
-	const struct inet_sock *sock = far->sock;
 
-	if (!same_end(sock->family, &sock->remote, &end->own) ||
-		!same_end(sock->family, &sock->local, &end->peer))
+	if (!same_end(&far->pair.own, &end->own) || !same_end(&far->pair.peer, &end->peer))
 		return;
 	far->found = true;
 	far->held = end->ino != 0;
@@ -112,7 +93,7 @@ bool tcp_conn_is_alone(int fd, const struct inet_sock *sock)
 		!is_of_this_machine(sock, &sock->remote))
 		return false;
 	for (int i = 0; i < PATIENCE; i++) {
-		far = (struct far_end){ .sock = sock };
+		far = (struct far_end){ .pair = other_end(sock) };
 		if (sock_diag_ends(sock->remote.port, far_end_look, &far, &err) < 0 || far.held)
 			return false;
 		if (!far.found || !far.waits)
@@ -125,12 +106,9 @@ bool tcp_conn_is_alone(int fd, const struct inet_sock *sock)
 bool tcp_conn_is_inside(const struct fd_seen *seen, const struct inet_sock *sock)
 {
 	struct fd_dump *d = seen->dump;
+	struct tcp_pair pair = other_end(sock);
 
-	for (uint32_t i = 0; d->fd_of && sock->remote.set && i < d->snap->nr_ofds; i++) {
-		int fd = d->fd_of(d, i);
-
-		if (fd >= 0 && is_other_end(fd, sock))
-			return true;
-	}
-	return d->fd_of && tcp_conn_is_alone(seen->fd, sock);
+	if (!d->fd_of || !sock->remote.set)
+		return false;
+	return tcp_ends_have(d, &pair) || tcp_conn_is_alone(seen->fd, sock);
 }
