@@ -64,6 +64,8 @@ int clock_prepare(struct job *job, struct err *err)
 			monotonic, strerror(errno));
 		return 0;
 	}
+	job->make.monotonic_ahead = monotonic * NS;
+	job->make.boottime_ahead = boottime * NS;
 	log_info("time namespace: the monotonic clock is set forward by %" PRIu64 " s", monotonic);
 	return 0;
 }

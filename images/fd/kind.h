@@ -97,6 +97,9 @@ struct fd_make {
 	int (*mem_fd)(const struct fd_make *m, uint32_t mem, int *fd, struct err *err);
 	/* For finish: a duplicate of any descriptor that was made. */
 	int (*made_fd)(const struct fd_make *m, uint32_t ofd, int *fd, struct err *err);
+	/* By how many ns the clocks of the time namespace that comes with the exec are before those
+	 * of here; mostly 0. */
+	uint64_t monotonic_ahead, boottime_ahead;
 	void *priv;
 };
 

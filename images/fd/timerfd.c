@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -158,10 +159,33 @@ static int timerfd_unpack(
 
 /* ---- record -> alive ------------------------------------------------------------------------ */
 
-static int timer_set(const struct timerfd_priv *priv, int fd, struct err *err)
+/* Who shares our memory, as after vfork(2), enters the time namespace with its exec only. */
+static bool enters_later(void)
+{
+	struct stat now, later;
+
+	return stat("/proc/self/ns/time", &now) == 0 &&
+	       stat("/proc/self/ns/time_for_children", &later) == 0 && now.st_ino != later.st_ino;
+}
+
+/* The moment a timer is set to, on the clock that is here while it is made. */
+static uint64_t value_here(const struct fd_make *m, const struct timerfd_priv *priv)
+{
+	bool monotonic = priv->clock == CLOCK_MONOTONIC;
+	uint64_t ahead = monotonic                                       ? m->monotonic_ahead
+			 : readable_clock(priv->clock) == CLOCK_BOOTTIME ? m->boottime_ahead
+									 : 0;
+
+	if (!ahead || !priv->value || !(priv->settime_flags & TFD_TIMER_ABSTIME) || !enters_later())
+		return priv->value;
+	return priv->value > ahead ? priv->value - ahead : 1;
+}
+
+static int timer_set(
+	const struct fd_make *m, const struct timerfd_priv *priv, int fd, struct err *err)
 {
 	struct itimerspec spec = {
-		.it_value = from_ns(priv->value),
+		.it_value = from_ns(value_here(m, priv)),
 		.it_interval = from_ns(priv->interval),
 	};
 
@@ -182,14 +206,13 @@ static int timerfd_make(
 	const struct timerfd_priv *priv = ofd->priv;
 	OWNED_FD fresh = timerfd_create(priv->clock, TFD_CLOEXEC | (ofd->flags & TFD_NONBLOCK));
 
-	(void)m;
 	if (fresh < 0) {
 		err_sys(err, "timerfd_create of clock %d", priv->clock);
 		if (err->code == EPERM)
 			err_hint(err, "a timer that wakes the machine up needs CAP_WAKE_ALARM");
 		return -err->code;
 	}
-	if (timer_set(priv, fresh, err) < 0)
+	if (timer_set(m, priv, fresh, err) < 0)
 		return -err->code;
 	*fd = take_fd(&fresh);
 	return 0;

@@ -5,6 +5,20 @@ load ../helpers/snap
 @test "event_counts: eventfd: zero, some, largest" { roundtrip event_counts; }
 @test "event_semaphore: eventfd: semaphore" { roundtrip event_semaphore; }
 @test "timerfd_armed: timerfd: clocks, idle, absolute" { roundtrip timerfd_armed; }
+# As after a reboot: the program goes on in a time namespace.
+# shellcheck disable=SC2034 # user: a prefix of what the helpers run
+@test "timerfd_armed: where the clock is behind" {
+    local program
+    unshare --time true 2>/dev/null || skip "time namespaces"
+    user=(unshare --time --monotonic 500000 --boottime 500000)
+    start_target timerfd_armed
+    program=$pid
+    user=(nsenter --time="/proc/$program/ns/time")
+    dump_pid "$program"
+    user=()
+    restore
+    check_target "$pid"
+}
 @test "timerfd_expired: timerfd: fired and not read" { roundtrip timerfd_expired; }
 @test "timerfd_fires: timerfd: expires later" { roundtrip timerfd_fires; }
 @test "signalfd_mask: signalfd" { roundtrip signalfd_mask; }
