@@ -399,7 +399,7 @@ END
 @test "ask: copies in namespaces of their own are asked one by one" {
     listener listen
     ask
-    for copy in 1 2; do
+    for _ in 1 2; do
         : >"$scratch/work/log"
         restore --pids=ns
         until_true grep -qsx 'after one 1' "$scratch/work/log"
