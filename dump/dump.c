@@ -156,12 +156,17 @@ static void await_init(pid_t pid)
 	}
 }
 
-static void await_init_all(const struct dumping *d)
+/* Zombies of the tree keep the ids of its groups and sessions, too. */
+static void await_ids(const struct dumping *d)
 {
+	const struct snap *snap = d->snap;
+
 	for (size_t i = 0; i < d->nr_procs; i++)
 		await_init(d->procs[i].status.pid);
-	for (size_t i = 0; i < d->snap->nr_zombies; i++)
-		await_init(d->snap->zombies[i].pid);
+	/* Their ids are the program's, which are ours where it is in our PID namespace. */
+	if (d->nr_procs && d->procs[0].status.pid == snap->procs[0].pid)
+		for (size_t i = 0; i < snap->nr_zombies; i++)
+			await_init(snap->zombies[i].pid);
 }
 
 /*
@@ -172,6 +177,10 @@ static void let_go(struct dumping *d)
 {
 	struct tracer *tr = d->tracer;
 
+	if (d->opts->pid == 1 && !d->opts->early && !d->opts->leave_running)
+		log_say("%s is written; process 1 ends now, and with it all of its namespace, us "
+			"too",
+			d->opts->image);
 	/* Children of what we launched become ours when their parents go, so their ids are free at
 	 * once; elsewhere that is up to init. */
 	if (!d->opts->leave_running && d->opts->argv)
@@ -291,7 +300,7 @@ static int dump_once(const struct dump_opts *opts, const struct stop_requests *s
 		ret = dump_phases(&d, err);
 	/* With an init, all goes when we end. */
 	if (!ret && !opts->leave_running && opts->pid != 1)
-		await_init_all(&d);
+		await_ids(&d);
 	dumping_finish(&d);
 	return ret;
 }

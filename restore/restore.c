@@ -74,7 +74,6 @@ static void job_tables(struct job *job)
 	job->root_fds = ids_none(snap->arena, snap->nr_procs);
 	job->dir_fds = ids_none(snap->arena, snap->nr_files);
 	job->exe_fds = ids_none(snap->arena, snap->nr_mms);
-	job->mem_made = arena_array(snap->arena, snap->nr_mems + 1, sizeof *job->mem_made);
 	job->settled = arena_array(snap->arena, snap->nr_ofds + 1, sizeof *job->settled);
 	job->make = (struct fd_make){
 		.snap = snap,

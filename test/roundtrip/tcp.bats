@@ -48,6 +48,7 @@ goes_on() {
 @test "tcp_carried_queued: bytes in both queues" { roundtrip tcp_carried_queued tcp; }
 @test "tcp_carried_full: queues full, window closed" { roundtrip tcp_carried_full tcp; }
 @test "tcp_carried_half: one direction closed" { roundtrip tcp_carried_half tcp; }
+@test "tcp_carried_closed: the other end is closed" { roundtrip tcp_carried_closed tcp; }
 @test "tcp_carried_options: options" { roundtrip tcp_carried_options tcp; }
 @test "tcp_carried_mapped: IPv4 over an IPv6 socket" { roundtrip tcp_carried_mapped tcp; }
 
