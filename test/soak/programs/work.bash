@@ -60,7 +60,7 @@ ask_sysbench() { job_done; }
 # Stressors that check themselves.
 run_stress() {
     need stress-ng
-    job "stress-ng --temp-path . --verify --oomable -t 25 --pipe 1 --sem 1 --sem-sysv 0 --mutex 1 --futex 1 --fork 1 --vm 1 --vm-bytes 16M --switch 1 --poll 1 --eventfd 1 --timer 1 --sigq 1 --qsort 1 --matrix 1 --hsearch 1 --sockpair 1 --epoll 0 --zlib 1 --yaml s.yaml >out 2>&1; echo \$? >result"
+    job "stress-ng --temp-path . --verify --oomable -t 25 --pipe 1 --sem 1 --sem-sysv 0 --mutex 1 --futex 1 --fork 1 --vm 1 --vm-bytes 16M --switch 1 --poll 1 --eventfd 1 --timer 1 --sigq 1 --qsort 1 --matrix 1 --hsearch 1 --epoll 0 --zlib 1 --yaml s.yaml >out 2>&1; echo \$? >result"
     wanted=$(echo 0 | sha256sum)
 }
 ready_stress() { [ "$(below "$pid" | wc -l)" -gt 8 ]; }
