@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "images/fd/common.h"
 #include "restore/creds.h"
 #include "restore/job.h"
 #include "tracee/proc.h"
@@ -26,11 +27,19 @@ static bool is_ending(int32_t tid)
 	       proc_is_ending(&stat);
 }
 
-/* An id is free only a moment after its process has ended: that moment is waited for. */
-static bool is_taken(int32_t tid)
+static bool is_nobody(pid_t id)
+{
+	return kill(id, 0) < 0 && errno == ESRCH;
+}
+
+/*
+ * An id is free only a moment after its process has ended: that moment is waited for. That of a
+ * group is in use as long as the group has members.
+ */
+static bool is_taken(int32_t tid, bool group)
 {
 	for (int i = 0; i < ENDING_TRIES; i++) {
-		if (kill(tid, 0) < 0 && errno == ESRCH)
+		if (is_nobody(tid) && (!group || is_nobody(-tid)))
 			return false;
 		if (!is_ending(tid))
 			return true;
@@ -39,17 +48,41 @@ static bool is_taken(int32_t tid)
 	return true;
 }
 
-/* A recorded tid that somebody has now, 0: none. Zombies have theirs, too. */
+/* Of a session or group whose leader has ended: helpers have it for a while. */
+static bool founded_is_taken(const struct snap *snap, int32_t id)
+{
+	return !snap_has_process(snap, id) && is_taken(id, true);
+}
+
+static int32_t founded_taken(const struct snap *snap, const struct snap_proc *proc)
+{
+	if (!proc->session_inherited && founded_is_taken(snap, proc->sid))
+		return proc->sid;
+	if (!proc->group_inherited && founded_is_taken(snap, proc->pgid))
+		return proc->pgid;
+	return 0;
+}
+
+static int32_t tasks_taken(const struct snap_proc *proc)
+{
+	for (size_t i = 0; i < proc->nr_tasks; i++)
+		if (is_taken(proc->tasks[i].tid, i == 0 && proc->pgid == proc->pid))
+			return proc->tasks[i].tid;
+	return 0;
+}
+
+/* A recorded id that somebody has now, 0: none. Zombies have theirs, too. */
 static int32_t ids_taken(const struct snap *snap)
 {
-	for (size_t i = 0; i < snap->nr_zombies; i++)
-		if (is_taken(snap->zombies[i].pid))
-			return snap->zombies[i].pid;
-	for (size_t p = 0; p < snap->nr_procs; p++)
-		for (size_t t = 0; t < snap->procs[p].nr_tasks; t++)
-			if (is_taken(snap->procs[p].tasks[t].tid))
-				return snap->procs[p].tasks[t].tid;
-	return 0;
+	int32_t taken = 0;
+
+	for (size_t i = 0; !taken && i < snap->nr_zombies; i++)
+		taken = is_taken(snap->zombies[i].pid, false) ? snap->zombies[i].pid : 0;
+	for (size_t i = 0; !taken && i < snap->nr_procs; i++)
+		taken = tasks_taken(&snap->procs[i]);
+	for (size_t i = 0; !taken && i < snap->nr_procs; i++)
+		taken = founded_taken(snap, &snap->procs[i]);
+	return taken;
 }
 
 int ids_choose(struct job *job, struct err *err)

@@ -107,7 +107,7 @@ soak: $(RUNNABLE) ## half an hour: 200 round trips under load, kills, full disk,
 	$(Q)$(TEST_ENV) SNAPCTL_ASAN='$(HERE)/asan/snapctl' \
 		FUZZ_IMAGE='$(HERE)/asan/test/fuzz/fuzz_image' test/soak/soak.sh
 
-sweep: $(RUNNABLE) ## about a hundred programs of all sorts, those that are installed; SWEEP='NAME ...'
+sweep: $(RUNNABLE) ## about three hundred programs of all sorts, those that are installed; SWEEP='NAME ...'
 	$(Q)$(TEST_ENV) test/soak/sweep.sh $(SWEEP)
 
 bench: $(RUNNABLE) $B/test/bench/stopwatch $B/test/bench/empty ## restore against start, and against the floor

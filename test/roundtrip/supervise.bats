@@ -74,7 +74,12 @@ foreground() {
     start reaper.log /usr/bin/python3 -c '
 import ctypes, os, signal
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) # PR_SET_CHILD_SUBREAPER
-pid = os.spawnlp(os.P_NOWAIT, "sh", "sh", "-c", "sh -c \"exit 3\" & echo $! >zombie; exec sleep 1000")
+pid = os.fork()
+if not pid:
+    zombie = os.fork()
+    if not zombie: os._exit(3)
+    open("zombie", "w").write("%d\n" % zombie)
+    os.execlp("sleep", "sleep", "1000")
 open("pid", "w").write("%d\n" % pid)
 os.waitpid(pid, 0)
 while True: signal.pause()'
@@ -89,6 +94,21 @@ while True: signal.pause()'
     zombie || fail "it is reaped"
     restore
     [ -n "$(descendants "$pid")" ] || fail "the zombie is lost"
+}
+
+@test "ids: auto while its group lives on without it" {
+    start group.log /usr/bin/python3 -c '
+import os, subprocess
+leader = subprocess.Popen(["sleep", "1000"], process_group=0)
+other = subprocess.Popen(["sleep", "1000"], process_group=leader.pid)
+open("pid", "w").write("%d\n" % leader.pid)
+leader.wait()
+other.wait()'
+    until_true test -s "$scratch/work/pid"
+    pid=$(cat "$scratch/work/pid")
+    until_true grep -q sleep "/proc/$pid/comm"
+    dump_pid "$pid"
+    restore
 }
 
 @test "detached in a namespace: nothing of the caller's stays open" {

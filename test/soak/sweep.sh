@@ -4,7 +4,8 @@
 #
 #   sweep.sh [NAME...]       all of programs/*.bash, or these
 #
-# SWEEP_KEEP=1 keeps the scratch directory; SWEEP_USER=NAME does it as that ordinary user.
+# SWEEP_KEEP=1 keeps the scratch directory; SWEEP_USER=NAME does it as that ordinary user; SWEEP_WAYS='running again' only
+# in these ways.
 #
 # A program is a function run_NAME in programs/, see there. What is not installed is skipped; all of it is
 # apt-get install --no-install-recommends $(cat test/soak/programs/packages).
@@ -177,7 +178,7 @@ way_again() { trip kept; }
 one() { # NAME
     local way result=''
     name=$1
-    for way in launch running ns again; do
+    for way in ${SWEEP_WAYS:-launch running ns again}; do
         [[ " ${ways:-launch running ns again} " = *" $way "* ]] || continue
         case $way in launch | running)
             dir=$scratch/$name.$way
