@@ -225,7 +225,10 @@ static int mem_fill_sysv(
 		return ret;
 	mem->sysv_id = (int32_t)vma->ino;
 	mem->sysv_key = ds.shm_perm.__key;
-	mem->mode = ds.shm_perm.mode & 0777;
+	/* With SHM_DEST and SHM_LOCKED of linux/shm.h. */
+	mem->mode = ds.shm_perm.mode & 03777;
+	mem->uid = ds.shm_perm.uid;
+	mem->gid = ds.shm_perm.gid;
 	mem->size = ds.shm_segsz;
 	return 0;
 }

@@ -32,7 +32,19 @@ struct answers {
 	uint8_t nodes[NODES_LEN];
 };
 
-enum ask { ASK_TID_ADDRESS, ASK_STACK, ASK_SLACK, ASK_PDEATH, ASK_SECUREBITS, ASK_TSC, ASK_POLICY };
+enum ask {
+	ASK_TID_ADDRESS,
+	ASK_STACK,
+	ASK_SLACK,
+	ASK_PDEATH,
+	ASK_SECUREBITS,
+	ASK_PERSONALITY,
+	ASK_TSC,
+	ASK_POLICY
+};
+
+/* personality(2): no other, only tell. */
+enum { PERSONALITY_TELL = 0xffffffff };
 
 static const char *const names[] = {
 	[ASK_TID_ADDRESS] = "prctl(PR_GET_TID_ADDRESS)",
@@ -40,6 +52,7 @@ static const char *const names[] = {
 	[ASK_SLACK] = "prctl(PR_GET_TIMERSLACK)",
 	[ASK_PDEATH] = "prctl(PR_GET_PDEATHSIG)",
 	[ASK_SECUREBITS] = "prctl(PR_GET_SECUREBITS)",
+	[ASK_PERSONALITY] = "personality",
 	[ASK_TSC] = "prctl(PR_GET_TSC)",
 	[ASK_POLICY] = "get_mempolicy",
 };
@@ -56,6 +69,7 @@ static void answers_keep(struct arena *a, const struct answers *answers,
 	task->timerslack = (uint64_t)calls[ASK_SLACK].ret;
 	task->pdeath_signal = answers->pdeath_signal;
 	task->creds.securebits = (uint32_t)calls[ASK_SECUREBITS].ret;
+	task->personality = (uint32_t)calls[ASK_PERSONALITY].ret;
 	task->tsc_mode = answers->tsc_mode;
 	if (calls[ASK_POLICY].ret < 0 || !answers->mempolicy)
 		return;
@@ -79,6 +93,7 @@ int task_ask(
 		[ASK_PDEATH] = { SYS_prctl,
 			{ PR_GET_PDEATHSIG, at + offsetof(struct answers, pdeath_signal) }, 0 },
 		[ASK_SECUREBITS] = { SYS_prctl, { PR_GET_SECUREBITS }, 0 },
+		[ASK_PERSONALITY] = { SYS_personality, { PERSONALITY_TELL }, 0 },
 		[ASK_TSC] = { SYS_prctl, { PR_GET_TSC, at + offsetof(struct answers, tsc_mode) },
 			0 },
 		[ASK_POLICY] = { SYS_get_mempolicy,

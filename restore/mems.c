@@ -19,8 +19,11 @@
 #include "base/progress.h"
 #include "restore/job.h"
 
-/* SHM_DEST of linux/shm.h: removed, lives while attached. */
-enum { SYSV_REMOVED = 01000 };
+/* linux/shm.h: SHM_DEST (removed, lives while attached), SHM_LOCKED. */
+enum { SYSV_REMOVED = 01000, SYSV_LOCKED = 02000 };
+
+/* As it has to be while it is filled and attached. */
+enum { SYSV_NEW = IPC_CREAT | IPC_EXCL | 0600 };
 
 /* Where there is no huge page left, a touch would end us (SIGBUS). */
 static int huge_populate(
@@ -213,9 +216,14 @@ static int sysv_create(struct job *job, uint32_t id, struct err *err)
 	const struct snap_mem *mem = &job->snap->mems[id];
 	bool removed = mem->mode & SYSV_REMOVED;
 	bool asked = sysv_ask_id(mem->sysv_id) == 0;
-	int shm = shmget(removed ? IPC_PRIVATE : mem->sysv_key, mem->size,
-		IPC_CREAT | IPC_EXCL | (int)(mem->mode & 0777));
+	key_t key = removed ? IPC_PRIVATE : mem->sysv_key;
+	int shm = shmget(key, mem->size, SYSV_NEW);
 
+	/* More than the machine vouches for: only SHM_NORESERVE, which nothing shows, let it be. */
+	if (shm < 0 && errno == ENOMEM) {
+		sysv_ask_id(mem->sysv_id);
+		shm = shmget(key, mem->size, SYSV_NEW | SHM_NORESERVE);
+	}
 	if (shm < 0) {
 		err_sys(err, "SysV segment %d with key 0x%x", mem->sysv_id,
 			(unsigned)mem->sysv_key);
@@ -274,15 +282,43 @@ int mems_make(struct job *job, struct err *err)
 	return 0;
 }
 
-int mems_remove(struct job *job, struct err *err)
+/* Owner and mode, which could have kept us from attaching it; a found one has what others gave it. */
+static int sysv_chown(const struct snap_mem *mem, int shm, struct err *err)
 {
-	for (uint32_t i = 0; i < job->snap->nr_mems; i++) {
-		const struct snap_mem *mem = &job->snap->mems[i];
+	struct shmid_ds ds;
 
-		if (mem->kind == MEM_SYSV && mem->mode & SYSV_REMOVED &&
-			shmctl(job->sysv[i], IPC_RMID, NULL) < 0)
-			return err_sys(err, "remove SysV segment %d", job->sysv[i]);
-	}
+	if (shmctl(shm, IPC_STAT, &ds) < 0)
+		return err_sys(err, "SysV segment %d", shm);
+	if (mem->uid != ID_NONE)
+		ds.shm_perm.uid = mem->uid;
+	if (mem->gid != ID_NONE)
+		ds.shm_perm.gid = mem->gid;
+	ds.shm_perm.mode = mem->mode & 0777;
+	if (shmctl(shm, IPC_SET, &ds) == 0)
+		return 0;
+	err_sys(err, "give SysV segment %d to user %u, group %u", shm, mem->uid, mem->gid);
+	return err_hint(err, "restore as root");
+}
+
+static int sysv_finish(const struct job *job, uint32_t id, struct err *err)
+{
+	const struct snap_mem *mem = &job->snap->mems[id];
+	int shm = job->sysv[id];
+
+	if (job->sysv_made[id] >= 0 && sysv_chown(mem, shm, err) < 0)
+		return -err->code;
+	if (job->sysv_made[id] >= 0 && mem->mode & SYSV_LOCKED && shmctl(shm, SHM_LOCK, NULL) < 0)
+		return err_sys(err, "lock SysV segment %d", shm);
+	if (mem->mode & SYSV_REMOVED && shmctl(shm, IPC_RMID, NULL) < 0)
+		return err_sys(err, "remove SysV segment %d", shm);
+	return 0;
+}
+
+int mems_finish(struct job *job, struct err *err)
+{
+	for (uint32_t i = 0; i < job->snap->nr_mems; i++)
+		if (job->snap->mems[i].kind == MEM_SYSV && sysv_finish(job, i, err) < 0)
+			return -err->code;
 	return 0;
 }
 

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <stdio.h>
-#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -23,9 +22,6 @@ void process_plan(struct job *job)
 {
 	const struct snap_proc *proc = job->proc;
 
-	if (proc->personality != (uint32_t)personality(0xffffffff))
-		plan_syscall(&job->plan, 0, SYS_personality,
-			(struct plan_args){ { proc->personality } });
 	if (!job->shares_vm &&
 		job->mm->thp_disabled != (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1))
 		plan_prctl(job, PR_SET_THP_DISABLE, job->mm->thp_disabled);
