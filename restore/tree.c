@@ -316,7 +316,7 @@ static void tree_kill(const struct tree *tree)
 	for (size_t i = 0; i < tree->nr_pids; i++)
 		kill(tree->pids[i], SIGKILL);
 	/* An init dies with us, its tracer (PTRACE_O_EXITKILL), and not by a signal from inside. */
-	if (tree->jobs[0]->gate >= 0)
+	if (tree->jobs[0]->gate >= 0 && tree->snap->procs[0].pid == 1)
 		return;
 	do
 		tid = waitpid(-1, NULL, __WALL);

@@ -16,6 +16,7 @@
 #include "restore/birth.h"
 #include "restore/child.h"
 #include "restore/job.h"
+#include "restore/orphan.h"
 #include "restore/seccomp.h"
 #include "restore/spawn.h"
 #include "restore/stops.h"
@@ -286,10 +287,9 @@ static int spawn_by_leader(struct tree *tree, struct job *job, struct err *err)
 	return job->pidfd < 0 ? err_sys(err, "pidfd_open") : 0;
 }
 
-/* The init of the namespace that we are in waits to become it. */
+/* It waits at the gate: the init of the namespace that we are in, or an orphan. */
 static int first_wake(struct job *job, struct err *err)
 {
-	job->pid = job->proc->pid;
 	job->pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
 	if (job->pidfd < 0)
 		return err_sys(err, "pidfd_open");
@@ -304,12 +304,18 @@ static int first_spawn(struct tree *tree, struct job *job, struct err *err)
 {
 	pid_t want = job->pids == PIDS_NEW ? 0 : job->proc->pid;
 
-	if (job->gate >= 0)
+	if (job->gate >= 0) {
+		job->pid = job->proc->pid;
 		return first_wake(job, err);
+	}
 	if (!job->proc->session_inherited && !tree_leads_session(job->proc))
 		return spawn_by_leader(tree, job, err);
-	if (spawn(want, 0, child_run, job, &job->pid, &job->pidfd, err) == 0)
+	if (orphan_wanted(job)) {
+		if (orphan_spawn(job, want, err) == 0)
+			return first_wake(job, err);
+	} else if (spawn(want, 0, child_run, job, &job->pid, &job->pidfd, err) == 0) {
 		return 0;
+	}
 	if (err->code == EEXIST && want)
 		err_hint(err, "process id %d is in use: --pids=ns or --pids=new gets round that",
 			want);
