@@ -279,8 +279,8 @@ int tasks_unpack(struct snap *snap, const Pb__Proc *m, struct snap_proc *proc, s
 
 		if (task_unpack(snap, task, &proc->tasks[i], err) < 0)
 			return err_wrap(err, "thread %d", task->tid);
-		proc->tasks[i].personality =
-			task->has_personality ? task->personality : proc->personality;
+		proc->tasks[i].personality = task->has_personality ? task->personality
+								   : proc->personality;
 	}
 	return 0;
 }

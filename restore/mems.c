@@ -282,7 +282,8 @@ int mems_make(struct job *job, struct err *err)
 	return 0;
 }
 
-/* Owner and mode, which could have kept us from attaching it; a found one has what others gave it. */
+/* Owner and mode, which could have kept us from attaching it; a found one has what others gave it.
+ */
 static int sysv_chown(const struct snap_mem *mem, int shm, struct err *err)
 {
 	struct shmid_ds ds;

@@ -19,7 +19,8 @@ bool mems_is_file(const struct snap_mem *mem);
 bool mems_seals_wait(const struct job *job, uint32_t mem);
 /* When those are mapped: the seals that waited. */
 int mems_seal(struct job *job, struct err *err);
-/* When all have attached them: owners and modes of segments; those that were removed are so again. */
+/* When all have attached them: owners and modes of segments; those that were removed are so again.
+ */
 int mems_finish(struct job *job, struct err *err);
 /* After a failure: remove SysV segments that were made. */
 void mems_undo(struct job *job);

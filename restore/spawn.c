@@ -108,7 +108,7 @@ int spawn_beside(pid_t want_pid, void (*body)(void *arg), void *arg, pid_t *pid,
 	args.stack = (uint64_t)(uintptr_t)stack;
 	ret = spawn_insist(&args, stack);
 	if (ret < 0)
-		return err_ret(err, ret, "clone3");
+		return err_ret(err, ret, "clone3 with process id %d", (int)want_pid);
 	*pid = (pid_t)ret;
 	return 0;
 }

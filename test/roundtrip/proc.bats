@@ -13,6 +13,7 @@ load ../helpers/snap
 @test "proc_personality: personality" { roundtrip proc_personality; }
 @test "proc_dumpable: PR_SET_DUMPABLE 0" { roundtrip proc_dumpable; }
 @test "proc_pdeathsig: PR_SET_PDEATHSIG" { roundtrip proc_pdeathsig; }
+@test "proc_pdeathsig_term: PR_SET_PDEATHSIG of a signal that ends it" { roundtrip proc_pdeathsig_term; }
 @test "proc_subreaper: PR_SET_CHILD_SUBREAPER" { roundtrip proc_subreaper; }
 @test "proc_oom: oom_score_adj" { roundtrip proc_oom; }
 @test "proc_coredump_filter: coredump_filter" { roundtrip proc_coredump_filter; }
