@@ -149,7 +149,7 @@ static bool in_same(const struct dumping_proc *p, pid_t tid, const char *ns)
 	if (fstatat(p->dir, path, &first, 0) < 0)
 		return true;
 	snprintf(path, sizeof path, "task/%d/ns/%s", tid, ns);
-	return fstatat(p->dir, path, &own, 0) == 0 && own.st_ino == first.st_ino &&
+	return fstatat(p->t->procfd, path, &own, 0) == 0 && own.st_ino == first.st_ino &&
 	       own.st_dev == first.st_dev;
 }
 
