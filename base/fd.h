@@ -22,6 +22,13 @@ static inline int take_fd(int *fd)
 	return taken;
 }
 
+/*
+ * What fd (O_PATH too) is, opened once more, where its mode keeps even its owner out: for a moment
+ * it does not. -1 and errno if that may not be; never with set-id bits, which it could cost the
+ * file.
+ */
+int fd_open_closed(int fd, int flags);
+
 /* All of len bytes or an error; EINTR and short transfers are handled. */
 int fd_write_all(int fd, const void *data, size_t len, struct err *err);
 int fd_pread_all(int fd, void *data, size_t len, off_t offset, struct err *err);

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -30,7 +31,7 @@ struct ask {
 	struct arena *arena;
 	pid_t pid, vpid; /* ours, and its own view of it */
 	int procfd, dir, channel;
-	const char *place;
+	const char *place, *name; /* see lib/place.h */
 	int sig;
 	bool triggered, signalled;
 };
@@ -71,6 +72,16 @@ static int ask_place(struct ask *a, struct err *err)
 	return ret < 0 ? ret : 0;
 }
 
+static int ask_name(struct ask *a, struct err *err)
+{
+	struct stat st;
+
+	if (fstatat(a->procfd, "ns/pid", &st, 0) < 0)
+		return err_sys(err, "pid namespace of process %d", a->pid);
+	a->name = arena_printf(a->arena, "%ju-%d", (uintmax_t)st.st_ino, a->vpid);
+	return 0;
+}
+
 static int ask_never(const struct ask *a, struct err *err)
 {
 	err_set(err, ESRCH, "process %d does not listen for anybody who asks", a->pid);
@@ -102,10 +113,10 @@ static int ask_open_place(struct ask *a, struct err *err)
 
 /* ---- the process ------------------------------------------------------------------------ */
 
-/* PID.listens: the signal, and when the process began that wrote it. */
+/* NAME.listens: the signal, and when the process began that wrote it. */
 static int ask_read(struct ask *a, struct err *err)
 {
-	const char *name = arena_printf(a->arena, "%d.listens", a->vpid);
+	const char *name = arena_printf(a->arena, "%s.listens", a->name);
 	OWNED_FD fd = openat(a->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	char text[LISTENS_MAX + 1] = "";
 	struct text at = { text };
@@ -146,7 +157,7 @@ static int ask_handler(struct ask *a, struct err *err)
 
 static int ask_trigger(struct ask *a, struct err *err)
 {
-	const char *name = arena_printf(a->arena, "%d.ask", a->vpid);
+	const char *name = arena_printf(a->arena, "%s.ask", a->name);
 	OWNED_FD fd = openat(
 		a->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	OWNED_FD pidfd = -1;
@@ -186,7 +197,7 @@ static int ask_connect(struct ask *a, struct err *err)
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	double until = dumping_now_ms() + APPEAR_LIMIT_MS;
 
-	snprintf(sa.sun_path, sizeof sa.sun_path, "/proc/self/fd/%d/%d.sock", a->dir, a->vpid);
+	snprintf(sa.sun_path, sizeof sa.sun_path, "/proc/self/fd/%d/%s.sock", a->dir, a->name);
 	a->channel = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (a->channel < 0)
 		return err_sys(err, "make a socket");
@@ -247,7 +258,7 @@ static void ask_finish(struct ask *a)
 	 * does, and end the process.
 	 */
 	if (a->triggered && (!a->signalled || (kill(a->pid, 0) < 0 && errno == ESRCH)))
-		unlinkat(a->dir, arena_printf(a->arena, "%d.ask", a->vpid), 0);
+		unlinkat(a->dir, arena_printf(a->arena, "%s.ask", a->name), 0);
 	fd_close(&a->channel);
 	fd_close(&a->dir);
 	fd_close(&a->procfd);
@@ -256,8 +267,9 @@ static void ask_finish(struct ask *a)
 
 int ask_begin(struct dumping *d, struct err *err)
 {
-	static int (*const steps[])(struct ask * a, struct err * err) = { ask_user, ask_place,
-		ask_open_place, ask_read, ask_handler, ask_trigger, ask_connect, ask_talk };
+	static int (*const steps[])(struct ask * a, struct err * err) = { ask_user, ask_name,
+		ask_place, ask_open_place, ask_read, ask_handler, ask_trigger, ask_connect,
+		ask_talk };
 	struct ask a = { .d = d, .pid = d->opts->pid, .procfd = -1, .dir = -1, .channel = -1 };
 	int ret = proc_open(a.pid, &a.procfd, err);
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -33,6 +34,12 @@ static void ERR_FMT(3, 4) object(struct objections *o, const char *remedy, const
 	va_end(ap);
 	err_hint(&err, "%s", remedy);
 	objections_add(o, &err);
+}
+
+/* The last one will not be so for ever. */
+static void object_passes(struct objections *o)
+{
+	o->all[o->nr - 1].passes = true;
 }
 
 static const char *process_name(const struct dumping_proc *p, struct arena *a)
@@ -137,6 +144,26 @@ static void check_status(const struct dumping *d, const struct proc_status *stat
 	if (status->shadow_stack)
 		object(o, "start the program with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off",
 			"%s has a shadow stack (CET), which is not supported yet", name);
+	if (status->tagged)
+		object(o, "start the program without it",
+			"%s keeps data in the upper bits of addresses (linear address masking, "
+			"ARCH_ENABLE_TAGGED_ADDR), which is not supported yet",
+			name);
+}
+
+/* prctl(PR_SCHED_CORE), linux/prctl.h since Linux 5.14: another group than ours. */
+static void check_core_cookie(pid_t tid, const char *name, struct objections *o)
+{
+	enum { SCHED_CORE = 62, SCHED_CORE_GET = 0, SCOPE_THREAD = 0 };
+	uint64_t theirs = 0, ours = 0;
+
+	if (prctl(SCHED_CORE, SCHED_CORE_GET, tid, SCOPE_THREAD, &theirs) < 0 || !theirs ||
+		prctl(SCHED_CORE, SCHED_CORE_GET, 0, SCOPE_THREAD, &ours) < 0 || ours == theirs)
+		return;
+	object(o, "let the program begin without it",
+		"%s shares a core with none but its group (PR_SCHED_CORE), which is not supported "
+		"yet",
+		name);
 }
 
 /* Not there: one whose first process is still to come (awaits_first_child()). */
@@ -221,15 +248,18 @@ static int check_thread(struct dumping_proc *p, pid_t tid, struct objections *o,
 	name = arena_printf(o->arena, "process %d (%s), thread %d", p->t->pid, p->stat.comm, tid);
 	check_status(p->d, &status, name, o);
 	check_speculation(text, name, o);
+	check_core_cookie(tid, name, o);
 	unshared_check(p, tid, name, o);
 	if (tid != p->t->pid)
 		check_thread_namespaces(p, tid, name, o);
-	if (waits_in_vfork(p, tid))
+	if (waits_in_vfork(p, tid)) {
 		object(o, "wait until its child has called exec",
 			"%s waits in vfork(2) for a child that goes on without exec; it cannot be "
 			"stopped "
 			"there",
 			name);
+		object_passes(o);
+	}
 	/* What an ending thread looks like does not matter: it will not be there any more. */
 	if (tid != p->t->pid && is_ending(p, tid))
 		o->nr = before;
@@ -275,22 +305,62 @@ static bool awaits_first_child(const struct dumping_proc *p)
 	       fstatat(p->dir, "ns/pid_for_children", &st, 0) < 0 && errno == ENOENT;
 }
 
+static const struct {
+	const char *name, *what, *option; /* of nsenter(1) */
+} namespaces[] = {
+	{ "user", "user", " --user --preserve-credentials" },
+	{ "mnt", "mount", " --mount" },
+	{ "net", "network", " --net" },
+	{ "ipc", "IPC", " --ipc" },
+	{ "uts", "UTS", " --uts" },
+	{ "cgroup", "cgroup", " --cgroup" },
+	{ "time", "time", " --time" },
+};
+
+static bool is_snapctl(const struct dumping_proc *p)
+{
+	struct stat theirs, ours;
+
+	return fstatat(p->dir, "exe", &theirs, 0) == 0 && stat("/proc/self/exe", &ours) == 0 &&
+	       theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+}
+
+/* People find it first, as it has the name and the terminal: the one that it stands in for. */
+static const struct dumping_proc *stands_in_for(const struct dumping_proc *p)
+{
+	if (!is_snapctl(&p->d->procs[0]))
+		return NULL;
+	for (size_t i = 1; i < p->d->nr_procs; i++)
+		if (!is_snapctl(&p->d->procs[i]))
+			return &p->d->procs[i];
+	return NULL;
+}
+
+/* Only those that are others: an ordinary user may not enter the ones he is in. */
+static const char *how_to_enter(const struct dumping_proc *p, struct arena *a)
+{
+	pid_t outside = p->d->opts->pid_outside;
+	const char *options = outside ? " --user --preserve-credentials --mount" : "";
+	const struct dumping_proc *program = stands_in_for(p);
+
+	if (program)
+		return arena_printf(a,
+			"process %d is snapctl, which stands in for a program that it has "
+			"restored: dump that one, --pid %d",
+			p->d->procs[0].t->pid, program->t->pid);
+	if (p->id)
+		return "start the program so that all its processes stay in one";
+	for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++)
+		if (!same_ns(p, namespaces[i].name, namespaces[i].name))
+			options = arena_printf(a, "%s%s", options, namespaces[i].option);
+	return arena_printf(a, "run snapctl in there: nsenter --target %d%s%s snapctl ... --pid %d",
+		outside ? outside : p->t->pid, options,
+		outside || p->status.nr_ns > 1 ? " --pid" : "", p->status.nspid);
+}
+
 static void check_namespaces(struct dumping_proc *p, struct objections *o)
 {
-	const char *enter = arena_printf(
-		o->arena, "run snapctl in there: nsenter --target %d --all snapctl ...", p->t->pid);
-	const char *name = process_name(p, o->arena);
-	static const struct {
-		const char *name, *what;
-	} namespaces[] = {
-		{ "mnt", "mount" },
-		{ "user", "user" },
-		{ "net", "network" },
-		{ "ipc", "IPC" },
-		{ "uts", "UTS" },
-		{ "cgroup", "cgroup" },
-		{ "time", "time" },
-	};
+	const char *enter = how_to_enter(p, o->arena), *name = process_name(p, o->arena);
 
 	for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++)
 		if (!same_ns(p, namespaces[i].name, namespaces[i].name))

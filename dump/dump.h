@@ -13,6 +13,7 @@ struct progress;
 struct dump_opts {
 	char *const *argv;  /* program to launch, or NULL */
 	pid_t pid;          /* running process, or 0 */
+	pid_t pid_outside;  /* the same as the caller sees it, where we went to its namespaces */
 	bool ask;           /* it is to be asked first (snapctl_listen) */
 	const char *image;  /* where the image goes */
 	bool force;         /* replace an older image there */

@@ -195,6 +195,7 @@ int enter(const struct dump_opts *opts, struct dump_opts *inner, struct err *err
 	char *image = NULL;
 
 	*inner = *opts;
+	inner->pid_outside = opts->pid;
 	if (opts->image) {
 		dir = image_directory(opts->image, &image, err);
 		if (dir < 0)

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "dump/dumping.h"
 #include "dump/files.h"
@@ -296,7 +297,8 @@ int fds_look(struct dumping *d, struct err *err)
 
 /* What the launcher gave is bound to the caller's at restore; only people want to know what it was.
  */
-static int inherited_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
+static int inherited_save(
+	const struct fd_seen *seen, bool launched, struct snap_ofd *ofd, struct err *err)
 {
 	int flags = fcntl(seen->fd, F_GETFL);
 
@@ -304,6 +306,10 @@ static int inherited_save(const struct fd_seen *seen, struct snap_ofd *ofd, stru
 		return err_sys(err, "F_GETFL");
 	ofd->flags = (uint32_t)flags;
 	ofd->kind = fd_kind_of(seen, NULL); /* NULL: any kind will do */
+	if (!launched && S_ISREG(seen->st.st_mode) && ofd->inherited == seen->num)
+		log_warn("descriptor %d: %s is not yours to open: at restore, it is what the "
+			 "caller has there",
+			seen->num, seen->link);
 	return 0;
 }
 
@@ -314,7 +320,7 @@ static int ofd_save(struct dumping *d, uint32_t id, struct err *err)
 	int ret;
 
 	if (ofd->inherited >= 0)
-		return inherited_save(seen, ofd, err);
+		return inherited_save(seen, d->target->launched, ofd, err);
 	ofd->kind = fd_kind_of(seen, err);
 	if (!ofd->kind)
 		return err ? -err->code : -ENOTSUP;
@@ -348,7 +354,7 @@ int fds_collect(struct dumping *d, struct err *err)
 	for (uint32_t id = 0; !ret && id < d->snap->nr_ofds; id++)
 		if ((ret = ofd_save_link(d, id, err)) < 0)
 			return ofd_wrap(d, id, err);
-	return ret;
+	return ret < 0 ? ret : in_flight_check(d, err);
 }
 
 /* ---- what kinds ask --------------------------------------------------------------------- */
@@ -403,7 +409,9 @@ static int hook_file_of(
 	struct fd_dump *hooks, int pid, int fd, const char *link, uint32_t *file, struct err *err)
 {
 	(void)pid; /* all processes of a dump have our mount namespace and root: check.c */
-	return files_add(dumping_of(hooks), fd, link, file, err);
+	if (files_add(dumping_of(hooks), fd, link, file, err) < 0)
+		return -err->code;
+	return files_open_travels(dumping_of(hooks), fd, *file, err);
 }
 
 static int hook_mem_of(struct fd_dump *hooks, int fd, const struct stat *st, const char *link,

@@ -24,8 +24,11 @@ static int attribute_collect(
 		a->value = arena_alloc(arena, (size_t)len + 1);
 		len = fgetxattr(fd, name, a->value, (size_t)len + 1);
 	}
-	if (len < 0)
-		return err_sys(err, "attribute %s of %s", name, file->path);
+	if (len < 0) {
+		err_sys(err, "attribute %s", name);
+		return err_hint(err, "give the file's owner permission to read it (chmod u+r), or "
+				     "run snapctl as root");
+	}
 	a->name = arena_strdup(arena, name);
 	a->len = (size_t)len;
 	file->nr_attributes++;

@@ -15,6 +15,7 @@
 #include "base/build_id.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "dump/contents.h"
 #include "dump/dumping.h"
@@ -22,9 +23,10 @@
 #include "dump/fds.h"
 #include "dump/file_names.h"
 #include "dump/mapped_copy.h"
+#include "dump/readable.h"
 
 static const char DELETED[] = " (deleted)";
-enum { TRAVEL_LIMIT = 16 * 1024 * 1024 };
+enum { TRAVEL_LIMIT = 16 * 1024 * 1024, WRITTEN_LIMIT = 1024 * 1024 };
 
 /* What maps says of a file that is registered already: most files have several mappings. */
 struct file_mapped {
@@ -73,67 +75,26 @@ static bool same_file(
 	       (nameless || !strcmp(f->path, path));
 }
 
-int file_reopen(int fd, int *out, struct err *err)
-{
-	char path[32];
-	int again;
-
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	again = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOATIME);
-	if (again < 0 && errno == EPERM)
-		again = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (again < 0)
-		return err_sys(err, "open it for reading");
-	*out = again;
-	return 0;
-}
-
-/*
- * Not even its owner can open a file whose mode forbids it (gunicorn's workers take that away in
- * turns). The program's own descriptor may be for reading: *shared, its position is then not ours.
- */
-static int file_readable(int fd, int *out, bool *shared, struct err *err)
-{
-	int ret = file_reopen(fd, out, err), flags = fcntl(fd, F_GETFL);
-
-	*shared = ret == -EACCES && flags >= 0 && (flags & O_ACCMODE) != O_WRONLY &&
-		  !(flags & O_PATH);
-	if (*shared)
-		*out = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	else if (ret == -EACCES)
-		err_hint(err, "run snapctl as root: its owner may not read it, and the program has "
-			      "it open for writing only");
-	return *shared && *out >= 0 ? 0 : ret;
-}
-
 /* The contents travel: they become a memory object of their own. */
 static int file_travel(struct dumping *d, uint32_t id, int fd, struct err *err)
 {
 	uint64_t size = d->snap->files[id].size;
-	OWNED_FD readable = -1;
+	OWNED_READABLE readable = READABLE_NONE;
 	struct snap_mem *mem;
 	uint32_t mem_id;
-	bool shared;
-	off_t position;
-	int ret;
 
 	if (d->snap->files[id].mem != ID_NONE)
 		return 0;
-	ret = file_readable(fd, &readable, &shared, err);
-	if (ret < 0)
+	if (readable_open(fd, &readable, err) < 0)
 		return err_wrap(err, "%s", d->snap->files[id].path);
 	mem = snap_add_mem(d->snap, MEM_FILE);
 	mem_id = (uint32_t)(mem - d->snap->mems);
 	mem->size = size;
 	mem->mode = d->snap->files[id].mode & 07777;
 	d->snap->files[id].mem = mem_id;
-	if (file_attributes_collect(d->snap->arena, readable, &d->snap->files[id], err) < 0)
+	if (file_attributes_collect(d->snap->arena, readable.fd, &d->snap->files[id], err) < 0)
 		return -err->code;
-	position = shared ? lseek(readable, 0, SEEK_CUR) : -1;
-	ret = contents_save_fd(d, mem_id, readable, size, err);
-	if (position >= 0)
-		lseek(readable, position, SEEK_SET);
-	return ret;
+	return contents_save_fd(d, mem_id, readable.fd, size, err);
 }
 
 /*
@@ -180,6 +141,14 @@ static int file_renamed(struct dumping *d, uint32_t id, const struct stat *st, s
 	return 0;
 }
 
+static int deleted_lease(struct err *err)
+{
+	err_set(err, ENOTSUP,
+		"it has a lease for writing, which cannot be taken again where the file has been "
+		"removed");
+	return err_hint(err, "let the program give back the lease (F_SETLEASE) before the dump");
+}
+
 static int file_deleted(struct dumping *d, uint32_t id, int fd, struct err *err)
 {
 	const struct snap_file *file = &d->snap->files[id];
@@ -189,6 +158,8 @@ static int file_deleted(struct dumping *d, uint32_t id, int fd, struct err *err)
 		return err_sys(err, "fstat %s", file->path);
 	if (S_ISREG(file->mode) && st.st_nlink > 0 && file_note_handle(d, id, fd))
 		return file_renamed(d, id, &st, err);
+	if (S_ISREG(file->mode) && fcntl(fd, F_GETLEASE) == F_WRLCK)
+		return deleted_lease(err);
 	if (S_ISREG(file->mode))
 		return file_travel(d, id, fd, err);
 	return 0;
@@ -246,6 +217,35 @@ int files_add_link_at(
 int files_add_link(struct dumping_proc *p, const char *name, uint32_t *id, struct err *err)
 {
 	return files_add_link_at(p->d, p->dir, name, id, err);
+}
+
+static bool on_tmpfs(int fd)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && fs.f_type == TMPFS_MAGIC;
+}
+
+/*
+ * Files that will not wait for us travel. Of what is open: small ones on tmpfs, which are gone
+ * after a reboot, and those that the program writes, which it or another one removes at its end.
+ * Those that cannot be read have to wait.
+ */
+int files_open_travels(struct dumping *d, int fd, uint32_t id, struct err *err)
+{
+	const struct snap_file *file = &d->snap->files[id];
+	int flags = fcntl(fd, F_GETFL);
+	OWNED_READABLE readable = READABLE_NONE;
+
+	if (!S_ISREG(file->mode) || file->deleted || file->mem != ID_NONE || flags < 0 ||
+		flags & O_PATH)
+		return 0;
+	if (!(on_tmpfs(fd) ? file->size <= TRAVEL_LIMIT
+			   : (flags & O_ACCMODE) != O_RDONLY && file->size <= WRITTEN_LIMIT))
+		return 0;
+	if (readable_open(fd, &readable, NULL) < 0)
+		return 0;
+	return file_travel(d, id, fd, err);
 }
 
 /* ---- files of mappings ------------------------------------------------------------------ */
@@ -356,13 +356,6 @@ int files_check_mapped(struct dumping_proc *p, const struct proc_vma *vma, struc
 	return mapped_copy_can(vma) ? 0 : mapped_open(p, vma, &fd, err);
 }
 
-static bool on_tmpfs(int fd)
-{
-	struct statfs fs;
-
-	return !fstatfs(fd, &fs) && fs.f_type == TMPFS_MAGIC;
-}
-
 /*
  * Files that will not wait for us travel: what is mapped shared on tmpfs (shm_open: memory in all
  * but name, gone after a reboot), and small files that the program writes to through a mapping,
@@ -375,13 +368,31 @@ static bool will_not_wait(const struct proc_vma *vma, int fd, uint64_t size)
 	return vma->shared && (on_tmpfs(fd) || (writable && size <= TRAVEL_LIMIT));
 }
 
+/* A write lease needs a file that is open once, and the mapping will be of another open file. */
+static int mapped_lease_check(struct dumping_proc *p, const struct proc_vma *vma, struct err *err)
+{
+	OWNED_FD slot = vma->shared ? mapped_open_any_slot(p, vma) : -1;
+
+	if (slot < 0 || fcntl(slot, F_GETLEASE) != F_WRLCK)
+		return 0;
+	err_set(err, ENOTSUP,
+		"%s is mapped and has a lease for writing, which cannot be taken again", vma->path);
+	return err_hint(err, "let the program give back the lease (F_SETLEASE) before the dump");
+}
+
 static int mapped_travels(
 	struct dumping_proc *p, const struct proc_vma *vma, int fd, uint32_t id, struct err *err)
 {
-	if (!S_ISREG(p->d->snap->files[id].mode))
+	const struct snap_file *file = &p->d->snap->files[id];
+	int ret = 0;
+
+	if (!S_ISREG(file->mode))
 		return 0;
-	if (p->d->opts->embed || will_not_wait(vma, fd, p->d->snap->files[id].size))
-		return file_travel(p->d, id, fd, err);
+	if (p->d->opts->embed || will_not_wait(vma, fd, file->size))
+		ret = file_travel(p->d, id, fd, err);
+	if (ret != -EACCES || p->d->opts->embed)
+		return ret;
+	log_info("%s: its contents do not travel, as we may not read them", file->path);
 	return 0;
 }
 
@@ -432,6 +443,8 @@ int files_add_mapped(
 		ret = files_add(p->d, fd, vma->path, id, err);
 	if (!ret && vma->prot & PROT_EXEC)
 		mapped_build_id(p->d, *id, fd);
+	if (!ret)
+		ret = mapped_lease_check(p, vma, err);
 	if (!ret)
 		ret = mapped_travels(p, vma, fd, *id, err);
 	if (ret < 0 || known)

@@ -24,6 +24,8 @@ struct file_table *file_table_create(struct dumping *d);
  * its contents become a memory object. Gives the snap_file id.
  */
 int files_add(struct dumping *d, int fd, const char *link, uint32_t *id, struct err *err);
+/* Its contents travel if it may be gone at the restore; fd is the program's. */
+int files_open_travels(struct dumping *d, int fd, uint32_t id, struct err *err);
 /* The same for a link below /proc/PID that can be followed: "exe", "cwd". */
 int files_add_link(struct dumping_proc *p, const char *name, uint32_t *id, struct err *err);
 /* Likewise below any directory of /proc, as that of a thread. */
@@ -38,8 +40,5 @@ int files_add_mapped(
 
 /* Whether files_add_mapped() would find the file: 0, or -ENOTSUP with words. Changes nothing. */
 int files_check_mapped(struct dumping_proc *p, const struct proc_vma *vma, struct err *err);
-/* The file behind fd as a description of our own, for reading; without a trace in its atime if
- * allowed. */
-int file_reopen(int fd, int *out, struct err *err);
 
 #endif

@@ -100,10 +100,24 @@ static bool terminal_leads_outside(const struct dumping_proc *p, uint32_t ofd)
 	       (pty_is_hung_up(seen->fd) && !snap_has_process(p->d->snap, p->status.nssid));
 }
 
+/* A file that we could not open like this was opened by somebody who may: root's shell, a log. */
+static bool file_leads_outside(const struct fd_seen *seen)
+{
+	int flags = fcntl(seen->fd, F_GETFL), mode = flags & O_ACCMODE;
+	int wanted = (mode == O_WRONLY ? 0 : R_OK) | (mode == O_RDONLY ? 0 : W_OK);
+	mode_t bits = (wanted & R_OK ? S_IRUSR : 0) | (wanted & W_OK ? S_IWUSR : 0);
+	bool only_by_mode = seen->st.st_uid == geteuid() && (seen->st.st_mode & bits) != bits;
+
+	return !(flags & O_PATH) && !only_by_mode &&
+	       faccessat(AT_FDCWD, seen->link, wanted, AT_EACCESS) < 0 && errno == EACCES;
+}
+
 static bool leads_outside(const struct dumping_proc *p, uint32_t ofd)
 {
 	const struct stat *st = &p->d->slots->seen[ofd].seen.st;
 
+	if (S_ISREG(st->st_mode))
+		return file_leads_outside(&p->d->slots->seen[ofd].seen);
 	if (S_ISFIFO(st->st_mode))
 		return pipe_leads_outside(p->d, ofd);
 	return S_ISSOCK(st->st_mode) ? socket_leads_outside(p->d, ofd)

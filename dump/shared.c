@@ -19,7 +19,7 @@
 #include "dump/contents.h"
 #include "dump/dumping.h"
 #include "dump/fds.h"
-#include "dump/files.h"
+#include "dump/readable.h"
 #include "dump/shared_mapped.h"
 #include "dump/vma.h"
 
@@ -141,18 +141,18 @@ static int mem_fill_memfd(
 int shared_of_memfd(struct dumping *d, int fd, const struct stat *st, const char *link,
 	uint32_t *mem, struct err *err)
 {
-	OWNED_FD readable = -1;
+	OWNED_READABLE readable = READABLE_NONE;
 	int ret;
 
 	if (mem_find(d->mems, false, st->st_dev, st->st_ino, mem))
 		return 0;
 	/* Our own description: reading must not move the position of the target's. */
-	ret = file_reopen(fd, &readable, err);
+	ret = readable_open(fd, &readable, err);
 	if (!ret)
-		ret = mem_fill_memfd(
-			d, mem_add(d, st->st_dev, st->st_ino, MEM_MEMFD, mem), readable, link, err);
+		ret = mem_fill_memfd(d, mem_add(d, st->st_dev, st->st_ino, MEM_MEMFD, mem),
+			readable.fd, link, err);
 	if (!ret)
-		ret = contents_save_fd(d, *mem, readable, d->snap->mems[*mem].size, err);
+		ret = contents_save_fd(d, *mem, readable.fd, d->snap->mems[*mem].size, err);
 	return ret < 0 ? err_wrap(err, "%s", link) : 0;
 }
 
@@ -215,6 +215,16 @@ int shared_check(const struct dumping_proc *p, const struct proc_vma *vma, struc
 	return sysv_stat(p, vma, &ds, err);
 }
 
+/* One that was removed has lost its key; maps still shows it. */
+static int32_t sysv_key(const struct proc_vma *vma, const struct shmid_ds *ds)
+{
+	unsigned key;
+
+	if (ds->shm_perm.mode & SHM_DEST && sscanf(vma->path, "/SYSV%8x", &key) == 1)
+		return (int32_t)key;
+	return ds->shm_perm.__key;
+}
+
 static int mem_fill_sysv(
 	struct dumping_proc *p, const struct proc_vma *vma, struct snap_mem *mem, struct err *err)
 {
@@ -224,9 +234,8 @@ static int mem_fill_sysv(
 	if (ret < 0)
 		return ret;
 	mem->sysv_id = (int32_t)vma->ino;
-	mem->sysv_key = ds.shm_perm.__key;
-	/* With SHM_DEST and SHM_LOCKED of linux/shm.h. */
-	mem->mode = ds.shm_perm.mode & 03777;
+	mem->sysv_key = sysv_key(vma, &ds);
+	mem->mode = ds.shm_perm.mode & (0777 | SHM_DEST | SHM_LOCKED);
 	mem->uid = ds.shm_perm.uid;
 	mem->gid = ds.shm_perm.gid;
 	mem->size = ds.shm_segsz;
@@ -284,32 +293,15 @@ static int mem_save_file(
 	return ret < 0 ? ret : contents_save_fd(p->d, id, fd, (uint64_t)st.st_size, err);
 }
 
-/* The pages that a private mapping shows may be copies: the object behind cannot be told from them.
- */
-static int refuse_private_copy(const struct proc_vma *vma, struct err *err)
-{
-	err_set(err, ENOTSUP, "mapping %llx-%llx: %s is mapped privately and cannot be opened",
-		(unsigned long long)vma->start, (unsigned long long)vma->end, vma->path);
-	return err_hint(err, "run snapctl as root (or with CAP_CHECKPOINT_RESTORE)");
-}
-
 /* No descriptor is left and we may not open one: what is mapped is what there is to save. */
 static int mem_save_mapped(
 	struct dumping_proc *p, const struct proc_vma *vma, uint32_t id, struct err *err)
 {
 	struct snap_mem *mem = &p->d->snap->mems[id];
-	uint64_t end = 0;
+	uint64_t end;
 
-	for (size_t i = 0; i < p->nr_vmas; i++) {
-		const struct proc_vma *v = &p->vmas[i];
-
-		if (!shared_is_same(v, vma))
-			continue;
-		if (!v->shared)
-			return refuse_private_copy(v, err);
-		if (v->offset + (v->end - v->start) > end)
-			end = v->offset + (v->end - v->start);
-	}
+	if (shared_mapped_extent(p->d, vma, &end, err) < 0)
+		return -err->code;
 	if (mem->size < end)
 		mem->size = end;
 	if (mem->kind == MEM_MEMFD) {
@@ -317,7 +309,7 @@ static int mem_save_mapped(
 		mem->mode = 0777;
 		mem->seals = F_SEAL_SEAL;
 	}
-	return shared_mapped_save(p, vma, id, err);
+	return shared_mapped_save(p->d, vma, id, err);
 }
 
 int shared_collect(

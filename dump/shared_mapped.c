@@ -56,40 +56,81 @@ static int save_resident(struct dumping_proc *p, uint32_t mem, uint64_t start, u
 	return hidden(start, end, ret, err);
 }
 
-/* The mapping of the same object that shows position at, or the first one behind it. */
-static const struct proc_vma *vma_showing(
-	const struct dumping_proc *p, const struct proc_vma *of, uint64_t at)
+/* Where a part of the object can be seen. */
+struct view {
+	struct dumping_proc *p;
+	const struct proc_vma *vma; /* NULL: nowhere */
+};
+
+static uint64_t view_end(const struct proc_vma *v)
 {
-	const struct proc_vma *best = NULL;
+	return v->offset + (v->end - v->start);
+}
 
-	for (size_t i = 0; i < p->nr_vmas; i++) {
-		const struct proc_vma *v = &p->vmas[i];
+/* The mapping of the same object, in any process, that shows position at, or the first one behind
+ * it. */
+static struct view view_of(struct dumping *d, const struct proc_vma *of, uint64_t at)
+{
+	struct view best = { 0 };
 
-		if (!shared_is_same(v, of) || v->offset + (v->end - v->start) <= at)
-			continue;
-		if (!best || v->offset < best->offset)
-			best = v;
-	}
+	for (size_t i = 0; i < d->nr_procs; i++)
+		for (size_t j = 0; j < d->procs[i].nr_vmas; j++) {
+			const struct proc_vma *v = &d->procs[i].vmas[j];
+
+			if (!shared_is_same(v, of) || view_end(v) <= at)
+				continue;
+			if (!best.vma || v->offset < best.vma->offset)
+				best = (struct view){ &d->procs[i], v };
+		}
 	return best;
 }
 
-int shared_mapped_save(
-	struct dumping_proc *p, const struct proc_vma *of, uint32_t mem, struct err *err)
+int shared_mapped_save(struct dumping *d, const struct proc_vma *of, uint32_t mem, struct err *err)
 {
 	bool everything = swap_in_use();
-	const struct proc_vma *v;
 	uint64_t at = 0;
+	struct view view;
 
-	while ((v = vma_showing(p, of, at))) {
-		uint64_t end = v->offset + (v->end - v->start), to, start;
+	while ((view = view_of(d, of, at)).vma) {
+		const struct proc_vma *v = view.vma;
+		uint64_t end = view_end(v), to, start;
 		int ret;
 
 		to = at > v->offset ? at : v->offset;
 		start = v->start + (to - v->offset);
 		at = end - to > MINCORE_PAGES * PAGES_PAGE ? to + MINCORE_PAGES * PAGES_PAGE : end;
-		ret = save_resident(p, mem, start, start + (at - to), to, everything, err);
+		ret = save_resident(view.p, mem, start, start + (at - to), to, everything, err);
 		if (ret < 0)
 			return ret;
 	}
+	return 0;
+}
+
+/* The pages that a private mapping shows may be copies: the object behind cannot be told from them.
+ */
+static int refuse_private_copy(const struct proc_vma *vma, struct err *err)
+{
+	err_set(err, ENOTSUP, "mapping %llx-%llx: %s is mapped privately and cannot be opened",
+		(unsigned long long)vma->start, (unsigned long long)vma->end, vma->path);
+	return err_hint(err, "run snapctl as root (or with CAP_CHECKPOINT_RESTORE)");
+}
+
+int shared_mapped_extent(
+	const struct dumping *d, const struct proc_vma *of, uint64_t *size, struct err *err)
+{
+	uint64_t end = 0;
+
+	for (size_t i = 0; i < d->nr_procs; i++)
+		for (size_t j = 0; j < d->procs[i].nr_vmas; j++) {
+			const struct proc_vma *v = &d->procs[i].vmas[j];
+
+			if (!shared_is_same(v, of))
+				continue;
+			if (!v->shared)
+				return refuse_private_copy(v, err);
+			if (view_end(v) > end)
+				end = view_end(v);
+		}
+	*size = end;
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* Remote system calls of one thread; see task_ask.h. */
 #include "dump/task_ask.h"
 
+#include <asm/prctl.h>
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
@@ -40,6 +41,7 @@ enum ask {
 	ASK_SECUREBITS,
 	ASK_PERSONALITY,
 	ASK_TSC,
+	ASK_CPUID,
 	ASK_POLICY
 };
 
@@ -54,6 +56,7 @@ static const char *const names[] = {
 	[ASK_SECUREBITS] = "prctl(PR_GET_SECUREBITS)",
 	[ASK_PERSONALITY] = "personality",
 	[ASK_TSC] = "prctl(PR_GET_TSC)",
+	[ASK_CPUID] = "arch_prctl(ARCH_GET_CPUID)",
 	[ASK_POLICY] = "get_mempolicy",
 };
 
@@ -71,6 +74,7 @@ static void answers_keep(struct arena *a, const struct answers *answers,
 	task->creds.securebits = (uint32_t)calls[ASK_SECUREBITS].ret;
 	task->personality = (uint32_t)calls[ASK_PERSONALITY].ret;
 	task->tsc_mode = answers->tsc_mode;
+	task->cpuid_faults = calls[ASK_CPUID].ret == 0;
 	if (calls[ASK_POLICY].ret < 0 || !answers->mempolicy)
 		return;
 	task->mempolicy = (uint32_t)answers->mempolicy;
@@ -96,6 +100,7 @@ int task_ask(
 		[ASK_PERSONALITY] = { SYS_personality, { PERSONALITY_TELL }, 0 },
 		[ASK_TSC] = { SYS_prctl, { PR_GET_TSC, at + offsetof(struct answers, tsc_mode) },
 			0 },
+		[ASK_CPUID] = { SYS_arch_prctl, { ARCH_GET_CPUID }, 0 },
 		[ASK_POLICY] = { SYS_get_mempolicy,
 			{ at + offsetof(struct answers, mempolicy),
 				at + offsetof(struct answers, nodes), NODES_LEN * 8 + 1 },

@@ -30,7 +30,7 @@ enum {
 	TALK_LIMIT_MS = 500,  /* for what a connected peer has to say */
 	BACKLOG = 8,
 	PEERS = 16,
-	NAME_LEN = 32,
+	NAME_LEN = SNAPCTL_PLACE_FILE_LEN,
 };
 
 static struct {
@@ -40,6 +40,7 @@ static struct {
 	/* As the file says. A restored process has another start, and so it is another process. */
 	pid_t pid;
 	unsigned long long start;
+	unsigned long long pid_ns; /* inode; where there is no /proc nobody can ask, either */
 	char place[SNAPCTL_PLACE_LEN];
 } listening;
 
@@ -53,24 +54,36 @@ static int64_t now_ms(void)
 
 static void name_of(char name[NAME_LEN], const char *suffix)
 {
-	snprintf(name, NAME_LEN, "%d.%s", getpid(), suffix);
+	snprintf(name, NAME_LEN, "%llu-%d.%s", listening.pid_ns, getpid(), suffix);
 }
 
 /* ---- the signal -------------------------------------------------------------------------- */
 
 /* signal-safety(7): no printf. */
+static char *put_number(char *at, unsigned long long number)
+{
+	char digits[24], *first = digits + sizeof digits;
+	size_t len;
+
+	do
+		*--first = (char)('0' + number % 10);
+	while (number /= 10);
+	len = (size_t)(digits + sizeof digits - first);
+	memcpy(at, first, len);
+	return at + len;
+}
+
 static void path_of_trigger(char path[SNAPCTL_PLACE_LEN + NAME_LEN])
 {
-	char digits[12], *at = digits + sizeof digits;
 	size_t len = strlen(listening.place);
 
-	for (unsigned pid = (unsigned)getpid(); pid; pid /= 10)
-		*--at = (char)('0' + pid % 10);
 	memcpy(path, listening.place, len);
-	path[len++] = '/';
-	memcpy(path + len, at, (size_t)(digits + sizeof digits - at));
-	len += (size_t)(digits + sizeof digits - at);
-	memcpy(path + len, ".ask", sizeof ".ask");
+	path += len;
+	*path++ = '/';
+	path = put_number(path, listening.pid_ns);
+	*path++ = '-';
+	path = put_number(path, (unsigned)getpid());
+	memcpy(path, ".ask", sizeof ".ask");
 }
 
 static int is_own_file(const struct stat *st)
@@ -123,9 +136,11 @@ static int announce(void)
 	int dir = place_open(listening.place), fd, code = 0;
 	unsigned long long start = start_time();
 	char name[NAME_LEN], new[NAME_LEN];
+	struct stat st;
 
 	if (dir < 0)
 		return dir;
+	listening.pid_ns = stat("/proc/self/ns/pid", &st) < 0 ? 0 : st.st_ino;
 	name_of(name, "listens");
 	name_of(new, "new");
 	unlinkat(dir, new, 0);

@@ -16,6 +16,7 @@
 #include "base/build_id.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "restore/ghosts.h"
 #include "restore/job.h"
 #include "restore/unshared.h"
 
@@ -132,20 +133,6 @@ static int files_check(const struct job *job, const struct snap_file *file, int 
 	return changed(file, st, err);
 }
 
-/* Of a mode that keeps its owner out: another one for as long, nobody else has it yet. */
-static int open_forbidden(int ghost, const char *self, int flags)
-{
-	struct stat st;
-	int fd;
-
-	if (fstat(ghost, &st) < 0 || fchmod(ghost, st.st_mode | S_IRUSR | S_IWUSR) < 0)
-		return -1;
-	fd = open(self, flags);
-	if (fchmod(ghost, st.st_mode) < 0)
-		fd_close(&fd);
-	return fd;
-}
-
 static int open_ghost(int ghost, int flags, const char *path, int *fd, struct err *err)
 {
 	char self[40];
@@ -154,7 +141,7 @@ static int open_ghost(int ghost, int flags, const char *path, int *fd, struct er
 	snprintf(self, sizeof self, "/proc/self/fd/%d", ghost);
 	*fd = open(self, flags);
 	if (*fd < 0 && errno == EACCES)
-		*fd = open_forbidden(ghost, self, flags);
+		*fd = fd_open_closed(ghost, flags);
 	return *fd < 0 ? err_sys(err, "open %s anew", path) : 0;
 }
 
@@ -184,17 +171,28 @@ static int open_protected(const char *path, int flags)
 	return opened;
 }
 
+/* What the program made with a mode that keeps its owner out (open(2) with O_CREAT and 0400). */
+static int open_closed(const char *path, int flags)
+{
+	OWNED_FD file = open(path, O_PATH | O_CLOEXEC | (flags & O_NOFOLLOW));
+
+	return file < 0 ? -1 : fd_open_closed(file, flags & ~O_NOFOLLOW);
+}
+
 static int open_named(const char *path, int flags)
 {
+	int fd, why;
+
 	/* O_NONBLOCK keeps a FIFO or a device from making us wait; the caller sets the recorded
 	 * flags. */
-	int fd = open(path, (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC | O_NOCTTY);
-
-	if (fd < 0 && errno == EPERM) {
-		fd = open_protected(
-			path, (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC | O_NOCTTY);
-		errno = EPERM;
-	}
+	flags = (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC | O_NOCTTY;
+	fd = open(path, flags);
+	why = errno;
+	if (fd < 0 && why == EPERM)
+		fd = open_protected(path, flags);
+	if (fd < 0 && why == EACCES)
+		fd = open_closed(path, flags);
+	errno = why;
 	return fd;
 }
 
@@ -208,6 +206,11 @@ int files_open(const struct fd_make *m, uint32_t id, int flags, int *fd, struct 
 	if (job->ghosts[id] >= 0)
 		return open_ghost(job->ghosts[id], flags, file->path, fd, err);
 	opened = open_named(file->path, flags);
+	if (opened < 0 && errno == ENOENT && file->mem != ID_NONE && !file->nr_build_id) {
+		if (ghosts_remake(m->priv, id, err) < 0)
+			return -err->code;
+		opened = open_named(file->path, flags);
+	}
 	if (opened < 0) {
 		int ret = err_sys(err, "open %s", file->path);
 

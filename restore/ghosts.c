@@ -47,7 +47,8 @@ static int ghost_fill(struct job *job, const struct snap_file *file, int fd, str
 	return ret;
 }
 
-/* After the owner, who may have them; they are not worth a restore where there can be none. */
+/* After the owner, who may have them, and before the mode, which may forbid it; they are not worth
+ * a restore where there can be none. */
 static void ghost_xattrs(const struct snap_file *file, int fd)
 {
 	for (size_t i = 0; i < file->nr_attributes; i++) {
@@ -66,9 +67,9 @@ static int ghost_attributes(
 
 	if (job->privileged && fchown(fd, file->uid, file->gid) < 0)
 		return err_sys(err, "owner of %s", file->path);
+	ghost_xattrs(file, fd);
 	if (fchmod(fd, file->mode & 01777) < 0)
 		return err_sys(err, "mode of %s", file->path);
-	ghost_xattrs(file, fd);
 	if (futimens(fd, times) < 0)
 		return err_sys(err, "time of %s", file->path);
 	return 0;
@@ -182,13 +183,26 @@ static int ghost_create(struct job *job, uint32_t id, struct place *place)
 	return memfd_create(base ? base + 1 : file->path, MFD_CLOEXEC);
 }
 
+/* Read-only, since a file that is open for writing can be neither run nor mapped as text. */
+static int ghost_reopen(struct job *job, uint32_t id, int fd, struct err *err)
+{
+	char self[40];
+	OWNED_FD reopened = -1;
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	reopened = open(self, O_RDONLY | O_CLOEXEC);
+	job->ghosts[id] = reopened < 0 ? -1 : fcntl(reopened, F_DUPFD_CLOEXEC, job->park);
+	if (job->ghosts[id] < 0)
+		return err_sys(err, "open %s anew", job->snap->files[id].path);
+	return 0;
+}
+
 /* A file that has no name for the program, or not the one of the file that stands there now. */
 static int ghost_make(struct job *job, uint32_t id, struct err *err)
 {
 	const struct snap_file *file = &job->snap->files[id];
-	OWNED_FD fd = -1, reopened = -1;
+	OWNED_FD fd = -1;
 	struct place place = { .way = 0 };
-	char self[40];
 	int ret;
 
 	fd = ghost_create(job, id, &place);
@@ -196,17 +210,12 @@ static int ghost_make(struct job *job, uint32_t id, struct err *err)
 		return err_sys(err, "make %s anew", file->path);
 	ret = ghost_fill(job, file, fd, err);
 	if (!ret)
-		ret = ghost_attributes(job, file, fd, err);
-	/* Read-only, since a file that is open for writing can be neither run nor mapped as text.
-	 */
-	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-	if (!ret)
-		reopened = open(self, O_RDONLY | O_CLOEXEC);
-	if (!ret && (reopened < 0 ||
-			    (job->ghosts[id] = fcntl(reopened, F_DUPFD_CLOEXEC, job->park)) < 0))
-		ret = err_sys(err, "open %s anew", file->path);
+		ret = ghost_reopen(job, id, fd, err);
 	if (!ret && place.name[0] && job->some_born)
 		ret = born_by_name(job, id, place.name, err);
+	/* Last, as the mode may keep even the owner out. */
+	if (!ret)
+		ret = ghost_attributes(job, file, fd, err);
 	if (place.name[0] && unlink(place.name) < 0 && !ret)
 		ret = err_sys(err, "unlink %s", place.name);
 	way_remove(place.name, place.way);
@@ -328,7 +337,7 @@ static int data_fill(
 }
 
 /* Gone: made again in its place. */
-static int data_remake(struct job *job, uint32_t id, struct err *err)
+int ghosts_remake(struct job *job, uint32_t id, struct err *err)
 {
 	const struct snap_file *file = &job->snap->files[id];
 	OWNED_FD fd = create_at(file->path);
@@ -370,10 +379,34 @@ static bool maps_shared(const struct snap_mm *mm, uint32_t id)
 	return false;
 }
 
+static bool is_mapped(const struct job *job, uint32_t id)
+{
+	for (size_t m = 0; m < job->snap->nr_mms; m++)
+		for (size_t i = 0; i < job->snap->mms[m].nr_vmas; i++)
+			if (job->snap->mms[m].vmas[i].kind == VMA_FILE &&
+				job->snap->mms[m].vmas[i].file == id)
+				return true;
+	return false;
+}
+
+/* Does any descriptor have this file open for reading (writing)? */
+static bool is_open_for(const struct job *job, uint32_t id, bool writing)
+{
+	for (size_t i = 0; i < job->snap->nr_ofds; i++) {
+		int access = reg_access(&job->snap->ofds[i], id);
+
+		if (access >= 0 && access != (writing ? O_RDONLY : O_WRONLY))
+			return true;
+	}
+	return false;
+}
+
 static bool is_program_file(const struct job *job, uint32_t id)
 {
 	if (job->snap->files[id].nr_build_id)
 		return true;
+	if (is_open_for(job, id, true) || !is_mapped(job, id))
+		return false;
 	for (size_t i = 0; i < job->snap->nr_mms; i++)
 		if (maps_shared(&job->snap->mms[i], id))
 			return false;
@@ -388,8 +421,13 @@ static int named_make(struct job *job, uint32_t id, struct err *err)
 {
 	const struct snap_file *file = &job->snap->files[id];
 	struct stat st;
-	bool gone = lstat(file->path, &st) < 0;
+	bool gone;
 
+	/* Whoever opens it finds out (ghosts_remake); what only grows, like a log, stays. */
+	if (!is_mapped(job, id) &&
+		(job->opts->files != FILES_RESTORE || !is_open_for(job, id, false)))
+		return 0;
+	gone = lstat(file->path, &st) < 0;
 	if (gone && errno != ENOENT && errno != ENOTDIR)
 		return err_sys(err, "stat %s", file->path);
 	if (!gone && files_unchanged(file, &st))
@@ -397,13 +435,35 @@ static int named_make(struct job *job, uint32_t id, struct err *err)
 	if (is_program_file(job, id))
 		return ghost_make(job, id, err);
 	if (gone)
-		return data_remake(job, id, err);
+		return ghosts_remake(job, id, err);
 	return job->opts->files == FILES_RESTORE ? data_replace(job, id, err) : 0;
+}
+
+/* The child opens such files, and makes those again that are gone: it needs the pages. */
+static int pages_park(struct job *job, struct err *err)
+{
+	int *pages = &job->img.pages_fd, parked = -1;
+
+	for (uint32_t i = 0; i < job->snap->nr_files && parked < 0; i++) {
+		const struct snap_file *file = &job->snap->files[i];
+
+		if (file->mem == ID_NONE || file->deleted || is_mapped(job, i))
+			continue;
+		parked = fcntl(*pages, F_DUPFD_CLOEXEC, job->park);
+		if (parked < 0)
+			return err_sys(err, "park the pages of the image");
+		close(*pages);
+		*pages = parked;
+	}
+	return 0;
 }
 
 int ghosts_make(struct job *job, struct err *err)
 {
 	uint32_t flags;
+
+	if (pages_park(job, err) < 0)
+		return -err->code;
 
 	for (uint32_t i = 0; i < job->snap->nr_ofds && !job->some_born; i++)
 		job->some_born = reg_made_with(&job->snap->ofds[i], &flags) != ID_NONE;

@@ -141,10 +141,10 @@ void ns_report(struct ns *ns, pid_t pid, const struct err *err)
 		fd_close(&ns->report);
 }
 
-int ns_wait(struct ns *ns, pid_t *pid, struct err *err)
+/* What has been reported, with whose pid; false: nothing, whole. */
+static bool ns_hear(const struct ns *ns, int flags, struct err *theirs, pid_t *pid)
 {
-	struct err theirs = { 0 };
-	struct iovec iov = { &theirs, sizeof theirs };
+	struct iovec iov = { theirs, sizeof *theirs };
 	struct ucred cred = { 0 };
 	union {
 		struct cmsghdr head;
@@ -157,23 +157,32 @@ int ns_wait(struct ns *ns, pid_t *pid, struct err *err)
 	ssize_t n;
 
 	do
-		n = recvmsg(ns->report, &msg, MSG_CMSG_CLOEXEC);
+		n = recvmsg(ns->report, &msg, MSG_CMSG_CLOEXEC | flags);
 	while (n < 0 && errno == EINTR);
-	/* An init is not gone before all others are reaped. */
-	if (ns->maker)
-		waitpid(ns->maker, NULL, 0);
-	if (n != sizeof theirs || !CMSG_FIRSTHDR(&msg)) {
-		kill(ns->init, SIGKILL);
-		waitpid(ns->init, NULL, 0);
-		return err_set(err, ECHILD, "the init of the new pid namespace ended unexpectedly");
-	}
-	if (theirs.code) {
-		kill(ns->init, SIGKILL);
-		waitpid(ns->init, NULL, 0);
-		*err = theirs;
-		return -err->code;
-	}
+	if (n != sizeof *theirs || !CMSG_FIRSTHDR(&msg))
+		return false;
 	memcpy(&cred, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof cred);
 	*pid = cred.pid;
-	return 0;
+	return true;
+}
+
+int ns_wait(struct ns *ns, pid_t *pid, struct err *err)
+{
+	struct err theirs = { 0 }, last = { 0 };
+	bool heard = ns_hear(ns, 0, &theirs, pid);
+
+	/* An init is not gone before all others are reaped. */
+	if (ns->maker) {
+		waitpid(ns->maker, NULL, 0);
+		if (heard && ns_hear(ns, MSG_DONTWAIT, &last, &(pid_t){ 0 }))
+			theirs = last;
+	}
+	if (heard && !theirs.code)
+		return 0;
+	kill(ns->init, SIGKILL);
+	waitpid(ns->init, NULL, 0);
+	if (!heard)
+		return err_set(err, ECHILD, "the init of the new pid namespace ended unexpectedly");
+	*err = theirs;
+	return -err->code;
 }

@@ -29,7 +29,8 @@ int ns_enter(struct ns *ns, bool stays, struct err *err);
 int ns_make(struct ns *ns, int *inside, struct err *err);
 int ns_begin(const struct ns *ns, struct err *err);
 
-/* In the init: the program runs (err NULL) as `pid`, or it failed. */
+/* In the init or maker: the program runs (err NULL) as `pid`, or it failed. A maker says the first
+ * before the program can end and take it along, and may say the second afterwards. */
 void ns_report(struct ns *ns, pid_t pid, const struct err *err);
 /* Outside: wait for the report; *pid is the program's in our namespace. */
 int ns_wait(struct ns *ns, pid_t *pid, struct err *err);

@@ -27,6 +27,7 @@
 #include "restore/instance.h"
 #include "restore/job.h"
 #include "restore/mems.h"
+#include "restore/ns.h"
 #include "restore/stops.h"
 #include "restore/tree_birth.h"
 #include "restore/zombie.h"
@@ -126,7 +127,8 @@ static int other_make(struct tree *tree, uint32_t i, struct err *err)
 	if (attributes(job, maker, err) < 0)
 		return -err->code;
 	if (snap_shares_vm(job->snap, i)) {
-		job->forked = job->shares_vm = true;
+		job_inherit(job, maker); /* for its own children */
+		job->shares_vm = true;
 		ret = handover_sharing(job, maker, blobs_end(tree), err);
 	} else if (snap_mm_is_fork(job->mm, maker->mm)) {
 		job_inherit(job, maker);
@@ -160,7 +162,7 @@ static int children_make(struct tree *tree, uint32_t parent, bool early, struct 
 		}
 		elder++;
 	}
-	return 0;
+	return early ? 0 : zombies_make_elder(tree, parent, UINT32_MAX, err);
 }
 
 static int family_make(struct tree *tree, uint32_t i, struct err *err)
@@ -189,8 +191,7 @@ static int all_make(struct tree *tree, struct err *err)
 		if (tree->snap->procs[i].parent == ID_NONE && family_make(tree, i, err) < 0)
 			return -err->code;
 	if (zombies_make(tree, err) < 0 || birth_groups(tree, err) < 0 ||
-		ctty_foreground(tree->jobs, tree->snap->nr_procs, err) < 0 ||
-		fds_later(tree->jobs, tree->snap->nr_procs, err) < 0)
+		ctty_finish(tree, err) < 0 || fds_later(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
 	return birth_reap(tree, err);
 }
@@ -295,12 +296,14 @@ static int tree_run(struct tree *tree, struct err *err)
 	/* Soon the terminal is the program's. */
 	progress_end(tree->jobs[0]->opts->progress);
 	if (ret < 0 || all_do(tree, ring_map, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
-		second_do(tree, err) < 0 || mems_finish(tree->jobs[0], err) < 0 ||
+		second_do(tree, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
 		stopped_release_all(tree, err) < 0 || all_do(tree, last_do, err) < 0 ||
 		all_do(tree, instance_tell, err) < 0 || tree_finish(tree, err) < 0 ||
 		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
 	terminal_give(tree->jobs[0]);
+	if (tree->jobs[0]->tell)
+		ns_report(tree->jobs[0]->tell, tree->jobs[0]->pid, NULL);
 	if (all_do(tree, handover_release, err) < 0)
 		return -err->code;
 	terminal_tell(tree->jobs[0]);
@@ -316,7 +319,7 @@ static void tree_kill(const struct tree *tree)
 	for (size_t i = 0; i < tree->nr_pids; i++)
 		kill(tree->pids[i], SIGKILL);
 	/* An init dies with us, its tracer (PTRACE_O_EXITKILL), and not by a signal from inside. */
-	if (tree->jobs[0]->gate >= 0 && tree->snap->procs[0].pid == 1)
+	if (tree->jobs[0]->gate >= 0 && !tree->jobs[0]->orphan)
 		return;
 	do
 		tid = waitpid(-1, NULL, __WALL);

@@ -18,46 +18,7 @@
 #include "base/log.h"
 #include "tracee/proc.h"
 
-enum { MAX_SLEEP_MS = 50, MAX_EVENTS = 256, WAIT_MINE = __WALL | __WNOTHREAD };
-
-/* ---- time --------------------------------------------------------------- */
-
-struct timespec clock_after_ms(int ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += ms / 1000;
-	t.tv_nsec += ms % 1000 * 1000000L;
-	if (t.tv_nsec >= 1000000000L) {
-		t.tv_nsec -= 1000000000L;
-		t.tv_sec++;
-	}
-	return t;
-}
-
-/* Rounded up, so that 0 means that the time has come. */
-int clock_ms_until(const struct timespec *when)
-{
-	struct timespec now;
-	int64_t ns;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	ns = (when->tv_sec - now.tv_sec) * 1000000000LL + when->tv_nsec - now.tv_nsec;
-	return ns <= 0 ? 0 : (int)((ns + 999999) / 1000000);
-}
-
-void tracer_sleep(const struct timespec *deadline)
-{
-	int ms = clock_ms_until(deadline);
-	struct timespec wait = { 0 };
-	sigset_t chld;
-
-	wait.tv_nsec = (ms < MAX_SLEEP_MS ? ms : MAX_SLEEP_MS) * 1000000L;
-	sigemptyset(&chld);
-	sigaddset(&chld, SIGCHLD);
-	sigtimedwait(&chld, NULL, &wait);
-}
+enum { MAX_EVENTS = 256, WAIT_MINE = __WALL | __WNOTHREAD };
 
 /* ---- what a status means ------------------------------------------------ */
 
@@ -74,6 +35,8 @@ enum stop_kind stop_classify(int status)
 		return STOP_CHILD;
 	case PTRACE_EVENT_EXEC:
 		return STOP_EXEC;
+	case PTRACE_EVENT_EXIT:
+		return STOP_EXIT;
 	case PTRACE_EVENT_SECCOMP:
 		return STOP_SECCOMP;
 	default:
@@ -286,6 +249,14 @@ static void thread_stopped(struct tracee *t, struct tracee_thread *th, enum stop
 		thread_resume(t, th);
 }
 
+static void thread_ended(struct tracee *t, struct tracee_thread *th, int status)
+{
+	th->wait_status = status;
+	if (th->tid == t->pid)
+		tracee_tell(t, th, TRACEE_END);
+	tracee_note_exit(t, th, status);
+}
+
 static void tracer_handle(struct tracer *tr, struct tracee *t, struct tracee_thread *th, int status)
 {
 	enum stop_kind kind = stop_classify(status);
@@ -294,9 +265,13 @@ static void tracer_handle(struct tracer *tr, struct tracee *t, struct tracee_thr
 	th->wait_status = status;
 	switch (kind) {
 	case STOP_ENDED:
-		if (tid == t->pid)
-			tracee_tell(t, th, TRACEE_END);
-		tracee_note_exit(t, th, status);
+		thread_ended(t, th, status);
+		break;
+	case STOP_EXIT:
+		if (thread_leave(t, th, &status))
+			thread_ended(t, th, status);
+		else
+			thread_pass(t, th);
 		break;
 	case STOP_TRAP:
 	case STOP_GROUP:

@@ -18,6 +18,7 @@ enum stop_kind {
 	STOP_SECCOMP, /* PTRACE_EVENT_SECCOMP: behind a syscall-enter-stop, where there is one */
 	STOP_CHILD,   /* PTRACE_EVENT_CLONE, _FORK, _VFORK */
 	STOP_EXEC,
+	STOP_EXIT, /* PTRACE_EVENT_EXIT: it is about to end, unless SIGKILL ends it */
 };
 
 enum stop_kind stop_classify(int status);
@@ -75,6 +76,15 @@ void tracer_note_lost(struct tracer *tr);
 void tracer_adopt_child(struct tracer *tr, pid_t tid);
 /* Blocks until the thread stops or ends, and writes that down in th. */
 int thread_wait(struct tracee *t, struct tracee_thread *th, enum stop_kind *kind, struct err *err);
+
+/* ---- leave.c ------------------------------------------------------------ */
+
+/*
+ * Of a thread in a STOP_EXIT: lets its process end by itself, and waits until it has. *status is
+ * then what its parent will be told. False: it goes on to be ours, as one of several threads or as
+ * a child of this process.
+ */
+bool thread_leave(const struct tracee *t, const struct tracee_thread *th, int *status);
 
 /* ---- seize.c ------------------------------------------------------------ */
 

@@ -24,10 +24,15 @@ long ptrace_tid(int request, pid_t tid, uint64_t addr, uint64_t data)
 	return ptrace((enum __ptrace_request)request, tid, (void *)addr, (void *)data);
 }
 
+/*
+ * The stop before an end only where all threads are ours from their birth: one that an exec waits
+ * for would stand there while PTRACE_SEIZE of another one waits for that exec.
+ */
 unsigned tracee_options(const struct tracee *t)
 {
 	return PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
-	       PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | (t->launched ? PTRACE_O_EXITKILL : 0) |
+	       PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC |
+	       (t->launched ? PTRACE_O_EXITKILL | PTRACE_O_TRACEEXIT : 0) |
 	       (t->tracer->sieved ? PTRACE_O_TRACESECCOMP : 0);
 }
 

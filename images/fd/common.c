@@ -205,9 +205,28 @@ int ofd_reopen(int fd, uint32_t flags, int *out, struct err *err)
 
 	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
 	fresh = open(self, (int)flags | O_CLOEXEC | O_NOCTTY);
-	if (fresh < 0)
-		return err_sys(err, "open %s", self);
+	if (fresh < 0) {
+		int ret = err_sys(err, "open %s", self);
+
+		return ret != -EACCES
+			       ? ret
+			       : err_hint(err, "its mode keeps its owner out: let the "
+					       "program change that, or run snapctl as root");
+	}
 	*out = fresh;
+	return 0;
+}
+
+int ofd_reopen_made(int fd, uint32_t flags, int *out, struct err *err)
+{
+	int ret = ofd_reopen(fd, flags, out, err), opened;
+
+	if (ret != -EACCES)
+		return ret;
+	opened = fd_open_closed(fd, (int)flags | O_CLOEXEC | O_NOCTTY);
+	if (opened < 0)
+		return ret;
+	*out = opened;
 	return 0;
 }
 
@@ -240,6 +259,14 @@ bool snap_has_process(const struct snap *snap, int32_t pid)
 {
 	for (size_t i = 0; i < snap->nr_procs; i++)
 		if (snap->procs[i].pid == pid)
+			return true;
+	return false;
+}
+
+bool snap_has_zombie(const struct snap *snap, int32_t pid)
+{
+	for (size_t i = 0; i < snap->nr_zombies; i++)
+		if (snap->zombies[i].pid == pid)
 			return true;
 	return false;
 }

@@ -31,6 +31,8 @@ int ofd_make_locks(const struct fd_make *m, const struct snap_ofd *ofd, int fd, 
 uint32_t ofd_like_inherited(const struct snap *snap, const char *link);
 /* A new open file description of what fd is (through /proc/self/fd), flags as open(2), in *out. */
 int ofd_reopen(int fd, uint32_t flags, int *out, struct err *err);
+/* The same at restore, of what its mode may keep even its owner out of. */
+int ofd_reopen_made(int fd, uint32_t flags, int *out, struct err *err);
 /* In the form of st_dev: a device number as fdinfo and sock_diag show it, which is the kernel's own
  * dev_t (20 bits of minor, include/linux/kdev_t.h). */
 uint64_t fd_kernel_dev(uint64_t dev);
@@ -38,6 +40,7 @@ uint64_t fd_kernel_dev(uint64_t dev);
 bool snap_has_id(const struct snap *snap, int32_t id);
 /* Is there a process of this id in the dump? */
 bool snap_has_process(const struct snap *snap, int32_t pid);
+bool snap_has_zombie(const struct snap *snap, int32_t pid);
 /* Is there a thread of this id in the dump? */
 bool snap_has_thread(const struct snap *snap, int32_t tid);
 

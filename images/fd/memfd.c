@@ -101,7 +101,7 @@ static int memfd_make(const struct fd_make *m, const struct snap_ofd *ofd, int *
 		*fd = fcntl(mem, F_DUPFD_CLOEXEC, 0);
 		return *fd < 0 ? err_sys(err, "duplicate a memfd") : 0;
 	}
-	return ofd_reopen(mem,
+	return ofd_reopen_made(mem,
 		ofd->flags & ~(uint32_t)(O_ASYNC | O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW), fd,
 		err);
 }

@@ -52,7 +52,7 @@ static int end_make(
 		*fd = ends[side];
 		return 0;
 	}
-	return ofd_reopen(ends[0], ofd->flags & (O_ACCMODE | O_NONBLOCK), fd, err);
+	return ofd_reopen_made(ends[0], ofd->flags & (O_ACCMODE | O_NONBLOCK), fd, err);
 }
 
 static int pipe_make_ends(const struct fd_make *m, const struct pipe_priv *priv, struct err *err)
@@ -148,7 +148,7 @@ static int fifo_make_ends(const struct fd_make *m, const struct pipe_priv *priv,
 		uint32_t flags = end->flags & ~(uint32_t)(O_ASYNC | O_CREAT | O_EXCL | O_TRUNC);
 
 		if (priv->path)
-			ret = ofd_reopen(
+			ret = ofd_reopen_made(
 				helper, flags & ~(uint32_t)O_NOFOLLOW, &m->made[end->id], err);
 		else
 			ret = m->open_file(
@@ -163,7 +163,7 @@ int pipe_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, stru
 	bool fifo = priv->path || priv->file != ID_NONE;
 
 	if (priv->like != ID_NONE)
-		return ofd_reopen(
+		return ofd_reopen_made(
 			m->made[priv->like], ofd->flags & ~(uint32_t)(O_ASYNC | O_DIRECT), fd, err);
 	if ((fifo ? fifo_make_ends(m, priv, err) : pipe_make_ends(m, priv, err)) < 0)
 		return -err->code;

@@ -1,12 +1,17 @@
-/* Whether both ends of a TCP connection are part of the dump; see tcp.h. */
+/* Whether both ends of a TCP connection are part of the dump, or were; see tcp.h. */
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "base/err.h"
 #include "base/fd.h"
 #include "images/fd/inet.h"
 #include "images/fd/kind.h"
+#include "images/fd/sock_diag.h"
 #include "images/fd/tcp.h"
 
 /* Asked of a socket of our own. */
@@ -53,6 +58,70 @@ static bool is_other_end(int fd, const struct inet_sock *sock)
 	       same_end(sock->family, &sock->local, &peer);
 }
 
+/* ---- an end that was closed --------------------------------------------------------------------
+ */
+
+enum { PATIENCE = 200 /* milliseconds; acknowledgements may be late */ };
+
+struct far_end {
+	const struct inet_sock *sock;
+	bool found, held, waits; /* waits: for an acknowledgement of ours */
+};
+
+static void far_end_look(const struct diag_end *end, void *arg)
+{
+	struct far_end *far = arg;
+	const struct inet_sock *sock = far->sock;
+
+	if (!same_end(sock->family, &sock->remote, &end->own) ||
+		!same_end(sock->family, &sock->local, &end->peer))
+		return;
+	far->found = true;
+	far->held = end->ino != 0;
+	far->waits = end->state != TCP_STATE_FIN_WAIT2 && end->state != TCP_STATE_TIME_WAIT;
+}
+
+static bool is_of_this_machine(const struct inet_sock *sock, const struct inet_addr *addr)
+{
+	struct inet_sock other = { .family = sock->family, .local = *addr };
+
+	return !inet_is_nonlocal(&other);
+}
+
+static bool only_waits(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof info;
+	int queued = 0;
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+	       info.tcpi_state == TCP_STATE_CLOSE_WAIT && ioctl(fd, SIOCOUTQ, &queued) == 0 &&
+	       !queued;
+}
+
+/*
+ * It was on this machine, and everything that it has sent is here: what the kernel still keeps of
+ * it waits for our end to be closed, and is forgotten after a minute.
+ */
+bool tcp_conn_is_alone(int fd, const struct inet_sock *sock)
+{
+	struct far_end far;
+	struct err err;
+
+	if (!sock->remote.set || !only_waits(fd) || sock->nr_md5 ||
+		!is_of_this_machine(sock, &sock->remote))
+		return false;
+	for (int i = 0; i < PATIENCE; i++) {
+		far = (struct far_end){ .sock = sock };
+		if (sock_diag_ends(sock->remote.port, far_end_look, &far, &err) < 0 || far.held)
+			return false;
+		if (!far.found || !far.waits)
+			return true;
+		poll(NULL, 0, 1);
+	}
+	return false;
+}
+
 bool tcp_conn_is_inside(const struct fd_seen *seen, const struct inet_sock *sock)
 {
 	struct fd_dump *d = seen->dump;
@@ -63,5 +132,5 @@ bool tcp_conn_is_inside(const struct fd_seen *seen, const struct inet_sock *sock
 		if (fd >= 0 && is_other_end(fd, sock))
 			return true;
 	}
-	return false;
+	return d->fd_of && tcp_conn_is_alone(seen->fd, sock);
 }

@@ -21,7 +21,7 @@ restore() {
 
 @test "packed: redis of an ordinary user, in a namespace" {
     as_user
-    running redis pid,ns,caps -- --pids=ns
+    running redis pid,ns,caps,waiting -- --pids=ns
 }
 
 @test "core: redis with keys, in gdb" {

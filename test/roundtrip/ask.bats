@@ -37,6 +37,11 @@ sleeper() {
     until_true grep -qs '^sleep' "/proc/$pid/comm"
 }
 
+# As lib/place.h calls its files.
+name_of() { # PID
+    echo "$(stat -Lc %i "/proc/$1/ns/pid")-$(awk '/^NSpid/ { print $NF }' "/proc/$1/status")"
+}
+
 said() { grep -qx -- "$1" "$scratch/work/log" || fail "it did not say '$1': $(cat "$scratch/work/log")"; }
 
 ask() { snapctl dump --ask "$pid" -o "$(image)" "$@"; }
@@ -55,10 +60,11 @@ refused() {
     listener listen
     said 'listen -114' # EALREADY
     [ "$(stat -c %a "$run_dir/snapctl")" = 700 ]
+    name=$(name_of "$pid")
     ask
     snapctl show --json "$(image)" | jq -r .reason | grep -q '^asked for'
     if snapctl show "$(image)" | grep -q 'unix\|\.sock'; then fail "a socket is in the image"; fi
-    [ "$(ls "$run_dir/snapctl")" = "$pid.listens" ]
+    [ "$(ls "$run_dir/snapctl")" = "$name.listens" ]
     "$TARGET" --wait-exit "$pid" 10
     until_true gone "$pid"
     : >"$scratch/work/log"
@@ -131,12 +137,12 @@ refused() {
     refused 'does not listen.*' && grep -q 'hint:.*snapctl_listen' "$scratch/said"
     # A file left behind by an earlier process with this id.
     mkdir -m 700 "$run_dir/snapctl"
-    echo "3 12345" >"$run_dir/snapctl/$pid.listens"
+    echo "3 12345" >"$run_dir/snapctl/$(name_of "$pid").listens"
     refused 'does not listen'
     # And one that would have it killed: there is no handler.
-    echo "3 $(start_time "$pid")" >"$run_dir/snapctl/$pid.listens"
+    echo "3 $(start_time "$pid")" >"$run_dir/snapctl/$(name_of "$pid").listens"
     refused 'has no handler for signal 3'
-    echo "900 x" >"$run_dir/snapctl/$pid.listens"
+    echo "900 x" >"$run_dir/snapctl/$(name_of "$pid").listens"
     refused 'is not what a process has written'
 }
 
@@ -288,15 +294,15 @@ refused() {
     start fake.log /usr/bin/python3 -c "
 import os, socket
 s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-s.bind('$run_dir/snapctl/$pid.sock'); s.listen()
+s.bind('$run_dir/snapctl/$(name_of "$pid").sock'); s.listen()
 c, _ = s.accept()
 c.recv(1000)" && local fake=$pid
     pid=$(pgrep -fx "$scratch/checkin listen")
-    until_true test -S "$run_dir/snapctl/$pid.sock"
+    until_true test -S "$run_dir/snapctl/$(name_of "$pid").sock"
     refused "process $fake answers in place of process $pid"
     # Our signal comes when it goes on: it finds that it was asked, and not that it is to quit.
     kill -CONT "$pid"
-    until_true test ! -e "$run_dir/snapctl/$pid.ask"
+    until_true test ! -e "$run_dir/snapctl/$(name_of "$pid").ask"
     kill -0 "$pid"
     kill "$fake" 2>/dev/null || true
     ask
@@ -311,7 +317,7 @@ end = time.monotonic() + 20
 while time.monotonic() < end:
     s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        s.connect('$run_dir/snapctl/$pid.sock')
+        s.connect('$run_dir/snapctl/$(name_of "$pid").sock')
         held.append(s)
         if len(held) == 4: break
     except OSError:
@@ -332,7 +338,7 @@ def flood(say):
     while True:
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            s.connect('$run_dir/snapctl/$process.sock')
+            s.connect('$run_dir/snapctl/$(name_of "$process").sock')
             if say: s.send(say)
             held.append(s) # silent for ever
             del held[:-300]
@@ -358,25 +364,25 @@ END
 
 @test "ask: a file and a signal of somebody who never connects" {
     listener listen
-    : >"$run_dir/snapctl/$pid.ask"
+    : >"$run_dir/snapctl/$(name_of "$pid").ask"
     kill -QUIT "$pid"
-    until_true test -S "$run_dir/snapctl/$pid.sock"
-    [ "$(stat -c '%a' "$run_dir/snapctl/$pid.sock")" = 600 ]
-    [ ! -e "$run_dir/snapctl/$pid.ask" ]
+    until_true test -S "$run_dir/snapctl/$(name_of "$pid").sock"
+    [ "$(stat -c '%a' "$run_dir/snapctl/$(name_of "$pid").sock")" = 600 ]
+    [ ! -e "$run_dir/snapctl/$(name_of "$pid").ask" ]
     if grep -q before "$scratch/work/log"; then fail "its hooks ran"; fi
     ask --leave-running
     until_true grep -qsx 'after one 0' "$scratch/work/log"
     # What is no file of its own means nothing to it, and it is what it was.
-    ln -s /etc/passwd "$run_dir/snapctl/$pid.ask"
+    ln -s /etc/passwd "$run_dir/snapctl/$(name_of "$pid").ask"
     kill -QUIT "$pid"
     "$TARGET" --wait-exit "$pid" 10
 }
 
 @test "ask: one at a time" {
     listener listen
-    : >"$run_dir/snapctl/$pid.ask"
+    : >"$run_dir/snapctl/$(name_of "$pid").ask"
     refused 'somebody else asks process'
-    rm "$run_dir/snapctl/$pid.ask"
+    rm "$run_dir/snapctl/$(name_of "$pid").ask"
     ask
 }
 
@@ -388,4 +394,20 @@ END
     mkdir -m 777 "$scratch/open"
     (cd "$scratch/open" && timeout 5 "$scratch/suid" listen-try)
     grep -qx 'listen -1' "$scratch/open/log"
+}
+
+@test "ask: copies in namespaces of their own are asked one by one" {
+    listener listen
+    ask
+    for copy in 1 2; do
+        : >"$scratch/work/log"
+        restore --pids=ns
+        until_true grep -qsx 'after one 1' "$scratch/work/log"
+        copies+=("$pid")
+    done
+    for pid in "${copies[@]}"; do
+        rm -r "$(image)"
+        ask
+        "$TARGET" --wait-exit "$pid" 10
+    done
 }

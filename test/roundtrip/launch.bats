@@ -4,6 +4,7 @@ load ../helpers/snap
 
 @test "launched: memory" { launched mem_private; }
 @test "launched: mapped files" { launched memfile_private; }
+@test "launched: children that end, told by pidfds" { launched pidfd_once; }
 @test "launched: 100 threads" { launched thread_many; }
 @test "launched: pending signals" { launched signal_pending; }
 @test "launched: timers" { launched timer_ids; }

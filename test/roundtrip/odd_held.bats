@@ -20,8 +20,13 @@ load ../helpers/snap
 
 @test "removed files, as an ordinary user" {
     as_user
-    for name in odd_held_xattr odd_held_elsewhere odd_held_linked; do
+    for name in odd_held_xattr odd_held_elsewhere; do
         rm -rf "$scratch/ctl" "$scratch/work/image"
         roundtrip "$name" pid,ns,caps
     done
+}
+
+@test "removed files with another name, as an ordinary user" {
+    as_user
+    roundtrip odd_held_linked pid,ns,caps,linkedname
 }

@@ -462,8 +462,29 @@ static void fanotify_marks(void)
 		(unsigned long long)event->mask);
 }
 
+/* Whoever is told of an end once and asks once, without waiting, gets the status. */
+static void pidfd_once(void)
+{
+	for (int i = 0; i < 100; i++) {
+		pid_t pid = (pid_t)must(fork());
+		struct pollfd ended = { .events = POLLIN };
+		siginfo_t info = { 0 };
+
+		if (pid == 0)
+			_exit(7);
+		ended.fd = (int)must(syscall(SYS_pidfd_open, pid, 0));
+		must(poll(&ended, 1, -1));
+		must(waitid(P_PIDFD, (id_t)ended.fd, &info, WEXITED | WNOHANG));
+		expect(info.si_pid == pid && info.si_status == 7,
+			"child %d of 100 is not there to be waited for", i);
+		close(ended.fd);
+	}
+	target_wait();
+}
+
 const struct target targets_fd_misc[] = {
 	{ "pidfd_self", pidfd_self, "pidfd of the process itself", 0 },
+	{ "pidfd_once", pidfd_once, "pidfds of children that end", 0 },
 	{ "pidfd_children", pidfd_children, "pidfds of children, alive, ended and gone", 0 },
 	{ "owner_child", owner_child, "F_SETOWN of a child and its group", 0 },
 	{ "inotify_watches", inotify_watches, "inotify watches and their numbers", 0 },

@@ -27,6 +27,8 @@ ALLOW = {
     "watch": r"fd \d+ inotify inotify",           # of a file without a name, which is a new inode
     "lockowner": r"fd \d+ lock (FLOCK|LEASE) ",  # made by the first process for the one that took it
     "othername": r"fd \d+ is .*\(deleted\)",      # a file that was removed under several names
+    # What has lost one name and kept another is opened by that, where the caller cannot open handles.
+    "linkedname": r"(fd \d+ is|map) .*/link-(open|map|both)(2| \(deleted\)) ",
     "ghostname": r"map .*\(deleted\)",            # a deleted file whose name another file has taken
 }
 
