@@ -166,6 +166,38 @@ static void check_core_cookie(pid_t tid, const char *name, struct objections *o)
 		name);
 }
 
+/* Not there: one whose first process is still to come (awaits_first_child()). */
+static bool in_same(const struct dumping_proc *p, pid_t tid, const char *ns)
+{
+	struct stat own, first;
+	char path[64];
+
+	snprintf(path, sizeof path, "ns/%s", ns);
+	if (fstatat(p->dir, path, &first, 0) < 0)
+		return true;
+	snprintf(path, sizeof path, "task/%d/ns/%s", tid, ns);
+	return fstatat(p->t->procfd, path, &own, 0) == 0 && own.st_ino == first.st_ino &&
+	       own.st_dev == first.st_dev;
+}
+
+/* What a thread may leave alone (unshare(2), setns(2)): all but the user namespace. */
+static void check_thread_namespaces(
+	const struct dumping_proc *p, pid_t tid, const char *name, struct objections *o)
+{
+	static const char *const namespaces[] = { "mnt", "net", "ipc", "uts", "cgroup", "pid",
+		"time", "pid_for_children", "time_for_children" };
+
+	for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++) {
+		if (in_same(p, tid, namespaces[i]))
+			continue;
+		object(o, "dump it when that thread has ended or come back (setns)",
+			"%s is in other namespaces than the first thread (%s), which is not "
+			"supported",
+			name, namespaces[i]);
+		return;
+	}
+}
+
 static bool is_ending(const struct dumping_proc *p, pid_t tid)
 {
 	struct proc_stat stat;
@@ -218,6 +250,8 @@ static int check_thread(struct dumping_proc *p, pid_t tid, struct objections *o,
 	check_speculation(text, name, o);
 	check_core_cookie(tid, name, o);
 	unshared_check(p, tid, name, o);
+	if (tid != p->t->pid)
+		check_thread_namespaces(p, tid, name, o);
 	if (waits_in_vfork(p, tid)) {
 		object(o, "wait until its child has called exec",
 			"%s waits in vfork(2) for a child that goes on without exec; it cannot be "

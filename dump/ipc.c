@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "dump/dumping.h"
+#include "dump/ipc_left.h"
 #include "dump/ipc_undo.h"
 
 int ipc_enter(struct dumping *d, struct err *err)
@@ -37,8 +38,7 @@ int ipc_enter(struct dumping *d, struct err *err)
 
 /* ---- tables of /proc/sysvipc ------------------------------------------------------------- */
 
-/* Ids in the second column of a table; in the arena. */
-static int ids_read(const char *path, struct arena *a, int32_t **ids, size_t *nr, struct err *err)
+int ipc_ids(const char *path, struct arena *a, int32_t **ids, size_t *nr, struct err *err)
 {
 	size_t cap = 0;
 	char line[512];
@@ -62,7 +62,7 @@ static int ids_read(const char *path, struct arena *a, int32_t **ids, size_t *nr
 
 int ipc_sem_ids(struct arena *a, int32_t **ids, size_t *nr, struct err *err)
 {
-	return ids_read("/proc/sysvipc/sem", a, ids, nr, err);
+	return ipc_ids("/proc/sysvipc/sem", a, ids, nr, err);
 }
 
 static struct snap_ipc owner_of(int32_t id, const struct ipc_perm *perm)
@@ -209,32 +209,6 @@ static int queue_collect(struct dumping *d, int32_t id, struct err *err)
 
 /* ---- all --------------------------------------------------------------------------------- */
 
-/* A segment that nobody has attached is in no address space; in our namespace it simply stays. */
-static int segments_check(struct dumping *d, struct arena *a, struct err *err)
-{
-	const struct snap *snap = d->snap;
-	int32_t *ids;
-	size_t nr;
-	int ret = ids_read("/proc/sysvipc/shm", a, &ids, &nr, err);
-
-	for (size_t i = 0; !ret && i < nr; i++) {
-		bool known = false;
-
-		for (size_t m = 0; m < snap->nr_mems && !known; m++)
-			known = snap->mems[m].kind == MEM_SYSV && snap->mems[m].sysv_id == ids[i];
-		if (known)
-			continue;
-		ret = err_set(err, ENOTSUP,
-			"System V segment %d of its IPC namespace is attached by no process",
-			ids[i]);
-		err_hint(err,
-			"let the program attach it, or remove it: nsenter --target %d --ipc "
-			"ipcrm -m %d",
-			d->target->pid, ids[i]);
-	}
-	return ret;
-}
-
 int ipc_collect(struct dumping *d, struct err *err)
 {
 	struct arena *a = arena_create();
@@ -245,11 +219,11 @@ int ipc_collect(struct dumping *d, struct err *err)
 	for (size_t i = 0; !ret && i < nr; i++)
 		ret = sem_collect(d, ids[i], err);
 	if (!ret)
-		ret = ids_read("/proc/sysvipc/msg", a, &ids, &nr, err);
+		ret = ipc_ids("/proc/sysvipc/msg", a, &ids, &nr, err);
 	for (size_t i = 0; !ret && i < nr; i++)
 		ret = queue_collect(d, ids[i], err);
 	if (!ret && d->snap->ipc_own)
-		ret = segments_check(d, a, err);
+		ret = ipc_left_check(d, err);
 	arena_destroy(a);
 	return ret;
 }

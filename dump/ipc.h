@@ -1,6 +1,9 @@
 #ifndef DUMP_IPC_H
 #define DUMP_IPC_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 /*
  * System V semaphores and message queues. They belong to an IPC namespace and to no process. Of a
  * tree in a namespace of its own all of them are recorded; of one in ours those that a process of
@@ -8,6 +11,7 @@
  * queues are descriptors.
  */
 
+struct arena;
 struct dumping;
 struct dumping_proc;
 struct err;
@@ -20,5 +24,7 @@ int ipc_enter(struct dumping *d, struct err *err);
 int ipc_undos_collect(struct dumping_proc *p, struct err *err);
 /* Sets and queues, when the undos of all processes are known. */
 int ipc_collect(struct dumping *d, struct err *err);
+/* Ids in the second column of a table of /proc/sysvipc; in the arena. */
+int ipc_ids(const char *path, struct arena *a, int32_t **ids, size_t *nr, struct err *err);
 
 #endif

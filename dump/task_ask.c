@@ -39,10 +39,14 @@ enum ask {
 	ASK_SLACK,
 	ASK_PDEATH,
 	ASK_SECUREBITS,
+	ASK_PERSONALITY,
 	ASK_TSC,
 	ASK_CPUID,
 	ASK_POLICY
 };
+
+/* personality(2): no other, only tell. */
+enum { PERSONALITY_TELL = 0xffffffff };
 
 static const char *const names[] = {
 	[ASK_TID_ADDRESS] = "prctl(PR_GET_TID_ADDRESS)",
@@ -50,6 +54,7 @@ static const char *const names[] = {
 	[ASK_SLACK] = "prctl(PR_GET_TIMERSLACK)",
 	[ASK_PDEATH] = "prctl(PR_GET_PDEATHSIG)",
 	[ASK_SECUREBITS] = "prctl(PR_GET_SECUREBITS)",
+	[ASK_PERSONALITY] = "personality",
 	[ASK_TSC] = "prctl(PR_GET_TSC)",
 	[ASK_CPUID] = "arch_prctl(ARCH_GET_CPUID)",
 	[ASK_POLICY] = "get_mempolicy",
@@ -67,6 +72,7 @@ static void answers_keep(struct arena *a, const struct answers *answers,
 	task->timerslack = (uint64_t)calls[ASK_SLACK].ret;
 	task->pdeath_signal = answers->pdeath_signal;
 	task->creds.securebits = (uint32_t)calls[ASK_SECUREBITS].ret;
+	task->personality = (uint32_t)calls[ASK_PERSONALITY].ret;
 	task->tsc_mode = answers->tsc_mode;
 	task->cpuid_faults = calls[ASK_CPUID].ret == 0;
 	if (calls[ASK_POLICY].ret < 0 || !answers->mempolicy)
@@ -91,6 +97,7 @@ int task_ask(
 		[ASK_PDEATH] = { SYS_prctl,
 			{ PR_GET_PDEATHSIG, at + offsetof(struct answers, pdeath_signal) }, 0 },
 		[ASK_SECUREBITS] = { SYS_prctl, { PR_GET_SECUREBITS }, 0 },
+		[ASK_PERSONALITY] = { SYS_personality, { PERSONALITY_TELL }, 0 },
 		[ASK_TSC] = { SYS_prctl, { PR_GET_TSC, at + offsetof(struct answers, tsc_mode) },
 			0 },
 		[ASK_CPUID] = { SYS_arch_prctl, { ARCH_GET_CPUID }, 0 },

@@ -83,8 +83,8 @@ struct snap_mem {
 	char *name;           /* memfd: name without "memfd:" and " (deleted)"; else NULL */
 	uint32_t memfd_flags; /* MFD_...: hugetlb, noexec_seal; from what can be seen */
 	uint32_t seals;       /* memfd: F_GET_SEALS */
-	uint32_t mode;        /* memfd, SysV: permission bits */
-	uint32_t uid, gid;    /* memfd: owner, where it is known; ID_NONE: whoever restores */
+	uint32_t mode;        /* memfd, SysV: permission bits; SysV: SHM_DEST, SHM_LOCKED */
+	uint32_t uid, gid;    /* owner, where it is known; ID_NONE: whoever restores */
 	int32_t sysv_id, sysv_key;
 };
 
@@ -249,6 +249,7 @@ struct snap_task {
 	struct snap_sched sched;
 	struct snap_creds creds;
 	uint64_t timerslack; /* ns */
+	uint32_t personality;
 	int32_t pdeath_signal;
 	int64_t waiting_nr; /* system call it waited in, -1: was computing; for show and messages */
 	char *waiting_in;   /* "epoll_wait", "futex", "computing" */

@@ -174,6 +174,10 @@ void tasks_pack(const struct snap *snap, const struct snap_proc *proc, Pb__Proc 
 	m->tasks = arena_array(snap->arena, proc->nr_tasks, sizeof *m->tasks);
 	for (size_t i = 0; i < proc->nr_tasks; i++)
 		m->tasks[i] = task_pack(snap, &proc->tasks[i]);
+	for (size_t i = 0; i < proc->nr_tasks; i++) {
+		m->tasks[i]->personality = proc->tasks[i].personality;
+		m->tasks[i]->has_personality = proc->tasks[i].personality != proc->personality;
+	}
 }
 
 /* ---- unpacking ------------------------------------------------------------------------------- */
@@ -311,9 +315,14 @@ int tasks_unpack(struct snap *snap, const Pb__Proc *m, struct snap_proc *proc, s
 {
 	proc->nr_tasks = m->n_tasks;
 	proc->tasks = arena_array(snap->arena, m->n_tasks, sizeof *proc->tasks);
-	for (size_t i = 0; i < m->n_tasks; i++)
-		if (task_unpack(snap, m->tasks[i], &proc->tasks[i], err) < 0)
-			return err_wrap(err, "thread %d", m->tasks[i]->tid);
+	for (size_t i = 0; i < m->n_tasks; i++) {
+		const Pb__Task *task = m->tasks[i];
+
+		if (task_unpack(snap, task, &proc->tasks[i], err) < 0)
+			return err_wrap(err, "thread %d", task->tid);
+		proc->tasks[i].personality = task->has_personality ? task->personality
+								   : proc->personality;
+	}
 	return 0;
 }
 

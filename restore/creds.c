@@ -159,25 +159,72 @@ static void plan_ids(struct job *job, size_t thread, const struct snap_creds *wa
 	plan_syscall(p, thread, SYS_setfsuid, (struct plan_args){ { want->fsuid } });
 }
 
-static void plan_caps(struct job *job, size_t thread, const struct snap_creds *want, bool raised)
+static void plan_capset(struct job *job, size_t thread, uint64_t effective, uint64_t permitted,
+	uint64_t inheritable)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2];
 	uint64_t at_head, at_data;
 
 	for (int i = 0; i < 2; i++) {
-		data[i].permitted = (uint32_t)(want->cap_permitted >> 32 * i);
-		data[i].effective = (uint32_t)(want->cap_effective >> 32 * i);
-		data[i].inheritable = (uint32_t)(want->cap_inheritable >> 32 * i);
+		data[i].effective = (uint32_t)(effective >> 32 * i);
+		data[i].permitted = (uint32_t)(permitted >> 32 * i);
+		data[i].inheritable = (uint32_t)(inheritable >> 32 * i);
 	}
 	at_head = plan_data(&job->plan, &head, sizeof head);
 	at_data = plan_data(&job->plan, data, sizeof data);
-	if (raised)
-		plan_prctl(job, thread, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0);
 	plan_syscall(&job->plan, thread, SYS_capset, (struct plan_args){ { at_head, at_data } });
+}
+
+static void plan_bounding(struct job *job, size_t thread, const struct snap_creds *have,
+	const struct snap_creds *want)
+{
+	/* None can be made inheritable any more that is not in the bounding set (capset(2)). */
+	if (want->cap_inheritable & ~have->cap_inheritable & ~want->cap_bounding)
+		plan_capset(job, thread, have->cap_permitted, have->cap_permitted,
+			want->cap_inheritable);
+	for (uint64_t cap = 0; cap < MAX_CAPS; cap++)
+		if ((have->cap_bounding & ~want->cap_bounding) >> cap & 1)
+			plan_prctl(job, thread, PR_CAPBSET_DROP, cap, 0);
+}
+
+static void plan_ambient(struct job *job, size_t thread, const struct snap_creds *have,
+	const struct snap_creds *want)
+{
+	if (have->cap_ambient)
+		plan_prctl(job, thread, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0);
 	for (uint64_t cap = 0; cap < MAX_CAPS; cap++)
 		if (want->cap_ambient >> cap & 1)
 			plan_prctl(job, thread, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap);
+}
+
+/*
+ * Behind the ids, with all we have raised again, which setresuid(2) lowers: the ambient set before
+ * the secure bits that forbid it, these while CAP_SETPCAP is effective, SECBIT_KEEP_CAPS together
+ * with its lock.
+ */
+static void plan_caps(struct job *job, size_t thread, const struct snap_creds *have,
+	const struct snap_creds *want, bool ids)
+{
+	bool bits = have->securebits != (want->securebits & ~SECBIT_KEEP_CAPS);
+	bool caps = ids || have->cap_permitted != want->cap_permitted ||
+		    have->cap_effective != want->cap_effective ||
+		    have->cap_inheritable != want->cap_inheritable ||
+		    have->cap_ambient != want->cap_ambient;
+
+	if ((ids && bits) || (caps && want->cap_ambient))
+		plan_capset(job, thread, have->cap_permitted, have->cap_permitted,
+			want->cap_inheritable);
+	if (caps)
+		plan_ambient(job, thread, have, want);
+	if (bits)
+		plan_prctl(job, thread, PR_SET_SECUREBITS, want->securebits, 0);
+	else if (ids || want->securebits & SECBIT_KEEP_CAPS)
+		plan_prctl(
+			job, thread, PR_SET_KEEPCAPS, !!(want->securebits & SECBIT_KEEP_CAPS), 0);
+	if (caps)
+		plan_capset(job, thread, want->cap_effective, want->cap_permitted,
+			want->cap_inheritable);
 }
 
 static int creds_possible(const struct job *job, const struct snap_creds *have,
@@ -213,31 +260,18 @@ static void creds_plan_change(struct job *job, size_t thread, const struct snap_
 	const struct snap_creds *want)
 {
 	struct plan *p = &job->plan;
-	bool ids = ids_same(have, want);
-	bool caps = ids && have->cap_permitted == want->cap_permitted &&
-		    have->cap_effective == want->cap_effective &&
-		    have->cap_inheritable == want->cap_inheritable &&
-		    have->cap_ambient == want->cap_ambient;
+	bool ids = !ids_same(have, want);
 
-	for (uint64_t cap = 0; cap < MAX_CAPS; cap++)
-		if ((have->cap_bounding & ~want->cap_bounding) >> cap & 1)
-			plan_prctl(job, thread, PR_CAPBSET_DROP, cap, 0);
+	plan_bounding(job, thread, have, want);
 	if (!groups_stay(job) && !groups_same(have, want)) {
 		uint64_t list = plan_data(p, want->groups, want->nr_groups * sizeof *want->groups);
 
 		plan_syscall(
 			p, thread, SYS_setgroups, (struct plan_args){ { want->nr_groups, list } });
 	}
-	/* Before the ids: it takes CAP_SETPCAP in the effective set, which setresuid(2) clears. */
-	if (have->securebits != (want->securebits & ~SECBIT_KEEP_CAPS))
-		plan_prctl(job, thread, PR_SET_SECUREBITS, want->securebits, 0);
-	if (!ids)
+	if (ids)
 		plan_ids(job, thread, want);
-	if (!caps)
-		plan_caps(job, thread, want, have->cap_ambient != 0);
-	if (!ids || want->securebits & SECBIT_KEEP_CAPS)
-		plan_prctl(
-			job, thread, PR_SET_KEEPCAPS, !!(want->securebits & SECBIT_KEEP_CAPS), 0);
+	plan_caps(job, thread, have, want, ids);
 	if (want->no_new_privs && !have->no_new_privs)
 		plan_prctl(job, thread, PR_SET_NO_NEW_PRIVS, 1, 0);
 }

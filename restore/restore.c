@@ -301,6 +301,9 @@ static int run_as_first(struct job *job, bool *done, int *status, struct err *er
 	if (!ret)
 		ret = ns_wait(&ns, &pid, err);
 	if (ret < 0) {
+		/* The end of an init is that of the maker too: it told nobody. */
+		if (job->child_err.code)
+			*err = job->child_err;
 		job_undo(job);
 		return ret;
 	}

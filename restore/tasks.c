@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -120,6 +121,14 @@ static void plan_timerslack(struct job *job, size_t i)
 			(struct plan_args){ { PR_SET_TIMERSLACK, slack } });
 }
 
+static void plan_personality(struct job *job, size_t i)
+{
+	uint32_t want = job->proc->tasks[i].personality;
+
+	if (want != (uint32_t)personality(0xffffffff))
+		plan_syscall(&job->plan, i, SYS_personality, (struct plan_args){ { want } });
+}
+
 static void plan_flags(struct job *job, size_t i)
 {
 	uint64_t flags = job->proc->tasks[i].regs.eflags & FLAGS_OWN;
@@ -139,6 +148,7 @@ static int plan_task(struct job *job, size_t i, struct err *err)
 	plan_task_memory(job, i);
 	plan_altstack(job, i);
 	plan_timerslack(job, i);
+	plan_personality(job, i);
 	sched_plan(job, i);
 	signals_plan_pending(job, i);
 	modes_plan(job, i);

@@ -244,6 +244,7 @@ static const struct diff_rule rules[] = {
 	WORD("Task", "creds", "credentials"),
 	NUMBER("Task", "timerslack", as_time),
 	NUMBER("Task", "pdeath_signal", as_signal),
+	NUMBER("Task", "personality", as_hex),
 	SKIP("Task", "waiting_nr"),
 	WORD("Task", "waiting_in", "waits in"),
 	{ .message = "Task", .field = "wait_left", .number = as_wait, .word = "left of its wait" },

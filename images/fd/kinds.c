@@ -1,12 +1,19 @@
 /* The table of descriptor kinds; see kind.h. */
 #include "images/fd/kinds.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
+#include "base/err.h"
+#include "base/fd.h"
 #include "images/fd/refused.h"
+
+/* asm-generic/socket.h since Linux 5.14: SO_NETNS_COOKIE. */
+enum { NETNS_COOKIE = 71 };
 
 /* First match wins: memfd before reg, since a memfd is a regular file too. */
 static const struct fd_kind *const kinds[] = {
@@ -60,10 +67,39 @@ static bool names_the_nameless(const struct fd_seen *seen)
 	return seen->link[0] != '/' && fcntl(seen->fd, F_GETFL) & O_PATH && !fd_ns.is(seen);
 }
 
+/* 0: a kernel before Linux 5.14, which does not tell. */
+static uint64_t netns_cookie(int fd)
+{
+	uint64_t cookie = 0;
+
+	return getsockopt(fd, SOL_SOCKET, NETNS_COOKIE, &cookie, &(socklen_t){ sizeof cookie }) < 0
+		       ? 0
+		       : cookie;
+}
+
+/* Made in another network namespace than ours, as which the target's counts (check_process.c). */
+static bool is_elsewhere(const struct fd_seen *seen)
+{
+	OWNED_FD own = -1;
+	uint64_t theirs = S_ISSOCK(seen->st.st_mode) ? netns_cookie(seen->fd) : 0;
+
+	if (!theirs)
+		return false;
+	own = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return own >= 0 && netns_cookie(own) != theirs;
+}
+
 const struct fd_kind *fd_kind_of(const struct fd_seen *seen, struct err *err)
 {
 	if (names_the_nameless(seen)) {
 		fd_refused(seen, err);
+		return NULL;
+	}
+	if (is_elsewhere(seen)) {
+		err_set(err, ENOTSUP, "descriptor %d (%s) is a socket of another network namespace",
+			seen->num, seen->link);
+		err_hint(err, "let the program close it before the dump, or give its place to "
+			      "another one with --external");
 		return NULL;
 	}
 	for (size_t i = 0; kinds[i]; i++)

@@ -166,10 +166,11 @@ int sock_diag_unix(uint64_t ino, struct diag_unix *out, struct err *err)
 	struct unix_diag_req req = unix_request(
 		ino, UDIAG_SHOW_VFS | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN);
 	struct diag_unix found = { 0 };
+	int ret = diag_ask(SOCK_DIAG_BY_FAMILY, 0, &req, sizeof req, unix_answer, &found, err);
 
-	if (diag_ask(SOCK_DIAG_BY_FAMILY, 0, &req, sizeof req, unix_answer, &found, err) < 0) {
-		if (err->code != ENOENT)
-			return -err->code;
+	if (ret < 0) {
+		if (ret != -ENOENT)
+			return ret;
 		err_set(err, ENOTSUP, "the kernel (sock_diag) does not know this unix socket");
 		return err_hint(err,
 			"either unix_diag is missing (try modprobe unix_diag), or the "

@@ -8,6 +8,7 @@ load ../helpers/snap
 @test "cred_keepcaps: a user with capabilities" { roundtrip cred_keepcaps; }
 @test "cred_securebits: securebits" { roundtrip cred_securebits; }
 @test "cred_no_new_privs: no_new_privs" { roundtrip cred_no_new_privs; }
+@test "cred_locked: secure bits and capabilities that are locked" { roundtrip cred_locked; }
 @test "cred_thread: a thread of another user" { roundtrip cred_thread; }
 
 # set_id MODE NAME: the target as a file of another user and group, with these bits

@@ -33,6 +33,9 @@ load ../helpers/snap
 @test "refuse_pid_for_children: a PID namespace for children" { refusal refuse_pid_for_children 'has made a namespace for its future children'; }
 @test "refuse_time_for_children: a time namespace for children" { refusal refuse_time_for_children 'has made a namespace for its future children'; }
 @test "refuse_timer_outside: a timer on another process' CPU clock" { refusal refuse_timer_outside 'timer [0-9]+ runs on the CPU clock of another process'; }
+@test "refuse_thread_namespace: a thread in another namespace" { refusal refuse_thread_namespace 'is in other namespaces than the first thread \(uts\)'; }
+@test "refuse_socket_elsewhere: a socket of another namespace" { refusal refuse_socket_elsewhere 'is a socket of another network namespace'; }
+@test "refuse_queue_left: a message queue that nobody has open" { refusal_late refuse_queue_left 'message queue /left of its IPC namespace'; }
 @test "refuse_speculation: speculation control" { refusal refuse_speculation 'PR_SET_SPECULATION_CTRL'; }
 @test "refuse_lease_mapped: a lease on a mapped file" { refusal_late refuse_lease_mapped 'leased is mapped and has a lease for writing'; }
 @test "refuse_lease_removed: a lease on a removed file" { refusal_late refuse_lease_removed 'leased.*has a lease for writing'; }

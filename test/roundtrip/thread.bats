@@ -15,6 +15,7 @@ load ../helpers/snap
 @test "thread_leader_gone_watching: the first thread has ended; epoll and inotify" { roundtrip thread_leader_gone_watching; }
 @test "thread_join_pending: pthread_join in progress" { roundtrip thread_join_pending; }
 @test "thread_own_files: an unshared descriptor table" { roundtrip thread_own_files; }
+@test "thread_own_personality: a personality of its own" { roundtrip thread_own_personality; }
 @test "thread_own_cwd: an unshared working directory" { roundtrip thread_own_cwd; }
 @test "thread_own_chains: tables and directories shared in chains" { roundtrip thread_own_chains; }
 @test "thread_own_removed: a removed working directory" { roundtrip thread_own_removed; }

@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
@@ -166,6 +167,92 @@ static void cred_thread(void)
 	thread_join(thread);
 }
 
+/* ---- capabilities and secure bits that cannot be set in any order --------------------------- */
+
+struct caps {
+	int securebits, ambient, bounding;
+	struct __user_cap_data_struct data[2];
+};
+
+static struct caps caps_now(void)
+{
+	struct caps caps = { prctl(PR_GET_SECUREBITS),
+		prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_KILL, 0, 0),
+		prctl(PR_CAPBSET_READ, CAP_KILL), { { 0 } } };
+
+	capget_of(caps.data);
+	return caps;
+}
+
+static void all_locked(void)
+{
+	must(prctl(PR_SET_SECUREBITS, SECURE_ALL_BITS | SECURE_ALL_LOCKS));
+}
+
+static void kill_inheritable(void)
+{
+	struct caps caps = caps_now();
+
+	caps.data[0].inheritable |= 1u << CAP_KILL;
+	capset_to(caps.data);
+}
+
+static void ambient_locked(void)
+{
+	kill_inheritable();
+	must(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_KILL, 0, 0));
+	must(prctl(PR_SET_SECUREBITS,
+		SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED));
+}
+
+static void inheritable_unbounded(void)
+{
+	kill_inheritable();
+	must(prctl(PR_CAPBSET_DROP, CAP_KILL));
+}
+
+static void user_locked(void)
+{
+	must(prctl(PR_SET_SECUREBITS, SECBIT_KEEP_CAPS | SECBIT_KEEP_CAPS_LOCKED));
+	must(syscall(SYS_setresuid, 3000, 3000, 3000));
+}
+
+static void (*const locks[])(
+	void) = { all_locked, ambient_locked, inheritable_unbounded, user_locked };
+
+static void *lock_one(void *arg)
+{
+	struct caps before, after;
+	char byte;
+
+	if (is_root())
+		locks[(intptr_t)arg]();
+	before = caps_now();
+	thread_arrived();
+	must(read(gate[0], &byte, 1));
+	after = caps_now();
+	expect(!memcmp(&before, &after, sizeof after),
+		"thread %d: secure bits %x, were %x; inheritable %x, were %x; ambient %d, was %d",
+		(int)(intptr_t)arg, after.securebits, before.securebits, after.data[0].inheritable,
+		before.data[0].inheritable, after.ambient, before.ambient);
+	return NULL;
+}
+
+static void cred_locked(void)
+{
+	enum { NR = sizeof locks / sizeof locks[0] };
+	pthread_t threads[NR];
+
+	must(pipe(gate));
+	for (intptr_t i = 0; i < NR; i++)
+		threads[i] = thread_start(lock_one, (void *)i);
+	must(prctl(PR_SET_DUMPABLE, 1));
+	target_wait();
+	must(write(gate[1], "xxxx", NR));
+	for (int i = 0; i < NR; i++)
+		thread_join(threads[i]);
+}
+
 /* To be run from a file with set-id bits, whose group (and user) it gives up, or keeps. */
 static void set_id(bool drops)
 {
@@ -207,6 +294,7 @@ const struct target targets_cred[] = {
 	{ "cred_securebits", cred_securebits, "securebits", 0 },
 	{ "cred_no_new_privs", cred_no_new_privs, "no_new_privs", 0 },
 	{ "cred_thread", cred_thread, "a thread of another user", 0 },
+	{ "cred_locked", cred_locked, "secure bits and capabilities that are locked", 0 },
 	{ "cred_setid_dropped", cred_setid_dropped, "set-id bits whose ids were given up", 0 },
 	{ "cred_setid_kept", cred_setid_kept, "set-id bits whose ids are in use", 0 },
 	{ NULL, NULL, NULL, 0 },

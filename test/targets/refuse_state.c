@@ -5,6 +5,7 @@
 #include "target.h"
 
 #include <fcntl.h>
+#include <mqueue.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -226,6 +227,51 @@ static void refuse_speculation(void)
 		"no longer in force");
 }
 
+static void *uts_apart(void *arg)
+{
+	char byte;
+
+	if (unshare(CLONE_NEWUTS) < 0)
+		target_skip("a UTS namespace");
+	thread_arrived();
+	must(read(*(int *)arg, &byte, 1));
+	return NULL;
+}
+
+static void refuse_thread_namespace(void)
+{
+	pthread_t thread;
+	int gate[2];
+
+	must(pipe(gate));
+	thread = thread_start(uts_apart, &gate[0]);
+	target_wait();
+	must(write(gate[1], "x", 1));
+	thread_join(thread);
+}
+
+static void refuse_socket_elsewhere(void)
+{
+	int home = (int)must(open("/proc/self/ns/net", O_RDONLY)), sock;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		target_skip("a network namespace");
+	sock = (int)must(socket(AF_INET, SOCK_DGRAM, 0));
+	must(setns(home, CLONE_NEWNET));
+	must(close(home));
+	target_wait();
+	must(close(sock));
+}
+
+static void refuse_queue_left(void)
+{
+	if (unshare(CLONE_NEWIPC) < 0)
+		target_skip("an IPC namespace");
+	must(mq_close((mqd_t)must(mq_open("/left", O_CREAT | O_RDWR, 0600, NULL))));
+	target_wait();
+	must(mq_unlink("/left"));
+}
+
 /* To look into the file would break the lease: SIGIO, which ends us. */
 static void refuse_lease_mapped(void)
 {
@@ -314,6 +360,12 @@ static void refuse_proc_outside(void)
 }
 
 const struct target targets_refuse_state[] = {
+	{ "refuse_thread_namespace", refuse_thread_namespace, "a thread in another namespace",
+		TARGET_REFUSED },
+	{ "refuse_socket_elsewhere", refuse_socket_elsewhere, "a socket of another namespace",
+		TARGET_REFUSED },
+	{ "refuse_queue_left", refuse_queue_left, "a message queue that nobody has open",
+		TARGET_REFUSED },
 	{ "refuse_sysv_outside", refuse_sysv_outside, "a SysV segment that others have, too",
 		TARGET_REFUSED },
 	{ "refuse_hugetlb", refuse_hugetlb, "a file of hugetlbfs", TARGET_REFUSED },

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -277,7 +278,30 @@ static void thread_own_with_child(void)
 	thread_join(thread);
 }
 
+static void *other_persona(void *arg)
+{
+	must(personality(ADDR_NO_RANDOMIZE));
+	thread_arrived();
+	sem_wait(&judge);
+	expect(personality(0xffffffff) == ADDR_NO_RANDOMIZE, "personality of the thread");
+	return arg;
+}
+
+static void thread_own_personality(void)
+{
+	pthread_t thread;
+
+	must(sem_init(&judge, 0, 0));
+	thread = thread_start(other_persona, NULL);
+	must(personality(ADDR_COMPAT_LAYOUT));
+	target_wait();
+	expect(personality(0xffffffff) == ADDR_COMPAT_LAYOUT, "personality of the process");
+	sem_post(&judge);
+	thread_join(thread);
+}
+
 const struct target targets_thread_own[] = {
+	{ "thread_own_personality", thread_own_personality, "a personality of its own", 0 },
 	{ "thread_own_chains", thread_own_chains, "tables and directories shared in chains", 0 },
 	{ "thread_own_removed", thread_own_removed, "a removed working directory", 0 },
 	{ "thread_own_root", thread_own_root, "a root directory of its own", 0 },

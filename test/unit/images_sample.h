@@ -370,6 +370,7 @@ static inline void sample_task(struct snap *s, struct snap_task *task, unsigned 
 		.creds = { 1, 2, 3, 4, 5, 6, 7, 8, arena_copy(s->arena, groups, sizeof groups), 3,
 			0x11, 0x1ffffffffff, 0x22, 0x1fffffffffe, 0x33, 0x2f, true },
 		.timerslack = 50001,
+		.personality = 0x40008,
 		.pdeath_signal = 9,
 		.wait_left = 123456789 + n,
 		.seccomp = 2 - n,

@@ -262,6 +262,7 @@ static void task_equal(const struct snap_task *a, const struct snap_task *b)
 	sched_equal(&a->sched, &b->sched);
 	creds_equal(&a->creds, &b->creds);
 	EQ(timerslack);
+	EQ(personality);
 	EQ(pdeath_signal);
 	EQ(wait_left);
 	EQ(seccomp);

@@ -214,6 +214,7 @@ def thread(pid, tid):
     out += [f"status {key} {seen[key]}" for key in STATUS_OF_THREAD if key in seen]
     out += scheduling(tid)
     out += [f"timerslack {timerslack(tid)}"]
+    out += [f"personality {text(f'{base}/personality').decode().strip()}"]
     return out + [f"{name} {link(f'{base}/{name}')}" for name in ("cwd", "root")]
 
 
