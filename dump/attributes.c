@@ -1,4 +1,5 @@
 /* What a process has one of: working directory, and the settings of prctl(2) and /proc. */
+#include <asm/prctl.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -21,6 +22,21 @@
 #ifndef PR_GET_MEMORY_MERGE
 #define PR_GET_MEMORY_MERGE 68
 #endif
+
+/* Since Linux 6.15, and with PR_TIMER_CREATE_RESTORE_IDS_GET. */
+#ifndef PR_TIMER_CREATE_RESTORE_IDS
+#define PR_TIMER_CREATE_RESTORE_IDS 77
+#endif
+/* Since Linux 6.16, and with PR_FUTEX_HASH_GET_SLOTS. */
+#ifndef PR_FUTEX_HASH
+#define PR_FUTEX_HASH 78
+#endif
+enum { TIMER_IDS_GET = 2, FUTEX_SLOTS_GET = 2, FUTEX_SLOTS_AUTO_MIN = 16 };
+/* uapi/asm/prctl.h since Linux 5.16. */
+#ifndef ARCH_GET_XCOMP_PERM
+#define ARCH_GET_XCOMP_PERM 0x1022
+#endif
+enum { XFEATURE_XTILE_DATA = 18 };
 
 /* uapi/linux/membarrier.h since Linux 6.3. */
 enum { MEMBARRIER_GET_REGISTRATIONS = 1 << 9 };
@@ -84,6 +100,48 @@ static int prctls_collect(struct dumping_proc *p, struct err *err)
 	proc->child_subreaper = subreaper;
 	proc->mdwe = (uint32_t)mdwe;
 	proc->memory_merge = merge == 1;
+	return 0;
+}
+
+/*
+ * The kernel makes 16 to 4 times as many slots as there are CPUs, as threads come
+ * (futex_hash_allocate_default() in kernel/futex/core.c): what it would not make, the program has
+ * asked for.
+ */
+static bool is_automatic(const struct dumping_proc *p, uint64_t slots)
+{
+	uint64_t most = FUTEX_SLOTS_AUTO_MIN;
+
+	while (most < 4 * (uint64_t)sysconf(_SC_NPROCESSORS_ONLN))
+		most *= 2;
+	if (!slots)
+		return p->status.threads <= 1;
+	return slots >= FUTEX_SLOTS_AUTO_MIN && slots <= most;
+}
+
+/* EINVAL: a kernel that has not got the one or the other yet. */
+static int newer_prctls_collect(struct dumping_proc *p, struct err *err)
+{
+	struct snap_proc *proc = dumping_snap_proc(p);
+	uint64_t at = 0, features = 0;
+	size_t room;
+	int ret = tracee_scratch(p->t, &at, &room, err);
+	struct tracee_call calls[] = {
+		{ SYS_prctl, { PR_TIMER_CREATE_RESTORE_IDS, TIMER_IDS_GET }, 0 },
+		{ SYS_prctl, { PR_FUTEX_HASH, FUTEX_SLOTS_GET }, 0 },
+		{ SYS_arch_prctl, { ARCH_GET_XCOMP_PERM, at }, 0 },
+	};
+
+	if (!ret)
+		ret = tracee_syscalls(p->t, p->th, calls, sizeof calls / sizeof calls[0], err);
+	if (!ret && calls[2].ret == 0)
+		ret = tracee_read(p->t, at, &features, sizeof features, err);
+	if (ret < 0)
+		return ret;
+	proc->amx = features >> XFEATURE_XTILE_DATA & 1;
+	proc->timer_ids_chosen = calls[0].ret == 1;
+	if (calls[1].ret >= 0 && !is_automatic(p, (uint64_t)calls[1].ret))
+		proc->futex_slots = (uint32_t)calls[1].ret + 1;
 	return 0;
 }
 
@@ -231,6 +289,8 @@ int attributes_collect(struct dumping_proc *p, struct err *err)
 	ret = numbers_collect(p, err);
 	if (!ret)
 		ret = prctls_collect(p, err);
+	if (!ret)
+		ret = newer_prctls_collect(p, err);
 	if (!ret)
 		ret = membarrier_collect(p, err);
 	if (!ret)

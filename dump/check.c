@@ -20,7 +20,7 @@
 #include "dump/tree.h"
 #include "dump/vma.h"
 
-enum { LOOKS = 4, LOOK_PAUSE_MS = 10 };
+enum { LOOKS = 4, LOOK_PAUSE_MS = 10, PASS_LIMIT_MS = 1000 };
 
 void objections_add(struct objections *o, const struct err *err)
 {
@@ -28,6 +28,7 @@ void objections_add(struct objections *o, const struct err *err)
 	o->all[o->nr++] = (struct objection){
 		arena_strdup(o->arena, err->msg),
 		arena_strdup(o->arena, err->hint),
+		err->code == EAGAIN,
 	};
 }
 
@@ -186,10 +187,63 @@ int check_collect(struct dumping *d, struct objections *o, struct err *err)
 	return ret;
 }
 
+static size_t nr_passing(const struct objections *o)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < o->nr; i++)
+		nr += o->all[i].passes;
+	return nr;
+}
+
+static bool all_pass(const struct objections *o)
+{
+	return o->nr && nr_passing(o) == o->nr;
+}
+
+static int await_passing(struct dumping *d, struct objections *o, struct err *err)
+{
+	double end = dumping_now_ms() + PASS_LIMIT_MS;
+	int ret = 0;
+
+	while ((ret < 0 || all_pass(o)) && !d->target->ended && dumping_now_ms() < end) {
+		*err = (struct err){ 0 };
+		o->nr = 0;
+		ret = look_away(d, err);
+		if (ret >= 0)
+			ret = look(d, o, err);
+	}
+	return ret;
+}
+
+static int look_at_frozen(struct dumping *d, struct objections *o, struct err *err)
+{
+	int ret = tree_freeze(d, err);
+
+	if (ret < 0)
+		return ret;
+	o->nr = 0;
+	ret = look(d, o, err);
+	return tracer_thaw(d->tracer, err) < 0 ? -err->code : ret;
+}
+
+/* A program that we have started is quiet, and so is what passes. */
+static int check_patiently(struct dumping *d, struct objections *o, struct err *err)
+{
+	int ret = check_collect(d, o, err);
+
+	if (!ret && !d->opts->argv)
+		ret = await_passing(d, o, err);
+	/* Who waits in vfork(2), which passes, cannot be frozen. */
+	if (!ret && o->nr && !nr_passing(o) && !d->opts->argv)
+		ret = look_at_frozen(d, o, err);
+	return ret;
+}
+
 int check_refuse(struct dumping *d, struct err *err)
 {
 	struct objections o = { .arena = arena_create() };
-	int ret = check_collect(d, &o, err);
+	int ret = check_patiently(d, &o, err);
 
 	if (!ret && o.nr > 1)
 		ret = err_set(err, ENOTSUP,

@@ -1,6 +1,7 @@
 #ifndef DUMP_CHECK_H
 #define DUMP_CHECK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -16,6 +17,7 @@ struct err;
 struct objection {
 	char *what;
 	char *remedy; /* "" where there is none */
+	bool passes;  /* EAGAIN: by itself, in a moment, if the program goes on */
 };
 
 struct objections {
@@ -28,7 +30,10 @@ struct objections {
 void objections_add(struct objections *o, const struct err *err);
 /* Look at d->target and its tree. Negative only if looking itself failed. */
 int check_collect(struct dumping *d, struct objections *o, struct err *err);
-/* 0, or the first objection as the error, with how many more there are. */
+/*
+ * 0, or the first objection as the error, with how many more there are. What passes is waited for;
+ * a tree that never looks whole while it runs is looked at while it stands still.
+ */
 int check_refuse(struct dumping *d, struct err *err);
 
 #endif

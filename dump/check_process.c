@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -33,6 +34,12 @@ static void ERR_FMT(3, 4) object(struct objections *o, const char *remedy, const
 	va_end(ap);
 	err_hint(&err, "%s", remedy);
 	objections_add(o, &err);
+}
+
+/* The last one will not be so for ever. */
+static void object_passes(struct objections *o)
+{
+	o->all[o->nr - 1].passes = true;
 }
 
 static const char *process_name(const struct dumping_proc *p, struct arena *a)
@@ -137,6 +144,26 @@ static void check_status(const struct dumping *d, const struct proc_status *stat
 	if (status->shadow_stack)
 		object(o, "start the program with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off",
 			"%s has a shadow stack (CET), which is not supported yet", name);
+	if (status->tagged)
+		object(o, "start the program without it",
+			"%s keeps data in the upper bits of addresses (linear address masking, "
+			"ARCH_ENABLE_TAGGED_ADDR), which is not supported yet",
+			name);
+}
+
+/* prctl(PR_SCHED_CORE), linux/prctl.h since Linux 5.14: another group than ours. */
+static void check_core_cookie(pid_t tid, const char *name, struct objections *o)
+{
+	enum { SCHED_CORE = 62, SCHED_CORE_GET = 0, SCOPE_THREAD = 0 };
+	uint64_t theirs = 0, ours = 0;
+
+	if (prctl(SCHED_CORE, SCHED_CORE_GET, tid, SCOPE_THREAD, &theirs) < 0 || !theirs ||
+		prctl(SCHED_CORE, SCHED_CORE_GET, 0, SCOPE_THREAD, &ours) < 0 || ours == theirs)
+		return;
+	object(o, "let the program begin without it",
+		"%s shares a core with none but its group (PR_SCHED_CORE), which is not supported "
+		"yet",
+		name);
 }
 
 static bool is_ending(const struct dumping_proc *p, pid_t tid)
@@ -189,13 +216,16 @@ static int check_thread(struct dumping_proc *p, pid_t tid, struct objections *o,
 	name = arena_printf(o->arena, "process %d (%s), thread %d", p->t->pid, p->stat.comm, tid);
 	check_status(p->d, &status, name, o);
 	check_speculation(text, name, o);
+	check_core_cookie(tid, name, o);
 	unshared_check(p, tid, name, o);
-	if (waits_in_vfork(p, tid))
+	if (waits_in_vfork(p, tid)) {
 		object(o, "wait until its child has called exec",
 			"%s waits in vfork(2) for a child that goes on without exec; it cannot be "
 			"stopped "
 			"there",
 			name);
+		object_passes(o);
+	}
 	/* What an ending thread looks like does not matter: it will not be there any more. */
 	if (tid != p->t->pid && is_ending(p, tid))
 		o->nr = before;

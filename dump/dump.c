@@ -41,7 +41,7 @@
 #include "images/image.h"
 #include "tracee/access.h"
 
-enum { REAP_LIMIT_MS = 3000, REAP_LOOK_MS = 5 };
+enum { REAP_LIMIT_MS = 3000, REAP_LOOK_MS = 5, AGAIN_LIMIT_MS = 5000, AGAIN_PAUSE_MS = 10 };
 
 double dumping_now_ms(void)
 {
@@ -139,19 +139,6 @@ static int collect(struct dumping *d, struct err *err)
 	return ret;
 }
 
-/* Between the check and the freeze the target ran, and what was not ours yet may have forked. */
-static int freeze(struct dumping *d, struct err *err)
-{
-	int ret;
-
-	do {
-		ret = tracer_freeze(d->tracer, err);
-		if (!ret)
-			ret = tree_seize(d, err);
-	} while (ret > 0);
-	return ret;
-}
-
 /*
  * A process whose parent has ended with it is init's to reap, which some do only now and then;
  * until that its id is taken, and a restore would have to wait instead.
@@ -167,6 +154,19 @@ static void await_init(pid_t pid)
 			return;
 		nanosleep(&(struct timespec){ .tv_nsec = REAP_LOOK_MS * 1000000L }, NULL);
 	}
+}
+
+/* Zombies of the tree keep the ids of its groups and sessions, too. */
+static void await_ids(const struct dumping *d)
+{
+	const struct snap *snap = d->snap;
+
+	for (size_t i = 0; i < d->nr_procs; i++)
+		await_init(d->procs[i].status.pid);
+	/* Their ids are the program's, which are ours where it is in our PID namespace. */
+	if (d->nr_procs && d->procs[0].status.pid == snap->procs[0].pid)
+		for (size_t i = 0; i < snap->nr_zombies; i++)
+			await_init(snap->zombies[i].pid);
 }
 
 /*
@@ -248,7 +248,7 @@ static int dump_phases(struct dumping *d, struct err *err)
 	d->frozen_at = dumping_now_ms();
 	progress_phase(d->opts->progress, "reading memory", 0);
 	left_sample(d);
-	ret = freeze(d, err);
+	ret = tree_freeze(d, err);
 	if (!ret)
 		left_confirm(d);
 	if (!ret)
@@ -290,19 +290,38 @@ static int image_measure(const char *path, struct dump_result *result, struct er
 	return 0;
 }
 
-static int dump_work(const struct dump_opts *opts, const struct stop_requests *stop,
+static int dump_once(const struct dump_opts *opts, const struct stop_requests *stop,
 	struct dump_result *result, struct err *err)
 {
-	double start = dumping_now_ms();
 	struct dumping d;
 	int ret = dumping_init(&d, opts, stop, result, err);
 
 	if (!ret)
 		ret = dump_phases(&d, err);
 	/* With an init, all goes when we end. */
-	for (size_t i = 0; !ret && !opts->leave_running && opts->pid != 1 && i < d.nr_procs; i++)
-		await_init(d.procs[i].status.pid);
+	if (!ret && !opts->leave_running && opts->pid != 1)
+		await_ids(&d);
 	dumping_finish(&d);
+	return ret;
+}
+
+/*
+ * What was only just so (EAGAIN: a connection that nobody had accepted yet) may have come between
+ * the check and the freeze. The target runs on as before a dump that fails, so there can be
+ * another.
+ */
+static int dump_work(const struct dump_opts *opts, const struct stop_requests *stop,
+	struct dump_result *result, struct err *err)
+{
+	double start = dumping_now_ms();
+	int ret = dump_once(opts, stop, result, err);
+
+	while (ret == -EAGAIN && !opts->argv && dumping_now_ms() < start + AGAIN_LIMIT_MS) {
+		log_info("%s; once more", err->msg);
+		*err = (struct err){ 0 };
+		nanosleep(&(struct timespec){ .tv_nsec = AGAIN_PAUSE_MS * 1000000L }, NULL);
+		ret = dump_once(opts, stop, result, err);
+	}
 	if (!ret)
 		ret = image_measure(opts->image, result, err);
 	result->total_ms = dumping_now_ms() - start;

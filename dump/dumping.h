@@ -40,7 +40,9 @@ struct dumping {
 	struct image_writer *writer;
 	struct pages_writer *pages; /* of writer */
 	struct fd_opts fd_opts;
-	struct fd_dump fd_dump;   /* the hooks of fds.c; priv is this struct */
+	struct fd_dump fd_dump; /* the hooks of fds.c; priv is this struct */
+	uint32_t *in_flight;    /* ofds that were found in queues; in snap's arena */
+	size_t nr_in_flight, cap_in_flight;
 	struct file_table *files; /* in snap's arena, files.c */
 	struct mem_table *mems;   /* in snap's arena, shared.c */
 	struct left_table *left;  /* in snap's arena, left.c */

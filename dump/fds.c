@@ -354,7 +354,7 @@ int fds_collect(struct dumping *d, struct err *err)
 	for (uint32_t id = 0; !ret && id < d->snap->nr_ofds; id++)
 		if ((ret = ofd_save_link(d, id, err)) < 0)
 			return ofd_wrap(d, id, err);
-	return ret;
+	return ret < 0 ? ret : in_flight_check(d, err);
 }
 
 /* ---- what kinds ask --------------------------------------------------------------------- */
@@ -409,7 +409,9 @@ static int hook_file_of(
 	struct fd_dump *hooks, int pid, int fd, const char *link, uint32_t *file, struct err *err)
 {
 	(void)pid; /* all processes of a dump have our mount namespace and root: check.c */
-	return files_add(dumping_of(hooks), fd, link, file, err);
+	if (files_add(dumping_of(hooks), fd, link, file, err) < 0)
+		return -err->code;
+	return files_open_travels(dumping_of(hooks), fd, *file, err);
 }
 
 static int hook_mem_of(struct fd_dump *hooks, int fd, const struct stat *st, const char *link,

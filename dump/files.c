@@ -26,7 +26,7 @@
 #include "dump/readable.h"
 
 static const char DELETED[] = " (deleted)";
-enum { TRAVEL_LIMIT = 16 * 1024 * 1024 };
+enum { TRAVEL_LIMIT = 16 * 1024 * 1024, WRITTEN_LIMIT = 1024 * 1024 };
 
 /* What maps says of a file that is registered already: most files have several mappings. */
 struct file_mapped {
@@ -141,6 +141,14 @@ static int file_renamed(struct dumping *d, uint32_t id, const struct stat *st, s
 	return 0;
 }
 
+static int deleted_lease(struct err *err)
+{
+	err_set(err, ENOTSUP,
+		"it has a lease for writing, which cannot be taken again where the file has been "
+		"removed");
+	return err_hint(err, "let the program give back the lease (F_SETLEASE) before the dump");
+}
+
 static int file_deleted(struct dumping *d, uint32_t id, int fd, struct err *err)
 {
 	const struct snap_file *file = &d->snap->files[id];
@@ -150,6 +158,8 @@ static int file_deleted(struct dumping *d, uint32_t id, int fd, struct err *err)
 		return err_sys(err, "fstat %s", file->path);
 	if (S_ISREG(file->mode) && st.st_nlink > 0 && file_note_handle(d, id, fd))
 		return file_renamed(d, id, &st, err);
+	if (S_ISREG(file->mode) && fcntl(fd, F_GETLEASE) == F_WRLCK)
+		return deleted_lease(err);
 	if (S_ISREG(file->mode))
 		return file_travel(d, id, fd, err);
 	return 0;
@@ -207,6 +217,35 @@ int files_add_link_at(
 int files_add_link(struct dumping_proc *p, const char *name, uint32_t *id, struct err *err)
 {
 	return files_add_link_at(p->d, p->dir, name, id, err);
+}
+
+static bool on_tmpfs(int fd)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && fs.f_type == TMPFS_MAGIC;
+}
+
+/*
+ * Files that will not wait for us travel. Of what is open: small ones on tmpfs, which are gone
+ * after a reboot, and those that the program writes, which it or another one removes at its end.
+ * Those that cannot be read have to wait.
+ */
+int files_open_travels(struct dumping *d, int fd, uint32_t id, struct err *err)
+{
+	const struct snap_file *file = &d->snap->files[id];
+	int flags = fcntl(fd, F_GETFL);
+	OWNED_READABLE readable = READABLE_NONE;
+
+	if (!S_ISREG(file->mode) || file->deleted || file->mem != ID_NONE || flags < 0 ||
+		flags & O_PATH)
+		return 0;
+	if (!(on_tmpfs(fd) ? file->size <= TRAVEL_LIMIT
+			   : (flags & O_ACCMODE) != O_RDONLY && file->size <= WRITTEN_LIMIT))
+		return 0;
+	if (readable_open(fd, &readable, NULL) < 0)
+		return 0;
+	return file_travel(d, id, fd, err);
 }
 
 /* ---- files of mappings ------------------------------------------------------------------ */
@@ -317,13 +356,6 @@ int files_check_mapped(struct dumping_proc *p, const struct proc_vma *vma, struc
 	return mapped_copy_can(vma) ? 0 : mapped_open(p, vma, &fd, err);
 }
 
-static bool on_tmpfs(int fd)
-{
-	struct statfs fs;
-
-	return !fstatfs(fd, &fs) && fs.f_type == TMPFS_MAGIC;
-}
-
 /*
  * Files that will not wait for us travel: what is mapped shared on tmpfs (shm_open: memory in all
  * but name, gone after a reboot), and small files that the program writes to through a mapping,
@@ -334,6 +366,18 @@ static bool will_not_wait(const struct proc_vma *vma, int fd, uint64_t size)
 	bool writable = strstr(vma->vmflags, "mw") != NULL;
 
 	return vma->shared && (on_tmpfs(fd) || (writable && size <= TRAVEL_LIMIT));
+}
+
+/* A write lease needs a file that is open once, and the mapping will be of another open file. */
+static int mapped_lease_check(struct dumping_proc *p, const struct proc_vma *vma, struct err *err)
+{
+	OWNED_FD slot = vma->shared ? mapped_open_any_slot(p, vma) : -1;
+
+	if (slot < 0 || fcntl(slot, F_GETLEASE) != F_WRLCK)
+		return 0;
+	err_set(err, ENOTSUP,
+		"%s is mapped and has a lease for writing, which cannot be taken again", vma->path);
+	return err_hint(err, "let the program give back the lease (F_SETLEASE) before the dump");
 }
 
 static int mapped_travels(
@@ -399,6 +443,8 @@ int files_add_mapped(
 		ret = files_add(p->d, fd, vma->path, id, err);
 	if (!ret && vma->prot & PROT_EXEC)
 		mapped_build_id(p->d, *id, fd);
+	if (!ret)
+		ret = mapped_lease_check(p, vma, err);
 	if (!ret)
 		ret = mapped_travels(p, vma, fd, *id, err);
 	if (ret < 0 || known)

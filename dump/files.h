@@ -24,6 +24,8 @@ struct file_table *file_table_create(struct dumping *d);
  * its contents become a memory object. Gives the snap_file id.
  */
 int files_add(struct dumping *d, int fd, const char *link, uint32_t *id, struct err *err);
+/* Its contents travel if it may be gone at the restore; fd is the program's. */
+int files_open_travels(struct dumping *d, int fd, uint32_t id, struct err *err);
 /* The same for a link below /proc/PID that can be followed: "exe", "cwd". */
 int files_add_link(struct dumping_proc *p, const char *name, uint32_t *id, struct err *err);
 /* Likewise below any directory of /proc, as that of a thread. */

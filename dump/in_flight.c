@@ -6,10 +6,15 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "dump/dumping.h"
 #include "dump/fds.h"
+#include "images/fd/epoll.h"
+#include "images/fd/kinds.h"
+#include "images/fd/pidfd.h"
+#include "images/fd/reg.h"
 
 /* Looking at the queue has put it into our own table, so our own /proc tells about it. */
 static int in_flight_see(
@@ -44,7 +49,47 @@ int in_flight_ofd(
 	struct dumping *d = hooks->priv;
 	struct fd_seen seen;
 
-	if (in_flight_see(d, via, fd, &seen, err) < 0)
+	if (in_flight_see(d, via, fd, &seen, err) < 0 || fds_add(d, &seen, ofd, err) < 0)
 		return -err->code;
-	return fds_add(d, &seen, ofd, err);
+	d->in_flight = arena_grow(d->snap->arena, d->in_flight, d->nr_in_flight, &d->cap_in_flight,
+		sizeof *d->in_flight);
+	d->in_flight[d->nr_in_flight++] = *ofd;
+	return 0;
+}
+
+static bool in_a_slot(const struct snap *snap, uint32_t ofd)
+{
+	for (size_t i = 0; i < snap->nr_procs; i++)
+		for (size_t k = 0; k < snap->procs[i].nr_fds; k++)
+			if (snap->procs[i].fds[k].ofd == ofd)
+				return true;
+	return false;
+}
+
+/* A slot is given the right file later, and an epoll set there the rest of what it watches. */
+static bool comes_later(const struct snap *snap, const struct snap_ofd *ofd)
+{
+	uint32_t flags;
+	int32_t pid;
+
+	if (pidfd_later(snap, ofd, &flags) || reg_later(snap, ofd, &pid))
+		return true;
+	return ofd->kind == &fd_epoll && ofd->inherited < 0 && epoll_finish_needed(snap, ofd) &&
+	       !in_a_slot(snap, ofd->id);
+}
+
+int in_flight_check(struct dumping *d, struct err *err)
+{
+	for (size_t i = 0; i < d->nr_in_flight; i++) {
+		const struct snap_ofd *ofd = &d->snap->ofds[d->in_flight[i]];
+
+		if (!comes_later(d->snap, ofd))
+			continue;
+		err_set(err, ENOTSUP,
+			"a message that nobody has received (SCM_RIGHTS) holds %s, which can be "
+			"opened again only when messages are there already",
+			ofd->label ? ofd->label : ofd->kind->name);
+		return err_hint(err, "dump the program when it has received its messages");
+	}
+	return 0;
 }

@@ -112,10 +112,17 @@ static uint64_t clock_of(struct clocks *clocks, int cpu)
 
 /* ---- before the freeze ------------------------------------------------------------------- */
 
+/* Their time is a number in r10: it becomes what is left. Others have it in memory of the program,
+ * which is not ours to change. */
+static bool is_in_register(int64_t nr)
+{
+	return nr == SYS_epoll_wait || nr == SYS_epoll_pwait;
+}
+
 static bool is_restarted(int64_t nr)
 {
-	return nr == SYS_poll || nr == SYS_nanosleep || nr == SYS_clock_nanosleep ||
-	       nr == SYS_futex || nr == SYS_restart_syscall;
+	return is_in_register(nr) || nr == SYS_poll || nr == SYS_nanosleep ||
+	       nr == SYS_clock_nanosleep || nr == SYS_futex || nr == SYS_restart_syscall;
 }
 
 static void thread_sample(struct dumping *d, const struct tracee *t, int tid, struct clocks *clocks)
@@ -195,6 +202,9 @@ static uint64_t timeout_of(struct tracee *t, const struct snap_regs *regs)
 	switch ((int64_t)regs->orig_rax) {
 	case SYS_poll:
 		return (int32_t)regs->rdx > 0 ? (uint64_t)regs->rdx * 1000000 : 0;
+	case SYS_epoll_wait:
+	case SYS_epoll_pwait:
+		return (int32_t)regs->r10 > 0 ? (uint64_t)(int32_t)regs->r10 * 1000000 : 0;
 	case SYS_nanosleep:
 		return timespec_at(t, regs->rdi);
 	case SYS_clock_nanosleep:
@@ -210,14 +220,38 @@ static uint64_t timeout_of(struct tracee *t, const struct snap_regs *regs)
 	}
 }
 
-/* Will a dump of the restored program know which call it is in? See restart.h. */
+/*
+ * Does an instruction right before the call put something into r10? Then nobody counts on what is
+ * in it behind the call. mov (89 and 8b, ba with a number, c7), with the prefixes that name r10.
+ */
+static bool loads_r10(const uint8_t *code, size_t len)
+{
+	for (size_t i = 0; i + 3 <= len; i++) {
+		uint8_t rex = code[i], op = code[i + 1], modrm = code[i + 2];
+
+		if ((rex & 0xf0) != 0x40)
+			continue;
+		if ((rex & 1) && (op == 0x89 || op == 0xc7) && (modrm & 0xc7) == 0xc2)
+			return true;
+		if ((rex & 4) && op == 0x8b && (modrm & 0x38) == 0x10)
+			return true;
+		if ((rex & 1) && op == 0xba)
+			return true;
+	}
+	return false;
+}
+
+/* Will a dump of the restored program know which call it is in (restart.h), and can its time be
+ * changed? */
 static bool is_told_by_code(struct tracee *t, const struct snap_regs *regs)
 {
 	uint8_t code[RESTART_CODE_LEN];
 
-	return tracee_read(t, regs->rip - SYSCALL_INSN_LEN - sizeof code, code, sizeof code,
-		       NULL) == 0 &&
-	       restart_call_before(code, sizeof code) == (int64_t)regs->orig_rax;
+	if (tracee_read(t, regs->rip - SYSCALL_INSN_LEN - sizeof code, code, sizeof code, NULL) < 0)
+		return false;
+	if (is_in_register((int64_t)regs->orig_rax))
+		return loads_r10(code, sizeof code);
+	return restart_call_before(code, sizeof code) == (int64_t)regs->orig_rax;
 }
 
 uint64_t left_of(const struct dumping_proc *p, int tid, const struct snap_regs *regs)
@@ -240,4 +274,12 @@ uint64_t left_of(const struct dumping_proc *p, int tid, const struct snap_regs *
 		return left->elapsed < whole ? whole - left->elapsed : 1;
 	}
 	return 0;
+}
+
+void left_keep(struct snap_task *task, uint64_t left)
+{
+	if (left && is_in_register(task->waiting_nr))
+		task->regs.r10 = (left + 999999) / 1000000;
+	else
+		task->wait_left = left;
 }

@@ -307,14 +307,7 @@ static int thp_collect(struct dumping_proc *p, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	if (disabled > 1) {
-		err_set(err, ENOTSUP,
-			"process %d: transparent huge pages are disabled except where "
-			"advised, which is not supported yet",
-			p->t->pid);
-		return err_hint(err, "start the program without PR_THP_DISABLE_EXCEPT_ADVISED");
-	}
-	mm_of(p)->thp_disabled = disabled;
+	mm_of(p)->thp_disabled = (uint32_t)disabled;
 	return 0;
 }
 

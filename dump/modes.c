@@ -32,6 +32,22 @@ static int dispatch_collect(int tid, struct snap_task *task, struct err *err)
 	return 0;
 }
 
+/* The entries of the descriptor table that set_thread_area(2) gives to a thread. */
+static int tls_collect(int tid, struct snap_task *task, struct err *err)
+{
+	for (uint32_t i = 0; i < SNAP_NR_TLS; i++) {
+		struct thread_tls tls;
+		int ret = thread_get_tls(tid, SNAP_TLS_MIN + i, &tls, err);
+
+		if (ret < 0)
+			return ret;
+		if (ret > 0)
+			task->tls[i] = (struct snap_tls){ SNAP_TLS_MIN + i, tls.base_addr,
+				tls.limit, tls.flags };
+	}
+	return 0;
+}
+
 /* prctl(PR_MCE_KILL) and prctl(PR_SET_IO_FLUSHER) show in the flags of stat. */
 static int flags_collect(
 	struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task, struct err *err)
@@ -57,10 +73,23 @@ static int flags_collect(
 	return 0;
 }
 
+/* Nothing shows iopl(2); ioperm(2) has a register set. */
+static int ports_check(int tid, struct err *err)
+{
+	if (!thread_has_ports(tid))
+		return 0;
+	err_set(err, ENOTSUP, "it may use I/O ports (ioperm)");
+	return err_hint(err, "let the program give them back before the dump");
+}
+
 int modes_collect(
 	struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task, struct err *err)
 {
 	int ret = dispatch_collect(th->tid, task, err);
 
+	if (!ret)
+		ret = tls_collect(th->tid, task, err);
+	if (!ret)
+		ret = ports_check(th->tid, err);
 	return ret < 0 ? ret : flags_collect(p, th, task, err);
 }

@@ -1,8 +1,9 @@
 #ifndef DUMP_MODES_H
 #define DUMP_MODES_H
 
-/* What a thread may have set for itself and few do: syscall user dispatch, what is to
- * happen at memory failures. The rest is asked for in task_ask.c. */
+/* What a thread may have set for itself and few do: syscall user dispatch, entries of
+ * the descriptor table, what is to happen at memory failures. The rest is asked for in task_ask.c.
+ */
 
 struct dumping_proc;
 struct err;

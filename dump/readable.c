@@ -32,10 +32,11 @@ static bool can_be_read(int fd)
 	return flags >= 0 && (flags & O_ACCMODE) != O_WRONLY && !(flags & O_PATH);
 }
 
-/* gunicorn's workers take the permission away in turns. */
+/* gunicorn's workers take the permission away in turns; and to open a file breaks a lease on it. */
 int readable_open(int fd, struct readable *out, struct err *err)
 {
-	int ret = file_reopen(fd, &out->fd, err);
+	bool leased = fcntl(fd, F_GETLEASE) == F_WRLCK;
+	int ret = leased ? err_ret(err, -EACCES, "it has a lease") : file_reopen(fd, &out->fd, err);
 
 	if (ret != -EACCES)
 		return ret;

@@ -22,40 +22,6 @@ enum {
 
 enum { SYSCALL_INSN_LEN = 2 };
 
-/*
- * Calls that give EINTR to a program that was merely stopped, having done nothing yet, so that they
- * can be made again: epoll_wait and others always, those on sockets where SO_RCVTIMEO or
- * SO_SNDTIMEO is set (signal(7), "Interruption of system calls and library functions by stop
- * signals").
- */
-static const int eintr_calls[] = {
-	SYS_epoll_wait,
-	SYS_epoll_pwait,
-	SYS_epoll_pwait2,
-	SYS_rt_sigtimedwait,
-	SYS_semop,
-	SYS_semtimedop,
-	SYS_msgrcv,
-	SYS_msgsnd,
-	SYS_io_getevents,
-	SYS_io_pgetevents,
-	SYS_io_uring_enter,
-	SYS_read,
-	SYS_readv,
-	SYS_recvfrom,
-	SYS_recvmsg,
-	SYS_recvmmsg,
-	SYS_accept,
-	SYS_accept4,
-	SYS_write,
-	SYS_writev,
-	SYS_preadv2,
-	SYS_pwritev2,
-	SYS_sendto,
-	SYS_sendmsg,
-	SYS_sendmmsg,
-};
-
 static bool in_syscall(const struct snap_regs *regs)
 {
 	return (int64_t)regs->orig_rax >= 0;
@@ -69,12 +35,7 @@ static bool is_restart_code(int64_t rax)
 
 static bool is_eintr_call(const struct snap_regs *regs)
 {
-	if ((int64_t)regs->rax != -EINTR)
-		return false;
-	for (size_t i = 0; i < sizeof eintr_calls / sizeof eintr_calls[0]; i++)
-		if ((uint64_t)eintr_calls[i] == regs->orig_rax)
-			return true;
-	return false;
+	return (int64_t)regs->rax == -EINTR && syscall_breaks((int64_t)regs->orig_rax);
 }
 
 /*

@@ -215,6 +215,16 @@ int shared_check(const struct dumping_proc *p, const struct proc_vma *vma, struc
 	return sysv_stat(p, vma, &ds, err);
 }
 
+/* One that was removed has lost its key; maps still shows it. */
+static int32_t sysv_key(const struct proc_vma *vma, const struct shmid_ds *ds)
+{
+	unsigned key;
+
+	if (ds->shm_perm.mode & SHM_DEST && sscanf(vma->path, "/SYSV%8x", &key) == 1)
+		return (int32_t)key;
+	return ds->shm_perm.__key;
+}
+
 static int mem_fill_sysv(
 	struct dumping_proc *p, const struct proc_vma *vma, struct snap_mem *mem, struct err *err)
 {
@@ -224,8 +234,10 @@ static int mem_fill_sysv(
 	if (ret < 0)
 		return ret;
 	mem->sysv_id = (int32_t)vma->ino;
-	mem->sysv_key = ds.shm_perm.__key;
-	mem->mode = ds.shm_perm.mode & 0777;
+	mem->sysv_key = sysv_key(vma, &ds);
+	mem->mode = ds.shm_perm.mode & (0777 | SHM_DEST | SHM_LOCKED);
+	mem->uid = ds.shm_perm.uid;
+	mem->gid = ds.shm_perm.gid;
 	mem->size = ds.shm_segsz;
 	return 0;
 }

@@ -11,11 +11,19 @@
 #include "base/err.h"
 #include "dump/dumping.h"
 
-enum { KERNEL_SIGSET_LEN = 8 };
+enum { KERNEL_SIGSET_LEN = 8, KERNEL_SIGRTMIN = 32 };
 
 static uint64_t signal_bit(int signo)
 {
 	return (uint64_t)1 << (signo - 1);
+}
+
+static int siginfo_signo(const struct snap_siginfo *info)
+{
+	siginfo_t si;
+
+	memcpy(&si, info->raw, sizeof si);
+	return si.si_signo;
 }
 
 static int actions_collect(struct dumping_proc *p, struct err *err)
@@ -69,6 +77,38 @@ static int pending_append(struct arena *a, pid_t tid, bool shared, struct snap_s
 	return 0;
 }
 
+/*
+ * A real-time signal that kill(2) sent when the queue was full (RLIMIT_SIGPENDING) is pending, but
+ * not queued. The kernel makes up what is said of it when it is taken: collect_signal() in
+ * kernel/signal.c.
+ */
+static void unqueued_append(
+	struct arena *a, uint64_t pending, struct snap_siginfo **queue, size_t *nr)
+{
+	struct snap_siginfo *all;
+	int signo;
+
+	for (size_t i = 0; i < *nr; i++)
+		if ((signo = siginfo_signo(&(*queue)[i])) >= 1 && signo <= SNAP_NSIG)
+			pending &= ~signal_bit(signo);
+	pending &= UINT64_MAX << (KERNEL_SIGRTMIN - 1);
+	if (!pending)
+		return;
+	all = arena_array(a, *nr + SNAP_NSIG, sizeof *all);
+	if (*nr)
+		memcpy(all, *queue, *nr * sizeof *all);
+	*queue = all;
+	for (signo = KERNEL_SIGRTMIN; signo <= SNAP_NSIG; signo++)
+		if (pending & signal_bit(signo))
+			memcpy(all[(*nr)++].raw, &signo, sizeof signo);
+}
+
+void signals_collect_unqueued(
+	struct dumping_proc *p, const struct proc_status *status, struct snap_task *task)
+{
+	unqueued_append(p->d->snap->arena, status->sig_pending, &task->pending, &task->nr_pending);
+}
+
 int signals_collect_private(struct dumping_proc *p, const struct tracee_thread *th,
 	struct snap_task *task, struct err *err)
 {
@@ -87,15 +127,11 @@ int signals_collect(struct dumping_proc *p, struct err *err)
 	int ret = pending_append(
 		p->d->snap->arena, p->th->tid, true, &proc->pending, &proc->nr_pending, err);
 
-	return ret < 0 ? ret : actions_collect(p, err);
-}
-
-static int siginfo_signo(const struct snap_siginfo *info)
-{
-	siginfo_t si;
-
-	memcpy(&si, info->raw, sizeof si);
-	return si.si_signo;
+	if (ret < 0)
+		return ret;
+	unqueued_append(
+		p->d->snap->arena, p->status.shd_pending, &proc->pending, &proc->nr_pending);
+	return actions_collect(p, err);
 }
 
 static void note_signal(const struct snap_proc *proc, int signo, struct restart_signal *next)

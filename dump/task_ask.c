@@ -1,6 +1,7 @@
 /* Remote system calls of one thread; see task_ask.h. */
 #include "dump/task_ask.h"
 
+#include <asm/prctl.h>
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
@@ -32,7 +33,16 @@ struct answers {
 	uint8_t nodes[NODES_LEN];
 };
 
-enum ask { ASK_TID_ADDRESS, ASK_STACK, ASK_SLACK, ASK_PDEATH, ASK_SECUREBITS, ASK_TSC, ASK_POLICY };
+enum ask {
+	ASK_TID_ADDRESS,
+	ASK_STACK,
+	ASK_SLACK,
+	ASK_PDEATH,
+	ASK_SECUREBITS,
+	ASK_TSC,
+	ASK_CPUID,
+	ASK_POLICY
+};
 
 static const char *const names[] = {
 	[ASK_TID_ADDRESS] = "prctl(PR_GET_TID_ADDRESS)",
@@ -41,6 +51,7 @@ static const char *const names[] = {
 	[ASK_PDEATH] = "prctl(PR_GET_PDEATHSIG)",
 	[ASK_SECUREBITS] = "prctl(PR_GET_SECUREBITS)",
 	[ASK_TSC] = "prctl(PR_GET_TSC)",
+	[ASK_CPUID] = "arch_prctl(ARCH_GET_CPUID)",
 	[ASK_POLICY] = "get_mempolicy",
 };
 
@@ -57,6 +68,7 @@ static void answers_keep(struct arena *a, const struct answers *answers,
 	task->pdeath_signal = answers->pdeath_signal;
 	task->creds.securebits = (uint32_t)calls[ASK_SECUREBITS].ret;
 	task->tsc_mode = answers->tsc_mode;
+	task->cpuid_faults = calls[ASK_CPUID].ret == 0;
 	if (calls[ASK_POLICY].ret < 0 || !answers->mempolicy)
 		return;
 	task->mempolicy = (uint32_t)answers->mempolicy;
@@ -81,6 +93,7 @@ int task_ask(
 		[ASK_SECUREBITS] = { SYS_prctl, { PR_GET_SECUREBITS }, 0 },
 		[ASK_TSC] = { SYS_prctl, { PR_GET_TSC, at + offsetof(struct answers, tsc_mode) },
 			0 },
+		[ASK_CPUID] = { SYS_arch_prctl, { ARCH_GET_CPUID }, 0 },
 		[ASK_POLICY] = { SYS_get_mempolicy,
 			{ at + offsetof(struct answers, mempolicy),
 				at + offsetof(struct answers, nodes), NODES_LEN * 8 + 1 },

@@ -15,7 +15,6 @@
 #include "dump/restart.h"
 #include "dump/seccomp.h"
 #include "dump/signals.h"
-#include "tracee/kernel_abi.h"
 
 /* All of x86's state components together, AMX tiles being the largest, are under 12 KiB. */
 enum { XSTATE_ROOM = 64 * 1024, SYSCALL_INSN_LEN = 2 };
@@ -81,6 +80,7 @@ static int status_collect(
 	if (!ret) {
 		task->tid = status.nspid;
 		creds_collect(p, &status, &task->creds);
+		signals_collect_unqueued(p, &status, task);
 	}
 	if (!ret)
 		ret = seccomp_collect(p, th->tid, &status, task, err);
@@ -121,6 +121,7 @@ static int eintr_take_back(struct tracee_thread *th, const struct user_regs_stru
 		return 0;
 	regs.rip = rewound->rip;
 	regs.rax = rewound->rax;
+	regs.r10 = rewound->r10;
 	regs.orig_rax = (uint64_t)-1;
 	return thread_set_regs(th->tid, &regs, err);
 }
@@ -129,26 +130,27 @@ static int eintr_take_back(struct tracee_thread *th, const struct user_regs_stru
 static int regs_collect(struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task,
 	uint64_t *shared_taken, struct err *err)
 {
-	struct user_regs_struct live;
+	struct user_regs_struct live, settled;
 	struct restart_signal next;
 	uint64_t left;
 	int ret = thread_get_regs(th->tid, &live, err);
 
 	if (ret < 0)
 		return ret;
-	regs_to_snap(&live, &task->regs);
+	settled = live;
+	syscall_settle_ia32(p->t, &settled);
+	regs_to_snap(&settled, &task->regs);
 	ret = resolve_restart_syscall(p->t, &task->regs, err);
 	if (ret < 0)
 		return ret;
-	left = (int64_t)live.rax == -ABI_ERESTART_RESTARTBLOCK ? left_of(p, th->tid, &task->regs)
-							       : 0;
+	left = restart_waiting_in(&task->regs) < 0 ? 0 : left_of(p, th->tid, &task->regs);
 	next = signals_next(dumping_snap_proc(p), task, shared_taken);
 	task->waiting_nr = restart_waiting_in(&task->regs);
 	task->waiting_in = arena_strdup(p->d->snap->arena,
 		task->waiting_nr < 0 ? "computing" : syscall_name(task->waiting_nr));
 	restart_apply(&task->regs, &next);
 	if (task->regs.rip != live.rip)
-		task->wait_left = left;
+		left_keep(task, left);
 	return eintr_take_back(th, &live, &task->regs, err);
 }
 

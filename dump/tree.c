@@ -117,6 +117,18 @@ int tree_seize(struct dumping *d, struct err *err)
 	return ret < 0 ? ret : seized;
 }
 
+int tree_freeze(struct dumping *d, struct err *err)
+{
+	int ret;
+
+	do {
+		ret = tracer_freeze(d->tracer, err);
+		if (!ret)
+			ret = tree_seize(d, err);
+	} while (ret > 0);
+	return ret;
+}
+
 /* ---- the order ---------------------------------------------------------------------------- */
 
 static uint32_t proc_of(const struct dumping *d, pid_t pid)

@@ -14,6 +14,9 @@ struct err;
 /* Seize all descendants of what is traced; gives how many that were. Those that have ended cannot
  * be. */
 int tree_seize(struct dumping *d, struct err *err);
+/* Stop all of them; between a look at them and that they run, and what was not ours yet may fork.
+ */
+int tree_freeze(struct dumping *d, struct err *err);
 /*
  * d->procs and snap->procs of all tracees, parents before children, with the ids of each; zombies,
  * too. Nothing is asked of the processes themselves, which may run.

@@ -71,7 +71,8 @@ static void mm_pack_numbers(const struct snap_mm *mm, Pb__Mm *m)
 	PUT(m, env_end, mm->env_end);
 	PUT_ID(m, exe, mm->exe);
 	PUT_ID(m, mem, mm->mem);
-	PUT(m, thp_disabled, mm->thp_disabled);
+	PUT(m, thp_disabled, mm->thp_disabled != 0);
+	PUT(m, thp_except_advised, (mm->thp_disabled & THP_EXCEPT_ADVISED) != 0);
 	PUT(m, coredump_filter, mm->coredump_filter);
 	PUT(m, mlockall, mm->mlockall);
 }
@@ -148,7 +149,7 @@ static void mm_unpack_numbers(const Pb__Mm *m, struct snap_mm *mm)
 	mm->env_end = m->env_end;
 	mm->exe = GET_ID(m, exe);
 	mm->mem = GET_ID(m, mem);
-	mm->thp_disabled = m->thp_disabled;
+	mm->thp_disabled = m->thp_disabled | (m->thp_except_advised ? THP_EXCEPT_ADVISED | 1 : 0);
 	mm->coredump_filter = m->coredump_filter;
 	mm->mlockall = m->mlockall;
 }

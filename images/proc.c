@@ -19,6 +19,7 @@ enum {
 	UMASK_MAX = 0777,
 	OOM_ADJ_MAX = 1000,
 	DUMPABLE_MAX = 2,
+	FUTEX_SLOTS_MAX = 1 << 24,
 	MDWE_MAX = 3,
 	MEMBARRIER_REGISTER = 0x154, /* MEMBARRIER_CMD_REGISTER_... */
 };
@@ -151,6 +152,9 @@ static void proc_pack_numbers(const struct snap_proc *proc, Pb__Proc *m)
 	PUT(m, group_inherited, proc->group_inherited);
 	PUT(m, mdwe, proc->mdwe);
 	PUT(m, memory_merge, proc->memory_merge);
+	PUT(m, timer_ids_chosen, proc->timer_ids_chosen);
+	PUT(m, amx, proc->amx);
+	PUT(m, futex_slots, proc->futex_slots);
 	PUT(m, exit_signal, proc->exit_signal);
 	PUT(m, membarrier, proc->membarrier);
 	PUT(m, autogroup_nice, proc->autogroup_nice);
@@ -291,6 +295,9 @@ static void proc_unpack_numbers(const Pb__Proc *m, struct snap_proc *proc)
 	proc->group_inherited = m->group_inherited;
 	proc->mdwe = m->mdwe;
 	proc->memory_merge = m->memory_merge;
+	proc->timer_ids_chosen = m->timer_ids_chosen;
+	proc->amx = m->amx;
+	proc->futex_slots = m->futex_slots;
 	proc->exit_signal = m->exit_signal;
 	proc->membarrier = m->membarrier;
 	proc->autogroup_nice = m->autogroup_nice;
@@ -484,10 +491,18 @@ static int proc_check_signals(const struct snap_proc *proc, struct err *err)
 	return siginfos_check(proc->pending, proc->nr_pending, err);
 }
 
+/* As prctl(PR_FUTEX_HASH) takes them: none, or a power of two. */
+static bool are_slots(uint32_t nr)
+{
+	return nr <= FUTEX_SLOTS_MAX && nr != 1 && !(nr & (nr - 1));
+}
+
 static int proc_check_numbers(const struct snap_proc *proc, struct err *err)
 {
 	if (proc->umask > UMASK_MAX || proc->dumpable > DUMPABLE_MAX || proc->mdwe > MDWE_MAX)
 		return BAD(err, "impossible umask, dumpable or mdwe");
+	if (proc->futex_slots && !are_slots(proc->futex_slots - 1))
+		return BAD(err, "impossible futex_slots %u", proc->futex_slots);
 	if (proc->membarrier & ~(uint32_t)MEMBARRIER_REGISTER || proc->autogroup_nice < -20 ||
 		proc->autogroup_nice > 19)
 		return BAD(err, "impossible membarrier registrations or nice of its autogroup");

@@ -88,6 +88,9 @@ struct snap_mem {
 	int32_t sysv_id, sysv_key;
 };
 
+/* linux/prctl.h, Linux 6.18: PR_THP_DISABLE_EXCEPT_ADVISED. */
+enum { THP_EXCEPT_ADVISED = 1 << 1 };
+
 enum snap_vma_kind {
 	VMA_ANON,   /* private anonymous: heap, stack, mmap */
 	VMA_FILE,   /* file, private or shared by flags */
@@ -165,7 +168,7 @@ struct snap_mm {
 	size_t nr_vmas;
 	struct snap_range *guards; /* MADV_GUARD_INSTALL, sorted, inside private anonymous vmas */
 	size_t nr_guards;
-	bool thp_disabled; /* PR_SET_THP_DISABLE */
+	uint32_t thp_disabled; /* PR_GET_THP_DISABLE: 1, with THP_EXCEPT_ADVISED; 0: they are not */
 	uint32_t coredump_filter;
 	uint32_t mlockall; /* MCL_FUTURE|MCL_ONFAULT as far as they can be seen; 0 else */
 };
@@ -219,6 +222,13 @@ struct snap_dispatch {
 	uint64_t mode, offset, len, selector;
 };
 
+/* set_thread_area(2), struct user_desc; the entries of a thread are SNAP_TLS_MIN and behind. */
+struct snap_tls {
+	uint32_t entry, base_addr, limit, flags; /* entry 0: not in use */
+};
+
+enum { SNAP_NR_TLS = 3, SNAP_TLS_MIN = 12 };
+
 /* One thread. */
 struct snap_task {
 	bool exited;   /* a leader that has ended before other threads: a zombie until they end */
@@ -246,6 +256,8 @@ struct snap_task {
 	uint32_t seccomp;   /* newest filter, an index of snap->seccomp plus 1; 0: none */
 	bool seccomp_strict;
 	struct snap_dispatch dispatch;
+	struct snap_tls tls[SNAP_NR_TLS];
+	bool cpuid_faults;  /* ARCH_SET_CPUID with 0 */
 	int32_t tsc_mode;   /* PR_GET_TSC */
 	uint32_t mce_kill;  /* PR_MCE_KILL_GET plus 3 (its answers may be negative); 0: unknown */
 	uint32_t mempolicy; /* MPOL_... as get_mempolicy(2) gives it, with mode flags */
@@ -375,6 +387,9 @@ struct snap_proc {
 	bool group_inherited;   /* pgid likewise */
 	uint32_t mdwe;          /* PR_GET_MDWE */
 	bool memory_merge;      /* PR_GET_MEMORY_MERGE: all of its memory may be merged (KSM) */
+	bool amx;               /* ARCH_REQ_XCOMP_PERM: it has asked for tile data */
+	bool timer_ids_chosen;  /* PR_TIMER_CREATE_RESTORE_IDS is on */
+	uint32_t futex_slots;   /* PR_FUTEX_HASH plus 1; 0: what the kernel makes of it */
 	uint32_t membarrier;    /* MEMBARRIER_CMD_REGISTER_... in force */
 	struct snap_sem_undo *undos; /* SEM_UNDO */
 	size_t nr_undos;

@@ -14,6 +14,7 @@ enum {
 	XSTATE_MIN = 576,
 	XSTATE_MAX = 64 * 1024,
 	USER_CS = 0x33,
+	USER32_CS = 0x23, /* code of 32 bits, by a far jump */
 	USER_DS = 0x2b,
 	GROUPS_MAX = 65536,
 	AFFINITY_MAX = 8192,
@@ -27,6 +28,8 @@ enum {
 	TSC_MODE_MAX = 2,
 	MCE_KILL_MAX = 5,
 	NODES_MAX = 128, /* MAX_NUMNODES bits */
+	TLS_LIMIT_MAX = 0xfffff,
+	TLS_FLAGS_MAX = 0xff,
 };
 
 /* Flags that user space may have: arithmetic, TF, IF, DF, NT, RF, AC, ID, and bit 1, which is set.
@@ -91,6 +94,24 @@ static Pb__Creds *creds_pack(struct arena *arena, const struct snap_creds *creds
 	return m;
 }
 
+static void tls_pack(struct arena *arena, const struct snap_task *task, Pb__Task *m)
+{
+	m->tls = arena_array(arena, SNAP_NR_TLS, sizeof *m->tls);
+	for (size_t i = 0; i < SNAP_NR_TLS; i++) {
+		const struct snap_tls *tls = &task->tls[i];
+		Pb__TlsSlot *slot;
+
+		if (!tls->entry)
+			continue;
+		slot = m->tls[m->n_tls++] = arena_alloc(arena, sizeof *slot);
+		pb__tls_slot__init(slot);
+		PUT(slot, entry, tls->entry);
+		PUT(slot, base_addr, tls->base_addr);
+		PUT(slot, limit, tls->limit);
+		PUT(slot, flags, tls->flags);
+	}
+}
+
 /* What few threads have set. */
 static void task_modes_pack(struct arena *arena, const struct snap_task *task, Pb__Task *m)
 {
@@ -99,9 +120,11 @@ static void task_modes_pack(struct arena *arena, const struct snap_task *task, P
 	PUT(m, seccomp, task->seccomp);
 	PUT(m, seccomp_strict, task->seccomp_strict);
 	PUT(m, tsc_mode, task->tsc_mode);
+	PUT(m, cpuid_faults, task->cpuid_faults);
 	PUT(m, mce_kill, task->mce_kill);
 	PUT(m, mempolicy, task->mempolicy);
 	PUT_BYTES(m, mempolicy_nodes, task->mempolicy_nodes, task->nr_mempolicy_nodes);
+	tls_pack(arena, task, m);
 	if (!task->dispatch.mode)
 		return;
 	m->dispatch = arena_alloc(arena, sizeof *m->dispatch);
@@ -231,6 +254,7 @@ static void task_unpack_modes(struct snap *snap, const Pb__Task *m, struct snap_
 	task->seccomp = m->seccomp;
 	task->seccomp_strict = m->seccomp_strict;
 	task->tsc_mode = m->tsc_mode;
+	task->cpuid_faults = m->cpuid_faults;
 	task->mce_kill = m->mce_kill;
 	task->mempolicy = m->mempolicy;
 	task->mempolicy_nodes = arena_copy(
@@ -239,6 +263,21 @@ static void task_unpack_modes(struct snap *snap, const Pb__Task *m, struct snap_
 	if (m->dispatch)
 		task->dispatch = (struct snap_dispatch){ m->dispatch->mode, m->dispatch->offset,
 			m->dispatch->len, m->dispatch->selector };
+}
+
+static int tls_unpack(const Pb__Task *m, struct snap_task *task, struct err *err)
+{
+	for (size_t i = 0; i < m->n_tls; i++) {
+		const Pb__TlsSlot *slot = m->tls[i];
+		uint32_t nr = slot->entry - SNAP_TLS_MIN;
+
+		if (nr >= SNAP_NR_TLS || task->tls[nr].entry || slot->limit > TLS_LIMIT_MAX ||
+			slot->flags > TLS_FLAGS_MAX)
+			return BAD(err, "impossible descriptor table entry %u", slot->entry);
+		task->tls[nr] = (struct snap_tls){ slot->entry, slot->base_addr, slot->limit,
+			slot->flags };
+	}
+	return 0;
 }
 
 static int task_unpack(
@@ -259,7 +298,9 @@ static int task_unpack(
 	sched_unpack(snap, m->sched, &task->sched);
 	creds_unpack(snap, m->creds, &task->creds);
 	task->nr_pending = m->n_pending;
-	ret = siginfos_unpack(snap, m->pending, m->n_pending, &task->pending, err);
+	ret = tls_unpack(m, task, err);
+	if (!ret)
+		ret = siginfos_unpack(snap, m->pending, m->n_pending, &task->pending, err);
 	if (ret < 0)
 		return ret;
 	return text_unpack(snap, m->has_waiting_in, &m->waiting_in, WAITING_MAX, "waiting_in",
@@ -297,9 +338,9 @@ static bool canonical(uint64_t addr)
 
 static int regs_check(const struct snap_regs *regs, struct err *err)
 {
-	if (regs->cs != USER_CS || regs->ss != USER_DS)
-		return BAD(err, "cs %#llx, ss %#llx: not 64-bit user code",
-			(unsigned long long)regs->cs, (unsigned long long)regs->ss);
+	if ((regs->cs != USER_CS && regs->cs != USER32_CS) || regs->ss != USER_DS)
+		return BAD(err, "cs %#llx, ss %#llx: not user code", (unsigned long long)regs->cs,
+			(unsigned long long)regs->ss);
 	if ((regs->ds | regs->es | regs->fs | regs->gs) > 0xffff)
 		return BAD(err, "impossible segment register");
 	if (regs->eflags & ~EFLAGS_USER)

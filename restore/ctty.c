@@ -67,7 +67,22 @@ int ctty_take(const struct job *job, struct err *err)
 	return slave_return(job, fd, opened, err);
 }
 
-static int foreground_set(const struct job *job, uint32_t master, struct err *err)
+/* All of the foreground group have ended, and the leader is in the background: so it is with a
+ * group that is about to end. */
+static int group_of_nobody(struct tree *tree, struct job *job, int32_t *group, struct err *err)
+{
+	struct job helper;
+	pid_t pid;
+
+	if (helper_clone(tree, job, group, &pid, err) < 0)
+		return -err->code;
+	helper = birth_copy(job, pid);
+	if (birth_call(&helper, SYS_setpgid, 0, 0, "setpgid", err) < 0)
+		return -err->code;
+	return helper_end(tree, job, &helper, *group, err);
+}
+
+static int foreground_set(struct tree *tree, struct job *job, uint32_t master, struct err *err)
 {
 	int32_t group = pty_foreground_of(job->snap, job->proc);
 	uint64_t at = birth_scratch(job);
@@ -75,8 +90,10 @@ static int foreground_set(const struct job *job, uint32_t master, struct err *er
 	int fd;
 
 	/* With new ids there is one process, and its group has its id. */
-	if (group && job->pids == PIDS_NEW)
-		group = job->pid;
+	if (job->pids == PIDS_NEW)
+		group = group ? job->pid : 0;
+	else if (!group && group_of_nobody(tree, job, &group, err) < 0)
+		return -err->code;
 	if (!group)
 		return 0;
 	if (slave_borrow(job, master, &fd, &opened, err) < 0 ||
@@ -87,13 +104,45 @@ static int foreground_set(const struct job *job, uint32_t master, struct err *er
 	return slave_return(job, fd, opened, err);
 }
 
-int ctty_foreground(struct job *const *jobs, size_t nr, struct err *err)
+/* It has given up the terminal of its session, or is older than that: TIOCNOTTY of ioctl_tty(2). */
+static int ctty_leave(const struct job *job, uint32_t master, struct err *err)
 {
-	for (size_t i = 0; i < nr; i++) {
-		uint32_t master = terminal_of(jobs[i]);
+	bool opened;
+	int fd;
 
-		if (master != ID_NONE && foreground_set(jobs[i], master, err) < 0)
-			return err_wrap(err, "process %d", jobs[i]->proc->pid);
+	if (slave_borrow(job, master, &fd, &opened, err) < 0 ||
+		remote_ioctl(job, fd, TIOCNOTTY, 0, "give up the controlling terminal", NULL, err) <
+			0)
+		return -err->code;
+	return slave_return(job, fd, opened, err);
+}
+
+static int ctty_leave_all(struct tree *tree, const struct job *leader, struct err *err)
+{
+	uint32_t master = terminal_of(leader);
+
+	for (size_t i = 0; i < tree->snap->nr_procs; i++) {
+		const struct job *job = tree->jobs[i];
+
+		if (job != leader && job->session == leader->session && !job->proc->tty &&
+			ctty_leave(job, master, err) < 0)
+			return err_wrap(err, "process %d", job->proc->pid);
+	}
+	return 0;
+}
+
+int ctty_finish(struct tree *tree, struct err *err)
+{
+	for (size_t i = 0; i < tree->snap->nr_procs; i++) {
+		struct job *job = tree->jobs[i];
+		uint32_t master = terminal_of(job);
+
+		if (master == ID_NONE)
+			continue;
+		if (foreground_set(tree, job, master, err) < 0)
+			return err_wrap(err, "process %d", job->proc->pid);
+		if (ctty_leave_all(tree, job, err) < 0)
+			return -err->code;
 	}
 	return 0;
 }

@@ -1,8 +1,6 @@
 #ifndef RESTORE_CTTY_H
 #define RESTORE_CTTY_H
 
-#include <stddef.h>
-
 /*
  * Controlling terminals whose both ends are in the dump. A session gets its terminal through its
  * leader, and processes get it from who forks them: so it has to be there before the leader has
@@ -11,10 +9,14 @@
 
 struct err;
 struct job;
+struct tree;
 
 /* In the leader's name, parked: take the recorded terminal. Of others, and without one: nothing. */
 int ctty_take(const struct job *job, struct err *err);
-/* When all groups are there: which one is in the foreground, of the terminal of each session. */
-int ctty_foreground(struct job *const *jobs, size_t nr, struct err *err);
+/*
+ * When all groups are there: which one is in the foreground, of the terminal of each session; and
+ * those of the session that do not have it (any more) give it up.
+ */
+int ctty_finish(struct tree *tree, struct err *err);
 
 #endif

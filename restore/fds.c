@@ -372,6 +372,15 @@ static int fds_place(struct job *job, struct err *err)
 	return 0;
 }
 
+/* Where the program has it, for the same reason: a lease tells by that number (F_SETSIG). */
+static int lock_slot(const struct job *job, uint32_t ofd)
+{
+	for (size_t i = 0; i < job->proc->nr_fds; i++)
+		if (job->proc->fds[i].ofd == ofd)
+			return (int)job->proc->fds[i].num;
+	return job->make.made[ofd];
+}
+
 /*
  * What needs the others in their slots. Each once, through its first slot; locks when all links are
  * made, since those use and close other slots for a moment, which loses POSIX locks.
@@ -387,7 +396,7 @@ static int fds_link(struct job *job, struct err *err)
 			return ofd_wrap(&ofds[i], err);
 	for (uint32_t i = 0; i < job->snap->nr_ofds; i++)
 		if (ofds[i].inherited < 0 && ofds[i].nr_locks &&
-			ofd_make_locks(&job->make, &ofds[i], made[i], err) < 0)
+			ofd_make_locks(&job->make, &ofds[i], lock_slot(job, i), err) < 0)
 			return ofd_wrap(&ofds[i], err);
 	return 0;
 }
@@ -431,8 +440,11 @@ static int fds_leave(struct job *job, struct err *err)
 		if (!is_used_by_others(job->snap, i))
 			continue;
 		job->parked[i] = fcntl(job->make.made[i], F_DUPFD, job->park);
-		if (job->parked[i] < 0)
-			return err_sys(err, "park descriptor %d", job->make.made[i]);
+		if (job->parked[i] >= 0)
+			continue;
+		err_sys(err, "park descriptor %d", job->make.made[i]);
+		return err_hint(err, "so many open files need a higher limit while they are "
+				     "restored: raise it before (ulimit -Hn)");
 	}
 	return 0;
 }
@@ -584,7 +596,8 @@ void fds_plan_thread(struct job *job, size_t thread, const struct snap_thread_fi
 {
 	struct table t = { job, thread, files->fds, files->nr_fds };
 
-	plan_take(&t, job->proc);
+	/* What it begins with; a table that is another process's, too, is still the first one's. */
+	plan_take(&t, job->proc->shares_files ? job->snap->procs : job->proc);
 	plan_close_others(&t, false);
 	plan_cloexec(&t);
 }

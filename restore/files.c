@@ -16,6 +16,7 @@
 #include "base/build_id.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "restore/ghosts.h"
 #include "restore/job.h"
 #include "restore/unshared.h"
 
@@ -205,6 +206,11 @@ int files_open(const struct fd_make *m, uint32_t id, int flags, int *fd, struct 
 	if (job->ghosts[id] >= 0)
 		return open_ghost(job->ghosts[id], flags, file->path, fd, err);
 	opened = open_named(file->path, flags);
+	if (opened < 0 && errno == ENOENT && file->mem != ID_NONE && !file->nr_build_id) {
+		if (ghosts_remake(m->priv, id, err) < 0)
+			return -err->code;
+		opened = open_named(file->path, flags);
+	}
 	if (opened < 0) {
 		int ret = err_sys(err, "open %s", file->path);
 

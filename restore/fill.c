@@ -34,12 +34,16 @@ struct fill {
 /* ---- what goes where
  * -------------------------------------------------------------------------------------- */
 
-/* Address in the target of a run; 0: not ours to fill (memfds, files: done before). */
+/* Is it ours to fill? Memfds and files have been filled before. The first page may be mapped. */
+static bool run_is_ours(const struct job *job, const struct page_run *run)
+{
+	return run->mem == job->mm->mem || job->mem_at[run->mem];
+}
+
+/* Its address in the target. */
 static uint64_t run_addr(const struct job *job, const struct page_run *run)
 {
-	if (run->mem == job->mm->mem)
-		return run->addr;
-	return job->mem_at[run->mem] ? job->mem_at[run->mem] + run->addr : 0;
+	return run->mem == job->mm->mem ? run->addr : job->mem_at[run->mem] + run->addr;
 }
 
 bool fill_wants_uffd(const struct job *job)
@@ -88,7 +92,7 @@ static void fill_group(struct fill *f)
 	if (!f->first || !f->by_frame || !at)
 		abort();
 	for (size_t i = 0; i < nr_runs; i++)
-		if (run_addr(f->job, &runs[i]))
+		if (run_is_ours(f->job, &runs[i]))
 			f->first[runs[i].frame + 1]++;
 	for (size_t i = 0; i < index->nr_frames; i++) {
 		f->nr_frames += f->first[i + 1] > 0;
@@ -96,7 +100,7 @@ static void fill_group(struct fill *f)
 	}
 	memcpy(at, f->first, (index->nr_frames + 1) * sizeof *at);
 	for (size_t i = 0; i < nr_runs; i++)
-		if (run_addr(f->job, &runs[i]))
+		if (run_is_ours(f->job, &runs[i]))
 			f->by_frame[at[runs[i].frame]++] = &runs[i];
 	free(at);
 }

@@ -337,7 +337,7 @@ static int data_fill(
 }
 
 /* Gone: made again in its place. */
-static int data_remake(struct job *job, uint32_t id, struct err *err)
+int ghosts_remake(struct job *job, uint32_t id, struct err *err)
 {
 	const struct snap_file *file = &job->snap->files[id];
 	OWNED_FD fd = create_at(file->path);
@@ -379,10 +379,34 @@ static bool maps_shared(const struct snap_mm *mm, uint32_t id)
 	return false;
 }
 
+static bool is_mapped(const struct job *job, uint32_t id)
+{
+	for (size_t m = 0; m < job->snap->nr_mms; m++)
+		for (size_t i = 0; i < job->snap->mms[m].nr_vmas; i++)
+			if (job->snap->mms[m].vmas[i].kind == VMA_FILE &&
+				job->snap->mms[m].vmas[i].file == id)
+				return true;
+	return false;
+}
+
+/* Does any descriptor have this file open for reading (writing)? */
+static bool is_open_for(const struct job *job, uint32_t id, bool writing)
+{
+	for (size_t i = 0; i < job->snap->nr_ofds; i++) {
+		int access = reg_access(&job->snap->ofds[i], id);
+
+		if (access >= 0 && access != (writing ? O_RDONLY : O_WRONLY))
+			return true;
+	}
+	return false;
+}
+
 static bool is_program_file(const struct job *job, uint32_t id)
 {
 	if (job->snap->files[id].nr_build_id)
 		return true;
+	if (is_open_for(job, id, true) || !is_mapped(job, id))
+		return false;
 	for (size_t i = 0; i < job->snap->nr_mms; i++)
 		if (maps_shared(&job->snap->mms[i], id))
 			return false;
@@ -397,8 +421,13 @@ static int named_make(struct job *job, uint32_t id, struct err *err)
 {
 	const struct snap_file *file = &job->snap->files[id];
 	struct stat st;
-	bool gone = lstat(file->path, &st) < 0;
+	bool gone;
 
+	/* Whoever opens it finds out (ghosts_remake); what only grows, like a log, stays. */
+	if (!is_mapped(job, id) &&
+		(job->opts->files != FILES_RESTORE || !is_open_for(job, id, false)))
+		return 0;
+	gone = lstat(file->path, &st) < 0;
 	if (gone && errno != ENOENT && errno != ENOTDIR)
 		return err_sys(err, "stat %s", file->path);
 	if (!gone && files_unchanged(file, &st))
@@ -406,13 +435,31 @@ static int named_make(struct job *job, uint32_t id, struct err *err)
 	if (is_program_file(job, id))
 		return ghost_make(job, id, err);
 	if (gone)
-		return data_remake(job, id, err);
+		return ghosts_remake(job, id, err);
 	return job->opts->files == FILES_RESTORE ? data_replace(job, id, err) : 0;
+}
+
+/* The child opens such files, and makes those again that are gone: it needs the pages. */
+static int pages_park(struct job *job, struct err *err)
+{
+	int *pages = &job->img.pages_fd, parked = -1;
+
+	for (uint32_t i = 0; i < job->snap->nr_files && parked < 0; i++) {
+		const struct snap_file *file = &job->snap->files[i];
+
+		if (file->mem == ID_NONE || file->deleted || is_mapped(job, i))
+			continue;
+		parked = fcntl(*pages, F_DUPFD_CLOEXEC, job->park);
+		if (parked < 0)
+			return err_sys(err, "park the pages of the image");
+		close(*pages);
+		*pages = parked;
+	}
+	return 0;
 }
 
 static int ghosts_make_all(struct job *job, struct err *err)
 {
-
 	for (uint32_t i = 0; i < job->snap->nr_files; i++) {
 		int ret = 0;
 
@@ -443,6 +490,8 @@ int ghosts_make(struct job *job, struct err *err)
 	mode_t callers;
 	int ret;
 
+	if (pages_park(job, err) < 0)
+		return -err->code;
 	for (uint32_t i = 0; i < job->snap->nr_ofds && !job->some_born; i++)
 		job->some_born = reg_made_with(&job->snap->ofds[i], &flags) != ID_NONE;
 	if (!some_travelled(job))

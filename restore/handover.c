@@ -342,6 +342,20 @@ static void task_regs(const struct snap_regs *from, struct user_regs_struct *to)
 	};
 }
 
+static int tls_finish(const struct snap_task *task, pid_t tid, struct err *err)
+{
+	for (size_t i = 0; i < SNAP_NR_TLS; i++) {
+		const struct snap_tls *tls = &task->tls[i];
+
+		if (tls->entry &&
+			thread_set_tls(tid, tls->entry,
+				&(struct thread_tls){ tls->base_addr, tls->limit, tls->flags },
+				err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
 static int task_finish(const struct job *job, size_t i, struct err *err)
 {
 	const struct snap_task *task = &job->proc->tasks[i];
@@ -349,7 +363,9 @@ static int task_finish(const struct job *job, size_t i, struct err *err)
 	struct user_regs_struct regs;
 
 	task_regs(&task->regs, &regs);
-	if (thread_set_xstate(tid, task->xstate, task->nr_xstate, err) < 0 ||
+	/* Before the registers: a selector of an entry that is not there is no selector. */
+	if (tls_finish(task, tid, err) < 0 ||
+		thread_set_xstate(tid, task->xstate, task->nr_xstate, err) < 0 ||
 		(task->wait_left && left_go_on(job, task, tid, &regs, err) < 0) ||
 		thread_set_sigmask(tid, task->sigmask, err) < 0 ||
 		thread_set_regs(tid, &regs, err) < 0 || modes_finish(task, tid, err) < 0)
@@ -452,8 +468,9 @@ int handover_second(struct job *job, struct err *err)
 
 int handover_last(struct job *job, struct err *err)
 {
-	if (signals_queue_late(job, err) < 0 || limits_finish(job, err) < 0 ||
-		sigtrap_ignore(job, err) < 0 || process_finish(job, err) < 0)
+	/* Ignoring a signal drops what is queued of it (sigaction(2)), so that comes first. */
+	if (sigtrap_ignore(job, err) < 0 || signals_queue_late(job, err) < 0 ||
+		limits_finish(job, err) < 0 || process_finish(job, err) < 0)
 		return -err->code;
 	if (job->proc->tasks[0].exited ? leader_exit(job, err) < 0 : blob_remove(job, err) < 0)
 		return -err->code;

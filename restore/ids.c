@@ -39,9 +39,12 @@ static bool is_taken(int32_t tid)
 	return true;
 }
 
-/* A recorded tid that somebody has now, 0: none. */
+/* A recorded tid that somebody has now, 0: none. Zombies have theirs, too. */
 static int32_t ids_taken(const struct snap *snap)
 {
+	for (size_t i = 0; i < snap->nr_zombies; i++)
+		if (is_taken(snap->zombies[i].pid))
+			return snap->zombies[i].pid;
 	for (size_t p = 0; p < snap->nr_procs; p++)
 		for (size_t t = 0; t < snap->procs[p].nr_tasks; t++)
 			if (is_taken(snap->procs[p].tasks[t].tid))

@@ -16,6 +16,7 @@
 #include "restore/terminal.h"
 
 struct ns;
+struct orphan;
 struct tcp_hold;
 
 /* Address space set aside for blob and plan; only plan_size() of it is ever mapped. */
@@ -35,7 +36,8 @@ struct job {
 	enum restore_pids pids;   /* never PIDS_AUTO */
 	bool privileged;          /* CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE where we are */
 	struct terminal terminal; /* of the caller */
-	int gate;        /* the first process is there already, and waits for a word here; or -1 */
+	int gate; /* the first process is there already, and waits for a word here; or -1 */
+	struct orphan *orphan; /* that one, where it is not our child, nor an init; or NULL */
 	struct ns *tell; /* whom to tell right before it runs, as its end may be ours; or NULL */
 	struct err child_err; /* why the first child could not exec */
 
@@ -44,7 +46,7 @@ struct job {
 	bool *remade;       /* by snap_file: made again under its name */
 	bool some_born;     /* there are such: */
 	int *born_with;     /* by snap_ofd: opened when its file was made, or -1 (ours) */
-	int *mems;          /* by snap_mem: descriptor of a memfd made anew, or -1 (ours) */
+	int *mems;          /* by snap_mem: descriptor of a memfd or the like, or -1 (ours) */
 	int *sysv;          /* by snap_mem: id of a SysV segment made anew, or -1 */
 	int *sems, *queues; /* by snap_sem_set, snap_queue: id of one made anew, or -1 */
 	int *sysv_made;     /* by snap_mem: the same, where it did not exist before, or -1 */
@@ -57,9 +59,8 @@ struct job {
 	int *parked;  /* by snap_ofd: out of all slots, for other processes than the first; or -1 */
 	int *cwd_fds; /* by snap_proc: in the first child, or -1 */
 	int *exe_fds; /* by snap_mm: likewise */
-	int *root_fds;  /* by snap_proc: likewise, where it has another root than we */
-	int *dir_fds;   /* by snap_file: directories of threads, in the first child, or -1 */
-	bool *mem_made; /* by snap_mem: shared anonymous memory that a process has mapped */
+	int *root_fds; /* by snap_proc: likewise, where it has another root than we */
+	int *dir_fds;  /* by snap_file: directories of threads, in the first child, or -1 */
 
 	/* ---- of this process ---- */
 	struct snap_proc *proc;

@@ -1,4 +1,4 @@
-/* memfds and SysV segments made anew and filled; see mems.h. */
+/* Memory outside address spaces, made anew and filled; see mems.h. */
 #include "restore/mems.h"
 
 #include <errno.h>
@@ -17,10 +17,11 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "restore/cousins.h"
 #include "restore/job.h"
 
-/* SHM_DEST of linux/shm.h: removed, lives while attached. */
-enum { SYSV_REMOVED = 01000 };
+/* SHM_DEST (removed, lives while attached) and SHM_LOCKED of linux/shm.h. */
+enum { SYSV_REMOVED = 01000, SYSV_LOCKED = 02000 };
 
 /* Where there is no huge page left, a touch would end us (SIGBUS). */
 static int huge_populate(
@@ -124,47 +125,58 @@ static int memfd_make(struct job *job, uint32_t id, struct err *err)
 	return job->mems[id] < 0 ? err_sys(err, "memfd %s", mem->name) : 0;
 }
 
-bool mems_is_file(const struct snap_mem *mem)
+bool mems_is_file(const struct job *job, uint32_t id)
 {
-	return mem->kind == MEM_MEMFD || mem->kind == MEM_SHARED_HUGE;
+	return job->mems[id] >= 0;
+}
+
+/* "/proc/self/map_files/7f0000000000-7f0000001000" */
+static int map_files_open(const void *map, uint64_t len)
+{
+	char path[80];
+
+	snprintf(path, sizeof path, "/proc/self/map_files/%lx-%lx", (unsigned long)map,
+		(unsigned long)map + len);
+	return open(path, O_RDWR | O_CLOEXEC);
 }
 
 /*
- * Shared anonymous huge pages cannot be mapped a second time with mremap(2), but through
- * map_files, by those who may (CAP_CHECKPOINT_RESTORE). Else a memfd has to do: in maps that is
- * another name.
+ * Shared anonymous memory that not all can inherit, and such huge pages, which cannot be mapped a
+ * second time with mremap(2): through map_files, by those who may (CAP_CHECKPOINT_RESTORE). Else a
+ * memfd has to do: in maps that is another name.
  */
-static int huge_open(struct job *job, uint32_t id, struct err *err)
+static int shared_open(struct job *job, uint32_t id, const char *name, struct err *err)
 {
 	const struct snap_mem *mem = &job->snap->mems[id];
-	void *map = mmap(NULL, mem->size, PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_HUGETLB |
-			(int)(mem->memfd_flags & ~(uint32_t)MFD_HUGETLB),
+	uint64_t len = (mem->size + PAGES_PAGE - 1) / PAGES_PAGE * PAGES_PAGE;
+	uint32_t size = mem->memfd_flags & ~(uint32_t)MFD_HUGETLB;
+	void *map = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE |
+			(mem->kind == MEM_SHARED_HUGE ? MAP_HUGETLB | (int)size : 0),
 		-1, 0);
-	char path[80];
 	int fd;
 
 	if (map == MAP_FAILED)
-		return err_sys(err, "map %llu bytes of huge pages", (unsigned long long)mem->size);
-	snprintf(path, sizeof path, "/proc/self/map_files/%lx-%lx", (unsigned long)map,
-		(unsigned long)map + mem->size);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		fd = memfd_create("anon_hugepage", MFD_CLOEXEC | mem->memfd_flags);
+		return err_sys(err, "map %llu bytes of shared memory", (unsigned long long)len);
+	fd = map_files_open(map, len);
+	if (fd < 0) {
+		log_info("shared anonymous memory is a memfd now: %m");
+		fd = memfd_create(name, MFD_CLOEXEC | mem->memfd_flags);
+	}
 	if (fd < 0)
 		err_sys(err, "memfd_create");
-	munmap(map, mem->size);
+	munmap(map, len);
 	return fd;
 }
 
-static int huge_make(struct job *job, uint32_t id, struct err *err)
+static int shared_make(struct job *job, uint32_t id, const char *name, struct err *err)
 {
-	OWNED_FD fd = huge_open(job, id, err);
+	OWNED_FD fd = shared_open(job, id, name, err);
 
 	if (fd < 0 || memfd_fill(job, id, fd, err) < 0)
 		return -err->code;
 	job->mems[id] = fcntl(fd, F_DUPFD_CLOEXEC, job->park);
-	return job->mems[id] < 0 ? err_sys(err, "huge pages") : 0;
+	return job->mems[id] < 0 ? err_sys(err, "shared memory") : 0;
 }
 
 int mems_seal(struct job *job, struct err *err)
@@ -208,13 +220,40 @@ static int sysv_find(const struct snap_mem *mem)
 	return mem->sysv_id;
 }
 
+/* Maps shows the key. One that was removed does without where somebody else has taken it. */
+static int sysv_get(const struct snap_mem *mem)
+{
+	int flags = IPC_CREAT | IPC_EXCL | (int)(mem->mode & 0777);
+	int shm = shmget(mem->sysv_key, mem->size, flags);
+
+	if (shm < 0 && errno == EEXIST && mem->mode & SYSV_REMOVED)
+		shm = shmget(IPC_PRIVATE, mem->size, flags);
+	return shm;
+}
+
+/* Without the privilege, it belongs to who restores it. */
+static int sysv_attributes(
+	const struct job *job, const struct snap_mem *mem, int shm, struct err *err)
+{
+	struct shmid_ds ds = {
+		.shm_perm = { .uid = mem->uid, .gid = mem->gid, .mode = mem->mode & 0777 }
+	};
+
+	if (job->privileged && mem->uid != ID_NONE &&
+		(mem->uid != geteuid() || mem->gid != getegid()) && shmctl(shm, IPC_SET, &ds) < 0)
+		return err_sys(err, "owner of SysV segment %d", shm);
+	if (!(mem->mode & SYSV_LOCKED) || shmctl(shm, SHM_LOCK, NULL) == 0)
+		return 0;
+	err_sys(err, "lock SysV segment %d in memory", shm);
+	return err_hint(err, "raise RLIMIT_MEMLOCK (ulimit -l), or restore as root");
+}
+
 static int sysv_create(struct job *job, uint32_t id, struct err *err)
 {
 	const struct snap_mem *mem = &job->snap->mems[id];
 	bool removed = mem->mode & SYSV_REMOVED;
 	bool asked = sysv_ask_id(mem->sysv_id) == 0;
-	int shm = shmget(removed ? IPC_PRIVATE : mem->sysv_key, mem->size,
-		IPC_CREAT | IPC_EXCL | (int)(mem->mode & 0777));
+	int shm = sysv_get(mem);
 
 	if (shm < 0) {
 		err_sys(err, "SysV segment %d with key 0x%x", mem->sysv_id,
@@ -228,7 +267,7 @@ static int sysv_create(struct job *job, uint32_t id, struct err *err)
 		return err_hint(err, "remove the old segment (ipcrm -m %d), or restore as root",
 			mem->sysv_id);
 	}
-	return 0;
+	return sysv_attributes(job, mem, shm, err);
 }
 
 static int sysv_make(struct job *job, uint32_t id, struct err *err)
@@ -258,6 +297,8 @@ static int sysv_make(struct job *job, uint32_t id, struct err *err)
 
 int mems_make(struct job *job, struct err *err)
 {
+	const bool *cousins = cousins_find(job->snap);
+
 	for (uint32_t i = 0; i < job->snap->nr_mems; i++) {
 		enum snap_mem_kind kind = job->snap->mems[i].kind;
 		int ret = 0;
@@ -265,7 +306,9 @@ int mems_make(struct job *job, struct err *err)
 		if (kind == MEM_MEMFD)
 			ret = memfd_make(job, i, err);
 		else if (kind == MEM_SHARED_HUGE)
-			ret = huge_make(job, i, err);
+			ret = shared_make(job, i, "anon_hugepage", err);
+		else if (cousins && cousins[i])
+			ret = shared_make(job, i, "dev/zero", err);
 		else if (kind == MEM_SYSV)
 			ret = sysv_make(job, i, err);
 		if (ret < 0)

@@ -4,17 +4,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Memory objects that live outside address spaces: memfds and SysV segments. */
+/* Memory objects that live outside address spaces: memfds, SysV segments, what cousins share. */
 
 struct err;
 struct fd_make;
 struct job;
-struct snap_mem;
 
 /* Before the child exists: make and fill them (job->mems, job->sysv). */
 int mems_make(struct job *job, struct err *err);
 /* Is it mapped through a descriptor, which is job->mems? */
-bool mems_is_file(const struct snap_mem *mem);
+bool mems_is_file(const struct job *job, uint32_t mem);
 /* Must its seals wait? F_SEAL_FUTURE_WRITE lets mappings be writable that were made before it. */
 bool mems_seals_wait(const struct job *job, uint32_t mem);
 /* When those are mapped: the seals that waited. */

@@ -148,6 +148,12 @@ static bool is_alone(const struct job *job, const struct snap_vma *vma)
 	return true;
 }
 
+/* Shared anonymous memory comes from who maps it first; but see cousins.h. */
+static bool is_inherited(const struct job *job, uint32_t mem)
+{
+	return job->snap->mems[mem].kind == MEM_SHARED_ANON && !mems_is_file(job, mem);
+}
+
 /* As the first mapping of the object says: commit charge is the object's. */
 static uint64_t anon_flags(const struct snap *snap, uint32_t mem)
 {
@@ -170,14 +176,6 @@ static int anon_stage(struct job *job, const struct mm_fresh *fresh, uint32_t me
 	if (!at)
 		return err_set(err, ENOMEM, "no hole of %llu bytes in the address space",
 			(unsigned long long)size);
-	if (job->mem_made[mem]) {
-		err_set(err, ENOTSUP,
-			"process %d shares anonymous memory with a process that it was not forked "
-			"from since",
-			job->proc->pid);
-		return err_hint(err, "use a memfd or a file in /dev/shm for such memory");
-	}
-	job->mem_made[mem] = true;
 	job->hole_next = at + size;
 	plan_syscall(&job->plan, 0, SYS_mmap,
 		(struct plan_args){ { at, size, PROT_READ | PROT_WRITE,
@@ -193,7 +191,8 @@ static int anon_plan(
 {
 	if (job->mem_staged[vma->mem])
 		return 0;
-	if (!is_alone(job, vma))
+	/* mem_at has no address 0. */
+	if (!vma->start || !is_alone(job, vma))
 		return anon_stage(job, fresh, vma->mem, err);
 	plan_mmap_shared(job, vma->start, vma->end - vma->start, PROT_READ | PROT_WRITE, -1, vma);
 	job->mem_at[vma->mem] = vma->start;
@@ -212,7 +211,8 @@ bool shared_is_inherited(const struct job *job, const struct snap_vma *vma)
 {
 	const struct snap_mem *mem = &job->snap->mems[vma->mem];
 
-	return mem->kind == MEM_SYSV || (mems_is_file(mem) && !is_mapped_sealed(job, vma));
+	return mem->kind == MEM_SYSV ||
+	       (mems_is_file(job, vma->mem) && !is_mapped_sealed(job, vma));
 }
 
 static bool mm_maps(const struct snap_mm *mm, uint32_t mem)
@@ -241,9 +241,8 @@ int shared_plan_stage(struct job *job, const struct mm_fresh *fresh, struct err 
 	uint32_t me = (uint32_t)(job->proc - job->snap->procs);
 
 	for (uint32_t i = 0; i < job->snap->nr_mems; i++)
-		if (job->snap->mems[i].kind == MEM_SHARED_ANON && !job->mem_staged[i] &&
-			!mm_maps(job->mm, i) && family_maps(job, i, me) &&
-			anon_stage(job, fresh, i, err) < 0)
+		if (is_inherited(job, i) && !job->mem_staged[i] && !mm_maps(job->mm, i) &&
+			family_maps(job, i, me) && anon_stage(job, fresh, i, err) < 0)
 			return -err->code;
 	return 0;
 }
@@ -272,20 +271,16 @@ void shared_plan_sealed(struct job *job)
 int shared_plan_map(
 	struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma, struct err *err)
 {
-	switch (job->snap->mems[vma->mem].kind) {
-	case MEM_SYSV:
+	if (job->snap->mems[vma->mem].kind == MEM_SYSV)
 		return sysv_plan(job, fresh, vma, err);
-	case MEM_SHARED_ANON:
+	if (is_inherited(job, vma->mem))
 		return anon_plan(job, fresh, vma, err);
-	case MEM_MEMFD:
-	case MEM_SHARED_HUGE:
-		if (!is_mapped_sealed(job, vma))
-			memfd_plan(job, vma);
-		return 0;
-	default:
+	if (!mems_is_file(job, vma->mem))
 		return err_set(err, EBADMSG, "mapping %llx-%llx shares memory of a wrong kind",
 			(unsigned long long)vma->start, (unsigned long long)vma->end);
-	}
+	if (!is_mapped_sealed(job, vma))
+		memfd_plan(job, vma);
+	return 0;
 }
 
 static void anon_plan_finish(struct job *job, const struct snap_vma *vma)
@@ -308,7 +303,7 @@ int shared_plan_finish(struct job *job, struct err *err)
 	for (size_t i = 0; i < job->mm->nr_vmas; i++) {
 		const struct snap_vma *vma = &job->mm->vmas[i];
 
-		if (vma->kind == VMA_SHARED && snap->mems[vma->mem].kind == MEM_SHARED_ANON)
+		if (vma->kind == VMA_SHARED && is_inherited(job, vma->mem))
 			anon_plan_finish(job, vma);
 	}
 	for (uint32_t i = 0; i < snap->nr_mems; i++) {

@@ -1,6 +1,7 @@
 /* What a thread may have set for itself and few do; see modes.h. */
 #include "restore/modes.h"
 
+#include <asm/prctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -21,6 +22,9 @@ void modes_plan(struct job *job, size_t thread)
 
 	if (task->tsc_mode == PR_TSC_SIGSEGV)
 		plan_prctl(job, thread, PR_SET_TSC, PR_TSC_SIGSEGV, 0);
+	if (task->cpuid_faults)
+		plan_syscall(&job->plan, thread, SYS_arch_prctl,
+			(struct plan_args){ { ARCH_SET_CPUID, 0 } });
 	if (task->mce_kill && (int)task->mce_kill - MCE_KILL_RECORDED != mce_kill)
 		plan_prctl(job, thread, PR_MCE_KILL, PR_MCE_KILL_SET,
 			task->mce_kill - MCE_KILL_RECORDED);

@@ -1,6 +1,7 @@
 /* Attributes of the process as a whole, as last steps of the leader; see process.h. */
 #include "restore/process.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <stdio.h>
@@ -12,11 +13,21 @@
 #include "restore/job.h"
 
 /* linux/prctl.h of newer kernels. */
-enum { SET_MDWE = 65, SET_MEMORY_MERGE = 67 };
+enum { SET_MDWE = 65, SET_MEMORY_MERGE = 67, FUTEX_HASH = 78, FUTEX_HASH_SET_SLOTS = 1 };
 
 static void plan_prctl(struct job *job, uint64_t op, uint64_t value)
 {
 	plan_syscall(&job->plan, 0, SYS_prctl, (struct plan_args){ { op, value } });
+}
+
+static void plan_thp(struct job *job)
+{
+	uint64_t disabled = job->mm->thp_disabled;
+
+	if ((int)disabled != prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0))
+		plan_syscall(&job->plan, 0, SYS_prctl,
+			(struct plan_args){ { PR_SET_THP_DISABLE, disabled & 1,
+				disabled & THP_EXCEPT_ADVISED } });
 }
 
 void process_plan(struct job *job)
@@ -26,13 +37,17 @@ void process_plan(struct job *job)
 	if (proc->personality != (uint32_t)personality(0xffffffff))
 		plan_syscall(&job->plan, 0, SYS_personality,
 			(struct plan_args){ { proc->personality } });
-	if (!job->shares_vm &&
-		job->mm->thp_disabled != (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1))
-		plan_prctl(job, PR_SET_THP_DISABLE, job->mm->thp_disabled);
+	if (!job->shares_vm)
+		plan_thp(job);
 	if (proc->child_subreaper)
 		plan_prctl(job, PR_SET_CHILD_SUBREAPER, 1);
 	if (!job->shares_vm && proc->memory_merge)
 		plan_prctl(job, SET_MEMORY_MERGE, 1);
+	if (!job->shares_vm && proc->futex_slots)
+		plan_syscall(&job->plan, 0, SYS_prctl,
+			(struct plan_args){
+				{ FUTEX_HASH, FUTEX_HASH_SET_SLOTS, proc->futex_slots - 1 } })
+			->tolerate = EINVAL; /* a kernel that has none */
 	if (!job->shares_vm && proc->mdwe)
 		plan_prctl(job, SET_MDWE, proc->mdwe);
 	for (uint64_t bit = 1; bit <= proc->membarrier; bit <<= 1)

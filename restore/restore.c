@@ -74,7 +74,6 @@ static void job_tables(struct job *job)
 	job->root_fds = ids_none(snap->arena, snap->nr_procs);
 	job->dir_fds = ids_none(snap->arena, snap->nr_files);
 	job->exe_fds = ids_none(snap->arena, snap->nr_mms);
-	job->mem_made = arena_array(snap->arena, snap->nr_mems + 1, sizeof *job->mem_made);
 	job->settled = arena_array(snap->arena, snap->nr_ofds + 1, sizeof *job->settled);
 	job->make = (struct fd_make){
 		.snap = snap,
@@ -308,6 +307,20 @@ static int run_as_first(struct job *job, bool *done, int *status, struct err *er
 	return job_attend(job, pid, ns.init, -1, status, err);
 }
 
+/* One that stays for a detached program keeps nothing of the caller's: who reads from a pipe to us
+ * waits for its end. */
+static void init_leave(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int fd = 0; null >= 0 && fd <= 2; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+	if (chdir("/") < 0)
+		log_debug("the init stays where it is");
+}
+
 /* In the init of the new namespace: never returns. */
 static void init_run(struct job *job, struct ns *ns, int failed, struct err *err)
 {
@@ -323,6 +336,8 @@ static void init_run(struct job *job, struct ns *ns, int failed, struct err *err
 		_exit(125);
 	}
 	ns_report(ns, job->pid, NULL);
+	if (job->opts->detach)
+		init_leave();
 	supervised = (struct supervised){ job->pid, own_group, NULL, ns->report };
 	job_finish(job);
 	if (supervise(&supervised, &status, err) < 0)

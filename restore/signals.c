@@ -68,17 +68,26 @@ static void plan_queue(struct job *job, size_t thread, const struct snap_siginfo
 	step->tid_args = shared ? 1 : 3;
 }
 
+/* SYNCHRONOUS_MASK in include/linux/signal.h of Linux, as far as it is not SIGTRAP. */
+static bool is_fault(const siginfo_t *si)
+{
+	return si->si_code > 0 &&
+	       (si->si_signo == SIGSEGV || si->si_signo == SIGBUS || si->si_signo == SIGILL ||
+		       si->si_signo == SIGFPE || si->si_signo == SIGSYS);
+}
+
 /*
- * A SIGTRAP that was sent: the blob's own stops are SIGTRAPs, and the next of them would be this
- * one. A SIGCHLD: while children are stopped again its action is set (tree.c), and where that is to
- * ignore it, what is queued goes (sigaction(2)).
+ * A SIGTRAP: the blob's own stops are SIGTRAPs, and the next of them would be this one; so would
+ * faults be, which the kernel takes out of the queue before all else, blocked or not, as soon as
+ * one of them can be delivered. A SIGCHLD: while children are stopped again its action is set
+ * (tree.c), and where that is to ignore it, what is queued goes (sigaction(2)).
  */
 static bool is_late(const struct snap_siginfo *info)
 {
 	siginfo_t si;
 
 	memcpy(&si, info->raw, sizeof si);
-	return (si.si_signo == SIGTRAP && si.si_code <= 0) || si.si_signo == SIGCHLD;
+	return si.si_signo == SIGTRAP || si.si_signo == SIGCHLD || is_fault(&si);
 }
 
 static void plan_pending(

@@ -40,9 +40,16 @@ static long spawn_clone3(struct clone_args *args, struct spawn_call *call)
 	return ret;
 }
 
-static void pause_shortly(void)
+/* A pid is freed only a moment after its process is gone. */
+static long spawn_patiently(struct clone_args *args, struct spawn_call *call)
 {
-	nanosleep(&(struct timespec){ .tv_nsec = 500 * 1000 }, NULL);
+	long ret = spawn_clone3(args, call);
+
+	for (int i = 0; ret == -EEXIST && i < EEXIST_TRIES; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 500 * 1000 }, NULL);
+		ret = spawn_clone3(args, call);
+	}
+	return ret;
 }
 
 int spawn(pid_t want_pid, uint64_t flags, void (*body)(void *arg), void *arg, pid_t *pid,
@@ -67,11 +74,7 @@ int spawn(pid_t want_pid, uint64_t flags, void (*body)(void *arg), void *arg, pi
 	if (stack == MAP_FAILED)
 		return err_sys(err, "stack of a new process");
 	args.stack = (uint64_t)(uintptr_t)stack;
-	ret = spawn_clone3(&args, &call);
-	for (int i = 0; ret == -EEXIST && i < EEXIST_TRIES; i++) {
-		pause_shortly();
-		ret = spawn_clone3(&args, &call);
-	}
+	ret = spawn_patiently(&args, &call);
 	munmap(stack, SPAWN_STACK);
 	if (ret < 0)
 		return err_ret(err, ret, "clone3 with process id %d", (int)want_pid);
@@ -98,9 +101,9 @@ int spawn_beside(pid_t want_pid, void (*body)(void *arg), void *arg, pid_t *pid,
 	/* We go on, and our stack with us. */
 	*(struct spawn_call *)stack = (struct spawn_call){ body, arg };
 	args.stack = (uint64_t)(uintptr_t)stack;
-	ret = spawn_clone3(&args, stack);
+	ret = spawn_patiently(&args, stack);
 	if (ret < 0)
-		return err_ret(err, ret, "clone3");
+		return err_ret(err, ret, "clone3 with process id %d", (int)want_pid);
 	*pid = (pid_t)ret;
 	return 0;
 }

@@ -25,6 +25,12 @@
 
 enum { MUSL_TID_OFFSET = 0x30 };
 
+/* Of eflags, NT and ID: arch/x86/kernel/ptrace.c lets nobody set them (FLAG_MASK). */
+enum { FLAGS_OWN = 1 << 14 | 1 << 21 };
+
+/* asm/prctl.h since Linux 5.16. */
+enum { REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILE_DATA = 18 };
+
 long tasks_index(const struct job *job, int32_t tid)
 {
 	for (size_t i = 0; i < job->proc->nr_tasks; i++)
@@ -114,6 +120,14 @@ static void plan_timerslack(struct job *job, size_t i)
 			(struct plan_args){ { PR_SET_TIMERSLACK, slack } });
 }
 
+static void plan_flags(struct job *job, size_t i)
+{
+	uint64_t flags = job->proc->tasks[i].regs.eflags & FLAGS_OWN;
+
+	if (flags)
+		plan_step(&job->plan, i, BLOB_FLAGS)->args[0] = flags;
+}
+
 static int plan_task(struct job *job, size_t i, struct err *err)
 {
 	const struct snap_task *task = &job->proc->tasks[i];
@@ -128,6 +142,7 @@ static int plan_task(struct job *job, size_t i, struct err *err)
 	sched_plan(job, i);
 	signals_plan_pending(job, i);
 	modes_plan(job, i);
+	plan_flags(job, i);
 	seccomp_plan(job, i);
 	if (creds_plan(job, i, err) < 0)
 		return -err->code;
@@ -219,6 +234,10 @@ int tasks_plan(struct job *job, struct err *err)
 	/* Before there are threads: they begin with the leader's name. */
 	plan_name(job, 0);
 	seccomp_plan_common(job);
+	/* Before there are alternate stacks, whose sizes it looks at. */
+	if (job->proc->amx)
+		plan_syscall(&job->plan, 0, SYS_arch_prctl,
+			(struct plan_args){ { REQ_XCOMP_PERM, XFEATURE_XTILE_DATA } });
 	plan_threads(job);
 	/* Some may raise limits. */
 	creds_begin(job);

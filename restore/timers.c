@@ -92,10 +92,19 @@ static bool has_fired(const struct snap_siginfo *infos, size_t nr, const struct 
 	return false;
 }
 
-/* Is its signal waiting to be taken? */
+/*
+ * Is its signal waiting to be taken? One that was set to another time since has a signal in the
+ * queue that the kernel will not deliver (posixtimer_deliver_signal() in
+ * kernel/time/posix-timers.c, since 6.13); it shows by more time left than a timer has that has
+ * fired.
+ */
 static bool timer_waits(const struct snap_proc *proc, const struct snap_posix_timer *t)
 {
-	bool waits = has_fired(proc->pending, proc->nr_pending, proc, t);
+	bool waits;
+
+	if (t->value > t->interval)
+		return false;
+	waits = has_fired(proc->pending, proc->nr_pending, proc, t);
 
 	for (size_t i = 0; !waits && i < proc->nr_tasks; i++)
 		waits = has_fired(proc->tasks[i].pending, proc->tasks[i].nr_pending, proc, t);
@@ -159,12 +168,12 @@ int timers_plan(struct job *job, struct err *err)
 	size_t nr = job->proc->nr_timers;
 
 	job->timer_ids = arena_array(job->snap->arena, nr, sizeof *job->timer_ids);
-	if (nr)
+	if (nr || job->proc->timer_ids_chosen)
 		plan_restore_ids(job, 1);
 	for (size_t i = 0; i < nr; i++)
 		if (timer_plan(job, i, err) < 0)
 			return -err->code;
-	if (nr)
+	if (nr && !job->proc->timer_ids_chosen)
 		plan_restore_ids(job, 0);
 	itimers_plan(job);
 	return 0;

@@ -127,7 +127,8 @@ static int other_make(struct tree *tree, uint32_t i, struct err *err)
 	if (attributes(job, maker, err) < 0)
 		return -err->code;
 	if (snap_shares_vm(job->snap, i)) {
-		job->forked = job->shares_vm = true;
+		job_inherit(job, maker); /* for its own children */
+		job->shares_vm = true;
 		ret = handover_sharing(job, maker, blobs_end(tree), err);
 	} else if (snap_mm_is_fork(job->mm, maker->mm)) {
 		job_inherit(job, maker);
@@ -161,7 +162,7 @@ static int children_make(struct tree *tree, uint32_t parent, bool early, struct 
 		}
 		elder++;
 	}
-	return 0;
+	return early ? 0 : zombies_make_elder(tree, parent, UINT32_MAX, err);
 }
 
 static int family_make(struct tree *tree, uint32_t i, struct err *err)
@@ -190,8 +191,7 @@ static int all_make(struct tree *tree, struct err *err)
 		if (tree->snap->procs[i].parent == ID_NONE && family_make(tree, i, err) < 0)
 			return -err->code;
 	if (zombies_make(tree, err) < 0 || birth_groups(tree, err) < 0 ||
-		ctty_foreground(tree->jobs, tree->snap->nr_procs, err) < 0 ||
-		fds_later(tree->jobs, tree->snap->nr_procs, err) < 0)
+		ctty_finish(tree, err) < 0 || fds_later(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
 	return birth_reap(tree, err);
 }
@@ -319,7 +319,7 @@ static void tree_kill(const struct tree *tree)
 	for (size_t i = 0; i < tree->nr_pids; i++)
 		kill(tree->pids[i], SIGKILL);
 	/* An init dies with us, its tracer (PTRACE_O_EXITKILL), and not by a signal from inside. */
-	if (tree->jobs[0]->gate >= 0)
+	if (tree->jobs[0]->gate >= 0 && !tree->jobs[0]->orphan)
 		return;
 	do
 		tid = waitpid(-1, NULL, __WALL);

@@ -13,9 +13,11 @@
 #include <unistd.h>
 
 #include "images/tree.h"
+#include "restore/adoption.h"
 #include "restore/birth.h"
 #include "restore/child.h"
 #include "restore/job.h"
+#include "restore/orphan.h"
 #include "restore/seccomp.h"
 #include "restore/spawn.h"
 #include "restore/stops.h"
@@ -40,7 +42,7 @@ static int32_t group_of(const struct snap_proc *proc)
 	return proc->group_inherited ? 0 : proc->pgid;
 }
 
-static bool is_below(const struct snap *snap, uint32_t i, uint32_t above)
+bool tree_is_below(const struct snap *snap, uint32_t i, uint32_t above)
 {
 	while (i != ID_NONE && i != above)
 		i = snap->procs[i].parent;
@@ -53,10 +55,10 @@ static bool led_from_below(const struct snap *snap, int32_t session, uint32_t ab
 {
 	for (uint32_t i = 0; i < snap->nr_procs; i++)
 		if (snap->procs[i].pid == session)
-			return i != above && is_below(snap, i, above);
+			return i != above && tree_is_below(snap, i, above);
 	for (size_t i = 0; i < snap->nr_zombies; i++)
 		if (snap->zombies[i].pid == session)
-			return is_below(snap, snap->zombies[i].parent, above);
+			return tree_is_below(snap, snap->zombies[i].parent, above);
 	return false;
 }
 
@@ -97,9 +99,6 @@ static bool has_early_child(const struct snap *snap, uint32_t i)
 	return false;
 }
 
-/* ---- clone -------------------------------------------------------------------------------------
- */
-
 /* ---- who makes whom ----------------------------------------------------------------------------
  */
 
@@ -108,12 +107,15 @@ static bool fits(const struct job *maker, int32_t session)
 	return maker && maker->pid && (session == SESSION_ANY || maker->session == session);
 }
 
-/* Somebody in that session whose parent is the same: CLONE_PARENT makes siblings. */
+/* Somebody in that session whose parent is the same: CLONE_PARENT makes siblings, of the same exit
+ * signal. */
 static struct job *sibling_in(const struct tree *tree, uint32_t i, int32_t session)
 {
+	const struct snap_proc *procs = tree->snap->procs;
+
 	for (size_t s = 0; s < tree->snap->nr_procs; s++)
-		if (fits(tree->jobs[s], session) &&
-			tree->snap->procs[s].parent == tree->snap->procs[i].parent)
+		if (fits(tree->jobs[s], session) && procs[s].parent == procs[i].parent &&
+			procs[s].exit_signal == procs[i].exit_signal)
 			return tree->jobs[s];
 	return NULL;
 }
@@ -125,6 +127,50 @@ static struct job *anybody_in(const struct tree *tree, uint32_t base, int32_t se
 	for (size_t s = 0; s < tree->snap->nr_procs; s++)
 		if (fits(tree->jobs[s], session))
 			return tree->jobs[s];
+	return NULL;
+}
+
+/*
+ * The ended leader of its session is there, too, and somebody else has to wait for it: that one
+ * makes it again, and by its end the process is adopted.
+ */
+static int birth_by_founder(struct tree *tree, uint32_t i, const struct snap_zombie *founder,
+	struct job **maker, pid_t *pid, struct err *err)
+{
+	const struct snap_proc *proc = &tree->snap->procs[i];
+	const struct job *parent = proc->parent == ID_NONE ? NULL : tree->jobs[proc->parent];
+	struct job made;
+
+	*maker = tree->jobs[founder->parent];
+	if (birth_clone_id(tree, *maker, founder->pid, 0, founder->exit_signal, pid, err) < 0)
+		return birth_taken(err);
+	made = birth_copy(*maker, *pid);
+	if (birth_call(&made, SYS_setsid, 0, 0, "setsid", err) < 0)
+		return -err->code;
+	if (birth_clone_id(tree, &made, proc->pid, 0, SIGCHLD, pid, err) < 0)
+		return birth_taken(err);
+	tree->jobs[i]->session = tree->jobs[i]->group = founder->pid;
+	if (adoption_switch(parent, true, err) < 0 ||
+		zombie_found_end(tree, &made, founder, err) < 0)
+		return -err->code;
+	return adoption_switch(parent, false, err);
+}
+
+/* That leader, if who waits for it is there, and descends from the parent of process i. */
+static const struct snap_zombie *founder_elsewhere(
+	const struct tree *tree, uint32_t i, int32_t session)
+{
+	const struct snap *snap = tree->snap;
+	uint32_t parent = snap->procs[i].parent;
+
+	for (size_t z = 0; z < snap->nr_zombies; z++) {
+		const struct snap_zombie *zombie = &snap->zombies[z];
+
+		if (zombie->pid == session && zombie->parent != parent &&
+			tree->jobs[zombie->parent] && tree->jobs[zombie->parent]->pid &&
+			(parent == ID_NONE || tree_is_below(snap, zombie->parent, parent)))
+			return zombie;
+	}
 	return NULL;
 }
 
@@ -165,6 +211,31 @@ static int birth_by_helper(struct tree *tree, uint32_t i, struct job *maker, int
 	if (founder)
 		return zombie_found_end(tree, &helper, founder, err);
 	return helper_end(tree, maker, &helper, vpid, err);
+}
+
+/* In another session than its parent, which is *maker if anybody is. */
+static int birth_elsewhere(struct tree *tree, uint32_t i, struct job **maker, int32_t session,
+	pid_t *pid, struct err *err)
+{
+	const struct snap_proc *proc = &tree->snap->procs[i];
+	const struct snap_zombie *founder = NULL;
+	struct job *member = NULL;
+
+	if (proc->parent != ID_NONE)
+		member = adoption_maker(tree, proc->parent, snap_base_of(tree->snap, i), session);
+	if (!*maker || !fits(*maker, session))
+		founder = founder_elsewhere(tree, i, session);
+	if (member) {
+		*maker = member;
+		tree->jobs[i]->session = session;
+		tree->jobs[i]->group = member->group;
+		return adoption_birth(tree, member, tree->jobs[proc->parent], proc->pid, pid, err);
+	}
+	if (founder)
+		return birth_by_founder(tree, i, founder, maker, pid, err);
+	if (!*maker)
+		*maker = tree->jobs[0];
+	return birth_by_helper(tree, i, *maker, session, pid, err);
 }
 
 /* What it shares with its parent, as flags of clone(2). */
@@ -210,9 +281,7 @@ static int birth_clone(
 	} else if (orphan && *maker && (*maker)->proc->parent == ID_NONE) {
 		flags = CLONE_PARENT;
 	} else if (orphan || !fits(*maker, session)) {
-		if (!*maker)
-			*maker = tree->jobs[0];
-		return birth_by_helper(tree, i, *maker, session, pid, err);
+		return birth_elsewhere(tree, i, maker, session, pid, err);
 	}
 	if (!flags)
 		flags = birth_shares(tree->snap, i);
@@ -263,6 +332,8 @@ static void leader_run(void *arg)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (setsid() < 0)
 		err_sys(&job->child_err, "setsid");
+	else if (job->orphan)
+		orphan_make(job, want);
 	else
 		spawn(want, CLONE_PARENT, child_run, job, &job->pid, &job->pidfd, &job->child_err);
 	_exit(0);
@@ -281,34 +352,28 @@ static int spawn_by_leader(struct tree *tree, struct job *job, struct err *err)
 		*err = job->child_err;
 		return -err->code;
 	}
+	if (job->orphan)
+		return orphan_take(job, leader, err);
 	/* What the leader got is in its table of descriptors. */
 	job->pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
 	return job->pidfd < 0 ? err_sys(err, "pidfd_open") : 0;
-}
-
-/* The init of the namespace that we are in waits to become it. */
-static int first_wake(struct job *job, struct err *err)
-{
-	job->pid = job->proc->pid;
-	job->pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
-	if (job->pidfd < 0)
-		return err_sys(err, "pidfd_open");
-	if (ptrace(PTRACE_ATTACH, job->pid, 0, 0) < 0)
-		return err_sys(err, "trace process %d", job->pid);
-	if (stops_wait(job, job->pid, SIGSTOP, err) < 0 || stops_continue(job->pid, err) < 0)
-		return -err->code;
-	return write(job->gate, "", 1) == 1 ? 0 : err_sys(err, "wake process %d", job->pid);
 }
 
 static int first_spawn(struct tree *tree, struct job *job, struct err *err)
 {
 	pid_t want = job->pids == PIDS_NEW ? 0 : job->proc->pid;
 
-	if (job->gate >= 0)
-		return first_wake(job, err);
+	/* The init of the namespace that we are in waits to become it. */
+	if (job->gate >= 0) {
+		job->pid = job->proc->pid;
+		return gate_open(job, err);
+	}
+	if (orphan_begin(job, err) < 0)
+		return -err->code;
 	if (!job->proc->session_inherited && !tree_leads_session(job->proc))
 		return spawn_by_leader(tree, job, err);
-	if (spawn(want, 0, child_run, job, &job->pid, &job->pidfd, err) == 0)
+	if (job->orphan ? orphan_spawn(job, err) == 0
+			: spawn(want, 0, child_run, job, &job->pid, &job->pidfd, err) == 0)
 		return 0;
 	if (err->code == EEXIST && want)
 		err_hint(err, "process id %d is in use: --pids=ns or --pids=new gets round that",

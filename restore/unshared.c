@@ -101,13 +101,7 @@ static void plan_fs(struct job *job, size_t i, const struct snap_thread_fs *fs)
 		plan_syscall(&job->plan, i, SYS_chroot,
 			(struct plan_args){ { plan_data(&job->plan, ".", 2) } });
 	}
-	/* Ours go with the table of the parent. */
-	if (job->proc->shares_files)
-		plan_syscall(&job->plan, i, SYS_chdir,
-			(struct plan_args){ { plan_data(&job->plan, job->snap->files[fs->cwd].path,
-				strlen(job->snap->files[fs->cwd].path) + 1) } });
-	else
-		plan_fchdir(job, i, fs->cwd);
+	plan_fchdir(job, i, fs->cwd);
 	plan_syscall(&job->plan, i, SYS_umask, (struct plan_args){ { fs->umask } });
 }
 

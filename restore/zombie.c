@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "base/arena.h"
+#include "restore/adoption.h"
 #include "restore/birth.h"
 #include "restore/job.h"
 #include "restore/stops.h"
@@ -144,19 +145,43 @@ static int group_again(
 	return 0;
 }
 
+/* It was adopted, out of another session than that of its parent. */
+static struct job *zombie_session(const struct tree *tree, const struct snap_zombie *zombie)
+{
+	const struct snap_proc *parent = &tree->snap->procs[zombie->parent];
+
+	if (zombie->sid == zombie->pid || zombie->sid == parent->sid)
+		return NULL;
+	return adoption_maker(tree, zombie->parent, ID_NONE, zombie->sid);
+}
+
+/* *maker: whose copy it is. */
+static int zombie_clone(struct tree *tree, const struct snap_zombie *zombie, struct job **maker,
+	pid_t *pid, struct err *err)
+{
+	struct job *parent = tree->jobs[zombie->parent];
+
+	*maker = zombie_session(tree, zombie);
+	if (*maker)
+		return adoption_birth(tree, *maker, parent, zombie->pid, pid, err);
+	*maker = parent;
+	if (birth_clone_id(tree, parent, zombie->pid, 0, zombie->exit_signal, pid, err) < 0)
+		return birth_taken(err);
+	return 0;
+}
+
 static int zombie_birth(struct tree *tree, const struct snap_zombie *zombie, struct err *err)
 {
-	struct job *parent = tree->jobs[zombie->parent], made;
+	struct job *parent = tree->jobs[zombie->parent], *maker, made;
 	bool left = group_is_left(tree, zombie);
 	pid_t pid;
 
 	if (is_founder(tree, zombie->pid))
 		return 0;
-	if (left && group_again(tree, parent, zombie->pgid, &left, err) < 0)
+	if ((left && group_again(tree, parent, zombie->pgid, &left, err) < 0) ||
+		zombie_clone(tree, zombie, &maker, &pid, err) < 0)
 		return -err->code;
-	if (birth_clone_id(tree, parent, zombie->pid, 0, zombie->exit_signal, &pid, err) < 0)
-		return birth_taken(err);
-	made = birth_copy(parent, pid);
+	made = birth_copy(maker, pid);
 	if (zombie->sid == zombie->pid) {
 		if (birth_call(&made, SYS_setsid, 0, 0, "setsid", err) < 0)
 			return -err->code;
@@ -164,7 +189,7 @@ static int zombie_birth(struct tree *tree, const struct snap_zombie *zombie, str
 		if (birth_call(&made, SYS_setpgid, 0, 0, "setpgid", err) < 0)
 			return -err->code;
 	} else if (left ||
-		   (zombie->pgid != parent->group && group_is_ours(tree->snap, zombie->pgid))) {
+		   (zombie->pgid != maker->group && group_is_ours(tree->snap, zombie->pgid))) {
 		/* A group whose leader is not there (yet) shows only in ps. */
 		struct remote join = { SYS_setpgid, { 0, (uint64_t)zombie->pgid } };
 		int64_t ret;
@@ -189,7 +214,19 @@ static bool group_stands(const struct tree *tree, const struct snap_zombie *zomb
 	for (size_t i = 0; i < tree->snap->nr_procs; i++)
 		if (tree->jobs[i] && tree->jobs[i]->pid && tree->snap->procs[i].pid == zombie->pgid)
 			return true;
+	for (size_t i = 0; i < tree->snap->nr_zombies; i++)
+		if (tree->zombie_made[i] && tree->snap->zombies[i].pid == zombie->pgid)
+			return true;
 	return false;
+}
+
+/* Is there somebody of the session in which it has to be born? */
+static bool session_stands(const struct tree *tree, const struct snap_zombie *zombie)
+{
+	const struct snap_proc *parent = &tree->snap->procs[zombie->parent];
+
+	return zombie->sid == zombie->pid || zombie->sid == parent->sid ||
+	       zombie_session(tree, zombie);
 }
 
 /* It founds its session when the first one that is still there is born (birth_by_helper). */
@@ -208,8 +245,8 @@ int zombies_make_elder(struct tree *tree, uint32_t parent, uint32_t elder, struc
 		const struct snap_zombie *zombie = &tree->snap->zombies[i];
 
 		if (zombie->parent == parent && zombie->elder <= elder && !tree->zombie_made[i] &&
-			group_stands(tree, zombie) && !founds_session(tree->snap, zombie) &&
-			zombie_make(tree, i, err) < 0)
+			group_stands(tree, zombie) && session_stands(tree, zombie) &&
+			!founds_session(tree->snap, zombie) && zombie_make(tree, i, err) < 0)
 			return -err->code;
 	}
 	return 0;

@@ -40,6 +40,7 @@ enum blob_op {
 	BLOB_READY,      /* tell those that await this thread */
 	BLOB_AWAIT,    /* until thread args[0] of the table is there; args[1]: until it is ready */
 	BLOB_LOAD_TID, /* *(uint32_t *)args[0] = tid of thread args[1] of the table, now */
+	BLOB_FLAGS,    /* set these bits of eflags, which ptrace(2) leaves alone */
 };
 
 struct blob_step {

@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 
 #include "base/err.h"
 #include "tracee/kernel_abi.h"
+
+enum { DISPATCH_INCLUSIVE = 2 }; /* PR_SYS_DISPATCH_INCLUSIVE_ON, linux/prctl.h */
 
 static long request(int number, pid_t tid, uint64_t addr, void *data)
 {
@@ -48,6 +51,11 @@ int thread_get_dispatch(pid_t tid, struct thread_dispatch *out, struct err *err)
 	/* EIO: a kernel older than 6.4. It cannot be seen there. */
 	if (request(ABI_PTRACE_GET_SUD_CONFIG, tid, sizeof config, &config) < 0 && errno != EIO)
 		return err_sys(err, "read the syscall user dispatch of thread %d", tid);
+	/* PR_SYS_DISPATCH_INCLUSIVE_ON (Linux 6.17) is kept as the range that is not meant. */
+	if (config.mode == PR_SYS_DISPATCH_ON && config.len && config.offset &&
+		config.offset + config.len <= config.offset)
+		config = (struct abi_sud_config){ DISPATCH_INCLUSIVE, config.selector,
+			config.offset + config.len, -config.len };
 	*out = (struct thread_dispatch){ config.mode, config.selector, config.offset, config.len };
 	return 0;
 }

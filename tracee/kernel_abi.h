@@ -47,6 +47,10 @@ enum abi_page_category {
 /* include/uapi/linux/ptrace.h, Linux 4.3; glibc 2.36 leaves it out of <sys/ptrace.h>. */
 #define ABI_PTRACE_O_SUSPEND_SECCOMP (1 << 21)
 
+/* arch/x86/include/uapi/asm/ptrace-abi.h. */
+#define ABI_PTRACE_GET_THREAD_AREA 25
+#define ABI_PTRACE_SET_THREAD_AREA 26
+
 /* include/uapi/linux/ptrace.h, Linux 5.13. */
 #define ABI_PTRACE_GET_RSEQ_CONFIGURATION 0x420f
 

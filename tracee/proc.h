@@ -88,6 +88,7 @@ struct proc_status {
 	uint32_t threads;
 	bool thp_enabled;
 	bool shadow_stack; /* x86_Thread_features: shstk */
+	bool tagged;       /* untag_mask: linear address masking is on */
 	bool kthread;      /* a kernel thread (Linux 6.8 and newer say so) */
 	char state;
 };

@@ -119,6 +119,8 @@ int proc_status(
 	s.threads = (uint32_t)status_id(text, "Threads");
 	s.thp_enabled = status_id(text, "THP_enabled");
 	s.shadow_stack = status_has_word(text, "x86_Thread_features", "shstk");
+	s.tagged = text_field(text, "untag_mask") &&
+		   !status_has_word(text, "untag_mask", "0xffffffffffffffff");
 	s.kthread = status_id(text, "Kthread");
 	status_ids(text, a, &s);
 	status_rights(text, &s);

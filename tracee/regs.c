@@ -93,6 +93,53 @@ int thread_get_rseq(pid_t tid, struct thread_rseq *rseq, struct err *err)
 	return 0;
 }
 
+/* ---- segments ----------------------------------------------------------- */
+
+/* struct user_desc of asm/ldt.h, without bit fields. */
+struct user_desc_words {
+	uint32_t entry, base_addr, limit, flags;
+};
+
+/* An empty entry as fill_user_desc() in arch/x86/kernel/tls.c shows it: read-only, not present. */
+enum { TLS_EMPTY = 0x28 };
+
+int thread_get_tls(pid_t tid, uint32_t entry, struct thread_tls *out, struct err *err)
+{
+	struct user_desc_words desc = { .entry = entry };
+
+	if (ptrace((enum __ptrace_request)ABI_PTRACE_GET_THREAD_AREA, tid, (void *)(uintptr_t)entry,
+		    &desc) < 0) {
+		/* A kernel that runs no 32-bit programs. */
+		if (errno == EIO || errno == EINVAL)
+			return 0;
+		return err_sys(err, "read descriptor table entry %u of thread %d", entry, tid);
+	}
+	*out = (struct thread_tls){ desc.base_addr, desc.limit, desc.flags };
+	return desc.base_addr || desc.limit || desc.flags != TLS_EMPTY;
+}
+
+int thread_set_tls(pid_t tid, uint32_t entry, const struct thread_tls *tls, struct err *err)
+{
+	struct user_desc_words desc = { entry, tls->base_addr, tls->limit, tls->flags };
+
+	if (ptrace((enum __ptrace_request)ABI_PTRACE_SET_THREAD_AREA, tid, (void *)(uintptr_t)entry,
+		    &desc) < 0)
+		return err_sys(err, "set descriptor table entry %u of thread %d", entry, tid);
+	return 0;
+}
+
+/* There is such a register set only where there are permissions: ioperm_active() in
+ * arch/x86/kernel/ptrace.c. */
+bool thread_has_ports(pid_t tid)
+{
+	uint64_t bitmap[8];
+	struct iovec iov = { bitmap, sizeof bitmap };
+
+	return ptrace(PTRACE_GETREGSET, tid, NT_386_IOPERM, &iov) == 0 && iov.iov_len;
+}
+
+/* ---- pointers ----------------------------------------------------------- */
+
 int thread_get_robust_list(pid_t tid, uint64_t *head, uint64_t *len, struct err *err)
 {
 	void *addr = NULL;
@@ -109,42 +156,87 @@ int thread_get_robust_list(pid_t tid, uint64_t *head, uint64_t *len, struct err 
 
 /*
  * Calls that end with EINTR after any stop, even without a signal (signal(7), last section, and the
- * kernel: with a time limit set on the socket the restart codes turn into EINTR). Nothing has
- * happened by then.
+ * kernel: with a time limit set on the socket the restart codes turn into EINTR; so do those of
+ * select and ppoll where their time cannot be written back). Nothing has happened by then, or what
+ * has does no harm again. The second number is that of int 0x80 (syscall_32.tbl); 0: the call has
+ * none.
  */
-static bool syscall_breaks(long nr)
-{
-	static const short calls[] = {
-		SYS_epoll_wait,
-		SYS_epoll_pwait,
-		SYS_epoll_pwait2,
-		SYS_rt_sigtimedwait,
-		SYS_semop,
-		SYS_semtimedop,
-		SYS_io_getevents,
-		SYS_io_pgetevents,
-		SYS_io_uring_enter,
-		SYS_accept,
-		SYS_accept4,
-		SYS_recvfrom,
-		SYS_recvmsg,
-		SYS_recvmmsg,
-		SYS_sendto,
-		SYS_sendmsg,
-		SYS_sendmmsg,
-		SYS_read,
-		SYS_readv,
-		SYS_write,
-		SYS_writev,
-		SYS_connect,
-		SYS_mq_timedreceive,
-		SYS_mq_timedsend,
-	};
+static const struct {
+	short nr, ia32;
+} breaking[] = {
+	{ SYS_epoll_wait, 256 },
+	{ SYS_epoll_pwait, 319 },
+	{ SYS_epoll_pwait2, 441 },
+	{ SYS_rt_sigtimedwait, 177 },
+	{ SYS_rt_sigtimedwait, 421 },
+	{ SYS_semop, 117 /* ipc */ },
+	{ SYS_semtimedop, 420 },
+	{ SYS_msgrcv, 401 },
+	{ SYS_msgsnd, 400 },
+	{ SYS_io_getevents, 247 },
+	{ SYS_io_pgetevents, 385 },
+	{ SYS_io_pgetevents, 416 },
+	{ SYS_io_uring_enter, 426 },
+	{ SYS_accept, 102 /* socketcall */ },
+	{ SYS_accept4, 364 },
+	{ SYS_recvfrom, 371 },
+	{ SYS_recvmsg, 372 },
+	{ SYS_recvmmsg, 337 },
+	{ SYS_recvmmsg, 417 },
+	{ SYS_sendto, 369 },
+	{ SYS_sendmsg, 370 },
+	{ SYS_sendmmsg, 345 },
+	{ SYS_read, 3 },
+	{ SYS_readv, 145 },
+	{ SYS_preadv2, 378 },
+	{ SYS_write, 4 },
+	{ SYS_writev, 146 },
+	{ SYS_pwritev2, 379 },
+	{ SYS_connect, 362 },
+	{ SYS_splice, 313 },
+	{ SYS_sendfile, 187 },
+	{ SYS_sendfile, 239 },
+	{ SYS_select, 142 },
+	{ SYS_select, 82 },
+	{ SYS_pselect6, 308 },
+	{ SYS_pselect6, 413 },
+	{ SYS_ppoll, 309 },
+	{ SYS_ppoll, 414 },
+	{ SYS_mq_timedreceive, 280 },
+	{ SYS_mq_timedreceive, 419 },
+	{ SYS_mq_timedsend, 279 },
+	{ SYS_mq_timedsend, 418 },
+	{ SYS_fallocate, 324 },
+};
 
-	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
-		if (calls[i] == nr)
+bool syscall_breaks(int64_t nr)
+{
+	for (size_t i = 0; i < sizeof breaking / sizeof breaking[0]; i++)
+		if (breaking[i].nr == nr)
 			return true;
 	return false;
+}
+
+static bool ia32_breaks(int64_t nr)
+{
+	for (size_t i = 0; i < sizeof breaking / sizeof breaking[0]; i++)
+		if (breaking[i].ia32 == nr)
+			return true;
+	return false;
+}
+
+void syscall_settle_ia32(struct tracee *t, struct user_regs_struct *regs)
+{
+	uint8_t insn[2];
+
+	if ((int64_t)regs->rax != -EINTR || (int64_t)regs->orig_rax < 0 ||
+		tracee_read(t, regs->rip - sizeof insn, insn, sizeof insn, NULL) < 0 ||
+		insn[0] != 0xcd || insn[1] != 0x80)
+		return;
+	if (ia32_breaks((int64_t)regs->orig_rax))
+		regs->rax = (uint64_t)-ABI_ERESTARTNOHAND;
+	else
+		regs->orig_rax = (uint64_t)-1;
 }
 
 bool syscall_swaps_mask(const struct user_regs_struct *regs)
@@ -186,7 +278,7 @@ bool syscall_rewind(struct user_regs_struct *regs)
 		return false;
 	}
 	regs->rax = (uint64_t)nr;
-	regs->rip -= 2; /* 0f 05 */
+	regs->rip -= 2; /* 0f 05, or cd 80 */
 	regs->orig_rax = (uint64_t)-1;
 	return true;
 }

@@ -17,7 +17,7 @@
 #include "tracee/kernel_abi.h"
 #include "tracee/proc.h"
 
-enum { SEARCH_CHUNK = 64 * 1024 };
+enum { SEARCH_CHUNK = 64 * 1024, USER_CS = 0x33 };
 
 /* ---- where to make it --------------------------------------------------- */
 
@@ -84,6 +84,7 @@ static void regs_for_call(
 	struct user_regs_struct *regs, uint64_t insn, long nr, const uint64_t args[6])
 {
 	regs->rip = insn;
+	regs->cs = USER_CS; /* it may be in code of 32 bits */
 	regs->rax = (uint64_t)nr;
 	/* Not in a system call: so the kernel does not restart the interrupted one now. */
 	regs->orig_rax = (uint64_t)-1;

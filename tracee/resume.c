@@ -183,13 +183,17 @@ static void thread_redo_call(struct tracee *t, struct tracee_thread *th, bool de
 {
 	struct user_regs_struct regs;
 
+	bool broken;
+
 	if (thread_get_regs(th->tid, &regs, NULL) < 0 || (int64_t)regs.orig_rax < 0)
 		return;
+	broken = (int64_t)regs.rax == -EINTR;
+	syscall_settle_ia32(t, &regs);
 	if (syscall_swaps_mask(&regs))
 		thread_reenter(t, th, &regs);
-	else if ((int64_t)regs.rax == -EINTR && detach)
+	else if (broken && detach)
 		thread_rewind(t, th, &regs);
-	else if ((int64_t)regs.rax == -EINTR)
+	else if (broken)
 		thread_reenter(t, th, &regs);
 }
 

@@ -210,6 +210,14 @@ int thread_set_regs(pid_t tid, const struct user_regs_struct *regs, struct err *
 /* NT_X86_XSTATE, whatever its size; *len is in: room, out: size. */
 int thread_get_xstate(pid_t tid, void *data, size_t *len, struct err *err);
 int thread_set_xstate(pid_t tid, const void *data, size_t len, struct err *err);
+/* set_thread_area(2): entry 12 to 14. 1: in use, 0: not, or this kernel has none. */
+struct thread_tls {
+	uint32_t base_addr, limit, flags; /* as in struct user_desc */
+};
+int thread_get_tls(pid_t tid, uint32_t entry, struct thread_tls *out, struct err *err);
+int thread_set_tls(pid_t tid, uint32_t entry, const struct thread_tls *tls, struct err *err);
+/* ioperm(2). */
+bool thread_has_ports(pid_t tid);
 int thread_get_sigmask(pid_t tid, uint64_t *mask, struct err *err);
 int thread_set_sigmask(pid_t tid, uint64_t mask, struct err *err);
 /*
@@ -220,6 +228,14 @@ int thread_set_sigmask(pid_t tid, uint64_t mask, struct err *err);
  * EINTR.
  */
 bool syscall_rewind(struct user_regs_struct *regs);
+/* Does this call end with an EINTR that only the stop explains, and can it be made again? */
+bool syscall_breaks(int64_t nr);
+/*
+ * A call made by int 0x80 has another number, which regs do not tell: where such a one shows the
+ * EINTR of a stop, it becomes a code that says the same of any call; where it ended with EINTR for
+ * another reason, regs do not show a system call any more.
+ */
+void syscall_settle_ia32(struct tracee *t, struct user_regs_struct *regs);
 /* Pending signals in queue order; shared: those of the process. malloc'ed array for the caller. */
 int thread_get_pending(pid_t tid, bool shared, siginfo_t **infos, size_t *nr, struct err *err);
 /*

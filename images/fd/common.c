@@ -262,3 +262,11 @@ bool snap_has_process(const struct snap *snap, int32_t pid)
 			return true;
 	return false;
 }
+
+bool snap_has_zombie(const struct snap *snap, int32_t pid)
+{
+	for (size_t i = 0; i < snap->nr_zombies; i++)
+		if (snap->zombies[i].pid == pid)
+			return true;
+	return false;
+}

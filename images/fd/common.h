@@ -40,6 +40,7 @@ uint64_t fd_kernel_dev(uint64_t dev);
 bool snap_has_id(const struct snap *snap, int32_t id);
 /* Is there a process of this id in the dump? */
 bool snap_has_process(const struct snap *snap, int32_t pid);
+bool snap_has_zombie(const struct snap *snap, int32_t pid);
 /* Is there a thread of this id in the dump? */
 bool snap_has_thread(const struct snap *snap, int32_t tid);
 

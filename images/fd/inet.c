@@ -121,6 +121,8 @@ static int carried_make(
 {
 	const struct inet_sock *sock = ofd->priv;
 
+	if (sock->conn->alone)
+		return tcp_alone_make(sock, ofd->flags & SOCK_NONBLOCK, fd, err);
 	if (tcp_conn_make(sock, ofd->flags & SOCK_NONBLOCK, fd, err) < 0)
 		return -err->code;
 	return is_in_a_slot(m->snap, ofd->id) ? 0 : tcp_conn_wake(*fd, sock, err);

@@ -120,8 +120,11 @@ int inet_groups_unpack(struct arena *arena, struct Pb__InetGroup *const *msgs, s
 
 /* ENOTSUP: a datagram that could not be made to arrive again. */
 int inet_queue_save(struct arena *arena, int fd, struct inet_sock *sock, struct err *err);
-/* fd is bound and not connected yet. */
-int inet_queue_make(int fd, const struct inet_sock *sock, struct err *err);
+/* fd is bound and not connected yet. m may be NULL. */
+int inet_queue_make(const struct fd_make *m, int fd, const struct inet_sock *sock, struct err *err);
+/* inet_resend.c: send d to it without privilege, if its sender is one of ours or can be. */
+int inet_resend(const struct fd_make *m, int self, const struct inet_sock *sock,
+	const struct inet_dgram *d, struct err *err);
 void inet_queue_pack(struct arena *arena, const struct inet_sock *sock,
 	struct Pb__InetDatagram ***msgs, size_t *nr);
 int inet_queue_unpack(struct arena *arena, struct Pb__InetDatagram *const *msgs, size_t nr,

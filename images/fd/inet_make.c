@@ -43,7 +43,7 @@ int inet_sock_make(
 	if ((sock->type == SOCK_RAW && sockopt_make_filter(fd, &sock->options, err) < 0) ||
 		sockopt_make(fd, &sock->options, false, err) < 0 ||
 		tcp_md5_make(fd, sock, err) < 0 || inet_bind(m, fd, sock, err) < 0 ||
-		inet_queue_make(fd, sock, err) < 0 || inet_connect(fd, sock, err) < 0 ||
+		inet_queue_make(m, fd, sock, err) < 0 || inet_connect(fd, sock, err) < 0 ||
 		inet_groups_make(fd, sock, err) < 0 || inet_shutdown(fd, sock, err) < 0 ||
 		sockopt_make(fd, &sock->options, true, err) < 0)
 		return -err->code;

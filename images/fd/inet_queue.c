@@ -1,7 +1,7 @@
 /*
  * Datagrams that were received and not read: looked at without taking them, and at the restore sent
- * again by raw_send.c as if from their senders. So they arrive through the loopback device, which
- * only IP_PKTINFO shows.
+ * again by raw_send.c as if from their senders, or by inet_resend.c where that is not allowed. So
+ * they arrive through the loopback device, which only IP_PKTINFO shows.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -177,8 +177,13 @@ static bool is_local(int family, const struct inet_addr *to)
 	socklen_t len;
 
 	any_port.port = 0;
-	return fd >= 0 && inet_addr_to(family, &any_port, &sa, &len, NULL) == 0 &&
-	       bind(fd, (struct sockaddr *)&sa, len) == 0;
+	if (fd < 0 || inet_addr_to(family, &any_port, &sa, &len, NULL) < 0 ||
+		bind(fd, (struct sockaddr *)&sa, len) < 0)
+		return false;
+	/* bind(2) takes broadcast addresses; sending there has to be allowed first. */
+	any_port.port = 9;
+	return inet_addr_to(family, &any_port, &sa, &len, NULL) == 0 &&
+	       (connect(fd, (struct sockaddr *)&sa, len) == 0 || errno != EACCES);
 }
 
 static int arrived_check(const struct inet_sock *sock, const struct arrived *a, struct err *err)
@@ -317,8 +322,8 @@ static int sender_only(int fd, int family, const struct inet_addr *from, struct 
 	return 0;
 }
 
-static int dgram_make(
-	int fd, const struct inet_sock *sock, const struct inet_dgram *d, struct err *err)
+static int dgram_make(const struct fd_make *m, int fd, const struct inet_sock *sock,
+	const struct inet_dgram *d, struct err *err)
 {
 	bool shared = sockopt_int(&sock->options, SOL_SOCKET, SO_REUSEPORT, 0) ||
 		      sockopt_int(&sock->options, SOL_SOCKET, SO_REUSEADDR, 0);
@@ -326,8 +331,12 @@ static int dgram_make(
 
 	if (shared && sender_only(fd, sock->family, &d->from, err) < 0)
 		return -err->code;
-	if (queue_size(fd, &before, err) < 0 || dgram_send(sock->family, d, err) < 0 ||
-		await_arrival(fd, before, err) < 0)
+	if (queue_size(fd, &before, err) < 0)
+		return -err->code;
+	if (dgram_send(sock->family, d, err) < 0 &&
+		(err->code != EPERM || inet_resend(m, fd, sock, d, err) < 0))
+		return -err->code;
+	if (await_arrival(fd, before, err) < 0)
 		return -err->code;
 	return shared ? sender_only(fd, sock->family, NULL, err) : 0;
 }
@@ -349,7 +358,7 @@ static int widened(int fd, const struct inet_sock *sock, int *was, int *lock, st
 	return 0;
 }
 
-int inet_queue_make(int fd, const struct inet_sock *sock, struct err *err)
+int inet_queue_make(const struct fd_make *m, int fd, const struct inet_sock *sock, struct err *err)
 {
 	int size, lock;
 
@@ -358,7 +367,7 @@ int inet_queue_make(int fd, const struct inet_sock *sock, struct err *err)
 	if (widened(fd, sock, &size, &lock, err) < 0)
 		return -err->code;
 	for (size_t i = 0; i < sock->nr_dgrams; i++)
-		if (dgram_make(fd, sock, &sock->dgrams[i], err) < 0)
+		if (dgram_make(m, fd, sock, &sock->dgrams[i], err) < 0)
 			return err_wrap(err, "datagram %zu of %zu", i + 1, sock->nr_dgrams);
 	if ((setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0 &&
 		    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size) < 0) ||

@@ -232,7 +232,7 @@ static int stream_queue_check(
 
 	inet_sock_text(live->sock, text);
 	if (live->waiting) {
-		err_set(err, ENOTSUP, "%u connections to %s wait to be accepted", live->waiting,
+		err_set(err, EAGAIN, "%u connections to %s wait to be accepted", live->waiting,
 			text);
 		err_hint(err, "let the program accept them, or drop them with --tcp-close");
 		return refuse_or_drop(seen, err);
@@ -246,8 +246,11 @@ static int stream_queue_check(
  */
 static bool queue_can_travel(const struct inet_sock *sock)
 {
+	const struct sock_option *device = sockopt_get(&sock->options, SOL_SOCKET, SO_BINDTODEVICE);
+
 	return sock->protocol == IPPROTO_UDP && sock->type == SOCK_DGRAM &&
-	       !sockopt_get(&sock->options, SOL_SOCKET, SO_BINDTODEVICE);
+	       (!device ||
+		       (device->len == sizeof "lo" && !memcmp(device->value, "lo", device->len)));
 }
 
 /*
@@ -375,6 +378,7 @@ static int established_save(const struct fd_seen *seen, struct inet_sock *sock, 
 	if (tcp_conn_save(d->snap->arena, seen->fd, sock->conn, err) < 0)
 		return err_wrap(err, "connection %s", inet_sock_text(sock, text));
 	sock->conn->inside = tcp_conn_is_inside(seen, sock);
+	sock->conn->alone = sock->conn->inside && tcp_conn_is_alone(seen->fd, sock);
 	return 0;
 }
 

@@ -50,6 +50,7 @@ struct fd_dump {
 	struct pages_writer *pages; /* for kinds whose contents travel */
 	struct sock_table
 		*socks; /* of the socket kinds (sockopt_save.c), in snap's arena; NULL at first */
+	struct tcp_ends *tcp_ends; /* of the connections (tcp_ends.c), likewise */
 	struct tcp_hold *hold; /* holds back packets of connections (tcp.h); NULL: nobody does */
 	/* Which ofd (index) of the dump has this slot in the process of this `seen`; ID_NONE: none.
 	 */

@@ -53,10 +53,11 @@ void fd_seen_note(struct fd_seen *seen)
 
 /*
  * O_PATH of something that only /proc/PID/fd leads to (a pipe, an eventfd): no kind can make that.
+ * Namespaces have /proc/PID/ns.
  */
 static bool names_the_nameless(const struct fd_seen *seen)
 {
-	return seen->link[0] != '/' && fcntl(seen->fd, F_GETFL) & O_PATH;
+	return seen->link[0] != '/' && fcntl(seen->fd, F_GETFL) & O_PATH && !fd_ns.is(seen);
 }
 
 const struct fd_kind *fd_kind_of(const struct fd_seen *seen, struct err *err)

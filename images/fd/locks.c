@@ -190,6 +190,16 @@ static const char *lock_name(const struct snap_lock *lock)
 	}
 }
 
+static struct flock lock_range(const struct snap_lock *lock)
+{
+	return (struct flock){
+		.l_type = (short)lock->type,
+		.l_whence = SEEK_SET,
+		.l_start = (off_t)lock->start,
+		.l_len = (off_t)lock->len,
+	};
+}
+
 static int lock_lost(
 	const struct snap_ofd *ofd, const struct snap_lock *lock, pid_t holder, struct err *err)
 {
@@ -204,23 +214,28 @@ static int lock_lost(
 	return err_hint(err, "end the program that holds it (lslocks shows them), then restore");
 }
 
-static int record_lock(
+/* POSIX locks are their process's, which takes them when it has its descriptors; now it is seen
+ * whether it can. */
+static int posix_lock_test(
 	const struct snap_ofd *ofd, const struct snap_lock *lock, int fd, struct err *err)
 {
-	bool posix = lock->kind == LOCK_POSIX;
-	struct flock want = {
-		.l_type = (short)lock->type,
-		.l_whence = SEEK_SET,
-		.l_start = (off_t)lock->start,
-		.l_len = (off_t)lock->len,
-	};
-	struct flock who = want;
+	struct flock who = lock_range(lock);
 
-	if (fcntl(fd, posix ? F_SETLK : F_OFD_SETLK, &want) == 0)
+	if (fcntl(fd, F_GETLK, &who) < 0)
+		return err_sys(err, "look for a %s", lock_name(lock));
+	return who.l_type == F_UNLCK ? 0 : lock_lost(ofd, lock, who.l_pid, err);
+}
+
+static int ofd_lock_take(
+	const struct snap_ofd *ofd, const struct snap_lock *lock, int fd, struct err *err)
+{
+	struct flock want = lock_range(lock), who = want;
+
+	if (fcntl(fd, F_OFD_SETLK, &want) == 0)
 		return 0;
 	if (errno != EAGAIN && errno != EACCES)
 		return err_sys(err, "take the %s again", lock_name(lock));
-	if (fcntl(fd, posix ? F_GETLK : F_OFD_GETLK, &who) < 0 || who.l_type == F_UNLCK)
+	if (fcntl(fd, F_OFD_GETLK, &who) < 0 || who.l_type == F_UNLCK)
 		who.l_pid = -1;
 	return lock_lost(ofd, lock, who.l_pid, err);
 }
@@ -230,8 +245,10 @@ static int lock_take(
 {
 	int ret;
 
-	if (lock->kind == LOCK_POSIX || lock->kind == LOCK_OFD)
-		return record_lock(ofd, lock, fd, err);
+	if (lock->kind == LOCK_POSIX)
+		return posix_lock_test(ofd, lock, fd, err);
+	if (lock->kind == LOCK_OFD)
+		return ofd_lock_take(ofd, lock, fd, err);
 	if (lock->kind == LOCK_FLOCK)
 		ret = flock(fd, (lock->type == F_WRLCK ? LOCK_EX : LOCK_SH) | LOCK_NB);
 	else

@@ -35,7 +35,6 @@ static bool ns_is(const struct fd_seen *seen)
 	struct statfs fs;
 
 	return fstatfs(seen->fd, &fs) == 0 && fs.f_type == NSFS_MAGIC &&
-	       !(fcntl(seen->fd, F_GETFL) & O_PATH) &&
 	       ns_name(seen->link, strcspn(seen->link, ":"));
 }
 

@@ -52,19 +52,12 @@ static int64_t pid_read(const char *fdinfo)
 	return pid;
 }
 
-static bool is_zombie(const struct snap *snap, int64_t pid)
-{
-	for (size_t i = 0; i < snap->nr_zombies; i++)
-		if (snap->zombies[i].pid == pid)
-			return true;
-	return false;
-}
-
 static bool pid_inside(const struct fd_seen *seen, int64_t pid)
 {
 	if (pid == seen->pid)
 		return true;
-	return snap_has_process(seen->dump->snap, (int32_t)pid) || is_zombie(seen->dump->snap, pid);
+	return snap_has_process(seen->dump->snap, (int32_t)pid) ||
+	       snap_has_zombie(seen->dump->snap, (int32_t)pid);
 }
 
 static int pidfd_check(const struct fd_seen *seen, struct err *err)
@@ -132,8 +125,8 @@ static int pidfd_unpack(
 		return message_missing("pidfd", err);
 	priv->pid = msg->pidfd->pid;
 	priv->thread = msg->pidfd->thread;
-	if (priv->pid < 0 ||
-		(priv->pid && !snap_has_id(snap, priv->pid) && !is_zombie(snap, priv->pid)))
+	if (priv->pid < 0 || (priv->pid && !snap_has_process(snap, priv->pid) &&
+				     !snap_has_zombie(snap, priv->pid)))
 		return err_set(err, EBADMSG, "pidfd: there is no process %d", priv->pid);
 	ofd->priv = priv;
 	return 0;

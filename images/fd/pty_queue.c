@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -23,6 +24,12 @@
 enum { LINE_BUFFER = 4096, CANONICAL_MOST = LINE_BUFFER - 1 };
 /* More than a pair can hold; small enough that one piece always fits where there is any room. */
 enum { QUEUE_MOST = 1 << 20, PIECE = 32 };
+/*
+ * What the line discipline has no room for waits in buffers of 256 bytes, twice that where nothing
+ * but data is in them, until they are 8 KiB together; and one last that may be as large as half a
+ * page allows (drivers/tty/tty_buffer.c).
+ */
+enum { LAST_BUFFER = 2 * 1792 };
 /* The kernel brings over what was written from a kworker, which others may keep waiting. */
 enum { BROUGHT_LIMIT_MS = 20000 };
 enum { CHAR_EOF = 4, CHAR_LNEXT = 026 };
@@ -211,16 +218,48 @@ int pty_queue_take(
 
 /* ---- putting -------------------------------------------------------------------------------- */
 
-/* In small pieces, so that each is brought over before the next. `other` is the reading end. */
+/*
+ * Of len bytes, with `before` behind us: small pieces, so that each is brought over before the
+ * next, and the end at once, so that as much finds room as it did when the program wrote it.
+ */
+static size_t piece_len(size_t before, size_t len)
+{
+	if (before >= LINE_BUFFER && len <= LAST_BUFFER)
+		return len;
+	return len < PIECE ? len : PIECE;
+}
+
+/* Until the line discipline of the reading end is full: then there is most room behind it. */
+static int full_await(int other, struct err *err)
+{
+	int here = 0;
+
+	for (int i = 0; i < BROUGHT_LIMIT_MS; i++) {
+		if (ioctl(other, FIONREAD, &here) < 0)
+			return err_sys(err, "pty: FIONREAD");
+		if (here >= CANONICAL_MOST)
+			return 0;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000 * 1000 }, NULL);
+	}
+	return err_set(
+		err, ETIMEDOUT, "pty: output does not come over in %d s", BROUGHT_LIMIT_MS / 1000);
+}
+
+/* `other` is the reading end. */
 static int bytes_put(int fd, int other, const uint8_t *data, size_t len, struct err *err)
 {
-	while (len) {
-		ssize_t put = write(fd, data, len < PIECE ? len : PIECE);
+	bool full = false;
 
+	for (size_t at = 0; at < len;) {
+		ssize_t put;
+
+		if (at >= LINE_BUFFER && !full && full_await(other, err) < 0)
+			return -err->code;
+		full = at >= LINE_BUFFER;
+		put = write(fd, data + at, piece_len(at, len - at));
 		if (put <= 0)
 			return err_sys(err, "pty: write");
-		data += put;
-		len -= (size_t)put;
+		at += (size_t)put;
 		ready(other);
 	}
 	return 0;
@@ -318,20 +357,19 @@ static int typed_put(int master, const uint8_t *data, size_t len, bool canonical
 	size_t room = CANONICAL_MOST;
 	bool quoted = false;
 
-	while (len) {
-		ssize_t put = write(master, data, len < PIECE ? len : PIECE);
+	for (size_t at = 0; at < len;) {
+		ssize_t put = write(master, data + at, piece_len(at, len - at));
 		size_t echo;
 
 		if (put <= 0)
 			return err_sys(err, "pty: write");
-		echo = canonical ? echo_len(data, (size_t)put, &quoted) : (size_t)put;
+		echo = canonical ? echo_len(data + at, (size_t)put, &quoted) : (size_t)put;
 		if (echo > room)
 			echo = room;
 		if (echo_take(master, echo, err) < 0)
 			return -err->code;
 		room -= echo;
-		data += put;
-		len -= (size_t)put;
+		at += (size_t)put;
 	}
 	return 0;
 }

@@ -8,10 +8,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -139,6 +141,11 @@ static bool bound_to_memory(const char *rest)
 	return false;
 }
 
+static bool is_inside(const struct snap *snap, int32_t pid)
+{
+	return snap_has_process(snap, pid) || snap_has_zombie(snap, pid);
+}
+
 static int proc_file_check(const struct fd_seen *seen, const char *name, struct err *err)
 {
 	const char *rest = "", *behind;
@@ -147,7 +154,10 @@ static int proc_file_check(const struct fd_seen *seen, const char *name, struct 
 
 	if (!pid)
 		return 0;
-	if (pid != seen->pid && !snap_has_id(seen->dump->snap, pid))
+	if (snap_has_zombie(seen->dump->snap, pid) && bound_to_memory(rest))
+		err_set(err, ENOTSUP, "%s belongs to process %d, which has ended and has no memory",
+			name, pid);
+	else if (pid != seen->pid && !is_inside(seen->dump->snap, pid))
 		err_set(err, ENOTSUP, "%s belongs to process %d, which is not part of the dump",
 			name, pid);
 	else if (tid && tid != pid)
@@ -237,12 +247,31 @@ static int notify_check(const struct fd_seen *seen, const char *name, struct err
 	return err_hint(err, "let the program use inotify(7) instead");
 }
 
+/* A trigger (Documentation/accounting/psi.rst) shows nowhere, but who polls without gets an error.
+ */
+static int pressure_check(const struct fd_seen *seen, const char *name, struct err *err)
+{
+	struct pollfd look = { seen->fd, POLLPRI, 0 };
+	bool is = text_starts(seen->link, "/proc/pressure/") || text_ends(seen->link, ".pressure");
+
+	if (!is || (fcntl(seen->fd, F_GETFL) & O_ACCMODE) == O_RDONLY || poll(&look, 1, 0) < 0 ||
+		look.revents & POLLERR)
+		return 0;
+	err_set(err, ENOTSUP,
+		"%s waits for a pressure that the program has set, and the kernel does not tell "
+		"which",
+		name);
+	return err_hint(err, "let the program close it, and set it up again after the restore");
+}
+
 static int reg_check(const struct fd_seen *seen, struct err *err)
 {
 	char name[256];
 
 	fd_seen_name(seen, name, sizeof name);
 	if (notify_check(seen, name, err) < 0)
+		return -err->code;
+	if (is_kernel_file(seen) && pressure_check(seen, name, err) < 0)
 		return -err->code;
 	if (is_kernel_file(seen) && proc_file_check(seen, name, err) < 0)
 		return -err->code;
@@ -295,7 +324,7 @@ static int kernel_file_unpack(
 	struct snap *snap, const Pb__RegFd *m, struct reg_priv *priv, struct err *err)
 {
 	priv->pid = m->has_pid ? m->pid : 0;
-	if (priv->pid && !snap_has_id(snap, priv->pid))
+	if (priv->pid && !is_inside(snap, priv->pid))
 		return err_set(err, EBADMSG, "reg: there is no process %d", priv->pid);
 	/* "/proc/42" itself leaves nothing behind the number. */
 	if (priv->pid && m->path.len == 0) {
@@ -381,6 +410,16 @@ uint32_t reg_made_with(const struct snap_ofd *ofd, uint32_t *flags)
 	return priv->file;
 }
 
+int reg_access(const struct snap_ofd *ofd, uint32_t file)
+{
+	const struct reg_priv *priv = ofd->priv;
+
+	if (ofd->kind != &fd_reg || ofd->inherited >= 0 || ofd->flags & O_PATH ||
+		priv->file != file)
+		return -1;
+	return (int)ofd->flags & O_ACCMODE;
+}
+
 static int reg_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
 	const struct reg_priv *priv = ofd->priv;
@@ -399,6 +438,27 @@ static int reg_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd
 	if (fresh < 0)
 		return err_sys(err, "open %s", path);
 	*fd = fresh;
+	return 0;
+}
+
+/* ---- when all stands ------------------------------------------------------------------------ */
+
+static bool is_half_read(const struct snap *snap, const struct snap_ofd *ofd)
+{
+	(void)snap;
+	return ((const struct reg_priv *)ofd->priv)->path && ofd->offset && !(ofd->flags & O_PATH);
+}
+
+/*
+ * What is behind the position was put together when it was set (seq_lseek() in fs/seq_file.c), from
+ * the process that restored it. So it is set again.
+ */
+static int half_read_finish(
+	const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)
+{
+	(void)m;
+	if (lseek(fd, 0, SEEK_SET) < 0 || lseek(fd, (off_t)ofd->offset, SEEK_SET) < 0)
+		return err_sys(err, "seek to %lld", (long long)ofd->offset);
 	return 0;
 }
 
@@ -421,5 +481,7 @@ const struct fd_kind fd_reg = {
 	.pack = reg_pack,
 	.unpack = reg_unpack,
 	.make = reg_make,
+	.finish = half_read_finish,
+	.finish_needed = is_half_read,
 	.describe = reg_describe,
 };

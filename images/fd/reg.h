@@ -24,4 +24,7 @@ uint32_t reg_later_flags(const struct snap_ofd *ofd);
  */
 uint32_t reg_made_with(const struct snap_ofd *ofd, uint32_t *flags);
 
+/* How this descriptor uses that file: O_RDONLY, O_WRONLY, O_RDWR or 3; -1: it is none of it. */
+int reg_access(const struct snap_ofd *ofd, uint32_t file);
+
 #endif

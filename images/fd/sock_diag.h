@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 /*
@@ -55,9 +56,17 @@ int sock_diag_listeners(
 	void (*each)(const struct diag_listener *l, void *arg), void *arg, struct err *err);
 
 /* Whom the TCP socket with this inode number is connecting to (SYN_SENT). */
-struct sockaddr_storage;
 int sock_diag_connecting(
 	int family, uint64_t ino, struct sockaddr_storage *remote, struct err *err);
+
+/* Ends of TCP connections with this local port: what somebody holds, and what was closed. */
+struct diag_end {
+	struct sockaddr_storage own, peer;
+	uint32_t ino; /* 0: nobody holds it any more */
+	uint8_t state;
+};
+int sock_diag_ends(uint16_t port, void (*each)(const struct diag_end *end, void *arg), void *arg,
+	struct err *err);
 
 /* What of a UDP socket is shut down: 1 receiving, 2 sending. 0 for one that is not bound. */
 int sock_diag_udp_shutdown(int family, uint64_t ino, uint32_t *shutdown, struct err *err);

@@ -158,6 +158,24 @@ int sock_diag_udp_shutdown(int family, uint64_t ino, uint32_t *shutdown, struct 
 	return 0;
 }
 
+static void address_of(int family, const void *addr, uint16_t port, uint32_t interface,
+	struct sockaddr_storage *out)
+{
+	struct sockaddr_in *v4 = (void *)out;
+	struct sockaddr_in6 *v6 = (void *)out;
+
+	memset(out, 0, sizeof *out);
+	out->ss_family = (sa_family_t)family;
+	if (family == AF_INET) {
+		v4->sin_port = port;
+		memcpy(&v4->sin_addr, addr, 4);
+		return;
+	}
+	v6->sin6_port = port;
+	memcpy(&v6->sin6_addr, addr, 16);
+	v6->sin6_scope_id = interface;
+}
+
 /* ---- connections under way ------------------------------------------------------------------- */
 
 struct connecting {
@@ -185,24 +203,58 @@ int sock_diag_connecting(int family, uint64_t ino, struct sockaddr_storage *remo
 		.idiag_states = 1u << TCP_SYN_SENT_STATE,
 	};
 	struct connecting c = { .ino = ino };
-	struct sockaddr_in *v4 = (void *)remote;
-	struct sockaddr_in6 *v6 = (void *)remote;
 
 	if (diag_ask(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &req, sizeof req, connecting_answer, &c,
 		    err) < 0)
 		return -err->code;
 	if (!c.found)
 		return err_set(err, EAGAIN, "a connection was established while it was looked at");
-	memset(remote, 0, sizeof *remote);
-	remote->ss_family = (sa_family_t)family;
-	if (family == AF_INET) {
-		v4->sin_port = c.msg.id.idiag_dport;
-		memcpy(&v4->sin_addr, c.msg.id.idiag_dst, 4);
-		return 0;
+	address_of(family, c.msg.id.idiag_dst, c.msg.id.idiag_dport, c.msg.id.idiag_if, remote);
+	return 0;
+}
+
+/* ---- ends of connections --------------------------------------------------------------------- */
+
+struct ends {
+	uint16_t port;
+	void (*each)(const struct diag_end *end, void *arg);
+	void *arg;
+};
+
+static void ends_answer(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *msg = NLMSG_DATA(h);
+	const struct inet_diag_sockid *id = &msg->id;
+	const struct ends *e = arg;
+	struct diag_end end;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof *msg) || ntohs(id->idiag_sport) != e->port)
+		return;
+	address_of(msg->idiag_family, id->idiag_src, id->idiag_sport, id->idiag_if, &end.own);
+	address_of(msg->idiag_family, id->idiag_dst, id->idiag_dport, id->idiag_if, &end.peer);
+	end.ino = msg->idiag_inode;
+	end.state = msg->idiag_state;
+	e->each(&end, e->arg);
+}
+
+int sock_diag_ends(uint16_t port, void (*each)(const struct diag_end *end, void *arg), void *arg,
+	struct err *err)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	struct ends e = { port, each, arg };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct inet_diag_req_v2 req = {
+			.sdiag_family = (uint8_t)families[i],
+			.sdiag_protocol = IPPROTO_TCP,
+			.idiag_states = UINT32_MAX,
+			.id.idiag_sport = htons(port),
+		};
+
+		if (diag_ask(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &req, sizeof req, ends_answer, &e,
+			    err) < 0)
+			return -err->code;
 	}
-	v6->sin6_port = c.msg.id.idiag_dport;
-	memcpy(&v6->sin6_addr, c.msg.id.idiag_dst, 16);
-	v6->sin6_scope_id = c.msg.id.idiag_if;
 	return 0;
 }
 

@@ -41,6 +41,7 @@ struct tcp_window {
 struct tcp_conn {
 	enum tcp_state state;
 	bool inside; /* its other end is part of the dump, too: carried over without being asked */
+	bool alone;  /* inside, and its other end is closed */
 	/* Sequence numbers behind the last byte of each queue; without the FINs. */
 	uint32_t snd_seq, rcv_seq;
 	uint32_t mss;     /* mss_clamp of the kernel */
@@ -72,9 +73,12 @@ const char *tcp_state_text(enum tcp_state state);
 int tcp_conn_save(struct arena *arena, int fd, struct tcp_conn *out, struct err *err);
 /* May we do that? CAP_NET_ADMIN in the user namespace that owns the network's. */
 bool tcp_may_repair(void);
-/* Is the other end of this connection of `seen` part of the dump, too? */
+/* Is the other end of this connection of `seen` part of the dump, too, or closed on this machine?
+ */
 struct fd_seen;
 bool tcp_conn_is_inside(const struct fd_seen *seen, const struct inet_sock *sock);
+/* Is it in CLOSE_WAIT, and nobody holds the other end, which was on this machine? */
+bool tcp_conn_is_alone(int fd, const struct inet_sock *sock);
 /* From now on closing fd is silent: the other end is not told. */
 int tcp_conn_silence(int fd, struct err *err);
 /* Why fd, a TCP socket in this state, could not travel even with --tcp-established; or 0. */
@@ -88,6 +92,8 @@ int tcp_conn_check(int fd, enum tcp_state state, struct err *err);
  */
 int tcp_conn_make(const struct inet_sock *sock, int flags, int *out, struct err *err);
 int tcp_conn_wake(int fd, const struct inet_sock *sock, struct err *err);
+/* tcp_alone.c: one whose other end is closed; it needs no tcp_conn_wake(). */
+int tcp_alone_make(const struct inet_sock *sock, int flags, int *out, struct err *err);
 /* SYN_SENT: the connect(2) begins anew. */
 int tcp_connecting_make(const struct fd_make *m, const struct inet_sock *sock, int flags, int *out,
 	struct err *err);

@@ -27,6 +27,7 @@ Pb__TcpConn *tcp_conn_pack(struct arena *arena, const struct tcp_conn *conn)
 	m->has_sndbuf = m->has_rcvbuf = m->has_buf_lock = true;
 	m->state = conn->state;
 	m->has_inside = m->inside = conn->inside;
+	m->has_alone = m->alone = conn->alone;
 	m->snd_seq = conn->snd_seq;
 	m->rcv_seq = conn->rcv_seq;
 	m->mss = conn->mss;
@@ -60,7 +61,8 @@ static bool conn_fits(const Pb__TcpConn *m)
 	       m->rcv_wscale <= MAX_WSCALE && m->nr_unsent <= m->send.len &&
 	       m->n_window == sizeof(struct tcp_window) / sizeof(uint32_t) &&
 	       m->send.len <= MAX_QUEUE && m->recv.len <= MAX_QUEUE && m->sndbuf <= INT32_MAX &&
-	       m->rcvbuf <= INT32_MAX;
+	       m->rcvbuf <= INT32_MAX &&
+	       (!m->alone || (m->state == TCP_STATE_CLOSE_WAIT && !m->send.len));
 }
 
 int tcp_conn_unpack(
@@ -71,6 +73,7 @@ int tcp_conn_unpack(
 	memset(out, 0, sizeof *out);
 	out->state = m->state;
 	out->inside = m->inside;
+	out->alone = m->alone;
 	out->snd_seq = m->snd_seq;
 	out->rcv_seq = m->rcv_seq;
 	out->mss = m->mss;

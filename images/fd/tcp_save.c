@@ -37,6 +37,35 @@ bool tcp_got_fin(enum tcp_state state)
 	       state == TCP_STATE_CLOSING;
 }
 
+/*
+ * What can be read is counted up to the mark of an urgent byte, also of one that was read already,
+ * unless it stands among the others.
+ */
+static int mark_is_ahead(int fd, bool *ahead, struct err *err)
+{
+	int was, on = 1, off = 0, apart = 0, among = 0, ret = 0;
+	socklen_t len = sizeof was;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &was, &len) < 0)
+		return err_sys(err, "SO_OOBINLINE");
+	/* In this order: more may arrive meanwhile. */
+	if (setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on) < 0 ||
+		ioctl(fd, SIOCINQ, &among) < 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &off, sizeof off) < 0 ||
+		ioctl(fd, SIOCINQ, &apart) < 0)
+		ret = err_sys(err, "bytes that wait in a TCP connection");
+	if (setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &was, sizeof was) < 0 && !ret)
+		return err_sys(err, "put SO_OOBINLINE back");
+	*ahead = apart < among;
+	return ret;
+}
+
+static int urgent_refuse(struct err *err)
+{
+	err_set(err, ENOTSUP, "an urgent byte (MSG_OOB), or its mark, waits in a TCP connection");
+	return err_hint(err, "let the program read what came until then before the dump");
+}
+
 static int urgent_check(int fd, struct err *err)
 {
 	char byte;
@@ -45,8 +74,46 @@ static int urgent_check(int fd, struct err *err)
 	if (recv(fd, &byte, 1, MSG_OOB | MSG_PEEK | MSG_DONTWAIT) < 1 &&
 		(ioctl(fd, SIOCATMARK, &mark) < 0 || !mark))
 		return 0;
-	err_set(err, ENOTSUP, "an urgent byte (MSG_OOB) waits in a TCP connection");
-	return err_hint(err, "let the program read it before the dump");
+	return urgent_refuse(err);
+}
+
+/* When the program stands still: an option is changed for a moment. */
+static int mark_check(int fd, struct err *err)
+{
+	bool ahead = false;
+
+	if (mark_is_ahead(fd, &ahead, err) < 0)
+		return -err->code;
+	return ahead ? urgent_refuse(err) : 0;
+}
+
+/* Times of sending, ends of MSG_ZEROCOPY, ICMP messages: reading them takes them. */
+static int error_queue_check(int fd, struct err *err)
+{
+	struct pollfd p = { .fd = fd };
+
+	if (poll(&p, 1, 0) < 0)
+		return err_sys(err, "poll a TCP connection");
+	if (!(p.revents & POLLERR))
+		return 0;
+	err_set(err, ENOTSUP,
+		"an error or notice (MSG_ERRQUEUE, SO_ERROR) waits in a TCP connection");
+	return err_hint(err, "let the program read it before the dump, or use --tcp-close");
+}
+
+/* Reading it takes it, too; but a buffer that is too small tells that it is there. */
+static int saved_syn_check(int fd, struct err *err)
+{
+	socklen_t len = 0;
+	char none;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, &none, &len) == 0 || errno != EINVAL || !len)
+		return 0;
+	err_set(err, ENOTSUP,
+		"a TCP connection has its SYN kept (TCP_SAVE_SYN), and nobody has "
+		"asked for it yet");
+	return err_hint(
+		err, "let the program get TCP_SAVED_SYN before the dump, or use --tcp-close");
 }
 
 int tcp_conn_check(int fd, enum tcp_state state, struct err *err)
@@ -64,7 +131,9 @@ int tcp_conn_check(int fd, enum tcp_state state, struct err *err)
 			"a TCP connection with keys in the kernel (%.15s) cannot be dumped", ulp);
 		return err_hint(err, "let the program use a library for TLS, or --tcp-close");
 	}
-	return urgent_check(fd, err);
+	if (urgent_check(fd, err) < 0 || error_queue_check(fd, err) < 0)
+		return -err->code;
+	return saved_syn_check(fd, err);
 }
 
 /* ---- repair mode
@@ -252,7 +321,7 @@ int tcp_conn_save(struct arena *arena, int fd, struct tcp_conn *out, struct err 
 	int reuse, ret;
 
 	memset(out, 0, sizeof *out);
-	if (repair_begin(fd, &reuse, err) < 0)
+	if (mark_check(fd, err) < 0 || repair_begin(fd, &reuse, err) < 0)
 		return -err->code;
 	ret = save_from_start(arena, fd, out, err);
 	return repair_end(fd, reuse, ret, err);

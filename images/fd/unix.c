@@ -17,6 +17,8 @@
 #include "images/fd/sock_diag.h"
 #include "proto/fd.pb-c.h"
 
+enum { MOST_GROUPS = 65536 }; /* NGROUPS_MAX of linux/limits.h */
+
 static bool unix_is(const struct fd_seen *seen)
 {
 	int domain;
@@ -103,6 +105,10 @@ static Pb__UnixFile *file_pack(struct arena *arena, const struct unix_file *file
 	m->has_dir = file->dir != NULL;
 	if (file->dir)
 		m->dir = message_path(file->dir);
+	m->n_links = file->nr_links;
+	m->links = arena_array(arena, file->nr_links, sizeof *m->links);
+	for (size_t i = 0; i < file->nr_links; i++)
+		m->links[i] = message_path(file->links[i]);
 	return m;
 }
 
@@ -132,12 +138,28 @@ static int unix_pack(
 	m->peer_pid = sock->peercred.pid;
 	m->peer_uid = sock->peercred.uid;
 	m->peer_gid = sock->peercred.gid;
+	m->has_peer_groups_known = m->peer_groups_known = sock->peercred.has_groups;
+	m->peer_groups = sock->peercred.groups;
+	m->n_peer_groups = sock->peercred.nr_groups;
 	sockopt_pack(snap, &sock->options, &m->options, &m->n_options);
 	msg->unix = m;
 	return 0;
 }
 
 /* ---- message -> record ----------------------------------------------------------------------- */
+
+static int links_unpack(
+	struct snap *snap, const Pb__UnixFile *m, struct unix_file *file, struct err *err)
+{
+	if (m->n_links && m->place == UNIX_UNLINKED)
+		return err_set(err, EBADMSG, "unix socket: an unlinked file with other names");
+	file->links = arena_array(snap->arena, m->n_links, sizeof *file->links);
+	for (size_t i = 0; i < m->n_links; i++)
+		if (message_path_read(snap, &m->links[i], "unix socket", &file->links[i], err) < 0)
+			return -err->code;
+	file->nr_links = m->n_links;
+	return 0;
+}
 
 static int file_unpack(
 	struct snap *snap, const Pb__UnixFile *m, struct unix_sock *sock, struct err *err)
@@ -163,7 +185,7 @@ static int file_unpack(
 		return -err->code;
 	if (m->has_dir && message_path_read(snap, &m->dir, "unix socket", &file->dir, err) < 0)
 		return -err->code;
-	return 0;
+	return links_unpack(snap, m, file, err);
 }
 
 static bool state_fits(const Pb__UnixSock *m)
@@ -206,6 +228,21 @@ static int peer_unpack(const struct snap *snap, const Pb__UnixSock *m, const str
 	return 0;
 }
 
+static int peercred_unpack(
+	struct arena *arena, const Pb__UnixSock *m, struct unix_creds *out, struct err *err)
+{
+	if (m->peer_pid < 0 || m->n_peer_groups > MOST_GROUPS)
+		return err_set(err, EBADMSG, "unix socket: peer is process %d with %zu groups",
+			m->peer_pid, m->n_peer_groups);
+	*out = (struct unix_creds){ .pid = m->peer_pid,
+		.uid = m->peer_uid,
+		.gid = m->peer_gid,
+		.has_groups = m->peer_groups_known,
+		.groups = arena_copy(arena, m->peer_groups, m->n_peer_groups * sizeof(uint32_t)),
+		.nr_groups = m->n_peer_groups };
+	return 0;
+}
+
 /* Whether those ofds say the same is seen when all are known: unix_pending.c. */
 static int pending_unpack(
 	struct snap *snap, const Pb__UnixSock *m, struct unix_sock *sock, struct err *err)
@@ -229,7 +266,7 @@ static int unix_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 	if (!m)
 		return message_missing("unix", err);
 	if ((m->type != SOCK_STREAM && m->type != SOCK_DGRAM && m->type != SOCK_SEQPACKET) ||
-		!state_fits(m) || m->peer_pid < 0 || m->shutdown > (UNIX_SHUT_RCV | UNIX_SHUT_SEND))
+		!state_fits(m) || m->shutdown > (UNIX_SHUT_RCV | UNIX_SHUT_SEND))
 		return err_set(
 			err, EBADMSG, "unix socket of type %u in state %u", m->type, m->state);
 	sock->type = (int)m->type;
@@ -237,9 +274,9 @@ static int unix_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 	sock->backlog = m->backlog;
 	sock->shutdown = m->shutdown;
 	sock->reset = m->reset;
-	sock->peercred = (struct unix_creds){ m->peer_pid, m->peer_uid, m->peer_gid };
 	ofd->priv = sock;
-	if (unix_name_unpack(m->has_name, m->name.data, m->name.len, &sock->name, err) < 0 ||
+	if (peercred_unpack(snap->arena, m, &sock->peercred, err) < 0 ||
+		unix_name_unpack(m->has_name, m->name.data, m->name.len, &sock->name, err) < 0 ||
 		unix_name_unpack(m->has_peer_name, m->peer_name.data, m->peer_name.len,
 			&sock->peer_name, err) < 0 ||
 		peer_unpack(snap, m, ofd, sock, err) < 0 ||

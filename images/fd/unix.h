@@ -49,15 +49,21 @@ struct unix_file {
 	char *path;              /* UNIX_MOVED: where it is now, absolute */
 	char *dir;               /* the name is relative: to this directory; else NULL */
 	uint32_t mode, uid, gid; /* permission bits and owner; not for UNIX_UNLINKED */
+	char **links;            /* its other names, absolute: link(2) */
+	size_t nr_links;
 	/* While it is made: its file by a descriptor, plus 1; what way_make() gave for it. */
 	int held;
 	size_t way;
+	bool aside; /* its file is gone already: unix_aside.c */
 };
 
 /* SCM_CREDENTIALS or SO_PEERCRED; pid 0: none. */
 struct unix_creds {
 	int32_t pid; /* as the target sees it */
 	uint32_t uid, gid;
+	bool has_groups;  /* SO_PEERGROUPS, never of SCM_CREDENTIALS: */
+	uint32_t *groups; /* supplementary ones */
+	size_t nr_groups;
 };
 
 struct unix_msg {
@@ -67,6 +73,11 @@ struct unix_msg {
 	uint32_t *fds;         /* SCM_RIGHTS: ofds */
 	size_t nr_fds;
 	struct unix_creds creds;
+	enum unix_urgent {
+		UNIX_NOT_URGENT,
+		UNIX_URGENT,      /* one byte sent with MSG_OOB */
+		UNIX_URGENT_READ, /* what it leaves when it was read: a mark */
+	} urgent;
 };
 
 enum { UNIX_SHUT_RCV = 1, UNIX_SHUT_SEND = 2 }; /* RCV_SHUTDOWN, SEND_SHUTDOWN of the kernel */
@@ -132,8 +143,12 @@ int unix_queue_save(const struct fd_seen *seen, bool eof, struct unix_sock *sock
 int unix_pending_save(const struct fd_seen *seen, struct unix_sock *sock, struct err *err);
 /* Can the one that connected be made again? What it has sent nobody can look at. */
 int unix_pending_check(const struct fd_seen *seen, const struct unix_sock *sock, struct err *err);
-/* Inodes of the waiting -> ofds; refused if one is outside or closed again. */
-int unix_pending_link(const struct fd_seen *seen, struct unix_sock *listener, struct err *err);
+/*
+ * Inodes of the waiting -> ofds; refused if one is closed again, or outside, unless it may still
+ * turn up in a queue.
+ */
+int unix_pending_link(
+	const struct fd_seen *seen, struct unix_sock *listener, bool may_turn_up, struct err *err);
 /*
  * Does this one wait at a listener of the dump? One that was shut down looks like the rest of a
  * closed connection until then.
@@ -157,12 +172,24 @@ struct unix_look {
 	struct unix_creds creds;
 	int fds[UNIX_MAX_FDS]; /* ours: unix_look_finish closes them */
 	size_t nr_fds;
+	bool had_fds;
 	const char *refused; /* something came along that cannot travel: what */
 };
 
 /* As recvmsg(2) with MSG_PEEK and flags; >= 0: bytes, or with MSG_TRUNC the whole length. */
 ssize_t unix_look(int fd, void *data, size_t len, int flags, struct unix_look *out);
 void unix_look_finish(struct unix_look *look);
+
+/* ---- unix_urgent.c ----------------------------------------------------------------------------
+ */
+
+/*
+ * Where the mark of an urgent byte stands in a stream of len bytes that wait, *at, and whether it
+ * was read already. SO_OOBINLINE is on, SO_PEEK_OFF on.
+ */
+int unix_urgent_find(int fd, size_t len, enum unix_urgent *what, size_t *at, struct err *err);
+/* The byte of UNIX_URGENT_READ was just sent to `fd`, and is read. */
+int unix_urgent_read(int fd, struct err *err);
 
 /* ---- unix_message.c -------------------------------------------------------------------------- */
 
@@ -185,9 +212,9 @@ int unix_make_all(const struct fd_make *m, struct err *err);
  */
 int unix_queue_make(const struct fd_make *m, int fd, const struct unix_msg *msg,
 	const struct sockaddr_storage *to, socklen_t to_len, struct err *err);
-/* unix_creds.c: the same sendmsg(2) with these credentials, as far as they can be had. */
-ssize_t unix_send_as(
-	const struct fd_make *m, int fd, const struct msghdr *msg, const struct unix_creds *creds);
+/* unix_creds.c: sendmsg(2) with these credentials, as far as they can be had. */
+ssize_t unix_send_as(const struct fd_make *m, int fd, const struct msghdr *msg,
+	const struct unix_creds *creds, int flags);
 
 /* unix_as.c: a call that notes for SO_PEERCRED who makes it. */
 struct unix_call {
@@ -224,6 +251,14 @@ int unix_bind_finish(struct arena *arena, const struct unix_sock *sock, struct e
  */
 int unix_connect(const struct fd_make *m, int fd, const struct unix_sock *to,
 	const struct unix_creds *creds, pid_t *by, struct err *err);
+/*
+ * unix_aside.c: only the name, with a file that nobody sees; *held reaches it (may be -1). For
+ * sockets that were unlinked and whose place is taken, and for those that are closed again at once.
+ */
+int unix_bind_aside(
+	struct arena *arena, int fd, const struct unix_name *name, int *held, struct err *err);
+/* The name of a socket that is there no more, for one that stands in for it. */
+void unix_bind_lost(struct arena *arena, int fd, const struct unix_name *name);
 /* Its address for connect and sendto; *held (may be -1) has to stay open while it is used. */
 int unix_address(struct arena *arena, const struct unix_sock *to, struct sockaddr_storage *sa,
 	socklen_t *len, int *held, struct err *err);

@@ -1,7 +1,8 @@
 /*
- * What SO_PEERCRED tells of a connection was noted when somebody called listen(2), connect(2) or
- * socketpair(2): so the call is made under that user and group, and by a short-lived child that has
- * that process id, where nobody has it. Afterwards only the number is looked at.
+ * What SO_PEERCRED and SO_PEERGROUPS tell of a connection was noted when somebody called listen(2),
+ * connect(2) or socketpair(2): so the call is made under that user and those groups, and by a
+ * short-lived child that has that process id, where nobody has it. Afterwards only the number is
+ * looked at.
  */
 #include <errno.h>
 #include <linux/sched.h>
@@ -18,6 +19,7 @@
 #include "images/fd/unix.h"
 
 enum { X_SECBIT_NO_SETUID_FIXUP = 1 << 2 }; /* linux/securebits.h: capabilities stay */
+enum { MOST_OWN_GROUPS = 1024 };
 
 pid_t unix_creds_pid(const struct fd_make *m, int32_t recorded)
 {
@@ -51,23 +53,43 @@ static int user_set(uint32_t uid, uint32_t gid)
 	return 0;
 }
 
+static int groups_set(const uint32_t *groups, size_t nr)
+{
+	return (int)syscall(SYS_setgroups, nr, groups);
+}
+
+/* Are ours, of which there are nr (-1: nobody knows), others? */
+static bool groups_differ(const struct unix_creds *creds, const uint32_t *own, int nr)
+{
+	return nr >= 0 && ((size_t)nr != creds->nr_groups ||
+				  memcmp(own, creds->groups, creds->nr_groups * sizeof *own));
+}
+
 static void call_as_user(struct unix_call *call, const struct unix_creds *creds)
 {
-	uint32_t uid = geteuid(), gid = getegid();
-	int bits;
+	uint32_t uid = geteuid(), gid = getegid(), own[MOST_OWN_GROUPS];
+	int nr = creds->has_groups ? getgroups(MOST_OWN_GROUPS, own) : -1, bits;
+	bool regroup = groups_differ(creds, own, nr);
 
+	if (regroup && groups_set(creds->groups, creds->nr_groups) < 0) {
+		log_info("SO_PEERGROUPS of a unix socket tells of other groups");
+		regroup = false;
+	}
 	if (creds->uid == uid && creds->gid == gid) {
 		call_make(call);
-		return;
+	} else {
+		bits = prctl(PR_GET_SECUREBITS);
+		prctl(PR_SET_SECUREBITS, bits | X_SECBIT_NO_SETUID_FIXUP);
+		if (user_set(creds->uid, creds->gid) < 0)
+			log_info("SO_PEERCRED of a unix socket tells of user %u, not %u", uid,
+				creds->uid);
+		call_make(call);
+		if (user_set(uid, gid) < 0)
+			call->error = EPERM;
+		prctl(PR_SET_SECUREBITS, bits);
 	}
-	bits = prctl(PR_GET_SECUREBITS);
-	prctl(PR_SET_SECUREBITS, bits | X_SECBIT_NO_SETUID_FIXUP);
-	if (user_set(creds->uid, creds->gid) < 0)
-		log_info("SO_PEERCRED of a unix socket tells of user %u, not %u", uid, creds->uid);
-	call_make(call);
-	if (user_set(uid, gid) < 0)
+	if (regroup && groups_set(own, (size_t)nr) < 0)
 		call->error = EPERM;
-	prctl(PR_SET_SECUREBITS, bits);
 }
 
 /* With our table of descriptors, and a copy of our memory but for *call. 0: no such child. */

@@ -230,6 +230,44 @@ static int bind_at(struct arena *arena, int fd, const struct unix_sock *sock, co
 	return 0;
 }
 
+/* Others may have taken the name of what was unlinked. Where it cannot be helped, they are in the
+ * way. */
+static bool bound_aside(struct arena *arena, int fd, struct unix_sock *sock, const char *path)
+{
+	struct stat st;
+	struct err err;
+	int held;
+
+	if (sock->file.place != UNIX_UNLINKED || lstat(path, &st) < 0 ||
+		unix_bind_aside(arena, fd, &sock->name, &held, &err) < 0)
+		return false;
+	sock->file.aside = true;
+	sock->file.held = held + 1;
+	return true;
+}
+
+static int link_one(struct arena *arena, const char *path, const char *other, struct err *err)
+{
+	OWNED_PLACE from = { .dir = -1 };
+	OWNED_PLACE to = { .dir = -1 };
+
+	if (place_open(arena, path, &from, err) < 0 || place_open(arena, other, &to, err) < 0 ||
+		place_clear(&to, other, err) < 0)
+		return -err->code;
+	if (linkat(from.dir, from.base, to.dir, to.base, 0) < 0)
+		return err_sys(err, "link unix socket %s to %s", path, other);
+	return 0;
+}
+
+static int links_make(
+	struct arena *arena, const struct unix_file *file, const char *path, struct err *err)
+{
+	for (size_t i = 0; i < file->nr_links; i++)
+		if (link_one(arena, file->path ? file->path : path, file->links[i], err) < 0)
+			return -err->code;
+	return 0;
+}
+
 /* A file that is there no more may have gone with its directory. */
 static size_t way_to(const struct unix_sock *sock, const char *path)
 {
@@ -250,8 +288,12 @@ int unix_bind(struct arena *arena, int fd, struct unix_sock *sock, struct err *e
 	if (!unix_is_path(&sock->name))
 		return bind_abstract(fd, sock, err);
 	path = unix_name_path(arena, &sock->name, sock->file.dir);
+	if (bound_aside(arena, fd, sock, path))
+		return 0;
 	sock->file.way = way_to(sock, path);
 	ret = bind_at(arena, fd, sock, path, err);
+	if (!ret)
+		ret = links_make(arena, &sock->file, path, err);
 	if (ret < 0 || sock->file.place == UNIX_MOVED)
 		way_remove(path, sock->file.way);
 	return ret;
@@ -262,7 +304,7 @@ int unix_bind_hold(struct arena *arena, struct unix_sock *sock, struct err *err)
 	const char *path;
 	int fd;
 
-	if (sock->file.place != UNIX_UNLINKED)
+	if (sock->file.place != UNIX_UNLINKED || sock->file.aside)
 		return 0;
 	path = unix_name_path(arena, &sock->name, sock->file.dir);
 	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -285,7 +327,7 @@ int unix_bind_finish(struct arena *arena, const struct unix_sock *sock, struct e
 	struct stat st;
 	const char *path;
 
-	if (sock->file.place != UNIX_UNLINKED)
+	if (sock->file.place != UNIX_UNLINKED || sock->file.aside)
 		return 0;
 	path = unix_name_path(arena, &sock->name, sock->file.dir);
 	if (place_open(arena, path, &place, err) < 0)

@@ -39,7 +39,7 @@ static void placeholder_end(pid_t child)
 }
 
 static ssize_t send_with(
-	int fd, const struct msghdr *msg, const struct unix_creds *creds, pid_t pid)
+	int fd, const struct msghdr *msg, const struct unix_creds *creds, pid_t pid, int flags)
 {
 	_Alignas(struct cmsghdr) char control[CREDS_CONTROL];
 	struct ucred cred = { pid, creds->uid, creds->gid };
@@ -55,19 +55,19 @@ static ssize_t send_with(
 		memcpy(control + CMSG_SPACE(sizeof cred), msg->msg_control, msg->msg_controllen);
 	with.msg_control = control;
 	with.msg_controllen = CMSG_SPACE(sizeof cred) + msg->msg_controllen;
-	return sendmsg(fd, &with, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return sendmsg(fd, &with, flags);
 }
 
-ssize_t unix_send_as(
-	const struct fd_make *m, int fd, const struct msghdr *msg, const struct unix_creds *creds)
+ssize_t unix_send_as(const struct fd_make *m, int fd, const struct msghdr *msg,
+	const struct unix_creds *creds, int flags)
 {
 	pid_t pid = unix_creds_pid(m, creds->pid), child;
-	ssize_t n = send_with(fd, msg, creds, pid);
+	ssize_t n = send_with(fd, msg, creds, pid, flags);
 
 	if (n < 0 && errno == ESRCH) {
 		child = placeholder_begin(pid);
 		if (child > 0) {
-			n = send_with(fd, msg, creds, pid);
+			n = send_with(fd, msg, creds, pid, flags);
 			placeholder_end(child);
 		}
 	}
@@ -75,5 +75,5 @@ ssize_t unix_send_as(
 		return n;
 	log_warn("a queued message of process %d (uid %u, gid %u) comes back as one of snapctl: %s",
 		creds->pid, creds->uid, creds->gid, strerror(errno));
-	return sendmsg(fd, msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return sendmsg(fd, msg, flags);
 }

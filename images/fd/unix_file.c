@@ -90,6 +90,47 @@ static char *parent_of(struct arena *arena, const char *path)
 			     : arena_strndup(arena, path, (size_t)(slash - path));
 }
 
+/* ---- other names of the same file: link(2) --------------------------------------------------- */
+
+static void links_collect(
+	struct search *s, const char *dir, const char *path, struct unix_file *out)
+{
+	DIR *d = opendir(dir);
+	size_t cap = out->nr_links;
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		struct stat st;
+		char *other;
+
+		if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+			!same_inode(&st, &s->st))
+			continue;
+		other = arena_printf(s->arena, "%s/%s", strcmp(dir, "/") ? dir : "", e->d_name);
+		if (!strcmp(other, path))
+			continue;
+		out->links = arena_grow(
+			s->arena, out->links, out->nr_links, &cap, sizeof *out->links);
+		out->links[out->nr_links++] = other;
+	}
+	if (d)
+		closedir(d);
+}
+
+static int links_save(struct search *s, struct unix_file *out, struct err *err)
+{
+	const char *path = out->place == UNIX_MOVED ? out->path : s->name;
+
+	if (out->place == UNIX_UNLINKED || s->st.st_nlink < 2)
+		return 0;
+	links_collect(s, parent_of(s->arena, path), path, out);
+	if (out->nr_links + 1 >= s->st.st_nlink)
+		return 0;
+	err_set(err, ENOTSUP, "the file of unix socket %s has other names (link(2)) out of reach",
+		s->name);
+	return err_hint(err, "remove the link, or close the socket before the dump");
+}
+
 /* ---- with CAP_NET_ADMIN: the kernel opens the file for us ------------------------------------ */
 
 /* Its own name is gone, but it has another one: link(2), unlink(2). Those who do that stay in one
@@ -198,10 +239,10 @@ int unix_file_save(const struct fd_seen *seen, const struct unix_name *name,
 		return -err->code;
 	s.name = unix_name_path(s.arena, name, out->dir);
 	file = ioctl(seen->fd, SIOCUNIXFILE);
-	if (file >= 0)
-		return place_of_opened(&s, file, out, err);
-	if (!diag->has_file)
+	if (file < 0 && !diag->has_file)
 		return err_set(
 			err, ENOTSUP, "unix socket %s: the kernel does not tell its file", s.name);
-	return place_by_inode(&s, out);
+	if ((file >= 0 ? place_of_opened(&s, file, out, err) : place_by_inode(&s, out)) < 0)
+		return -err->code;
+	return links_save(&s, out, err);
 }

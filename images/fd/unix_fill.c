@@ -12,15 +12,26 @@
 #include "images/fd/kind.h"
 #include "images/fd/unix_making.h"
 
-int making_options(struct making *k, bool late, struct err *err)
+static int options_of(struct making *k, bool late, bool listening, struct err *err)
 {
 	for (uint32_t i = 0; i < k->m->snap->nr_ofds; i++) {
 		const struct unix_sock *sock = making_done(k, i);
 
-		if (sock && sockopt_make(k->m->made[i], &sock->options, late, err) < 0)
+		if (sock && (!late || (sock->state == UNIX_LISTEN) == listening) &&
+			sockopt_make(k->m->made[i], &sock->options, late, err) < 0)
 			return -err->code;
 	}
 	return 0;
+}
+
+int making_options(struct making *k, bool late, struct err *err)
+{
+	return options_of(k, late, false, err);
+}
+
+int making_listener_options(struct making *k, struct err *err)
+{
+	return options_of(k, true, true, err);
 }
 
 /* ---- queues ---------------------------------------------------------------------------------- */
@@ -55,18 +66,20 @@ static int send_by_name(
 {
 	uint32_t sender = msg->from.len ? bound_to(k->m->snap, &msg->from) : ID_NONE;
 	struct sockaddr_storage sa;
-	OWNED_FD nameless = -1;
+	OWNED_FD stranger = -1; /* closed by now, or not part of the dump */
 	OWNED_FD held = -1;
 	socklen_t len;
 
-	if (!to->name.len || (msg->from.len && (sender == ID_NONE || k->m->made[sender] < 0)))
+	if (!to->name.len || (sender != ID_NONE && k->m->made[sender] < 0))
 		return err_set(err, EBADMSG, "unix socket: a queued datagram without a sender");
-	if (sender == ID_NONE && making_socket(to->type, &nameless, err) < 0)
+	if (sender == ID_NONE && making_socket(to->type, &stranger, err) < 0)
 		return -err->code;
+	if (sender == ID_NONE && msg->from.len)
+		unix_bind_lost(k->arena, stranger, &msg->from);
 	if (unix_address(k->arena, to, &sa, &len, &held, err) < 0)
 		return -err->code;
 	return unix_queue_make(
-		k->m, nameless >= 0 ? nameless : k->m->made[sender], msg, &sa, len, err);
+		k->m, stranger >= 0 ? stranger : k->m->made[sender], msg, &sa, len, err);
 }
 
 static int fill_one(struct making *k, uint32_t i, const struct unix_sock *sock, struct err *err)
@@ -81,6 +94,8 @@ static int fill_one(struct making *k, uint32_t i, const struct unix_sock *sock, 
 		int ret = from >= 0 ? unix_queue_make(k->m, from, &sock->queue[q], NULL, 0, err)
 				    : send_by_name(k, sock, &sock->queue[q], err);
 
+		if (!ret && sock->queue[q].urgent == UNIX_URGENT_READ)
+			ret = unix_urgent_read(k->m->made[i], err);
 		if (ret < 0)
 			return ret;
 	}

@@ -256,23 +256,33 @@ static struct unix_creds who_listened(const struct snap *snap, const struct unix
 	return client && sock->state == UNIX_PEER ? client->peercred : (struct unix_creds){ 0 };
 }
 
+static int connect_through_own(struct making *k, const struct unix_sock *sock,
+	const struct unix_sock *own, int listener, int client, int *out, struct err *err)
+{
+	struct unix_creds creds = who_listened(k->m->snap, sock);
+	pid_t by;
+
+	if (making_listen(k, listener, 1, &creds, err) < 0 ||
+		unix_connect(k->m, client, own, &sock->peercred, &by, err) < 0 ||
+		accept_own(listener, by, out, err) < 0)
+		return -err->code;
+	return unix_bind_finish(k->arena, own, err);
+}
+
 /* The listener that `sock` was accepted from is gone: another one, for a moment. */
 static int connect_through_new(
 	struct making *k, const struct unix_sock *sock, int client, int *out, struct err *err)
 {
-	struct unix_creds creds = who_listened(k->m->snap, sock);
 	struct unix_sock own = *sock;
 	OWNED_FD listener = -1;
-	pid_t by;
+	int ret;
 
 	if (making_socket(sock->type, &listener, err) < 0 ||
 		unix_bind(k->arena, listener, &own, err) < 0)
 		return -err->code;
-	if (making_listen(k, listener, 1, &creds, err) < 0 ||
-		unix_connect(k->m, client, &own, &sock->peercred, &by, err) < 0 ||
-		accept_own(listener, by, out, err) < 0)
-		return -err->code;
-	return unix_bind_finish(k->arena, &own, err);
+	ret = connect_through_own(k, sock, &own, listener, client, out, err);
+	unix_bind_forget(&own);
+	return ret;
 }
 
 static int connect_through(struct making *k, uint32_t listener, int client,
@@ -285,6 +295,16 @@ static int connect_through(struct making *k, uint32_t listener, int client,
 	return accept_own(k->m->made[listener], by, out, err);
 }
 
+/* The client that was closed since, under its name. */
+static int far_end_make(struct making *k, uint32_t i, const struct unix_sock *sock, struct err *err)
+{
+	if (making_socket(sock->type, &k->far_end[i], err) < 0)
+		return -err->code;
+	if (sock->peer_name.len)
+		unix_bind_lost(k->arena, k->far_end[i], &sock->peer_name);
+	return 0;
+}
+
 /* An accepted end: its client is another socket of the dump, or is made to be closed again. */
 static int accept_one(struct making *k, uint32_t i, const struct unix_sock *sock, struct err *err)
 {
@@ -293,7 +313,7 @@ static int accept_one(struct making *k, uint32_t i, const struct unix_sock *sock
 
 	if (sock->state == UNIX_PEER)
 		client = k->m->made[sock->peer];
-	else if (making_socket(sock->type, &k->far_end[i], err) < 0)
+	else if (far_end_make(k, i, sock, err) < 0)
 		return -err->code;
 	else
 		client = k->far_end[i];
@@ -337,10 +357,10 @@ static int connect_all(struct making *k, struct err *err)
 static int make_steps(struct making *k, struct err *err)
 {
 	if (create_all(k, err) < 0 || bind_all(k, true, err) < 0 || bind_all(k, false, err) < 0 ||
-		connect_all(k, err) < 0 || making_pending(k, err) < 0 ||
-		making_options(k, false, err) < 0 || making_fill(k, err) < 0 ||
-		making_find_peers(k, err) < 0 || making_shut(k, err) < 0 ||
-		making_options(k, true, err) < 0)
+		connect_all(k, err) < 0 || making_options(k, false, err) < 0 ||
+		making_listener_options(k, err) < 0 || making_pending(k, err) < 0 ||
+		making_fill(k, err) < 0 || making_find_peers(k, err) < 0 ||
+		making_shut(k, err) < 0 || making_options(k, true, err) < 0)
 		return -err->code;
 	return unlink_all(k, err);
 }

@@ -24,8 +24,13 @@ int making_listen(
 
 /* Connections that nobody accepts (unix_pending.c), when all that are accepted have been. */
 int making_pending(struct making *k, struct err *err);
-/* Buffer sizes decide how much fits into a queue, so the early options come before it. */
+/*
+ * Buffer sizes decide how much fits into a queue, so the early options come before it. Whoever
+ * waits to be accepted has inherited late ones of its listener (SO_PASSCRED), which get theirs
+ * first.
+ */
 int making_options(struct making *k, bool late, struct err *err);
+int making_listener_options(struct making *k, struct err *err);
 int making_fill(struct making *k, struct err *err);
 /* A datagram socket takes queued messages of anybody only before it has a peer. */
 int making_find_peers(struct making *k, struct err *err);

@@ -26,6 +26,8 @@ static Pb__UnixMessage *message_pack(struct arena *arena, const struct unix_msg 
 	m->pid = msg->creds.pid;
 	m->uid = msg->creds.uid;
 	m->gid = msg->creds.gid;
+	m->has_urgent = msg->urgent != UNIX_NOT_URGENT;
+	m->urgent = msg->urgent;
 	return m;
 }
 
@@ -72,11 +74,16 @@ static int message_unpack(struct snap *snap, const Pb__UnixMessage *m, const str
 {
 	if (m->has_from && sock->type != SOCK_DGRAM)
 		return err_set(err, EBADMSG, "unix connection with a sender's name");
+	if (m->urgent > UNIX_URGENT_READ ||
+		(m->urgent && (sock->type != SOCK_STREAM || m->data.len != 1 || m->n_fds)))
+		return err_set(
+			err, EBADMSG, "unix socket: urgent message of %zu bytes", m->data.len);
+	out->urgent = (enum unix_urgent)m->urgent;
 	if (m->has_pid && m->pid <= 0)
 		return err_set(err, EBADMSG, "unix socket: message of process %d", m->pid);
 	out->data = arena_copy(snap->arena, m->data.data, m->data.len);
 	out->len = m->data.len;
-	out->creds = (struct unix_creds){ m->pid, m->uid, m->gid };
+	out->creds = (struct unix_creds){ .pid = m->pid, .uid = m->uid, .gid = m->gid };
 	if (unix_name_unpack(m->has_from, m->from.data, m->from.len, &out->from, err) < 0)
 		return -err->code;
 	return fds_unpack(snap, m, out, err);

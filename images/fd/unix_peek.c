@@ -21,6 +21,7 @@ static void look_rights(const struct cmsghdr *c, struct unix_look *out)
 {
 	size_t nr = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
+	out->had_fds = true;
 	for (size_t i = 0; i < nr && out->nr_fds < UNIX_MAX_FDS; i++)
 		memcpy(&out->fds[out->nr_fds++], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
 }
@@ -30,7 +31,7 @@ static void look_creds(const struct cmsghdr *c, struct unix_look *out)
 	struct ucred cred;
 
 	memcpy(&cred, CMSG_DATA(c), sizeof cred);
-	out->creds = (struct unix_creds){ cred.pid, cred.uid, cred.gid };
+	out->creds = (struct unix_creds){ .pid = cred.pid, .uid = cred.uid, .gid = cred.gid };
 }
 
 /* SO_PASSPIDFD: made by the kernel from the credentials, whenever the message is read. */

@@ -53,7 +53,8 @@ static int pending_outside(const struct unix_sock *sock, const char *what, struc
 	return err_hint(err, "let the program accept them before the dump");
 }
 
-int unix_pending_link(const struct fd_seen *seen, struct unix_sock *listener, struct err *err)
+int unix_pending_link(
+	const struct fd_seen *seen, struct unix_sock *listener, bool may_turn_up, struct err *err)
 {
 	struct fd_dump *d = seen->dump;
 
@@ -65,7 +66,7 @@ int unix_pending_link(const struct fd_seen *seen, struct unix_sock *listener, st
 		if (!ino)
 			return pending_outside(listener, "closed again", err);
 		listener->pending[i] = d->ofd_of_inode(d, seen->st.st_dev, ino, ID_NONE);
-		if (listener->pending[i] == ID_NONE)
+		if (listener->pending[i] == ID_NONE && !may_turn_up)
 			return pending_outside(listener, "not part of the dump", err);
 	}
 	return 0;
@@ -111,6 +112,18 @@ static bool has_descriptor(const struct snap_proc *proc, uint32_t ofd)
 	return false;
 }
 
+static struct unix_creds creds_of(const struct snap_proc *proc)
+{
+	const struct snap_creds *c = &proc->tasks[0].creds;
+
+	return (struct unix_creds){ .pid = proc->pid,
+		.uid = c->euid,
+		.gid = c->egid,
+		.has_groups = true,
+		.groups = c->groups,
+		.nr_groups = c->nr_groups };
+}
+
 /*
  * Who has connected nobody tells before it is accepted: mostly the first process that has the
  * descriptor, as the user that it is now. One that is only in flight: whoever makes it.
@@ -121,8 +134,7 @@ static struct unix_creds connector_of(const struct snap *snap, uint32_t ofd)
 		const struct snap_proc *proc = &snap->procs[i];
 
 		if (proc->nr_tasks && has_descriptor(proc, ofd))
-			return (struct unix_creds){ proc->pid, proc->tasks[0].creds.euid,
-				proc->tasks[0].creds.egid };
+			return creds_of(proc);
 	}
 	return (struct unix_creds){ 0 };
 }

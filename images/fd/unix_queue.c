@@ -49,17 +49,28 @@ static int take_along(
 	return ret < 0 ? err_wrap(err, "descriptor in flight") : 0;
 }
 
-/* Reading stops at an urgent byte. */
-static int urgent_check(int fd, struct err *err)
-{
-	struct pollfd p = { .fd = fd, .events = POLLPRI };
+/* An option for as long as we look. The socket is the target's too, so it is put back. */
+struct borrowed_option {
+	int name, was;
+};
 
-	if (poll(&p, 1, 0) < 0)
-		return err_sys(err, "poll a unix socket");
-	if (!(p.revents & POLLPRI))
-		return 0;
-	err_set(err, ENOTSUP, "an urgent byte (MSG_OOB) waits in a unix socket");
-	return err_hint(err, "let the program read it before the dump");
+static int option_borrow(
+	int fd, int name, int value, struct borrowed_option *option, struct err *err)
+{
+	socklen_t len = sizeof option->was;
+
+	option->name = name;
+	if (getsockopt(fd, SOL_SOCKET, name, &option->was, &len) < 0 ||
+		setsockopt(fd, SOL_SOCKET, name, &value, sizeof value) < 0)
+		return err_sys(err, "socket option %d", name);
+	return 0;
+}
+
+static int option_return(int fd, const struct borrowed_option *option, int ret, struct err *err)
+{
+	if (setsockopt(fd, SOL_SOCKET, option->name, &option->was, sizeof option->was) < 0 && !ret)
+		return err_sys(err, "put socket option %d back", option->name);
+	return ret;
 }
 
 static int look_from(int fd, size_t at, struct err *err)
@@ -132,18 +143,59 @@ static int peek_piece(struct peeking *k, uint8_t *data, size_t len, size_t *at, 
 	return 0;
 }
 
+static int peek_pieces(struct peeking *k, uint8_t *data, size_t len, size_t *at, struct err *err)
+{
+	while (*at < len)
+		if (peek_piece(k, data, len, at, err) < 0)
+			return -err->code;
+	return 0;
+}
+
+/* The urgent byte, or the mark that it has left, at *at. */
+static int peek_urgent(
+	struct peeking *k, enum unix_urgent what, uint8_t *data, size_t *at, struct err *err)
+{
+	struct unix_msg mark = { .data = arena_alloc(k->arena, 1), .len = 1 };
+
+	if (what == UNIX_NOT_URGENT)
+		return 0;
+	if (what == UNIX_URGENT_READ)
+		queue_add(k, &mark);
+	else if (peek_pieces(k, data, *at + 1, at, err) < 0)
+		return -err->code;
+	k->sock->queue[k->sock->nr_queue - 1].urgent = what;
+	return 0;
+}
+
 /* Reading on past the last byte would fetch a pending ECONNRESET away from the program. */
-static int peek_stream(struct peeking *k, size_t len, struct err *err)
+static int peek_stream(
+	struct peeking *k, size_t len, enum unix_urgent what, size_t mark, struct err *err)
 {
 	uint8_t *data = arena_alloc(k->arena, len);
 	size_t at = 0;
 
-	if (urgent_check(k->seen->fd, err) < 0)
+	if (peek_pieces(k, data, what ? mark : 0, &at, err) < 0 ||
+		peek_urgent(k, what, data, &at, err) < 0)
 		return -err->code;
-	while (at < len)
-		if (peek_piece(k, data, len, &at, err) < 0)
-			return -err->code;
-	return 0;
+	return peek_pieces(k, data, len, &at, err);
+}
+
+/* Urgent bytes are looked at like others where they are read like others. */
+static int peek_marked_stream(struct peeking *k, size_t len, struct err *err)
+{
+	struct borrowed_option inside, creds;
+	enum unix_urgent what = UNIX_NOT_URGENT;
+	int fd = k->seen->fd, ret;
+	size_t mark = 0;
+
+	if (option_borrow(fd, SO_OOBINLINE, 1, &inside, err) < 0)
+		return -err->code;
+	ret = unix_urgent_find(fd, len, &what, &mark, err);
+	if (!ret)
+		ret = option_borrow(fd, SO_PASSCRED, 1, &creds, err);
+	if (!ret)
+		ret = option_return(fd, &creds, peek_stream(k, len, what, mark, err), err);
+	return option_return(fd, &inside, ret, err);
 }
 
 /* One datagram: its length first, which also shows an empty one. 0: there are no more. */
@@ -185,6 +237,15 @@ static int peek_messages(struct peeking *k, struct err *err)
 	return more;
 }
 
+static int peek_all_messages(struct peeking *k, struct err *err)
+{
+	struct borrowed_option creds;
+
+	if (option_borrow(k->seen->fd, SO_PASSCRED, 1, &creds, err) < 0)
+		return -err->code;
+	return option_return(k->seen->fd, &creds, peek_messages(k, err), err);
+}
+
 /*
  * Is there anything to look at? Not if an error is pending and messages are kept apart: reading the
  * first of them would fetch the error.
@@ -207,34 +268,10 @@ static int queue_has(int fd, const struct unix_sock *sock, size_t *len, struct e
 	return err_hint(err, "let the program read it before the dump");
 }
 
-/* An option for as long as we look. The socket is the target's too, so it is put back. */
-struct borrowed_option {
-	int name, was;
-};
-
-static int option_borrow(
-	int fd, int name, int value, struct borrowed_option *option, struct err *err)
-{
-	socklen_t len = sizeof option->was;
-
-	option->name = name;
-	if (getsockopt(fd, SOL_SOCKET, name, &option->was, &len) < 0 ||
-		setsockopt(fd, SOL_SOCKET, name, &value, sizeof value) < 0)
-		return err_sys(err, "socket option %d", name);
-	return 0;
-}
-
-static int option_return(int fd, const struct borrowed_option *option, int ret, struct err *err)
-{
-	if (setsockopt(fd, SOL_SOCKET, option->name, &option->was, sizeof option->was) < 0 && !ret)
-		return err_sys(err, "put socket option %d back", option->name);
-	return ret;
-}
-
 int unix_queue_save(const struct fd_seen *seen, bool eof, struct unix_sock *sock, struct err *err)
 {
 	struct peeking k = { seen, seen->dump->snap->arena, sock, 0, eof };
-	struct borrowed_option offset, creds;
+	struct borrowed_option offset;
 	size_t len = 0;
 	int ret = queue_has(seen->fd, sock, &len, err);
 
@@ -243,12 +280,8 @@ int unix_queue_save(const struct fd_seen *seen, bool eof, struct unix_sock *sock
 	/* With SO_PEEK_OFF each look goes on where the last one ended. */
 	if (option_borrow(seen->fd, SO_PEEK_OFF, 0, &offset, err) < 0)
 		return -err->code;
-	ret = option_borrow(seen->fd, SO_PASSCRED, 1, &creds, err);
-	if (!ret) {
-		ret = sock->type == SOCK_STREAM ? peek_stream(&k, len, err)
-						: peek_messages(&k, err);
-		ret = option_return(seen->fd, &creds, ret, err);
-	}
+	ret = sock->type == SOCK_STREAM ? peek_marked_stream(&k, len, err)
+					: peek_all_messages(&k, err);
 	return option_return(seen->fd, &offset, ret, err);
 }
 
@@ -295,6 +328,7 @@ int unix_queue_make(const struct fd_make *m, int fd, const struct unix_msg *msg,
 	struct msghdr head = { .msg_name = to_len ? (void *)(uintptr_t)to : NULL,
 		.msg_namelen = to_len,
 		.msg_iovlen = 1 };
+	int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (msg->urgent ? MSG_OOB : 0);
 	size_t done = 0, along;
 
 	if (rights_make(m, msg, (void *)control, &along, err) < 0)
@@ -306,8 +340,8 @@ int unix_queue_make(const struct fd_make *m, int fd, const struct unix_msg *msg,
 		head.msg_iov = &iov;
 		head.msg_control = done || !along ? NULL : control;
 		head.msg_controllen = done ? 0 : along;
-		n = msg->creds.pid ? unix_send_as(m, fd, &head, &msg->creds)
-				   : sendmsg(fd, &head, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = msg->creds.pid ? unix_send_as(m, fd, &head, &msg->creds, flags)
+				   : sendmsg(fd, &head, flags);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)

@@ -5,10 +5,14 @@
 #include <poll.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "images/fd/kind.h"
 #include "images/fd/sock_diag.h"
 #include "images/fd/unix.h"
+
+enum { X_SO_PEERGROUPS = 59 }; /* include/uapi/asm-generic/socket.h */
 
 static int save_names(int fd, struct unix_sock *sock, bool *connected, struct err *err)
 {
@@ -67,15 +71,31 @@ static int save_connected(const struct fd_seen *seen, const struct diag_unix *di
 	return 0;
 }
 
-static int save_peercred(int fd, struct unix_sock *sock, struct err *err)
+/* Linux 4.13 and later tell them. */
+static void save_peergroups(struct arena *arena, int fd, struct unix_creds *creds)
+{
+	socklen_t len = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, X_SO_PEERGROUPS, NULL, &len) < 0 && errno != ERANGE)
+		return;
+	creds->groups = arena_alloc(arena, len);
+	if (len && getsockopt(fd, SOL_SOCKET, X_SO_PEERGROUPS, creds->groups, &len) < 0)
+		return;
+	creds->nr_groups = len / sizeof *creds->groups;
+	creds->has_groups = true;
+}
+
+static int save_peercred(struct arena *arena, int fd, struct unix_sock *sock, struct err *err)
 {
 	struct ucred cred;
 	socklen_t len = sizeof cred;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return err_sys(err, "SO_PEERCRED");
-	if (cred.pid > 0)
-		sock->peercred = (struct unix_creds){ cred.pid, cred.uid, cred.gid };
+	if (cred.pid <= 0)
+		return 0;
+	sock->peercred = (struct unix_creds){ .pid = cred.pid, .uid = cred.uid, .gid = cred.gid };
+	save_peergroups(arena, fd, &sock->peercred);
 	return 0;
 }
 
@@ -88,7 +108,7 @@ static int save_state(
 	if (save_names(seen->fd, sock, &connected, err) < 0 ||
 		sock_diag_unix(seen->st.st_ino, &diag, err) < 0)
 		return -err->code;
-	if (save_peercred(seen->fd, sock, err) < 0)
+	if (save_peercred(seen->dump->snap->arena, seen->fd, sock, err) < 0)
 		return -err->code;
 	sock->shutdown = diag.shutdown;
 	*eof = diag.shutdown & UNIX_SHUT_RCV;
@@ -154,7 +174,7 @@ int unix_sock_check(const struct fd_seen *seen, struct err *err)
 	if (diag.state == TCP_LISTEN) {
 		if (save_listening(seen, &diag, &sock, err) < 0)
 			return -err->code;
-		return unix_pending_link(seen, &sock, err);
+		return unix_pending_link(seen, &sock, unix_queues_hold(seen->dump), err);
 	}
 	if (!connected)
 		return 0;
@@ -195,6 +215,16 @@ static int link_peer(
 	return 0;
 }
 
+/* Abstract names nobody else can have while somebody has them; paths are bound aside. */
+static bool name_is_free(const struct unix_name *name)
+{
+	OWNED_FD fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage sa;
+	socklen_t len = unix_name_to(name, &sa);
+
+	return unix_is_path(name) || (fd >= 0 && bind(fd, (struct sockaddr *)&sa, len) == 0);
+}
+
 static bool name_is_bound(const struct snap *snap, const struct unix_name *name)
 {
 	for (uint32_t i = 0; i < snap->nr_ofds; i++) {
@@ -215,7 +245,8 @@ static int link_queue(const struct fd_seen *seen, struct unix_sock *sock, struct
 
 	for (size_t i = 0; sock->type == SOCK_DGRAM && i < sock->nr_queue; i++) {
 		const struct unix_name *from = &sock->queue[i].from;
-		bool known = from->len == 0 || name_is_bound(seen->dump->snap, from);
+		bool known = from->len == 0 || name_is_bound(seen->dump->snap, from) ||
+			     (!pair && name_is_free(from));
 
 		if (pair && peer)
 			known = unix_name_equal(from, &peer->name);
@@ -234,7 +265,7 @@ int unix_sock_link(
 	if (sock->state == UNIX_PEER && link_peer(seen, own, sock, err) < 0)
 		return -err->code;
 	if (sock->state == UNIX_LISTEN)
-		return unix_pending_link(seen, sock, err);
+		return unix_pending_link(seen, sock, false, err);
 	if (sock->state == UNIX_PENDING || sock->state == UNIX_ORPHAN)
 		return unix_pending_find(seen, sock, err);
 	return link_queue(seen, sock, err);

@@ -28,3 +28,5 @@ load ../helpers/snap
 @test "mem_sealed: mseal" { roundtrip mem_sealed; }
 @test "mem_droppable: MAP_DROPPABLE" { roundtrip mem_droppable; }
 @test "mem_thp_disabled: PR_SET_THP_DISABLE" { roundtrip mem_thp_disabled; }
+@test "mem_thp_advised: PR_THP_DISABLE_EXCEPT_ADVISED" { roundtrip mem_thp_advised; }
+@test "mem_first_page: the page at address 0" { roundtrip mem_first_page; }

@@ -3,6 +3,8 @@
 load ../helpers/snap
 
 @test "odd_files_proc: files bound to the memory of the process" { roundtrip odd_files_proc; }
+@test "odd_files_half_read: a file of /proc, read by half" { roundtrip odd_files_half_read; }
+@test "odd_files_zombie: files of a process that has ended" { roundtrip odd_files_zombie; }
 @test "odd_files_ns: namespaces that it is in" { roundtrip odd_files_ns; }
 @test "odd_files_two_names: one removed file by two names" { roundtrip odd_files_two_names othername; }
 @test "odd_files_tmpfile: O_TMPFILE, named later" { roundtrip odd_files_tmpfile; }

@@ -8,7 +8,7 @@ load ../helpers/snap
 @test "odd_sock_more: a datagram held back (MSG_MORE)" { refusal odd_sock_more 'MSG_MORE'; }
 @test "odd_sock_same_name: two unix sockets of one name" { roundtrip odd_sock_same_name sockets; }
 @test "odd_sock_moved_directory: unix sockets in directories that were moved or removed" { roundtrip odd_sock_moved_directory; }
-@test "odd_sock_urgent_inline: an urgent byte (SO_OOBINLINE)" { refusal_late odd_sock_urgent_inline 'urgent byte'; }
+@test "odd_sock_urgent: urgent bytes of unix sockets (MSG_OOB)" { roundtrip odd_sock_urgent; }
 @test "bound_earlier: addresses had by options that are off by now" { roundtrip bound_earlier; }
 @test "bound_earlier, as an ordinary user" {
     as_user

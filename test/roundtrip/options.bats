@@ -23,6 +23,9 @@ goes_on() { # LOG
     tail -n 1 "$scratch/$1"
 }
 
+# What is open on tmpfs is in the image.
+waits_for_us() { [ "$(stat -f -c %T "$scratch/work")" != tmpfs ] || skip "$scratch is on tmpfs"; }
+
 changed_data() { printf 'one\nother\n' >"$scratch/work/data"; }
 
 # refused_restore PATTERN [OPTION...]
@@ -58,6 +61,7 @@ refused_restore() {
 }
 
 @test "files=restore: what is not in the image cannot be put back" {
+    waits_for_us
     reader
     changed_data
     refused_restore "$scratch/work/data" --files=restore
@@ -65,6 +69,7 @@ refused_restore() {
 }
 
 @test "files: one that is gone is refused by name" {
+    waits_for_us
     reader
     rm "$scratch/work/data"
     refused_restore "$scratch/work/data"
@@ -133,6 +138,52 @@ print(bytes(data).decode())'
     restore
     [ "$(cat "$scratch/work/data")" = 'as it was' ]
     [ "$(goes_on mapper.log)" = 'as it was' ]
+}
+
+# A program that has written to `data` and `log`, and goes on with both when it is told to. Sets pid.
+writer() {
+    printf 'as it was' >"$scratch/work/data"
+    mkfifo "$scratch/work/go"
+    start writer.log "$python" -c 'file = open("data", "r+b", 0)
+log = open("log", "ab", 0)
+log.write(b"begun\n")
+file.read(3)
+go = open("go", "r+b", 0)
+print("stands", flush=True)
+go.readline()
+log.write(b"ended\n")
+print(file.read().decode())'
+    until_true grep -qs stands "$scratch/writer.log"
+    dump_pid "$pid"
+}
+
+@test "files, open for writing: what is gone is made again" {
+    writer
+    chmod 640 "$scratch/work/log" # one that is there keeps what it has by now
+    rm "$scratch/work/data"
+    restore
+    [ "$(cat "$scratch/work/data")" = 'as it was' ]
+    [ "$(goes_on writer.log)" = 'it was' ]
+    [ "$(cat "$scratch/work/log")" = $'begun\nended' ]
+    [ "$(stat -c %a "$scratch/work/log")" = 640 ]
+}
+
+@test "files, open for writing: restore leaves a log that has grown" {
+    writer
+    printf 'longer than it was' >"$scratch/work/data"
+    echo grown >>"$scratch/work/log"
+    refused_restore "$scratch/work/data"
+    restore --files=restore
+    [ "$(goes_on writer.log)" = 'it was' ]
+    [ "$(cat "$scratch/work/log")" = $'begun\ngrown\nended' ]
+}
+
+@test "files, open for writing: a failed restore leaves nothing it has made" {
+    writer
+    rm "$scratch/work/data" "$scratch/work/log" "$scratch/work/go"
+    refused_restore "$scratch/work/go"
+    [ ! -e "$scratch/work/data" ] || fail "data was made again"
+    [ ! -e "$scratch/work/log" ] || fail "log was made again"
 }
 
 @test "files, mapped: a failed restore leaves nothing it has made" {

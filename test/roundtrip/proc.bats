@@ -13,6 +13,22 @@ load ../helpers/snap
 @test "proc_personality: personality" { roundtrip proc_personality; }
 @test "proc_dumpable: PR_SET_DUMPABLE 0" { roundtrip proc_dumpable; }
 @test "proc_pdeathsig: PR_SET_PDEATHSIG" { roundtrip proc_pdeathsig; }
+@test "proc_pdeathsig_told: PR_SET_PDEATHSIG, and no parent's end" { roundtrip proc_pdeathsig_told; }
+@test "proc_pdeathsig_told: the leader of its session has ended" {
+    prepare_target
+    # shellcheck disable=SC2046 # three words
+    start leader.log setsid sh -c "$(printf '%s ' env $(target_env)) $TARGET proc_pdeathsig_told & echo \$! >pid"
+    "$TARGET" --wait-line "$scratch/out" READY 20 >/dev/null || fail "not ready"
+    pid=$(cat "$scratch/work/pid")
+    note_pid "$pid"
+    see before "$pid"
+    trip proc_pdeathsig_told
+    check_target "$pid"
+}
+@test "proc_pdeathsig_told: new ids, as an ordinary user" {
+    [ "$(id -u)" != 0 ] || as_user
+    roundtrip proc_pdeathsig_told pid,vpid -- --pids=new
+}
 @test "proc_subreaper: PR_SET_CHILD_SUBREAPER" { roundtrip proc_subreaper; }
 @test "proc_oom: oom_score_adj" { roundtrip proc_oom; }
 @test "proc_coredump_filter: coredump_filter" { roundtrip proc_coredump_filter; }

@@ -34,6 +34,12 @@ load ../helpers/snap
 @test "refuse_time_for_children: a time namespace for children" { refusal refuse_time_for_children 'has made a namespace for its future children'; }
 @test "refuse_timer_outside: a timer on another process' CPU clock" { refusal refuse_timer_outside 'timer [0-9]+ runs on the CPU clock of another process'; }
 @test "refuse_speculation: speculation control" { refusal refuse_speculation 'PR_SET_SPECULATION_CTRL'; }
+@test "refuse_lease_mapped: a lease on a mapped file" { refusal_late refuse_lease_mapped 'leased is mapped and has a lease for writing'; }
+@test "refuse_lease_removed: a lease on a removed file" { refusal_late refuse_lease_removed 'leased.*has a lease for writing'; }
+@test "refuse_pressure: a trigger of /proc/pressure" { refusal refuse_pressure 'waits for a pressure'; }
+@test "refuse_maps_in_flight: a file of /proc in a message" { refusal_late refuse_maps_in_flight 'a message that nobody has received .* holds /proc/[0-9]+/maps'; }
+@test "refuse_pidfd_in_flight: a child's pidfd in a message" { refusal_late refuse_pidfd_in_flight 'a message that nobody has received .* holds .*pidfd'; }
+@test "refuse_proc_outside: a file of /proc of the caller" { refusal refuse_proc_outside 'belongs to process [0-9]+, which is not part of the dump'; }
 
 @test "a 32-bit program" {
     cat >"$scratch/pause.s" <<'END'

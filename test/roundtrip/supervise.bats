@@ -68,3 +68,38 @@ foreground() {
     "$TARGET" --wait-exit "$first" 10
     check_target "$pid"
 }
+
+@test "ids: auto while that of a zombie is taken" {
+    # Whoever gets the orphaned zombie leaves it.
+    start reaper.log /usr/bin/python3 -c '
+import ctypes, os, signal
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) # PR_SET_CHILD_SUBREAPER
+pid = os.spawnlp(os.P_NOWAIT, "sh", "sh", "-c", "sh -c \"exit 3\" & echo $! >zombie; exec sleep 1000")
+open("pid", "w").write("%d\n" % pid)
+os.waitpid(pid, 0)
+while True: signal.pause()'
+    until_true test -s "$scratch/work/pid"
+    pid=$(cat "$scratch/work/pid")
+    local zombie
+    zombie() { zombie=$(cat "$scratch/work/zombie" 2>/dev/null) && grep -q '^State:.Z' "/proc/$zombie/status"; }
+    until_true zombie
+    until_true grep -q sleep "/proc/$pid/comm"
+    snapctl dump --pid "$pid" -o "$(image)"
+    until_true gone "$pid"
+    zombie || fail "it is reaped"
+    restore
+    [ -n "$(descendants "$pid")" ] || fail "the zombie is lost"
+}
+
+@test "detached in a namespace: nothing of the caller's stays open" {
+    start_target proc_umask
+    dump_pid "$pid"
+    # Comes to an end when nobody has the pipe any more.
+    (close_others; timeout 30 "$SNAPCTL" restore --detach --pids=ns --pidfile "$scratch/work/pidfile" "$(image)" 2>&1) |
+        timeout 20 cat >"$scratch/said" || fail "the pipe stays open"
+    pid=$(cat "$scratch/work/pidfile")
+    note_pid "$pid"
+    note_parent "$pid"
+    [ "$(readlink "/proc/$(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f2)/cwd")" = / ]
+    check_target "$pid"
+}

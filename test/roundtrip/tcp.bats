@@ -48,6 +48,7 @@ goes_on() {
 @test "tcp_carried_queued: bytes in both queues" { roundtrip tcp_carried_queued tcp; }
 @test "tcp_carried_full: queues full, window closed" { roundtrip tcp_carried_full tcp; }
 @test "tcp_carried_half: one direction closed" { roundtrip tcp_carried_half tcp; }
+@test "tcp_carried_closed: the other end is closed" { roundtrip tcp_carried_closed tcp; }
 @test "tcp_carried_options: options" { roundtrip tcp_carried_options tcp; }
 @test "tcp_carried_mapped: IPv4 over an IPv6 socket" { roundtrip tcp_carried_mapped tcp; }
 
@@ -108,4 +109,34 @@ goes_on() {
     ! snapctl dump --pid "$pid" -o "$(image)" || fail "went well"
     grep -q 'use --tcp-established to carry it over' "$scratch/said"
     exec 7>&-
+}
+
+# A server that leaves who connects waiting until somebody traces it, and a moment longer.
+slow_server() {
+    cat >"$scratch/work/slow.py" <<'END'
+import os, socket, time
+def traced(): return [l for l in open("/proc/self/status") if l.startswith("TracerPid") and l.split()[1] != "0"]
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+s.listen()
+with open("port.new", "w") as f: f.write(str(s.getsockname()[1]))
+os.rename("port.new", "port")
+while True:
+    while not traced(): time.sleep(0.01)
+    time.sleep(0.2)
+    c = s.accept()[0]
+    c.sendall(b"accepted")
+    c.close()
+END
+    start slow.log /usr/bin/python3 slow.py
+    until_true test -s "$scratch/work/port" || fail "no port"
+    exec 7<>"/dev/tcp/127.0.0.1/$(cat "$scratch/work/port")"
+}
+
+@test "a connection that waits to be accepted is waited for" {
+    slow_server
+    dump_pid "$pid"
+    [ "$(timeout 20 cat <&7)" = accepted ] || fail "it was not accepted"
+    restore
+    wait_port "$(cat "$scratch/work/port")"
 }

@@ -7,4 +7,5 @@ load ../helpers/snap
 @test "treeexec_pipeline: six cats in a row" { roundtrip treeexec_pipeline; }
 @test "treeexec_shell: a shell with programs" { roundtrip treeexec_shell; }
 @test "treeexec_subshells: nested subshells" { roundtrip treeexec_subshells; }
+@test "treeexec_cousins: shared memory of processes whose parents are other programs" { roundtrip treeexec_cousins; }
 @test "treeexec_again: the same program, placed elsewhere" { roundtrip treeexec_again; }

@@ -44,6 +44,11 @@ time.sleep(1000)'
     grep -q 'is established, and only root (CAP_NET_ADMIN) can carry it over' "$scratch/said"
 }
 
+@test "user: datagrams nobody has read" {
+    ordinary
+    roundtrip udp_queue pid,vpid,waiting -- --pids=new
+}
+
 @test "user: output that goes to a file of root's" {
     [ "$(id -u)" = 0 ] || skip "needs root"
     as_user

@@ -156,6 +156,17 @@ static void mem_thp_disabled(void)
 	expect(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1, "PR_GET_THP_DISABLE");
 }
 
+/* Linux 6.18. */
+static void mem_thp_advised(void)
+{
+	enum { EXCEPT_ADVISED = 2 };
+
+	if (prctl(PR_SET_THP_DISABLE, 1, EXCEPT_ADVISED, 0, 0) < 0)
+		target_skip("PR_THP_DISABLE_EXCEPT_ADVISED");
+	target_wait();
+	expect(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == (1 | EXCEPT_ADVISED), "PR_GET_THP_DISABLE");
+}
+
 const struct target targets_mem_advice[] = {
 	{ "mem_advice", mem_advice, "sequential, random, dontfork, dontdump, (no)hugepage", 0 },
 	{ "mem_wipeonfork", mem_wipeonfork, "MADV_WIPEONFORK comes back wiped", 0 },
@@ -167,5 +178,6 @@ const struct target targets_mem_advice[] = {
 	{ "mem_sealed", mem_sealed, "mseal", 0 },
 	{ "mem_droppable", mem_droppable, "MAP_DROPPABLE", 0 },
 	{ "mem_thp_disabled", mem_thp_disabled, "PR_SET_THP_DISABLE", 0 },
+	{ "mem_thp_advised", mem_thp_advised, "PR_THP_DISABLE_EXCEPT_ADVISED", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

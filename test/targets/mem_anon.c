@@ -255,6 +255,27 @@ static void mem_edges(void)
 	expect(pattern_is(low, PAGE, 12) && pattern_is(high, PAGE, 13), "contents");
 }
 
+/* Where a null pointer leads; those who may can map it (vm.mmap_min_addr). */
+static void mem_first_page(void)
+{
+	char *p = mmap(NULL, 2 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	char *shared = mmap(
+		(void *)(2 * PAGE), PAGE, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	/* The compiler knows what it thinks of null pointers. */
+	volatile uintptr_t first = 16;
+
+	if (p == MAP_FAILED || shared == MAP_FAILED)
+		target_skip("mmap of address 0");
+	*(volatile char *)first = 5;
+	shared[0] = 6;
+	must(mremap(shared, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, PAGE) == (void *)PAGE ? 0
+											     : -1);
+	target_wait();
+	expect(*(volatile char *)first == 5, "contents of the first page");
+	first = PAGE;
+	expect(*(volatile char *)first == 6, "contents of the second page");
+}
+
 const struct target targets_mem_anon[] = {
 	{ "mem_private", mem_private, "contents, zero and untouched pages", 0 },
 	{ "mem_dontneed", mem_dontneed, "MADV_DONTNEED gives zeroes", 0 },
@@ -271,6 +292,7 @@ const struct target targets_mem_anon[] = {
 	{ "mem_big", mem_big, "48 MiB of incompressible pages", 0 },
 	{ "mem_jit", mem_jit, "generated code runs", 0 },
 	{ "mem_reserve", mem_reserve, "16 GiB reserved, a little committed", 0 },
+	{ "mem_first_page", mem_first_page, "the page at address 0", 0 },
 	{ "mem_edges", mem_edges, "lowest and highest addresses", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -144,19 +144,30 @@ static void note_segment(int id)
 
 static void memsysv_removed(void)
 {
-	int id = (int)must(shmget(IPC_PRIVATE, 16 * PAGE, IPC_CREAT | 0600));
+	/* A key of its own: maps goes on showing it. */
+	int id = (int)must(shmget(0x53000000 + getpid(), 16 * PAGE, IPC_CREAT | IPC_EXCL | 0640));
 	char *p = shmat(id, NULL, 0), *q = shmat(id, NULL, SHM_RDONLY);
+	struct shmid_ds ds, was;
 
+	note_segment(id);
 	expect(p != (char *)-1 && q != (char *)-1, "shmat: %s", strerror(errno));
+	shmctl(id, SHM_LOCK, NULL);
 	must(shmctl(id, IPC_RMID, NULL));
+	must(shmctl(id, IPC_STAT, &was));
 	pattern_fill(p, 16 * PAGE, 8);
 	target_wait();
+	must(shmctl(id, IPC_STAT, &ds));
+	expect(ds.shm_perm.mode == was.shm_perm.mode, "mode %o, was %o", ds.shm_perm.mode,
+		was.shm_perm.mode);
 	expect(pattern_is(q, 16 * PAGE, 8), "contents");
 	p[0] = (char)(p[0] + 1);
 	expect(p[0] == q[0], "two attachments of one segment are two now");
 	expect(mprotect(q, PAGE, RW) == -1, "the read-only attachment can be made writable");
 	must(shmdt(p));
 	expect(read_faults(q) == 0 && read_faults(p) != 0, "shmdt");
+	must(shmdt(q));
+	expect(shmctl(id, IPC_STAT, &ds) == -1,
+		"the segment outlives the last that has attached it");
 }
 
 static void memsysv_kept(void)

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -292,6 +293,7 @@ static void *rest_call(void *arg)
 {
 	long nr = *(long *)arg;
 	struct timespec ts = { 8, 0 };
+	struct epoll_event event;
 	static int word;
 	int64_t start = now_ms();
 
@@ -301,6 +303,8 @@ static void *rest_call(void *arg)
 		must(poll(NULL, 0, 8000));
 	else if (nr == SYS_futex)
 		syscall(SYS_futex, &word, 0 /* FUTEX_WAIT */, 0, &ts, NULL, 0);
+	else if (nr == SYS_epoll_wait)
+		must(epoll_wait((int)must(epoll_create1(0)), &event, 1, 8000));
 	else if (nr == SYS_nanosleep)
 		must(syscall(SYS_nanosleep, &ts, NULL));
 	else
@@ -317,18 +321,20 @@ static void *rest_call(void *arg)
 
 static void odd_rest(void)
 {
-	static long nrs[4] = { SYS_poll, SYS_futex, SYS_nanosleep, SYS_clock_nanosleep };
-	pthread_t threads[4];
+	static long nrs[] = { SYS_poll, SYS_futex, SYS_nanosleep, SYS_clock_nanosleep,
+		SYS_epoll_wait };
+	enum { NR = sizeof nrs / sizeof nrs[0] };
+	pthread_t threads[NR];
 	int64_t start = now_ms();
 
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < NR; i++) {
 		threads[i] = thread_start(rest_call, &nrs[i]);
 		thread_waits_in(rest_tid, nrs[i]);
 	}
 	while (now_ms() < start + 6500) /* the time that must not count twice */
 		usleep(10000);
 	target_wait();
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < NR; i++)
 		thread_join(threads[i]);
 }
 

@@ -5,12 +5,15 @@
 #include <linux/fs.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void link_of(int fd, char path[40])
@@ -50,6 +53,43 @@ static void odd_files_proc(void)
 	expect(reads_anew(net, "lo:"), "net/dev");
 }
 
+/* What is behind the position must be about this process, not about the one that restored it. */
+static void odd_files_half_read(void)
+{
+	int status = (int)must(open("/proc/self/status", O_RDONLY));
+	char rest[4096] = "", want[80];
+
+	must(prctl(PR_SET_NAME, "half-read"));
+	must(read(status, rest, 3));
+	must(umask(0027));
+	target_wait();
+	must(read(status, rest, sizeof rest - 1));
+	snprintf(want, sizeof want, "e:\thalf-read\nUmask:\t0027\n");
+	expect(!strncmp(rest, want, strlen(want)), "%.40s", rest);
+}
+
+/* It has ended, and nobody has waited for it. */
+static void odd_files_zombie(void)
+{
+	pid_t pid = (pid_t)must(fork());
+	char path[40], text[512] = "";
+	int stat, dir;
+
+	if (pid == 0)
+		_exit(3);
+	must(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT));
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	stat = (int)must(open(path, O_RDONLY));
+	snprintf(path, sizeof path, "/proc/%d", pid);
+	dir = (int)must(open(path, O_PATH));
+	target_wait();
+	must(read(stat, text, sizeof text - 1));
+	expect(atoi(text) == pid && strstr(text, ") Z "), "%s", text);
+	must(faccessat(dir, "stat", R_OK, 0));
+	must(waitpid(pid, NULL, 0));
+	expect(faccessat(dir, "stat", R_OK, 0) == -1, "a directory of another process");
+}
+
 static void odd_files_ns(void)
 {
 	static const char *const names[] = { "net", "pid", "mnt", "uts", "ipc", "user" };
@@ -59,7 +99,7 @@ static void odd_files_ns(void)
 
 	for (int i = 0; i < 6; i++) {
 		snprintf(path, sizeof path, "/proc/self/ns/%s", names[i]);
-		fds[i] = (int)must(open(path, O_RDONLY));
+		fds[i] = (int)must(open(path, i % 2 ? O_PATH : O_RDONLY));
 	}
 	target_wait();
 	for (int i = 0; i < 6; i++) {
@@ -235,6 +275,8 @@ static void odd_files_protected(void)
 
 const struct target targets_odd_files[] = {
 	{ "odd_files_proc", odd_files_proc, "files bound to the memory of the process", 0 },
+	{ "odd_files_half_read", odd_files_half_read, "a file of /proc, read by half", 0 },
+	{ "odd_files_zombie", odd_files_zombie, "files of a process that has ended", 0 },
 	{ "odd_files_ns", odd_files_ns, "namespaces that it is in", 0 },
 	{ "odd_files_two_names", odd_files_two_names, "one removed file by two names", 0 },
 	{ "odd_files_tmpfile", odd_files_tmpfile, "O_TMPFILE, named later", 0 },

@@ -3,11 +3,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -156,18 +158,48 @@ static void odd_sock_moved_directory(void)
 	expect(sock_option(gone, SOL_SOCKET, SO_ACCEPTCONN) == 1, "it does not listen");
 }
 
-static void odd_sock_urgent_inline(void)
+static void urgent_pair(int pair[2], bool in_line)
 {
-	int pair[2];
-	char text[8];
-
 	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-	sock_set(pair[1], SOL_SOCKET, SO_OOBINLINE, 1);
+	sock_set(pair[1], SOL_SOCKET, SO_OOBINLINE, in_line);
 	must(send(pair[0], "abc", 3, 0));
 	if (send(pair[0], "!", 1, MSG_OOB) < 0)
 		target_skip("MSG_OOB of unix sockets");
+	must(send(pair[0], "de", 2, 0));
+}
+
+static bool urgent_at_mark(int fd)
+{
+	int mark = 0;
+
+	must(ioctl(fd, SIOCATMARK, &mark));
+	return mark;
+}
+
+/* Among the others, apart from them, read already but for its mark, and at the front. */
+static void odd_sock_urgent(void)
+{
+	int in_line[2], apart[2], taken[2], front[2];
+	char text[8];
+
+	urgent_pair(in_line, true);
+	urgent_pair(apart, false);
+	urgent_pair(taken, false);
+	urgent_pair(front, false);
+	must(recv(taken[1], text, 1, MSG_OOB));
+	must(recv(front[1], text, 3, 0));
 	target_wait();
-	expect(recv(pair[1], text, 8, 0) == 3, "reading does not stop at the urgent byte");
+	expect(recv(in_line[1], text, 8, 0) == 3, "reading does not stop at the urgent byte");
+	expect(urgent_at_mark(in_line[1]), "no mark");
+	expect(recv(in_line[1], text, 8, 0) == 3 && !memcmp(text, "!de", 3), "after the mark");
+	expect(recv(apart[1], text, 8, MSG_OOB) == 1 && *text == '!', "the urgent byte");
+	expect(recv(apart[1], text, 8, 0) == 3, "its mark is gone");
+	expect(recv(taken[1], text, 8, MSG_OOB) < 0 && errno == EINVAL, "it can be read again");
+	expect(recv(taken[1], text, 8, 0) == 3, "the mark of what was read is gone");
+	expect(urgent_at_mark(taken[1]), "no mark of what was read");
+	expect(urgent_at_mark(front[1]), "no mark in front");
+	expect(recv(front[1], text, 8, MSG_OOB) == 1 && *text == '!', "the urgent byte in front");
+	expect(recv(front[1], text, 8, 0) == 2 && !memcmp(text, "de", 2), "what follows");
 }
 
 const struct target targets_odd_sock[] = {
@@ -179,7 +211,6 @@ const struct target targets_odd_sock[] = {
 	{ "odd_sock_same_name", odd_sock_same_name, "two unix sockets of one name", 0 },
 	{ "odd_sock_moved_directory", odd_sock_moved_directory,
 		"unix sockets in directories that were moved or removed", 0 },
-	{ "odd_sock_urgent_inline", odd_sock_urgent_inline, "an urgent byte (SO_OOBINLINE)",
-		TARGET_REFUSED },
+	{ "odd_sock_urgent", odd_sock_urgent, "urgent bytes of unix sockets (MSG_OOB)", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -144,6 +144,27 @@ static void proc_pdeathsig(void)
 	expect(sig == SIGURG, "PR_GET_PDEATHSIG %d", sig);
 }
 
+static volatile sig_atomic_t nr_deaths;
+
+static void on_death(int sig)
+{
+	(void)sig;
+	nr_deaths++;
+}
+
+/* Who restores it is its parent, and may end before it does. */
+static void proc_pdeathsig_told(void)
+{
+	int sig = 0;
+
+	signal(SIGUSR1, on_death);
+	must(prctl(PR_SET_PDEATHSIG, SIGUSR1));
+	target_wait();
+	must(prctl(PR_GET_PDEATHSIG, &sig));
+	expect(sig == SIGUSR1, "PR_GET_PDEATHSIG %d", sig);
+	expect(nr_deaths == 0, "its parent has ended %d times", (int)nr_deaths);
+}
+
 static void proc_subreaper(void)
 {
 	int on = 0;
@@ -356,6 +377,7 @@ const struct target targets_proc[] = {
 	{ "proc_personality", proc_personality, "personality", 0 },
 	{ "proc_dumpable", proc_dumpable, "PR_SET_DUMPABLE 0", 0 },
 	{ "proc_pdeathsig", proc_pdeathsig, "PR_SET_PDEATHSIG", 0 },
+	{ "proc_pdeathsig_told", proc_pdeathsig_told, "PR_SET_PDEATHSIG, and no parent's end", 0 },
 	{ "proc_subreaper", proc_subreaper, "PR_SET_CHILD_SUBREAPER", 0 },
 	{ "proc_oom", proc_oom, "oom_score_adj", 0 },
 	{ "proc_coredump_filter", proc_coredump_filter, "coredump_filter", 0 },

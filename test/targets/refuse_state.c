@@ -226,6 +226,93 @@ static void refuse_speculation(void)
 		"no longer in force");
 }
 
+/* To look into the file would break the lease: SIGIO, which ends us. */
+static void refuse_lease_mapped(void)
+{
+	int fd = file_make("leased", PAGE, 1, O_RDWR);
+	char *at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0)
+		target_skip("F_SETLEASE");
+	target_wait();
+	expect(pattern_is(at, PAGE, 1) && fcntl(fd, F_GETLEASE) == F_WRLCK, "the lease is broken");
+}
+
+static void refuse_lease_removed(void)
+{
+	int fd = file_make("leased", PAGE, 1, O_RDWR);
+
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0)
+		target_skip("F_SETLEASE");
+	must(unlink("leased"));
+	target_wait();
+	expect(fcntl(fd, F_GETLEASE) == F_WRLCK, "the lease is broken");
+}
+
+/* ---- files of /proc ------------------------------------------------------------------------- */
+
+static void refuse_pressure(void)
+{
+	static const char trigger[] = "some 500000 2000000";
+	int fd = open("/proc/pressure/cpu", O_RDWR);
+	struct pollfd p = { .fd = fd, .events = POLLPRI };
+
+	if (fd < 0 || write(fd, trigger, sizeof trigger) < 0)
+		target_skip("/proc/pressure");
+	target_wait();
+	expect(poll(&p, 1, 0) >= 0 && !(p.revents & POLLERR), "no longer watched");
+}
+
+/* A message with a descriptor that can be made only after the message. */
+static void send_away(int pair[2], int fd)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof fd)];
+	} control = { .head = { CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS } };
+	struct iovec byte = { "x", 1 };
+	struct msghdr msg = { .msg_iov = &byte,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control };
+
+	must(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair));
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
+	must(sendmsg(pair[0], &msg, 0));
+	close(fd);
+}
+
+static void refuse_maps_in_flight(void)
+{
+	int pair[2];
+
+	send_away(pair, (int)must(open("/proc/self/maps", O_RDONLY)));
+	target_wait();
+}
+
+static void refuse_pidfd_in_flight(void)
+{
+	pid_t pid = (pid_t)must(fork());
+	int pair[2];
+
+	if (pid == 0)
+		for (;;)
+			pause();
+	send_away(pair, (int)must(syscall(SYS_pidfd_open, pid, 0)));
+	target_wait();
+	must(kill(pid, SIGKILL));
+}
+
+/* The caller's session leader is known by its id, but it is not in the dump. */
+static void refuse_proc_outside(void)
+{
+	char path[40];
+
+	snprintf(path, sizeof path, "/proc/%d/stat", getppid());
+	must(open(path, O_RDONLY));
+	target_wait();
+}
+
 const struct target targets_refuse_state[] = {
 	{ "refuse_sysv_outside", refuse_sysv_outside, "a SysV segment that others have, too",
 		TARGET_REFUSED },
@@ -243,5 +330,15 @@ const struct target targets_refuse_state[] = {
 	{ "refuse_timer_outside", refuse_timer_outside, "a timer on another process' CPU clock",
 		TARGET_REFUSED },
 	{ "refuse_speculation", refuse_speculation, "speculation control", TARGET_REFUSED },
+	{ "refuse_lease_mapped", refuse_lease_mapped, "a lease on a mapped file", TARGET_REFUSED },
+	{ "refuse_lease_removed", refuse_lease_removed, "a lease on a removed file",
+		TARGET_REFUSED },
+	{ "refuse_pressure", refuse_pressure, "a trigger of /proc/pressure", TARGET_REFUSED },
+	{ "refuse_maps_in_flight", refuse_maps_in_flight, "a file of /proc in a message",
+		TARGET_REFUSED },
+	{ "refuse_pidfd_in_flight", refuse_pidfd_in_flight, "a child's pidfd in a message",
+		TARGET_REFUSED },
+	{ "refuse_proc_outside", refuse_proc_outside, "a file of /proc of the caller",
+		TARGET_REFUSED },
 	{ 0 },
 };

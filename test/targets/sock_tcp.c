@@ -221,6 +221,32 @@ static void tcp_carried_half(void)
 	says(blocked.b, blocked.a, "still");
 }
 
+/* The other end was closed: the one that connected, and the one that was accepted. */
+static void tcp_carried_closed(void)
+{
+	in_port_t port;
+	int listening = listener(AF_INET, &port);
+	struct ends e[] = { accepted(listening, AF_INET, port), accepted(listening, AF_INET, port),
+		connection(AF_INET6) };
+	int left[] = { e[0].a, e[1].b, e[2].a };
+
+	for (int i = 0; i < 3; i++) {
+		int other = i == 1 ? e[i].a : e[i].b;
+
+		must(send(other, "last", 4, 0));
+		must(close(other));
+		wait_state(left[i], 8);
+	}
+	target_wait();
+	for (int i = 0; i < 3; i++) {
+		expect(state_of(left[i]) == 8, "state %u", state_of(left[i]));
+		expect(recv(left[i], (char[8]){ 0 }, 8, 0) == 4, "bytes before the end");
+		expect_end(left[i]);
+	}
+	e[0] = accepted(listening, AF_INET, port);
+	talk(e[0]);
+}
+
 static const struct {
 	int level, name, value;
 } options[] = {
@@ -304,6 +330,7 @@ const struct target targets_sock_tcp[] = {
 	{ "tcp_carried_queued", tcp_carried_queued, "bytes in both queues", 0 },
 	{ "tcp_carried_full", tcp_carried_full, "queues full, window closed", 0 },
 	{ "tcp_carried_half", tcp_carried_half, "one direction closed", 0 },
+	{ "tcp_carried_closed", tcp_carried_closed, "the other end is closed", 0 },
 	{ "tcp_carried_options", tcp_carried_options, "options", 0 },
 	{ "tcp_carried_mapped", tcp_carried_mapped, "IPv4 over an IPv6 socket", 0 },
 	{ "tcp_carried_outside", tcp_carried_outside, "the other end outside", 0 },

@@ -51,6 +51,7 @@ static const struct target *const tables[] = {
 	targets_odd_files,
 	targets_odd_mem,
 	targets_odd_sock,
+	targets_sock_name,
 	targets_ipc,
 	targets_user,
 	targets_mem_huge,
@@ -69,7 +70,12 @@ static const struct target *const tables[] = {
 	targets_tree_stream,
 	targets_tree_odd,
 	targets_odd_held,
+	targets_odd_signal,
+	targets_odd_cpu,
+	targets_odd_wait,
 	targets_tree_group,
+	targets_tree_born,
+	targets_pty_held,
 };
 
 /* The FIFO is opened before the state is prepared, so that its number is 3 in every target. */

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -32,7 +34,7 @@ static void ends_well(pid_t pid)
 {
 	int status = -1;
 
-	expect(waitpid(pid, &status, 0) == pid && status == 0, "status %x", (unsigned)status);
+	expect(waitpid(pid, &status, 0) > 0 && status == 0, "status %x", (unsigned)status);
 }
 
 static void treeexec_sleep(void)
@@ -164,12 +166,79 @@ static void treeexec_subshells(void)
 	ends_well(pid);
 }
 
+/* ---- shared anonymous memory of cousins ------------------------------------------------------ */
+
+struct family {
+	char *at;
+	int in[2];               /* what the other programs read */
+	int stands[2], judge[2]; /* a byte from each cousin, and for each */
+};
+
+/* Its parent is another program since: no process that lives has both of its memory. */
+static void cousin(const struct family *f)
+{
+	char byte = 0;
+
+	close(f->in[1]);
+	must(munmap(f->at + 2 * PAGE, PAGE));
+	must(mprotect(f->at + 4 * PAGE, PAGE, PROT_READ));
+	f->at[0]++;
+	must(write(f->stands[1], &byte, 1));
+	must(read(f->judge[0], &byte, 1));
+	expect(f->at[0] == 2 && pattern_is(f->at + 5 * PAGE, 2 * PAGE, 5), "contents");
+	expect(read_faults(f->at + 2 * PAGE) && write_faults(f->at + 4 * PAGE), "pieces");
+	f->at[1]++;
+	_exit(0);
+}
+
+static void kid_becomes_cat(void *arg)
+{
+	const struct family *f = arg;
+	char byte;
+
+	if (must(fork()) == 0)
+		cousin(f);
+	must(read(f->stands[0], &byte, 1));
+	kid_ready();
+	must(dup2(f->in[0], STDIN_FILENO));
+	close(f->in[1]);
+	execl("/bin/cat", "cat", NULL);
+}
+
+static void treeexec_cousins(void)
+{
+	struct family f = { .at = map_anon(8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED) };
+	pid_t cats[2];
+
+	must(pipe(f.in));
+	must(pipe(f.stands));
+	must(pipe(f.judge));
+	pattern_fill(f.at + 5 * PAGE, 2 * PAGE, 5);
+	must(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	for (int i = 0; i < 2; i++) {
+		cats[i] = kid(kid_becomes_cat, &f);
+		process_waits_in(cats[i], SYS_read);
+	}
+	must(munmap(f.at + 7 * PAGE, PAGE));
+	target_wait();
+	expect(f.at[0] == 2, "contents");
+	close(f.in[1]);
+	ends_well(cats[0]);
+	ends_well(cats[1]);
+	must(write(f.judge[1], "xx", 2));
+	ends_well(-1);
+	ends_well(-1);
+	expect(f.at[1] == 2, "it is no longer shared");
+}
+
 const struct target targets_tree_exec[] = {
 	{ "treeexec_sleep", treeexec_sleep, "sleep(1)", 0 },
 	{ "treeexec_cat", treeexec_cat, "cat(1) between pipes", 0 },
 	{ "treeexec_pipeline", treeexec_pipeline, "six cats in a row", 0 },
 	{ "treeexec_shell", treeexec_shell, "a shell with programs", 0 },
 	{ "treeexec_subshells", treeexec_subshells, "nested subshells", 0 },
+	{ "treeexec_cousins", treeexec_cousins,
+		"shared memory of processes whose parents are other programs", 0 },
 	{ "treeexec_again", treeexec_again, "the same program, placed elsewhere", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

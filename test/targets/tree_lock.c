@@ -35,6 +35,15 @@ static void kid_posix(void *arg)
 	expect(holder(fd, 0) == getppid(), "the parent's lock");
 }
 
+static void kid_posix_only(void *arg)
+{
+	int fd = *(int *)arg;
+
+	must(lock(fd, F_SETLK, F_WRLCK, 10, 10));
+	kid_wait();
+	expect(holder(fd, 15) == 0, "a lock of the parent");
+}
+
 static void treelock_posix(void)
 {
 	int fd = file_make("locked", 100, 1, O_RDWR);
@@ -187,8 +196,21 @@ static void treelock_lease(void)
 	kids_check();
 }
 
+/* The parent has the file open, but no lock on it. */
+static void treelock_kids_only(void)
+{
+	int fd = file_make("locked", 100, 1, O_RDWR);
+	pid_t pid = kid(kid_posix_only, &fd);
+
+	target_wait();
+	expect(holder(fd, 15) == pid, "the lock is %d's", holder(fd, 15));
+	kids_check();
+	expect(holder(fd, 15) == 0, "a lock outlives the child");
+}
+
 const struct target targets_tree_lock[] = {
 	{ "treelock_posix", treelock_posix, "POSIX locks of two processes", 0 },
+	{ "treelock_kids_only", treelock_kids_only, "a POSIX lock of a child alone", 0 },
 	{ "treelock_flock", treelock_flock, "one flock for both", 0 },
 	{ "treelock_flock_kids", treelock_flock_kids, "flocks of the children", 0 },
 	{ "treelock_ofd", treelock_ofd, "locks of open files", 0 },

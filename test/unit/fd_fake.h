@@ -483,10 +483,12 @@ static inline int fake_try_make(struct fake *f)
 			ofd_make_locks(&f->make, &f->snap->ofds[i], f->made[i], &f->err) < 0)
 			return -f->err.code;
 	for (uint32_t i = 0; i < f->snap->nr_ofds; i++) {
-		const struct fd_kind *kind = f->snap->ofds[i].kind;
+		const struct snap_ofd *ofd = &f->snap->ofds[i];
+		const struct fd_kind *kind = ofd->kind;
 
 		if (f->made[i] >= 0 && kind && kind->finish &&
-			kind->finish(&f->make, &f->snap->ofds[i], f->made[i], &f->err) < 0)
+			(!kind->finish_needed || kind->finish_needed(f->snap, ofd)) &&
+			kind->finish(&f->make, ofd, f->made[i], &f->err) < 0)
 			return -f->err.code;
 	}
 	return 0;

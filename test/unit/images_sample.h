@@ -286,7 +286,7 @@ static inline void sample_mm(struct snap *s)
 		.mem = SAMPLE_PRIVATE,
 		.guards = arena_copy(s->arena, guards, sizeof guards),
 		.nr_guards = 2,
-		.thp_disabled = true,
+		.thp_disabled = 1 | THP_EXCEPT_ADVISED,
 		.coredump_filter = 0x33,
 		.mlockall = 2,
 	};
@@ -374,7 +374,9 @@ static inline void sample_task(struct snap *s, struct snap_task *task, unsigned 
 		.wait_left = 123456789 + n,
 		.seccomp = 2 - n,
 		.dispatch = { 1, 0x1000, 0x2000, 0x555555556000 },
+		.tls = { { 12, 0x1000, 0xfff, 0x51 }, { 13, 0x2000, 0xfffff, 0x50 } },
 		.tsc_mode = 2,
+		.cpuid_faults = true,
 		.mce_kill = 4 + n,
 		.mempolicy = 0x8002,
 		.mempolicy_nodes = sample_fill(s, 16, 6),
@@ -432,6 +434,9 @@ static inline void sample_proc(struct snap *s)
 		.group_inherited = true,
 		.mdwe = 1,
 		.memory_merge = true,
+		.timer_ids_chosen = true,
+		.amx = true,
+		.futex_slots = 65,
 		.membarrier = 0x54,
 		.autogroup_nice = -3,
 	};

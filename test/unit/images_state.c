@@ -267,7 +267,9 @@ static void task_equal(const struct snap_task *a, const struct snap_task *b)
 	EQ(seccomp);
 	EQ(seccomp_strict);
 	assert_memory_equal(&a->dispatch, &b->dispatch, sizeof a->dispatch);
+	assert_memory_equal(a->tls, b->tls, sizeof a->tls);
 	EQ(tsc_mode);
+	EQ(cpuid_faults);
 	EQ(mce_kill);
 	EQ(mempolicy);
 	EQ(nr_mempolicy_nodes);
@@ -334,6 +336,9 @@ static void proc_equal(const struct snap_proc *a, const struct snap_proc *b)
 	EQ(group_inherited);
 	EQ(mdwe);
 	EQ(memory_merge);
+	EQ(timer_ids_chosen);
+	EQ(amx);
+	EQ(futex_slots);
 	EQ(membarrier);
 	EQ(autogroup_nice);
 	proc_lists_equal(a, b);
@@ -626,7 +631,7 @@ BREAK(fd_order, s->procs[0].fds[1].num = 1000)
 BREAK(fd_large, s->procs[0].fds[2].num = 1u << 30)
 BREAK(fd_ofd, s->procs[0].fds[1].ofd = 2)
 BREAK(tid_zero, s->procs[0].tasks[1].tid = 0; s->procs[0].nr_timers = 0)
-BREAK(cs, s->procs[0].tasks[0].regs.cs = 0x23)
+BREAK(cs, s->procs[0].tasks[0].regs.cs = 0x10)
 BREAK(ss, s->procs[0].tasks[0].regs.ss = 0)
 BREAK(gs, s->procs[0].tasks[0].regs.gs = 0x10000)
 BREAK(eflags, s->procs[0].tasks[0].regs.eflags = 0x3246)
@@ -655,6 +660,11 @@ BREAK(seccomp_empty, s->seccomp[0].nr_program = 0)
 BREAK(wait_left, s->procs[0].tasks[0].wait_left = UINT64_MAX)
 BREAK(dispatch_mode, s->procs[0].tasks[0].dispatch.mode = 3)
 BREAK(dispatch_selector, s->procs[0].tasks[0].dispatch.selector = UINT64_MAX)
+BREAK(tls_entry, s->procs[0].tasks[0].tls[0].entry = 11)
+BREAK(tls_twice, s->procs[0].tasks[0].tls[0].entry = 13)
+BREAK(tls_limit, s->procs[0].tasks[0].tls[1].limit = 0x100000)
+BREAK(tls_flags, s->procs[0].tasks[0].tls[1].flags = 0x100)
+BREAK(futex_slots, s->procs[0].futex_slots = 4)
 BREAK(tsc, s->procs[0].tasks[0].tsc_mode = 3)
 BREAK(mce, s->procs[0].tasks[0].mce_kill = 6)
 BREAK(mempolicy, s->procs[0].tasks[0].nr_mempolicy_nodes = 9)
@@ -797,7 +807,7 @@ static const struct {
 	{ "descriptor 1073741824", break_fd_large },
 	{ "descriptor 3: open file 2", break_fd_ofd },
 	{ "thread id", break_tid_zero },
-	{ "cs 0x23", break_cs },
+	{ "cs 0x10", break_cs },
 	{ "ss 0", break_ss },
 	{ "segment", break_gs },
 	{ "eflags", break_eflags },
@@ -832,6 +842,11 @@ static const struct {
 	{ "23 bytes", break_seccomp_odd },
 	{ "0 bytes", break_seccomp_empty },
 	{ "time to wait", break_wait_left },
+	{ "descriptor table entry", break_tls_entry },
+	{ "descriptor table entry", break_tls_twice },
+	{ "descriptor table entry", break_tls_limit },
+	{ "descriptor table entry", break_tls_flags },
+	{ "futex_slots", break_futex_slots },
 	{ "user dispatch", break_dispatch_mode },
 	{ "user dispatch", break_dispatch_selector },
 	{ "tsc_mode", break_tsc },

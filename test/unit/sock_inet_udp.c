@@ -100,7 +100,8 @@ static void test_udp_queue(void **state)
 				setsockopt(other, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), 0);
 			assert_int_equal(bind(other, (struct sockaddr *)&to.sa, to.len), 0);
 		}
-		if (i < 2)
+		/* Only root can stand in for a sender that is there and not part of the dump. */
+		if (i < 2 || geteuid() != 0)
 			close(from);
 		fake_save(f, fd, &fd_inet);
 		fake_carry(f);
@@ -108,7 +109,7 @@ static void test_udp_queue(void **state)
 		expect_text(fd, "first", &sender);
 		expect_text(fd, "", &sender);
 		expect_text(fd, "third", &sender);
-		if (i >= 2)
+		if (i >= 2 && geteuid() == 0)
 			close(from);
 		if (other >= 0)
 			close(other);

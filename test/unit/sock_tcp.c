@@ -304,19 +304,76 @@ static void test_md5(void **state)
 	fake_destroy(f);
 }
 
+/* ---- what cannot travel -----------------------------------------------------------------------
+ */
+
+static void urgent_waits(struct ends *e)
+{
+	assert_int_equal(send(e->a, "!", 1, MSG_OOB), 1);
+}
+
+/* What comes after the mark of an urgent byte that was read already. */
+static void mark_waits(struct ends *e)
+{
+	struct pollfd p = { .fd = e->b, .events = POLLPRI };
+
+	assert_int_equal(send(e->a, "before!", 7, MSG_OOB), 7);
+	assert_int_equal(send(e->a, "after", 5, 0), 5);
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_int_equal(recv(e->b, (char[1]){ 0 }, 1, MSG_OOB), 1);
+}
+
+static void syn_waits(struct ends *e)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof sa;
+	int on = 1;
+
+	close(e->a);
+	close(e->b);
+	assert_int_equal(setsockopt(e->listener, IPPROTO_TCP, TCP_SAVE_SYN, &on, sizeof on), 0);
+	assert_int_equal(getsockname(e->listener, (struct sockaddr *)&sa, &len), 0);
+	e->a = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(e->a, (struct sockaddr *)&sa, len), 0);
+	e->b = accept4(e->listener, NULL, NULL, SOCK_CLOEXEC);
+}
+
+static void notice_waits(struct ends *e)
+{
+	struct pollfd p = { .fd = e->b };
+	static char data[8192];
+	int on = 1;
+
+	assert_int_equal(setsockopt(e->b, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on), 0);
+	assert_int_equal(send(e->b, data, sizeof data, MSG_ZEROCOPY), sizeof data);
+	assert_int_equal(poll(&p, 1, 5000), 1);
+}
+
 static void test_refused(void **state)
 {
-	struct ends e = connection();
-	struct fake *f = carry_begin();
+	static const struct {
+		void (*prepare)(struct ends *e);
+		const char *words;
+	} refused[] = {
+		{ urgent_waits, "urgent byte" },
+		{ mark_waits, "urgent byte" },
+		{ syn_waits, "TCP_SAVE_SYN" },
+		{ notice_waits, "MSG_ERRQUEUE" },
+	};
 
 	(void)state;
 	need_root();
-	assert_int_equal(send(e.a, "!", 1, MSG_OOB), 1);
-	fake_expect_words(f, fake_try_save(f, e.b), ENOTSUP, "urgent byte");
-	tcp_hold_destroy(f->dump.hold);
-	close(e.a);
-	close(e.listener);
-	fake_destroy(f);
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+		struct fake *f = carry_begin();
+		struct ends e = connection();
+
+		refused[i].prepare(&e);
+		fake_expect_words(f, fake_try_save(f, e.b), ENOTSUP, refused[i].words);
+		tcp_hold_destroy(f->dump.hold);
+		close(e.a);
+		close(e.listener);
+		fake_destroy(f);
+	}
 }
 
 static void test_malformed(void **state)
@@ -329,7 +386,7 @@ static void test_malformed(void **state)
 	need_root();
 	fake_save(f, e.a, &fd_inet);
 	tcp_hold_destroy(f->dump.hold);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		msg = fake_message(f, 0);
 		if (i == 0)
 			msg->inet->conn->state = TCP_STATE_LISTEN;
@@ -337,6 +394,8 @@ static void test_malformed(void **state)
 			msg->inet->conn->n_window--;
 		else if (i == 2)
 			msg->inet->conn->nr_unsent = 1;
+		else if (i == 3)
+			msg->inet->conn->alone = true;
 		else
 			msg->inet->conn->snd_wscale = 15;
 		fake_expect_bad(f, &fd_inet, msg, "TCP connection");

@@ -2,6 +2,7 @@
 #include "test/unit/sock_unix.h"
 
 #include "images/fd/listens.h"
+#include "images/fd/unix.h"
 
 /* ---- alone ----------------------------------------------------------------------------------- */
 
@@ -380,9 +381,15 @@ static void test_malformed(void **state)
 	BREAK(0, "path or directory", msg->unix->file->place = 2);
 	BREAK(0, "path or directory", msg->unix->name.data[0] = 'x');
 	BREAK(0, "contradict", msg->unix->has_peer = true);
+	BREAK(0, "unix socket", msg->unix->file->n_links = 1;
+		msg->unix->file->links = calloc(1, sizeof *msg->unix->file->links));
+	BREAK(0, "other names", msg->unix->file->n_links = 1;
+		msg->unix->file->links = calloc(1, sizeof *msg->unix->file->links);
+		msg->unix->file->place = UNIX_UNLINKED);
 	BREAK(1, "does not exist", msg->unix->peer = 3);
 	BREAK(1, "with itself", msg->unix->peer = 0);
 	BREAK(2, "sender", msg->unix->queue[0]->has_from = true);
+	BREAK(2, "urgent", msg->unix->queue[0]->urgent = 3);
 	BREAK(0, "is missing", pb__unix_sock__free_unpacked(msg->unix, NULL); msg->unix = NULL);
 #undef BREAK
 	fake_destroy(f);

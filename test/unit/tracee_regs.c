@@ -194,6 +194,8 @@ static void test_rewind(void **state)
 		{ SYS_pause, -514, true },
 		{ SYS_futex, -513, true },
 		{ SYS_epoll_wait, -EINTR, true },
+		{ SYS_splice, -EINTR, true },
+		{ SYS_ppoll, -EINTR, true },
 		{ SYS_close, -EINTR, false },
 		{ SYS_read, 5, false },
 		{ SYS_read, -EAGAIN, false },

@@ -181,6 +181,8 @@ ARGUMENTS = {"0": 3, "1": 3, "7": 3, "16": 3, "23": 5, "34": 0, "35": 2, "42": 3
              "288": 4}
 # poll, nanosleep, futex, clock_nanosleep: after a stop they are restart_syscall (219), with the same arguments.
 RESTARTED = {"7", "35", "202", "219", "230"}
+# epoll_wait, epoll_pwait: made again for the milliseconds that are left.
+COUNTED_DOWN = {"232", "281"}
 
 
 def waiting(base):
@@ -190,6 +192,8 @@ def waiting(base):
     words = text(f"{base}/syscall").decode().split()
     if words[0] in RESTARTED:
         words = ["restarted"] + words[1:3] + words[-2:]
+    if words[0] in COUNTED_DOWN and 0 < int(words[4], 16) < 1 << 31:
+        words[4] = "milliseconds"
     if words[0] in ARGUMENTS:
         del words[1 + ARGUMENTS[words[0]]:-2]
     return "waiting " + " ".join(words)
