@@ -93,6 +93,8 @@ static size_t words_count(const char *const *words)
 static int set_choice(void *field, const struct opt *opt, const char *value, struct err *err)
 {
 	const char *nearest;
+	char all[128] = "";
+	size_t len = 0;
 
 	for (unsigned i = 0; opt->choices[i]; i++) {
 		if (!strcmp(value, opt->choices[i])) {
@@ -102,8 +104,12 @@ static int set_choice(void *field, const struct opt *opt, const char *value, str
 	}
 	err_set(err, EINVAL, "--%s: there is no '%s'", opt->name, value);
 	nearest = opts_nearest(value, opt->choices, words_count(opt->choices));
-	return err_hint(
-		err, "did you mean --%s=%s?", opt->name, nearest ? nearest : opt->choices[0]);
+	if (nearest)
+		return err_hint(err, "did you mean --%s=%s?", opt->name, nearest);
+	for (unsigned i = 0; opt->choices[i] && len < sizeof all; i++)
+		len += (size_t)snprintf(
+			all + len, sizeof all - len, "%s%s", i ? ", " : "", opt->choices[i]);
+	return err_hint(err, "there are %s", all);
 }
 
 static bool is_descriptor(const char *s, char **end)

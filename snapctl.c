@@ -4,6 +4,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,8 +264,10 @@ static int run_check(const struct opts *o, char **operands, int *status, struct 
 
 	if (!o->dump.pid && operands[0])
 		return fail_process("check", operands[0], err, "which process?");
-	if (!o->dump.pid || operands[0])
+	if (!o->dump.pid)
 		return fail_usage("check", err, "which process? Name it with --pid");
+	if (operands[0])
+		return fail_usage("check", err, "one process at a time, and --pid names it");
 	snprintf(who, sizeof who, "process %d", o->dump.pid);
 	nr = dump_check(o->dump.pid, &o->dump, stdout, err);
 	if (nr < 0)
@@ -566,6 +569,17 @@ static int stdout_finish(struct err *err)
 	return 0;
 }
 
+/*
+ * Else the next file that we open, maybe one of the image, is what messages are written to. For a
+ * program that is started, they stay closed. A restore looks at each where one is asked for.
+ */
+static void standard_hold(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			open("/dev/null", (fd ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
+}
+
 static int command_run(
 	const struct command *c, struct opts *o, int argc, char **argv, struct err *err)
 {
@@ -576,6 +590,8 @@ static int command_run(
 		ret = 0;
 	} else if (first >= 0) {
 		log_set_level(o->verbose > 1 ? LOG_DEBUG : o->verbose ? LOG_INFO : LOG_QUIET);
+		if (c->run != run_restore && c->run != run_packed)
+			standard_hold();
 		ret = c->run(o, argv + first, &status, err);
 	}
 	if (ret >= 0)

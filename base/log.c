@@ -1,6 +1,7 @@
 /* The log of decisions; see log.h. */
 #include "base/log.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -30,6 +31,9 @@ static void log_line(const char *prefix, const char *fmt, va_list ap)
 	char line[2048];
 
 	vsnprintf(line, sizeof line, fmt, ap);
+	/* Names may come from an image, and must not be heard by a terminal. */
+	for (char *c = line; *c; c++)
+		*c = iscntrl((unsigned char)*c) ? '?' : *c;
 	fprintf(stderr, "%s%s%s\n", progress_cleaner(log_progress), prefix, line);
 }
 

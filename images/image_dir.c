@@ -118,6 +118,9 @@ int image_dir_create(
 			return err_sys(err, "make a directory for the image");
 		}
 		fd = dir_open(parentfd, name);
+		/* Whatever the umask says. */
+		if (fd < 0 && errno == EACCES && fchmodat(parentfd, name, 0700, 0) == 0)
+			fd = dir_open(parentfd, name);
 		if (fd < 0 && errno != ENOENT)
 			return err_sys(err, "open the directory for the image");
 		/* ENOENT, or locked already: somebody takes it for a stale one. Where there are no

@@ -458,15 +458,8 @@ static int pages_park(struct job *job, struct err *err)
 	return 0;
 }
 
-int ghosts_make(struct job *job, struct err *err)
+static int ghosts_make_all(struct job *job, struct err *err)
 {
-	uint32_t flags;
-
-	if (pages_park(job, err) < 0)
-		return -err->code;
-
-	for (uint32_t i = 0; i < job->snap->nr_ofds && !job->some_born; i++)
-		job->some_born = reg_made_with(&job->snap->ofds[i], &flags) != ID_NONE;
 	for (uint32_t i = 0; i < job->snap->nr_files; i++) {
 		int ret = 0;
 
@@ -481,6 +474,33 @@ int ghosts_make(struct job *job, struct err *err)
 			return ret;
 	}
 	return 0;
+}
+
+static bool some_travelled(const struct job *job)
+{
+	for (uint32_t i = 0; i < job->snap->nr_files; i++)
+		if (job->snap->files[i].deleted || job->snap->files[i].mem != ID_NONE)
+			return true;
+	return false;
+}
+
+int ghosts_make(struct job *job, struct err *err)
+{
+	uint32_t flags;
+	mode_t callers;
+	int ret;
+
+	if (pages_park(job, err) < 0)
+		return -err->code;
+	for (uint32_t i = 0; i < job->snap->nr_ofds && !job->some_born; i++)
+		job->some_born = reg_made_with(&job->snap->ofds[i], &flags) != ID_NONE;
+	if (!some_travelled(job))
+		return ghosts_make_all(job, err);
+	/* What is made is opened again before it gets its mode. */
+	callers = umask(077);
+	ret = ghosts_make_all(job, err);
+	umask(callers);
+	return ret;
 }
 
 void ghosts_close(struct job *job)

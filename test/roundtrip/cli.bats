@@ -53,6 +53,8 @@ answers() {
     answers 125 help frobnicate -- 'snapctl help lists them'
     answers 125 restore --pdis=ns x -- 'did you mean --pids?'
     answers 125 restore --pids=sn x -- 'did you mean --pids=ns?'
+    answers 125 restore --pids=bogus x -- 'there are auto, keep, ns, new'
+    answers 125 check --pid 1 x -- 'one process at a time'
     answers 125 restore --frobnicate x -- 'snapctl restore --help lists'
     answers 125 dump --port 7777 server -- 'there is no option --port' 'options of the program stand behind its name'
     answers 125 dump --tcp x -- '--tcp may be short for --tcp-established or --tcp-close'

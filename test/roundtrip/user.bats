@@ -66,3 +66,15 @@ time.sleep(1000)'
     restore --pids=new
     [ "$(readlink "/proc/$pid/fd/1")" = "$scratch/said" ]
 }
+
+@test "user: a umask that takes all, and nowhere to write messages to" {
+    ordinary
+    (
+        close_others
+        cd "$scratch/work"
+        umask 777
+        exec timeout "$limit" "${user[@]}" "$snapctl" dump -vv --until=after=100ms -o "$(image)" sleep 1000 <&- >&- 2>&-
+    )
+    snapctl verify "$(image)"
+    [ "$(stat -c %a "$(image)")" = 700 ]
+}
