@@ -287,22 +287,28 @@ static void restart_rewind(struct snap_regs *regs)
 	regs->orig_rax = (uint64_t)-1;
 }
 
-void restart_apply(struct snap_regs *regs, const struct restart_signal *sig)
+uint32_t restart_apply(struct snap_regs *regs, const struct restart_signal *sig)
 {
 	int64_t rax = (int64_t)regs->rax;
 
 	if (!in_syscall(regs))
-		return;
+		return 0;
 	if (is_spurious_eintr(regs, sig)) {
 		restart_rewind(regs);
-	} else if ((is_restart_code(rax) && handler_ends_call(rax, sig)) ||
-		   regs->orig_rax == SYS_restart_syscall) {
+		return ERESTARTNOHAND;
+	}
+	if ((is_restart_code(rax) && handler_ends_call(rax, sig)) ||
+		regs->orig_rax == SYS_restart_syscall) {
 		regs->rax = (uint64_t)-EINTR;
 		regs->orig_rax = (uint64_t)-1;
 	} else if (is_restart_code(rax)) {
 		restart_rewind(regs);
+		return rax == -ERESTARTSYS      ? ERESTARTSYS
+		       : rax == -ERESTARTNOINTR ? 0
+						: ERESTARTNOHAND;
 	} else {
 		/* It has returned; nothing of the call is left to be restarted. */
 		regs->orig_rax = (uint64_t)-1;
 	}
+	return 0;
 }

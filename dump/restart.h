@@ -37,8 +37,12 @@ int64_t restart_call_by_args(struct tracee *t, const struct snap_regs *regs);
 
 /* The call this thread waits in, or -1. */
 int64_t restart_waiting_in(const struct snap_regs *regs);
-/* Make regs what the program has to go on with: at the `syscall` instruction again, or behind it
- * with EINTR. */
-void restart_apply(struct snap_regs *regs, const struct restart_signal *sig);
+/*
+ * Make regs what the program has to go on with: at the `syscall` instruction again, or behind it
+ * with EINTR. Where it is at the instruction, but a signal that comes from now on has to end the
+ * call, not to come before it: the kernel's code for that (ERESTARTSYS: unless its handler has
+ * SA_RESTART; ERESTARTNOHAND: always). Else 0.
+ */
+uint32_t restart_apply(struct snap_regs *regs, const struct restart_signal *sig);
 
 #endif

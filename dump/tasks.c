@@ -148,7 +148,10 @@ static int regs_collect(struct dumping_proc *p, struct tracee_thread *th, struct
 	task->waiting_nr = restart_waiting_in(&task->regs);
 	task->waiting_in = arena_strdup(p->d->snap->arena,
 		task->waiting_nr < 0 ? "computing" : syscall_name(task->waiting_nr));
-	restart_apply(&task->regs, &next);
+	task->restart = restart_apply(&task->regs, &next);
+	/* What its other mask lets in or keeps out, only the call itself knows. */
+	if (syscall_swaps_mask(&live))
+		task->restart = 0;
 	if (task->regs.rip != live.rip)
 		left_keep(task, left);
 	return eintr_take_back(th, &live, &task->regs, err);

@@ -229,6 +229,9 @@ struct snap_tls {
 
 enum { SNAP_NR_TLS = 3, SNAP_TLS_MIN = 12 };
 
+/* include/linux/errno.h of Linux: a handler ends the call unless it has SA_RESTART, or always. */
+enum { SNAP_RESTART_SYS = 512, SNAP_RESTART_NOHAND = 514 };
+
 /* One thread. */
 struct snap_task {
 	bool exited;   /* a leader that has ended before other threads: a zombie until they end */
@@ -253,6 +256,7 @@ struct snap_task {
 	int32_t pdeath_signal;
 	int64_t waiting_nr; /* system call it waited in, -1: was computing; for show and messages */
 	char *waiting_in;   /* "epoll_wait", "futex", "computing" */
+	uint32_t restart; /* SNAP_RESTART_*: at the instruction of a call that signals end; or 0 */
 	uint64_t wait_left; /* of the relative timeout of that call; 0: all of it, or unknown */
 	uint32_t seccomp;   /* newest filter, an index of snap->seccomp plus 1; 0: none */
 	bool seccomp_strict;

@@ -117,6 +117,7 @@ static void task_modes_pack(struct arena *arena, const struct snap_task *task, P
 {
 	PUT(m, exited, task->exited);
 	PUT(m, wait_left, task->wait_left);
+	PUT(m, restart, task->restart);
 	PUT(m, seccomp, task->seccomp);
 	PUT(m, seccomp_strict, task->seccomp_strict);
 	PUT(m, tsc_mode, task->tsc_mode);
@@ -255,6 +256,7 @@ static void task_unpack_modes(struct snap *snap, const Pb__Task *m, struct snap_
 {
 	task->exited = m->exited;
 	task->wait_left = m->wait_left;
+	task->restart = m->restart;
 	task->seccomp = m->seccomp;
 	task->seccomp_strict = m->seccomp_strict;
 	task->tsc_mode = m->tsc_mode;
@@ -419,6 +421,9 @@ static int modes_check(const struct snap *snap, const struct snap_task *task, st
 {
 	if (task->seccomp > snap->nr_seccomp || (task->seccomp && task->seccomp_strict))
 		return BAD(err, "seccomp filter %u does not exist", task->seccomp);
+	if (task->restart && task->restart != SNAP_RESTART_SYS &&
+		task->restart != SNAP_RESTART_NOHAND)
+		return BAD(err, "impossible restart code %u", task->restart);
 	if (task->wait_left > INT64_MAX)
 		return BAD(err, "impossible time to wait");
 	if (task->dispatch.mode > DISPATCH_MAX || task->dispatch.selector >= USER_END)

@@ -356,6 +356,29 @@ static int tls_finish(const struct snap_task *task, pid_t tid, struct err *err)
 	return 0;
 }
 
+/*
+ * As a signal interrupts a call in the kernel: on its way out of the stop it makes the call again,
+ * or the handler of a signal that has come by then ends it. From the instruction on, such a handler
+ * would run before the call, and pause(2) wait for another signal.
+ */
+static void regs_interrupt(const struct snap_task *task, struct user_regs_struct *regs)
+{
+	if (!task->restart)
+		return;
+	regs->orig_rax = regs->rax;
+	regs->rax = (uint64_t) - (int64_t)task->restart;
+	regs->rip += SYSCALL_INSN_LEN;
+}
+
+static int regs_finish(const struct job *job, const struct snap_task *task, pid_t tid,
+	struct user_regs_struct *regs, struct err *err)
+{
+	if (task->wait_left)
+		return left_go_on(job, task, tid, regs, err);
+	regs_interrupt(task, regs);
+	return 0;
+}
+
 static int task_finish(const struct job *job, size_t i, struct err *err)
 {
 	const struct snap_task *task = &job->proc->tasks[i];
@@ -366,7 +389,7 @@ static int task_finish(const struct job *job, size_t i, struct err *err)
 	/* Before the registers: a selector of an entry that is not there is no selector. */
 	if (tls_finish(task, tid, err) < 0 ||
 		thread_set_xstate(tid, task->xstate, task->nr_xstate, err) < 0 ||
-		(task->wait_left && left_go_on(job, task, tid, &regs, err) < 0) ||
+		regs_finish(job, task, tid, &regs, err) < 0 ||
 		thread_set_sigmask(tid, task->sigmask, err) < 0 ||
 		thread_set_regs(tid, &regs, err) < 0 || modes_finish(task, tid, err) < 0)
 		return err_wrap(err, "thread %d", task->tid);

@@ -13,7 +13,7 @@
 #include "tracee/kernel_abi.h"
 #include "tracee/tracee.h"
 
-enum { RED_ZONE = 128, SYSCALL_INSN_LEN = 2 };
+enum { RED_ZONE = 128 };
 
 static const uint64_t NS = 1000000000;
 

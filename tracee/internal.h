@@ -98,9 +98,6 @@ bool thread_is_zombie(const struct tracee *t, pid_t tid);
 
 /* ---- regs.c ------------------------------------------------------------- */
 
-/* Is it a call with a temporary signal mask? */
-bool syscall_swaps_mask(const struct user_regs_struct *regs);
-
 /* ---- resume.c ----------------------------------------------------------- */
 
 /* Let a stopped thread go on as it was. */

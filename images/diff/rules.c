@@ -246,6 +246,7 @@ static const struct diff_rule rules[] = {
 	NUMBER("Task", "pdeath_signal", as_signal),
 	NUMBER("Task", "personality", as_hex),
 	SKIP("Task", "waiting_nr"),
+	SKIP("Task", "restart"),
 	WORD("Task", "waiting_in", "waits in"),
 	{ .message = "Task", .field = "wait_left", .number = as_wait, .word = "left of its wait" },
 	NUMBER("Task", "mempolicy", as_hex),

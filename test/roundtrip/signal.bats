@@ -19,3 +19,20 @@ load ../helpers/snap
 }
 @test "signal_ignored: SIGCHLD and SIGPIPE ignored" { roundtrip signal_ignored; }
 @test "signal_busy: a signal every 0.3 ms" { roundtrip signal_busy; }
+
+@test "a signal that comes before it runs again ends the call it was in" {
+    start woken.log /usr/bin/python3 -uc '
+import signal
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+signal.pause()
+print("woken")'
+    until_true grep -q '^34 ' "/proc/$pid/syscall" # pause
+    kill -STOP "$pid"
+    until_true grep -q '^State:.*stopped' "/proc/$pid/status"
+    dump_pid "$pid"
+    restore
+    kill -USR1 "$pid"
+    kill -CONT "$pid"
+    "$TARGET" --wait-exit "$pid" 10 || fail "it waits for another signal"
+    [ "$(cat "$scratch/woken.log")" = $'handled\nwoken' ]
+}

@@ -373,6 +373,7 @@ static inline void sample_task(struct snap *s, struct snap_task *task, unsigned 
 		.personality = 0x40008,
 		.pdeath_signal = 9,
 		.wait_left = 123456789 + n,
+		.restart = n ? 512 : 514,
 		.seccomp = 2 - n,
 		.dispatch = { 1, 0x1000, 0x2000, 0x555555556000 },
 		.tls = { { 12, 0x1000, 0xfff, 0x51 }, { 13, 0x2000, 0xfffff, 0x50 } },

@@ -265,6 +265,7 @@ static void task_equal(const struct snap_task *a, const struct snap_task *b)
 	EQ(personality);
 	EQ(pdeath_signal);
 	EQ(wait_left);
+	EQ(restart);
 	EQ(seccomp);
 	EQ(seccomp_strict);
 	assert_memory_equal(&a->dispatch, &b->dispatch, sizeof a->dispatch);
@@ -658,6 +659,7 @@ BREAK(seccomp_circle, s->seccomp[0].before = 1)
 BREAK(seccomp_flags, s->seccomp[0].flags = 1)
 BREAK(seccomp_odd, s->seccomp[0].nr_program = 23)
 BREAK(seccomp_empty, s->seccomp[0].nr_program = 0)
+BREAK(restart, s->procs[0].tasks[0].restart = 516)
 BREAK(wait_left, s->procs[0].tasks[0].wait_left = UINT64_MAX)
 BREAK(dispatch_mode, s->procs[0].tasks[0].dispatch.mode = 3)
 BREAK(dispatch_selector, s->procs[0].tasks[0].dispatch.selector = UINT64_MAX)
@@ -843,6 +845,7 @@ static const struct {
 	{ "23 bytes", break_seccomp_odd },
 	{ "0 bytes", break_seccomp_empty },
 	{ "time to wait", break_wait_left },
+	{ "restart", break_restart },
 	{ "descriptor table entry", break_tls_entry },
 	{ "descriptor table entry", break_tls_twice },
 	{ "descriptor table entry", break_tls_limit },
