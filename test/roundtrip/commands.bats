@@ -319,11 +319,16 @@ untrusted() {
 @test "a file that an ordinary user may not look for is refused in words" {
     as_user
     mkdir -m 700 "$scratch/closed"
-    start closed/log sleep 1000
+    (
+        close_others
+        exec "${user[@]}" sleep 1000 </dev/null >/dev/null 2>&1 3>"$scratch/closed/log"
+    ) &
+    pid=$!
+    note_pid "$pid"
     until_true grep -qs sleep "/proc/$pid/comm"
     run snapctl check --pid "$pid"
     [ "$status" = 1 ]
-    [[ $output == *"descriptor 1 ($scratch/closed/log): you may not look at that path: Permission denied"*root* ]]
+    [[ $output == *"descriptor 3 ($scratch/closed/log): you may not look at that path: Permission denied"*root* ]]
     run snapctl dump --pid "$pid" -o "$(image)"
     [ "$status" = 125 ]
     [[ $output == *"you may not look at that path: Permission denied"*hint:* ]]

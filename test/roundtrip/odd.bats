@@ -21,7 +21,7 @@ load ../helpers/snap
 @test "odd_mempolicy: set_mempolicy" { roundtrip odd_mempolicy; }
 @test "odd_mbind: mbind" { roundtrip odd_mbind; }
 @test "odd_thp: PR_SET_THP_DISABLE" { roundtrip odd_thp; }
-@test "odd_thp_advised: PR_THP_DISABLE_EXCEPT_ADVISED" { refusal_late odd_thp_advised 'except where advised'; }
+@test "odd_thp_advised: PR_THP_DISABLE_EXCEPT_ADVISED" { roundtrip odd_thp_advised; }
 @test "odd_personality: READ_IMPLIES_EXEC and others" { roundtrip odd_personality; }
 @test "odd_mdwe_both: PR_MDWE_NO_INHERIT" { roundtrip odd_mdwe_both; }
 @test "odd_autogroup: nice of the autogroup" { roundtrip odd_autogroup; }

@@ -769,7 +769,7 @@ const struct target targets_odd[] = {
 	{ "odd_mempolicy", odd_mempolicy, "set_mempolicy", 0 },
 	{ "odd_mbind", odd_mbind, "mbind", 0 },
 	{ "odd_thp", odd_thp, "PR_SET_THP_DISABLE", 0 },
-	{ "odd_thp_advised", odd_thp_advised, "PR_THP_DISABLE_EXCEPT_ADVISED", TARGET_REFUSED },
+	{ "odd_thp_advised", odd_thp_advised, "PR_THP_DISABLE_EXCEPT_ADVISED", 0 },
 	{ "odd_personality", odd_personality, "READ_IMPLIES_EXEC and others", 0 },
 	{ "odd_mdwe_both", odd_mdwe_both, "PR_MDWE_NO_INHERIT", 0 },
 	{ "odd_autogroup", odd_autogroup, "nice of the autogroup", 0 },

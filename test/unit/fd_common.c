@@ -157,29 +157,48 @@ static void flock_survives(void **state)
 	assert_false(in_child(flock_is_held));
 }
 
-static void record_locks_survive(void **state)
+/* Of a descriptor with a lock on some bytes and one on the rest; what was saved of them. */
+static void record_locks_saved(const struct fake *f, int kind)
 {
-	static const struct {
-		int command, kind;
-	} kinds[] = { { F_SETLK, LOCK_POSIX }, { F_OFD_SETLK, LOCK_OFD } };
+	assert_int_equal(f->snap->ofds[0].nr_locks, 2);
+	assert_int_equal(f->snap->ofds[0].locks[0].kind, kind);
+	assert_int_equal(f->snap->ofds[0].locks[0].start, 10);
+	assert_int_equal(f->snap->ofds[0].locks[0].len, 5);
+	assert_int_equal(f->snap->ofds[0].locks[1].len, 0);
+}
+
+static int file_locked(int command)
+{
+	struct flock first = range(F_RDLCK, 10, 5), rest = range(F_WRLCK, 500, 0);
+	int fd = file_open(O_RDWR);
+
+	assert_int_equal(fcntl(fd, command, &first), 0);
+	assert_int_equal(fcntl(fd, command, &rest), 0);
+	return fd;
+}
+
+static void locks_of_open_files_survive(void **state)
+{
+	struct fake *f = fake_round_trip(file_locked(F_OFD_SETLK), &fd_reg);
 
 	(void)state;
-	for (size_t i = 0; i < 2; i++) {
-		struct flock first = range(F_RDLCK, 10, 5), rest = range(F_WRLCK, 500, 0);
-		int fd = file_open(O_RDWR);
-		struct fake *f;
+	record_locks_saved(f, LOCK_OFD);
+	assert_true(in_child(records_are_held));
+	fake_destroy(f);
+}
 
-		assert_int_equal(fcntl(fd, kinds[i].command, &first), 0);
-		assert_int_equal(fcntl(fd, kinds[i].command, &rest), 0);
-		f = fake_round_trip(fd, &fd_reg);
-		assert_int_equal(f->snap->ofds[0].nr_locks, 2);
-		assert_int_equal(f->snap->ofds[0].locks[0].kind, kinds[i].kind);
-		assert_int_equal(f->snap->ofds[0].locks[0].start, 10);
-		assert_int_equal(f->snap->ofds[0].locks[0].len, 5);
-		assert_int_equal(f->snap->ofds[0].locks[1].len, 0);
-		assert_true(in_child(records_are_held));
-		fake_destroy(f);
-	}
+/* Each process takes its own when it has its descriptors (restore/fds.c). */
+static void locks_of_processes_are_not_the_makers(void **state)
+{
+	struct fake *f = fake_create();
+
+	(void)state;
+	fake_save(f, file_locked(F_SETLK), &fd_reg);
+	record_locks_saved(f, LOCK_POSIX);
+	fake_carry(f);
+	fake_make(f);
+	assert_false(in_child(records_are_held));
+	fake_destroy(f);
 }
 
 static void lease_survives(void **state)
@@ -293,7 +312,8 @@ int main(void)
 		cmocka_unit_test(asynchronous_input_survives),
 		cmocka_unit_test(owner_outside_is_refused),
 		cmocka_unit_test(flock_survives),
-		cmocka_unit_test(record_locks_survive),
+		cmocka_unit_test(locks_of_open_files_survive),
+		cmocka_unit_test(locks_of_processes_are_not_the_makers),
 		cmocka_unit_test(lease_survives),
 		cmocka_unit_test(lock_taken_by_somebody_else),
 		cmocka_unit_test(locks_that_cannot_be_read_are_refused),
