@@ -380,9 +380,21 @@ static void check_namespaces(struct dumping_proc *p, struct objections *o)
 			name);
 }
 
+/* They are over what belongs to the namespace, and would be over everything after a restore. */
+static void check_capabilities(struct dumping_proc *p, struct objections *o)
+{
+	if (p->d->opts->userns_entered &&
+		(p->status.cap_prm || p->status.cap_inh || p->status.cap_amb))
+		object(o, "let the program give them up (setpriv --bounding-set=-all, capsh)",
+			"%s has capabilities in a user namespace of its own, which is not "
+			"supported",
+			process_name(p, o->arena));
+}
+
 int check_surroundings(struct dumping_proc *p, struct objections *o, struct err *err)
 {
 	(void)err;
 	check_namespaces(p, o);
+	check_capabilities(p, o);
 	return 0;
 }

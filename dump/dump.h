@@ -11,13 +11,14 @@ struct err;
 struct progress;
 
 struct dump_opts {
-	char *const *argv;  /* program to launch, or NULL */
-	pid_t pid;          /* running process, or 0 */
-	pid_t pid_outside;  /* the same as the caller sees it, where we went to its namespaces */
-	bool ask;           /* it is to be asked first (snapctl_listen) */
-	const char *image;  /* where the image goes */
-	bool force;         /* replace an older image there */
-	bool leave_running; /* go on after the dump; else it is killed once the image is safe */
+	char *const *argv;   /* program to launch, or NULL */
+	pid_t pid;           /* running process, or 0 */
+	pid_t pid_outside;   /* the same as the caller sees it, where we went to its namespaces */
+	bool userns_entered; /* a user namespace of the target's own is one of them */
+	bool ask;            /* it is to be asked first (snapctl_listen) */
+	const char *image;   /* where the image goes */
+	bool force;          /* replace an older image there */
+	bool leave_running;  /* go on after the dump; else it is killed once the image is safe */
 	const char *const
 		*until;      /* when a launched program is stopped, ends with NULL; NULL: quiescent
 			      */

@@ -172,6 +172,40 @@ static int image_directory(const char *image, char **base, struct err *err)
 	return fd >= 0 && *base ? fd : -1;
 }
 
+/* uid_map or gid_map, user_namespaces(7): does each id mean the same inside and outside? */
+static bool maps_to_itself(pid_t pid, const char *map)
+{
+	unsigned long inside, outside, count;
+	bool same = true;
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%d/%s", pid, map);
+	file = fopen(path, "re");
+	while (file && fscanf(file, "%lu %lu %lu", &inside, &outside, &count) == 3)
+		same &= inside == outside;
+	if (!file)
+		return false;
+	fclose(file);
+	return same;
+}
+
+/* What is read in there goes into the image, and is taken at its word by a restore out here. */
+static int userns_check(pid_t pid, bool *other, struct err *err)
+{
+	OWNED_FD userns = ns_other(pid, "user");
+
+	*other = userns >= 0;
+	if (!*other || (maps_to_itself(pid, "uid_map") && maps_to_itself(pid, "gid_map")))
+		return 0;
+	err_set(err, ENOTSUP,
+		"process %d is in a user namespace of its own with other ids than outside "
+		"(/proc/%d/uid_map), which is not supported",
+		pid, pid);
+	return err_hint(err, "run snapctl in there, for dump and restore, or start the program "
+			     "without --map-root-user (-r)");
+}
+
 static int enter_all(pid_t pid, struct err *err)
 {
 	int fds[NR_NAMESPACES], ret = 0;
@@ -202,7 +236,8 @@ int enter(const struct dump_opts *opts, struct dump_opts *inner, struct err *err
 			return -err->code;
 		inner->image = image;
 	}
-	if (inner_pid(opts->pid, &inner->pid, err) < 0 || enter_all(opts->pid, err) < 0)
+	if (userns_check(opts->pid, &inner->userns_entered, err) < 0 ||
+		inner_pid(opts->pid, &inner->pid, err) < 0 || enter_all(opts->pid, err) < 0)
 		return -err->code;
 	if (dir >= 0 && fchdir(dir) < 0)
 		return err_sys(err, "directory of %s", opts->image);

@@ -27,3 +27,30 @@ again() { # ALLOWED: a target is restored with --pids=ns, twice
     snapctl verify "$scratch/work/second"
     check_target "$pid"
 }
+
+# Ids and capabilities of such a namespace would be real ones after a restore.
+@test "a user namespace with other ids, or with capabilities, is refused" {
+    for map in --map-root-user --map-current-user; do
+        rm -f "$scratch/log"
+        start log unshare --user $map --keep-caps --pid --fork --mount-proc --kill-child \
+            sh -c 'sleep 1000 & echo up; wait'
+        until_true grep -qx up "$scratch/log"
+        inside=$(descendants "$pid" | tail -n 1)
+        until_true grep -qx sleep "/proc/$inside/comm"
+        run snapctl dump --pid "$inside" -o "$(image)"
+        [ "$status" = 125 ]
+        [[ $output == *"user namespace of its own"*hint:* ]]
+        kill -0 "$inside"
+    done
+}
+
+@test "where /proc is that of another PID namespace, what to do is said" {
+    start log sleep 1000
+    dump_pid "$pid"
+    for command in "restore --detach $(image)" "dump --pid 1 -o $scratch/other"; do
+        # shellcheck disable=SC2086 # words
+        run unshare --pid --fork "$SNAPCTL" $command
+        [ "$status" = 125 ]
+        [[ $output == *"hint: /proc is missing here, or that of another PID namespace"* ]]
+    done
+}
