@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <linux/kcmp.h>
+#include <sched.h>
 #include <sys/sem.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -206,6 +207,13 @@ static int sharing_check(const struct dumping_proc *p, struct err *err)
 	return 0;
 }
 
+/* Nor have we, once we have left the one that our own threads share (clone(2), CLONE_SYSVSEM). */
+static bool has_no_list(const struct dumping_proc *p)
+{
+	return p->t->nr_threads == 1 && unshare(CLONE_SYSVSEM) == 0 &&
+	       syscall(SYS_kcmp, p->th->tid, gettid(), KCMP_SYSVSEM, 0, 0) == 0;
+}
+
 int ipc_undos_collect(struct dumping_proc *p, struct err *err)
 {
 	struct arena *a;
@@ -213,8 +221,7 @@ int ipc_undos_collect(struct dumping_proc *p, struct err *err)
 	size_t nr, cap = 0;
 	int ret;
 
-	if (syscall(SYS_kcmp, p->th->tid, getpid(), KCMP_SYSVSEM, 0, 0) == 0 &&
-		p->t->nr_threads == 1)
+	if (has_no_list(p))
 		return 0;
 	a = arena_create();
 	ret = ipc_sem_ids(a, &ids, &nr, err);
