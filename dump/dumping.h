@@ -88,6 +88,8 @@ double dumping_now_ms(void);
 /* Every part of a process has one function that fills its part of the snap; target frozen. */
 int tasks_collect(struct dumping_proc *p, struct err *err);
 int signals_collect(struct dumping_proc *p, struct err *err);
+/* Anew, what is pending for the process as a whole. */
+int signals_collect_shared(struct dumping_proc *p, struct err *err);
 int timers_collect(struct dumping_proc *p, struct err *err);
 int attributes_collect(struct dumping_proc *p, struct err *err);
 int limits_collect(struct dumping_proc *p, struct err *err);

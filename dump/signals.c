@@ -121,17 +121,24 @@ int signals_collect_private(struct dumping_proc *p, const struct tracee_thread *
 	return pending_append(a, th->tid, false, &task->pending, &task->nr_pending, err);
 }
 
-int signals_collect(struct dumping_proc *p, struct err *err)
+int signals_collect_shared(struct dumping_proc *p, struct err *err)
 {
 	struct snap_proc *proc = dumping_snap_proc(p);
-	int ret = pending_append(
-		p->d->snap->arena, p->th->tid, true, &proc->pending, &proc->nr_pending, err);
+	struct arena *a = p->d->snap->arena;
+	int ret;
 
-	if (ret < 0)
-		return ret;
-	unqueued_append(
-		p->d->snap->arena, p->status.shd_pending, &proc->pending, &proc->nr_pending);
-	return actions_collect(p, err);
+	proc->nr_pending = 0;
+	ret = pending_append(a, p->th->tid, true, &proc->pending, &proc->nr_pending, err);
+	if (!ret)
+		unqueued_append(a, p->status.shd_pending, &proc->pending, &proc->nr_pending);
+	return ret;
+}
+
+int signals_collect(struct dumping_proc *p, struct err *err)
+{
+	int ret = signals_collect_shared(p, err);
+
+	return ret < 0 ? ret : actions_collect(p, err);
 }
 
 static void note_signal(const struct snap_proc *proc, int signo, struct restart_signal *next)

@@ -146,7 +146,7 @@ static int some_collect(
 	return ret;
 }
 
-int timers_collect(struct dumping_proc *p, struct err *err)
+static int timers_read(struct dumping_proc *p, struct err *err)
 {
 	struct proc_timer *timers;
 	size_t nr;
@@ -156,9 +156,28 @@ int timers_collect(struct dumping_proc *p, struct err *err)
 		ret = proc_timers(p->t->procfd, p->d->snap->arena, &timers, &nr, err);
 	if (ret < 0)
 		return ret;
+	dumping_snap_proc(p)->nr_timers = 0;
 	dumping_snap_proc(p)->timers = arena_array(
 		p->d->snap->arena, nr, sizeof(struct snap_posix_timer));
 	for (size_t i = 0; !ret && i < nr; i += AT_ONCE)
 		ret = some_collect(p, timers + i, nr - i < AT_ONCE ? nr - i : AT_ONCE, err);
+	return ret;
+}
+
+/*
+ * Timers go on while their process stands still: one that expired after the signals were read is
+ * found disarmed, and what it has sent would be in no queue; so both are read until they agree.
+ */
+int timers_collect(struct dumping_proc *p, struct err *err)
+{
+	size_t before;
+	int ret;
+
+	do {
+		before = dumping_snap_proc(p)->nr_pending;
+		ret = timers_read(p, err);
+		if (!ret)
+			ret = signals_collect_shared(p, err);
+	} while (!ret && dumping_snap_proc(p)->nr_pending != before);
 	return ret;
 }
