@@ -17,9 +17,9 @@
 #include "base/log.h"
 #include "dump/dumping.h"
 #include "dump/restart.h"
+#include "tracee/kernel_abi.h"
 
 enum {
-	SYSCALL_INSN_LEN = 2,
 	MARGIN_NS = 1000 * 1000,      /* what it takes to come here, and more */
 	WORTH_NS = 200 * 1000 * 1000, /* less is not worth a look */
 	CPUS_MAX = CPU_SETSIZE,

@@ -10,17 +10,12 @@
 
 #include "base/log.h"
 #include "images/snap.h"
+#include "tracee/kernel_abi.h"
 #include "tracee/tracee.h"
 
-/* include/linux/errno.h of Linux: answers that never reach a program. */
-enum {
-	ERESTARTSYS = 512,
-	ERESTARTNOINTR = 513,
-	ERESTARTNOHAND = 514,
-	ERESTART_RESTARTBLOCK = 516,
-};
-
-enum { SYSCALL_INSN_LEN = 2 };
+_Static_assert(
+	(int)SNAP_RESTART_SYS == ABI_ERESTARTSYS && (int)SNAP_RESTART_NOHAND == ABI_ERESTARTNOHAND,
+	"numbers of proto/task.proto");
 
 static bool in_syscall(const struct snap_regs *regs)
 {
@@ -29,8 +24,8 @@ static bool in_syscall(const struct snap_regs *regs)
 
 static bool is_restart_code(int64_t rax)
 {
-	return rax == -ERESTARTSYS || rax == -ERESTARTNOINTR || rax == -ERESTARTNOHAND ||
-	       rax == -ERESTART_RESTARTBLOCK;
+	return rax == -ABI_ERESTARTSYS || rax == -ABI_ERESTARTNOINTR ||
+	       rax == -ABI_ERESTARTNOHAND || rax == -ABI_ERESTART_RESTARTBLOCK;
 }
 
 static bool is_eintr_call(const struct snap_regs *regs)
@@ -276,8 +271,8 @@ static bool handler_ends_call(int64_t rax, const struct restart_signal *sig)
 {
 	if (!sig->handled)
 		return false;
-	return rax == -ERESTARTNOHAND || rax == -ERESTART_RESTARTBLOCK ||
-	       (rax == -ERESTARTSYS && !sig->sa_restart);
+	return rax == -ABI_ERESTARTNOHAND || rax == -ABI_ERESTART_RESTARTBLOCK ||
+	       (rax == -ABI_ERESTARTSYS && !sig->sa_restart);
 }
 
 static void restart_rewind(struct snap_regs *regs)
@@ -285,6 +280,19 @@ static void restart_rewind(struct snap_regs *regs)
 	regs->rip -= SYSCALL_INSN_LEN;
 	regs->rax = regs->orig_rax;
 	regs->orig_rax = (uint64_t)-1;
+}
+
+/* Of a call that is made again: how a signal ends it from now on. */
+static uint32_t restart_code(int64_t rax)
+{
+	switch (-rax) {
+	case ABI_ERESTARTSYS:
+		return SNAP_RESTART_SYS;
+	case ABI_ERESTARTNOINTR:
+		return 0;
+	default:
+		return SNAP_RESTART_NOHAND;
+	}
 }
 
 uint32_t restart_apply(struct snap_regs *regs, const struct restart_signal *sig)
@@ -295,7 +303,7 @@ uint32_t restart_apply(struct snap_regs *regs, const struct restart_signal *sig)
 		return 0;
 	if (is_spurious_eintr(regs, sig)) {
 		restart_rewind(regs);
-		return ERESTARTNOHAND;
+		return SNAP_RESTART_NOHAND;
 	}
 	if ((is_restart_code(rax) && handler_ends_call(rax, sig)) ||
 		regs->orig_rax == SYS_restart_syscall) {
@@ -303,9 +311,7 @@ uint32_t restart_apply(struct snap_regs *regs, const struct restart_signal *sig)
 		regs->orig_rax = (uint64_t)-1;
 	} else if (is_restart_code(rax)) {
 		restart_rewind(regs);
-		return rax == -ERESTARTSYS      ? ERESTARTSYS
-		       : rax == -ERESTARTNOINTR ? 0
-						: ERESTARTNOHAND;
+		return restart_code(rax);
 	} else {
 		/* It has returned; nothing of the call is left to be restarted. */
 		regs->orig_rax = (uint64_t)-1;

@@ -13,11 +13,12 @@
 #include "dump/left.h"
 #include "dump/modes.h"
 #include "dump/restart.h"
+#include "tracee/kernel_abi.h"
 #include "dump/seccomp.h"
 #include "dump/signals.h"
 
 /* All of x86's state components together, AMX tiles being the largest, are under 12 KiB. */
-enum { XSTATE_ROOM = 64 * 1024, SYSCALL_INSN_LEN = 2 };
+enum { XSTATE_ROOM = 64 * 1024 };
 
 static void regs_to_snap(const struct user_regs_struct *from, struct snap_regs *to)
 {

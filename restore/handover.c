@@ -31,6 +31,7 @@
 #include "restore/tasks.h"
 #include "restore/timers.h"
 #include "tracee/proc.h"
+#include "tracee/kernel_abi.h"
 #include "tracee/tracee.h"
 
 /* How much the new process has to do by itself: what strace(1) of snapctl does not see. */
@@ -366,7 +367,7 @@ static void regs_interrupt(const struct snap_task *task, struct user_regs_struct
 	if (!task->restart)
 		return;
 	regs->orig_rax = regs->rax;
-	regs->rax = (uint64_t) - (int64_t)task->restart;
+	regs->rax = -(uint64_t)task->restart;
 	regs->rip += SYSCALL_INSN_LEN;
 }
 

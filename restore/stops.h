@@ -11,10 +11,8 @@
 struct err;
 struct job;
 
-enum {
-	STOPS_SYSCALL = 0x80, /* PTRACE_O_TRACESYSGOOD marks stops of system calls with it */
-	SYSCALL_INSN_LEN = 2, /* `syscall`, or `int $0x80` */
-};
+/* PTRACE_O_TRACESYSGOOD marks stops of system calls. */
+enum { STOPS_SYSCALL = 0x80 };
 
 int stops_write(
 	const struct job *job, uint64_t addr, const void *data, size_t len, struct err *err);

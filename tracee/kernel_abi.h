@@ -85,6 +85,9 @@ enum abi_restart {
 	ABI_ERESTART_RESTARTBLOCK = 516,
 };
 
+/* `syscall`, and `int $0x80` alike: what a call that is made again goes back by. */
+enum { SYSCALL_INSN_LEN = 2 };
+
 /* include/linux/sched.h: flags field of /proc/PID/stat. */
 #define ABI_PF_KTHREAD 0x00200000
 

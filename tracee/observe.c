@@ -6,12 +6,11 @@
  * never knows.
  */
 #include "tracee/internal.h"
+#include "tracee/kernel_abi.h"
 
 #include <linux/audit.h>
 #include <string.h>
 #include <sys/ptrace.h>
-
-enum { SYSCALL_INSN_LEN = 2 }; /* syscall and int 0x80 alike */
 
 void tracer_observe(struct tracer *tr, const struct tracer_observer *o)
 {
