@@ -212,15 +212,6 @@ static void standard_hold(void)
 			open("/dev/null", (fd ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
 }
 
-/* As after `unshare --pid --fork`: it tells of processes under ids that are others' in here. */
-static bool proc_is_foreign(void)
-{
-	char self[16] = "", pid[16];
-
-	snprintf(pid, sizeof pid, "%d", getpid());
-	return readlink("/proc/self", self, sizeof self - 1) < 0 || strcmp(self, pid) != 0;
-}
-
 /* What explains a failure wherever it was met. */
 static void explain(struct err *err)
 {
@@ -228,11 +219,6 @@ static void explain(struct err *err)
 		err_hint(err,
 			"a path has at most 4095 bytes, each name in it 255: cd nearer to it, "
 			"and name it from there");
-	if (!proc_is_foreign())
-		return;
-	err->hint[0] = '\0';
-	err_hint(err, "/proc is missing here, or that of another PID namespace: mount -t proc proc "
-		      "/proc, or unshare --mount-proc");
 }
 
 static int command_run(
