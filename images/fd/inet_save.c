@@ -378,7 +378,7 @@ static int established_save(const struct fd_seen *seen, struct inet_sock *sock, 
 	if (tcp_conn_save(d->snap->arena, seen->fd, sock->conn, err) < 0)
 		return err_wrap(err, "connection %s", inet_sock_text(sock, text));
 	sock->conn->inside = tcp_conn_is_inside(seen, sock);
-	sock->conn->alone = sock->conn->inside && tcp_conn_is_alone(seen->fd, sock);
+	sock->conn->alone = sock->conn->inside && tcp_conn_is_alone(seen, sock);
 	return 0;
 }
 
