@@ -38,6 +38,7 @@ static const struct target *const tables[] = {
 	targets_fd_mqueue,
 	targets_sock_unix,
 	targets_sock_waiting,
+	targets_sock_tcp_waiting,
 	targets_sock_inet,
 	targets_sock_tcp,
 	targets_sock_raw,
