@@ -580,13 +580,17 @@ static void standard_hold(void)
 			open("/dev/null", (fd ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
 }
 
-/* As after `unshare --pid --fork`: it tells of processes under ids that are others' in here. */
+/* As after `unshare --pid --fork`: it tells of processes under ids that are others' in here. Where
+ * we have made a namespace ourselves (restore --pids=ns), it is that one's, and we are not in it.
+ */
 static bool proc_is_foreign(void)
 {
 	char self[16] = "", pid[16];
 
 	snprintf(pid, sizeof pid, "%d", getpid());
-	return readlink("/proc/self", self, sizeof self - 1) < 0 || strcmp(self, pid) != 0;
+	if (readlink("/proc/self", self, sizeof self - 1) < 0)
+		return access("/proc/version", F_OK) < 0;
+	return strcmp(self, pid) != 0;
 }
 
 /* What explains a failure wherever it was met. */

@@ -54,3 +54,11 @@ again() { # ALLOWED: a target is restored with --pids=ns, twice
         [[ $output == *"hint: /proc is missing here, or that of another PID namespace"* ]]
     done
 }
+
+@test "a restore that fails in a namespace of its own does not speak of /proc" {
+    start_target mem_private
+    dump_pid "$pid"
+    run snapctl restore --detach --pids=ns --inherit=250=0 "$(image)"
+    [ "$status" = 125 ]
+    [[ $output != *"/proc is missing"* ]]
+}

@@ -61,6 +61,7 @@ static const struct target *const tables[] = {
 	targets_tree_end,
 	targets_tree_ids,
 	targets_tree_mem,
+	targets_tree_aside,
 	targets_tree_shared,
 	targets_tree_fd,
 	targets_tree_lock,
