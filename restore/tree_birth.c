@@ -197,7 +197,7 @@ static int birth_by_helper(struct tree *tree, uint32_t i, struct job *maker, int
 	}
 	ret = founds ? birth_clone_id(tree, maker, vpid, 0,
 			       founder ? founder->exit_signal : SIGCHLD, pid, err)
-		     : helper_clone(tree, maker, &vpid, pid, err);
+		     : helper_clone(tree, maker, SIGCHLD, &vpid, pid, err);
 	if (ret < 0)
 		return birth_taken(err);
 	helper = birth_copy(maker, *pid);
@@ -461,7 +461,7 @@ static int group_keep(struct tree *tree, struct job *founder, struct err *err)
 	pid_t vpid, pid;
 
 	if (birth_call(founder, SYS_setpgid, 0, 0, "setpgid", err) < 0 ||
-		helper_clone(tree, founder, &vpid, &pid, err) < 0)
+		helper_clone(tree, founder, SIGCHLD, &vpid, &pid, err) < 0)
 		return -err->code;
 	founder->group = founder->proc->pid;
 	helper = birth_copy(founder, pid);
