@@ -29,6 +29,7 @@
 #include "restore/mems.h"
 #include "restore/ns.h"
 #include "restore/stages.h"
+#include "restore/stoppable.h"
 #include "restore/stops.h"
 #include "restore/tree_birth.h"
 #include "restore/zombie.h"
@@ -210,9 +211,9 @@ static int all_make(struct tree *tree, struct err *err)
 			return -err->code;
 	if (stages_end(tree, err) < 0 || zombies_make(tree, err) < 0 ||
 		birth_groups(tree, err) < 0 || ctty_finish(tree, err) < 0 ||
-		fds_later(tree->jobs, tree->snap->nr_procs, err) < 0)
+		fds_later(tree->jobs, tree->snap->nr_procs, err) < 0 || birth_reap(tree, err) < 0)
 		return -err->code;
-	return birth_reap(tree, err);
+	return stoppable_prepare(tree, err);
 }
 
 static int all_do(struct tree *tree, int (*part)(struct job *job, struct err *err), struct err *err)
@@ -255,7 +256,8 @@ static int stopped_release(struct job *job, const struct job *parent, struct err
 		handover_release(job, err) < 0)
 		return -err->code;
 	job->released = true;
-	if (stops_blob_syscall(parent, &wait, "waitid", NULL, err) < 0)
+	if (stops_blob_syscall(parent, &wait, "waitid", NULL, err) < 0 ||
+		stoppable_finish(job, parent, err) < 0)
 		return -err->code;
 	return parent_action(parent, false, err);
 }
