@@ -207,6 +207,20 @@ static void frozen_until_now(struct dumping *d)
 	d->result->frozen_ms = dumping_now_ms() - d->frozen_at;
 }
 
+/* From here on only the disk can fail, and it is asked before. */
+static int collect_last(struct dumping *d, struct err *err)
+{
+	size_t bytes = 0;
+
+	if (fds_collect_last(d, &bytes, err) < 0)
+		return -err->code;
+	if (!bytes)
+		return 0;
+	if (image_writer_reserve(d->writer, d->snap, bytes, err) < 0)
+		return -err->code;
+	return fds_collect_last(d, NULL, err);
+}
+
 static int image_commit(struct dumping *d, struct err *err)
 {
 	int ret = 0;
@@ -223,6 +237,8 @@ static int image_commit(struct dumping *d, struct err *err)
 	}
 	progress_phase(d->opts->progress, "bringing the image to the disk", 0);
 	ret = connections_keep(d, err);
+	if (!ret)
+		ret = collect_last(d, err);
 	if (!ret)
 		ret = image_writer_commit(d->writer, d->snap, err);
 	if (ret < 0)

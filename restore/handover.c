@@ -20,6 +20,7 @@
 #include "restore/job.h"
 #include "restore/mm.h"
 #include "restore/mm_fork.h"
+#include "restore/stages.h"
 #include "restore/stops.h"
 #include "restore/tasks.h"
 #include "restore/timers.h"
@@ -48,7 +49,8 @@ static int plan_rest(struct job *job, size_t *uffd_step, struct err *err)
 			->tolerate = BLOB_ANY_ERRNO;
 	}
 	plan_step(&job->plan, 0, BLOB_PARK);
-	if (tasks_plan(job, err) < 0)
+	/* The rest comes when it has left its last stage. */
+	if (!job->stage && tasks_plan(job, err) < 0)
 		return -err->code;
 	plan_log(job);
 	return 0;
@@ -320,6 +322,22 @@ int handover_forked(struct job *job, const struct job *base, struct err *err)
 		blob_insert(job, blob_map_forked, err) < 0)
 		return -err->code;
 	return first_part(job, uffd_step, err);
+}
+
+int handover_again(struct job *job, struct stage *stage, struct err *err)
+{
+	struct job before = *job;
+	int ret;
+
+	job->stage = stage;
+	job->mm = stage ? &stage->mm : &job->snap->mms[job->proc->mm];
+	job->forked = true; /* from what it was */
+	job->fork_runs = NULL;
+	job->nr_fork_runs = 0;
+	job->plan = (struct plan){ 0 };
+	ret = handover_forked(job, &before, err);
+	plan_finish(&before.plan);
+	return ret;
 }
 
 int handover_sharing(struct job *job, const struct job *maker, uint64_t above, struct err *err)

@@ -378,7 +378,9 @@ static int run_here(struct job *job, int *status, struct err *err)
 	return job_attend(job, job->pid, job->pid, -1, status, err);
 }
 
-int restore_run(const struct restore_opts *opts, int *status, struct err *err)
+/* *refused: ids were not ours to choose; nothing is left of the attempt. */
+static int restore_once(
+	const struct restore_opts *opts, bool *refused, int *status, struct err *err)
 {
 	struct job job = { 0 };
 	bool done;
@@ -407,6 +409,7 @@ int restore_run(const struct restore_opts *opts, int *status, struct err *err)
 	if (ret == 1 || (!ret && job.pids != PIDS_NS))
 		ret = run_here(&job, status, err);
 	if (ret < 0) {
+		*refused = ids_refused(&job, ret);
 		/* For namespaces of its own, it has left ours, and /proc with them. */
 		if (job.snap && job.pids != PIDS_NS)
 			proc_explain(err);
@@ -414,4 +417,18 @@ int restore_run(const struct restore_opts *opts, int *status, struct err *err)
 		job_finish(&job);
 	}
 	return ret;
+}
+
+int restore_run(const struct restore_opts *opts, int *status, struct err *err)
+{
+	struct restore_opts in_ns = *opts;
+	bool refused = false;
+	int ret = restore_once(opts, &refused, status, err);
+
+	if (!refused || opts->pids != PIDS_AUTO)
+		return ret;
+	log_info("process ids: a namespace of its own, since %s", err->msg);
+	*err = (struct err){ 0 };
+	in_ns.pids = PIDS_NS;
+	return restore_once(&in_ns, &refused, status, err);
 }

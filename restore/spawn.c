@@ -52,6 +52,15 @@ static long spawn_patiently(struct clone_args *args, struct spawn_call *call)
 	return ret;
 }
 
+static int spawn_failed(long ret, pid_t want_pid, struct err *err)
+{
+	err_ret(err, ret, "clone3 with process id %d", (int)want_pid);
+	if (ret == -EPERM && want_pid)
+		err_hint(err, "this user namespace is not the one that the PID namespace belongs "
+			      "to (unshare -r): use --pids=ns");
+	return (int)ret;
+}
+
 int spawn(pid_t want_pid, uint64_t flags, void (*body)(void *arg), void *arg, pid_t *pid,
 	int *pidfd, struct err *err)
 {
@@ -77,7 +86,7 @@ int spawn(pid_t want_pid, uint64_t flags, void (*body)(void *arg), void *arg, pi
 	ret = spawn_patiently(&args, &call);
 	munmap(stack, SPAWN_STACK);
 	if (ret < 0)
-		return err_ret(err, ret, "clone3 with process id %d", (int)want_pid);
+		return spawn_failed(ret, want_pid, err);
 	*pid = (pid_t)ret;
 	return 0;
 }

@@ -195,7 +195,7 @@ static int birth_by_helper(struct tree *tree, uint32_t i, struct job *maker, int
 	}
 	ret = founds ? birth_clone_id(tree, maker, vpid, 0,
 			       founder ? founder->exit_signal : SIGCHLD, pid, err)
-		     : helper_clone(tree, maker, &vpid, pid, err);
+		     : helper_clone(tree, maker, SIGCHLD, &vpid, pid, err);
 	if (ret < 0)
 		return birth_taken(err);
 	helper = birth_copy(maker, *pid);
