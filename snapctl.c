@@ -4,7 +4,6 @@
  */
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/text.h"
@@ -569,24 +569,16 @@ static int stdout_finish(struct err *err)
 	return 0;
 }
 
-/*
- * Else the next file that we open, maybe one of the image, is what messages are written to. For a
- * program that is started, they stay closed. A restore looks at each where one is asked for.
- */
-static void standard_hold(void)
-{
-	for (int fd = 0; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
-			open("/dev/null", (fd ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
-}
-
 /* As after `unshare --pid --fork`: it tells of processes under ids that are others' in here. */
 static bool proc_is_foreign(void)
 {
 	char self[16] = "", pid[16];
 
+	/* After a restore into a namespace of its own it may be that one's, where we are not. */
+	if (readlink("/proc/self", self, sizeof self - 1) < 0)
+		return access("/proc/version", F_OK) < 0;
 	snprintf(pid, sizeof pid, "%d", getpid());
-	return readlink("/proc/self", self, sizeof self - 1) < 0 || strcmp(self, pid) != 0;
+	return strcmp(self, pid) != 0;
 }
 
 /* What explains a failure wherever it was met. */
@@ -613,8 +605,9 @@ static int command_run(
 		ret = 0;
 	} else if (first >= 0) {
 		log_set_level(o->verbose > 1 ? LOG_DEBUG : o->verbose ? LOG_INFO : LOG_QUIET);
+		/* A restore has no system call to spare: it looks when it has opened its image. */
 		if (c->run != run_restore && c->run != run_packed)
-			standard_hold();
+			fd_hold_standard();
 		ret = c->run(o, argv + first, &status, err);
 	}
 	if (ret >= 0)
