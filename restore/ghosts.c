@@ -100,6 +100,26 @@ static int born_by_name(struct job *job, uint32_t id, const char *name, struct e
 	return 0;
 }
 
+/*
+ * A removed directory may have no size any more, and then nobody gets as far out as where ext4 says
+ * that a directory ends (ext4_dir_llseek). What cannot be set now is tried later.
+ */
+static int born_directory(struct job *job, uint32_t id, const char *name, struct err *err)
+{
+	for (uint32_t i = 0; i < job->snap->nr_ofds; i++) {
+		const struct snap_ofd *ofd = &job->snap->ofds[i];
+		OWNED_FD fd = -1;
+
+		if (!ofd->offset || reg_access(ofd, id) < 0)
+			continue;
+		fd = open(name, (int)reg_later_flags(ofd) | O_CLOEXEC);
+		if (fd >= 0 && lseek(fd, (off_t)ofd->offset, SEEK_SET) >= 0 &&
+			born_keep(job, i, fd, err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
 /* The descriptor by which O_TMPFILE has made the file; ID_NONE: there is none. */
 static uint32_t born_tmpfile(const struct job *job, uint32_t id, uint32_t *flags)
 {
@@ -257,6 +277,8 @@ static int ghost_make_directory(struct job *job, uint32_t id, struct err *err)
 	job->ghosts[id] = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, job->park);
 	if (job->ghosts[id] < 0)
 		ret = err_sys(err, "open %s", place.name);
+	if (!ret)
+		ret = born_directory(job, id, place.name, err);
 	if (!ret)
 		ret = ghost_attributes(job, file, fd, err);
 	if (rmdir(place.name) < 0 && !ret)
