@@ -1,6 +1,8 @@
 /* Directories for a moment; see way.h. */
 #include "base/way.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,4 +37,21 @@ void way_remove(const char *path, size_t first)
 		if (rmdir(dir) < 0)
 			log_warn("remove %s, which was made for a moment: %m", dir);
 	}
+}
+
+int way_nearest(const char *path)
+{
+	char dir[PATH_MAX];
+	char *end;
+	int fd = -1;
+
+	snprintf(dir, sizeof dir, "%s", path);
+	errno = ENOENT;
+	while (fd < 0 && errno == ENOENT && (end = strrchr(dir, '/'))) {
+		end[end == dir] = '\0'; /* "/" itself keeps its name */
+		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (end == dir)
+			break;
+	}
+	return fd;
 }

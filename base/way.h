@@ -10,5 +10,7 @@
  */
 size_t way_make(const char *path);
 void way_remove(const char *path, size_t first);
+/* The directory of path, or the nearest one above that is still there; -1 with errno. */
+int way_nearest(const char *path);
 
 #endif
