@@ -40,6 +40,7 @@
 #include "dump/worker.h"
 #include "images/image.h"
 #include "tracee/access.h"
+#include "tracee/proc.h"
 
 enum { REAP_LIMIT_MS = 3000, REAP_LOOK_MS = 5, AGAIN_LIMIT_MS = 5000, AGAIN_PAUSE_MS = 10 };
 
@@ -372,11 +373,15 @@ static int dump_launched(const struct dump_opts *opts, struct dump_result *resul
 
 int dump_run(const struct dump_opts *opts, struct dump_result *result, struct err *err)
 {
+	int ret;
+
 	*result = (struct dump_result){ 0 };
 	if (opts->argv)
-		return dump_launched(opts, result, err);
-	return worker_run(
-		enter_needed(opts->pid) ? dump_work_inside : dump_work, opts, result, err);
+		ret = dump_launched(opts, result, err);
+	else
+		ret = worker_run(
+			enter_needed(opts->pid) ? dump_work_inside : dump_work, opts, result, err);
+	return ret < 0 ? proc_explain(err) : ret;
 }
 
 /* ---- snapctl check ---------------------------------------------------------------------- */
@@ -455,7 +460,7 @@ static _Noreturn void check_inside(
 	_exit(0);
 }
 
-int dump_check(pid_t pid, const struct dump_opts *opts, FILE *out, struct err *err)
+static int check_where_it_is(pid_t pid, const struct dump_opts *opts, FILE *out, struct err *err)
 {
 	struct dump_opts with_pid = *opts;
 	struct check_answer *answer;
@@ -481,4 +486,11 @@ int dump_check(pid_t pid, const struct dump_opts *opts, FILE *out, struct err *e
 		*err = answer->err;
 	munmap(answer, sizeof *answer);
 	return ret;
+}
+
+int dump_check(pid_t pid, const struct dump_opts *opts, FILE *out, struct err *err)
+{
+	int ret = check_where_it_is(pid, opts, out, err);
+
+	return ret < 0 ? proc_explain(err) : ret;
 }

@@ -36,6 +36,7 @@
 #include "restore/tasks.h"
 #include "restore/tree.h"
 #include "restore/vdso.h"
+#include "tracee/proc.h"
 
 static pid_t job_pid_of(const struct fd_make *m, int32_t recorded)
 {
@@ -406,6 +407,9 @@ int restore_run(const struct restore_opts *opts, int *status, struct err *err)
 	if (ret == 1 || (!ret && job.pids != PIDS_NS))
 		ret = run_here(&job, status, err);
 	if (ret < 0) {
+		/* For namespaces of its own, it has left ours, and /proc with them. */
+		if (job.snap && job.pids != PIDS_NS)
+			proc_explain(err);
 		terminal_back(&job.terminal);
 		job_finish(&job);
 	}

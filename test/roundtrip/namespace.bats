@@ -54,3 +54,14 @@ again() { # ALLOWED: a target is restored with --pids=ns, twice
         [[ $output == *"hint: /proc is missing here, or that of another PID namespace"* ]]
     done
 }
+
+@test "a failure in a namespace that restore has made is not put down to /proc" {
+    cp "$SERVER" "$scratch/work/server"
+    start log "$scratch/work/server" 0
+    dump_pid "$pid"
+    echo changed >>"$scratch/work/server"
+    run snapctl restore --detach --pids=ns "$(image)"
+    [ "$status" = 125 ]
+    [[ $output == *"has changed since the dump"*hint:* ]]
+    [[ $output != *"/proc is missing"* ]]
+}
