@@ -580,23 +580,32 @@ static void standard_hold(void)
 			open("/dev/null", (fd ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
 }
 
-/* As after `unshare --pid --fork`: it tells of processes under ids that are others' in here. */
-static bool proc_is_foreign(void)
+/*
+ * As after `unshare --pid --fork`: it tells of processes under ids that are others' in here. A
+ * restore has moved to a /proc of the program's own namespace, in which snapctl has no id.
+ */
+static bool proc_is_foreign(const struct command *c)
 {
 	char self[16] = "", pid[16];
 
 	snprintf(pid, sizeof pid, "%d", getpid());
-	return readlink("/proc/self", self, sizeof self - 1) < 0 || strcmp(self, pid) != 0;
+	if (readlink("/proc/self", self, sizeof self - 1) < 0)
+		return (c->run != run_restore && c->run != run_packed) ||
+		       access("/proc/version", F_OK) < 0;
+	return strcmp(self, pid) != 0;
 }
 
 /* What explains a failure wherever it was met. */
-static void explain(struct err *err)
+static void explain(const struct command *c, struct err *err)
 {
 	if (err->code == ENAMETOOLONG)
 		err_hint(err,
 			"a path has at most 4095 bytes, each name in it 255: cd nearer to it, "
 			"and name it from there");
-	if (!proc_is_foreign())
+	if (err->code == EMFILE)
+		err_hint(err, "more files have to be open than snapctl may have here: raise the "
+			      "limit (ulimit -n)");
+	if (!proc_is_foreign(c))
 		return;
 	err->hint[0] = '\0';
 	err_hint(err, "/proc is missing here, or that of another PID namespace: mount -t proc proc "
@@ -621,7 +630,7 @@ static int command_run(
 		ret = stdout_finish(err);
 	if (ret >= 0)
 		return status;
-	explain(err);
+	explain(c, err);
 	print_err(c->name, err);
 	return status ? status : EXIT_OURS;
 }

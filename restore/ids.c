@@ -85,8 +85,9 @@ static int32_t ids_taken(const struct snap *snap)
 	return taken;
 }
 
-int ids_choose(struct job *job, struct err *err)
+int ids_choose(struct job *job, bool may_keep, struct err *err)
 {
+	bool keep = job->privileged && may_keep;
 	int32_t taken;
 
 	job->pids = job->opts->pids;
@@ -98,11 +99,11 @@ int ids_choose(struct job *job, struct err *err)
 	}
 	if (job->pids != PIDS_AUTO)
 		return 0;
-	taken = job->privileged ? ids_taken(job->snap) : 0;
-	job->pids = job->privileged && !taken ? PIDS_KEEP : PIDS_NS;
+	taken = keep ? ids_taken(job->snap) : 0;
+	job->pids = keep && !taken ? PIDS_KEEP : PIDS_NS;
 	if (taken)
 		log_info("process ids: a namespace of its own, since %d is in use", taken);
-	else if (!job->privileged)
+	else if (!keep)
 		log_info("process ids: a namespace of its own, since choosing ids is not permitted "
 			 "here");
 	else

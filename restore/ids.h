@@ -1,6 +1,7 @@
 #ifndef RESTORE_IDS_H
 #define RESTORE_IDS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Which process ids the restored program gets (DESIGN D9). */
@@ -9,8 +10,9 @@ struct err;
 struct job;
 struct snap;
 
-/* Turn what the user asked for (auto) into keep, ns or new: job->pids. */
-int ids_choose(struct job *job, struct err *err);
+/* Turn what the user asked for (auto) into keep, ns or new: job->pids. Root in a user namespace may
+ * not keep them where the PID namespace is another one's; that shows when it is tried. */
+int ids_choose(struct job *job, bool may_keep, struct err *err);
 /* For --pids=auto: ns was not to be had. Fall back to new, or an error. */
 int ids_fallback(struct job *job, struct err *err);
 /* The highest id of a process or thread of the image. */
