@@ -208,6 +208,9 @@ static void explain(struct err *err)
 		err_hint(err,
 			"a path has at most 4095 bytes, each name in it 255: cd nearer to it, "
 			"and name it from there");
+	if (err->code == EMFILE)
+		err_hint(err, "more files have to be open than snapctl may have here: raise the "
+			      "limit (ulimit -n)");
 }
 
 static int command_run(
