@@ -193,7 +193,7 @@ int handover_continued(struct job *job, struct err *err)
 		return err_sys(err, "continue the new process");
 	if (stops_continue(tid, err) < 0 || stops_wait(job, tid, SIGCONT, err) < 0)
 		return -err->code;
-	return thread_set_sigmask(tid, job->proc->tasks[i].sigmask, err);
+	return thread_set_sigmask(tid, UINT64_MAX, err);
 }
 
 /*
@@ -221,6 +221,8 @@ static int release_stopped(struct job *job, struct err *err)
 int handover_release(struct job *job, struct err *err)
 {
 	if (job->proc->stop == PROC_STOPPED && release_stopped(job, err) < 0)
+		return -err->code;
+	if (signals_queue_last(job, err) < 0)
 		return -err->code;
 	for (size_t i = job->proc->nr_tasks; i-- > 0;)
 		/* ESRCH: those that are released already have ended the program. */

@@ -265,8 +265,8 @@ static int stopped_release(struct job *job, const struct job *parent, struct err
 /* Its parent is told again that it went on after a stop, if it asks, but not by a SIGCHLD. */
 static int continued_again(struct job *job, const struct job *parent, struct err *err)
 {
-	if (parent_action(parent, true, err) < 0 || handover_last(job, err) < 0 ||
-		handover_continued(job, err) < 0)
+	if (parent_action(parent, true, err) < 0 || handover_continued(job, err) < 0 ||
+		handover_last(job, err) < 0)
 		return -err->code;
 	job->ready = true;
 	return parent_action(parent, false, err);

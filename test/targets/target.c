@@ -56,6 +56,7 @@ static const struct target *const tables[] = {
 	targets_aio,
 	targets_tree_family,
 	targets_tree_end,
+	targets_tree_stop,
 	targets_tree_ids,
 	targets_tree_mem,
 	targets_tree_aside,
