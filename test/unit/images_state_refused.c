@@ -183,7 +183,6 @@ BREAK(undo_set, s->procs[0].undos[0].set = 1)
 BREAK(undo_num, s->procs[0].undos[0].num = 3)
 BREAK(undo_nothing, s->procs[0].undos[0].adjust = 0)
 BREAK(queue_type, s->queues[0].messages = arena_array(s->arena, 2, sizeof(struct snap_message)))
-BREAK(queue_full, s->queues[0].max_len = 2)
 BREAK(securebits, s->procs[0].tasks[0].creds.securebits = 0x1000)
 BREAK(ofd_id, s->ofds[1].id = 0)
 BREAK(ofd_offset, s->ofds[1].offset = UINT64_MAX)
@@ -340,7 +339,6 @@ static const struct {
 	{ "SEM_UNDO", break_undo_num },
 	{ "SEM_UNDO", break_undo_nothing },
 	{ "message queue 5: type 0", break_queue_type },
-	{ "more than it can hold", break_queue_full },
 	{ "seccomp filter 3 does not exist", break_seccomp_none },
 	{ "seccomp filter 2 does not exist", break_seccomp_both },
 	{ "comes before 1", break_seccomp_circle },
