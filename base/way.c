@@ -1,6 +1,8 @@
 /* Directories for a moment; see way.h. */
 #include "base/way.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,4 +52,21 @@ int way_own(char path[WAY_OWN], struct err *err)
 			return 0;
 	}
 	return err_sys(err, "make a directory in /dev/shm or /tmp");
+}
+
+int way_nearest(const char *path)
+{
+	char dir[PATH_MAX];
+	char *end;
+	int fd = -1;
+
+	snprintf(dir, sizeof dir, "%s", path);
+	errno = ENOENT;
+	while (fd < 0 && errno == ENOENT && (end = strrchr(dir, '/'))) {
+		end[end == dir] = '\0'; /* "/" itself keeps its name */
+		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (end == dir)
+			break;
+	}
+	return fd;
 }

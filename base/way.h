@@ -12,6 +12,8 @@ struct err;
  */
 size_t way_make(const char *path);
 void way_remove(const char *path, size_t first);
+/* The directory of path, or the nearest one above that is still there; -1 with errno. */
+int way_nearest(const char *path);
 
 /* A directory of our own for a moment, where few programs look: its path, in at least WAY_OWN
  * bytes. The caller removes it. */

@@ -91,6 +91,9 @@ int tasks_collect(struct dumping_proc *p, struct err *err);
 int signals_collect(struct dumping_proc *p, struct err *err);
 /* Anew, what is pending for the process as a whole. */
 int signals_collect_shared(struct dumping_proc *p, struct err *err);
+/* The same of those threads that are wanted. */
+int tasks_collect_pending(struct dumping_proc *p,
+	bool (*wanted)(const struct snap_proc *proc, int32_t tid), struct err *err);
 int timers_collect(struct dumping_proc *p, struct err *err);
 int attributes_collect(struct dumping_proc *p, struct err *err);
 int limits_collect(struct dumping_proc *p, struct err *err);
