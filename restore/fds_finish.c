@@ -208,10 +208,7 @@ static int owner_finish(
 	struct f_owner_ex owner = { .type = ofd->owner_type,
 		.pid = id_here(f, ofd->owner_type, ofd->owner) };
 
-	if (owner.pid <= 0)
-		return err_set(
-			err, ESRCH, "no process stands for %d, who gets its signals", ofd->owner);
-	return fcntl(fd, F_SETOWN_EX, &owner) < 0 ? err_sys(err, "F_SETOWN to %d", owner.pid) : 0;
+	return ofd_set_owner(ofd, fd, &owner, err);
 }
 
 static bool has_work(const struct snap *snap, const struct snap_ofd *ofd)
