@@ -85,9 +85,8 @@ static int32_t ids_taken(const struct snap *snap)
 	return taken;
 }
 
-int ids_choose(struct job *job, bool may_keep, struct err *err)
+int ids_choose(struct job *job, struct err *err)
 {
-	bool keep = job->privileged && may_keep;
 	int32_t taken;
 
 	job->pids = job->opts->pids;
@@ -99,16 +98,25 @@ int ids_choose(struct job *job, bool may_keep, struct err *err)
 	}
 	if (job->pids != PIDS_AUTO)
 		return 0;
-	taken = keep ? ids_taken(job->snap) : 0;
-	job->pids = keep && !taken ? PIDS_KEEP : PIDS_NS;
+	taken = job->privileged ? ids_taken(job->snap) : 0;
+	job->pids = job->privileged && !taken ? PIDS_KEEP : PIDS_NS;
 	if (taken)
 		log_info("process ids: a namespace of its own, since %d is in use", taken);
-	else if (!keep)
+	else if (!job->privileged)
 		log_info("process ids: a namespace of its own, since choosing ids is not permitted "
 			 "here");
 	else
 		log_info("process ids: kept");
 	return 0;
+}
+
+/*
+ * Root of a user namespace (unshare -r) may choose ids only in a PID namespace that belongs to it.
+ * To ask for that beforehand would cost every restore: clone3 says it.
+ */
+bool ids_refused(const struct job *job, int ret)
+{
+	return ret == -EPERM && job->pids == PIDS_KEEP && !job->pid;
 }
 
 int ids_fallback(struct job *job, struct err *err)

@@ -34,6 +34,7 @@
 #include "restore/tasks.h"
 #include "restore/tree.h"
 #include "restore/vdso.h"
+#include "tracee/proc.h"
 
 static pid_t job_pid_of(const struct fd_make *m, int32_t recorded)
 {
@@ -342,8 +343,9 @@ static int run_here(struct job *job, int *status, struct err *err)
 	return job_attend(job, job->pid, job->pid, -1, status, err);
 }
 
-static int restore_try(const struct restore_opts *opts, bool may_keep, bool *keep_refused,
-	int *status, struct err *err)
+/* *refused: ids were not ours to choose; nothing is left of the attempt. */
+static int restore_once(
+	const struct restore_opts *opts, bool *refused, int *status, struct err *err)
 {
 	struct job job = { 0 };
 	bool done;
@@ -358,7 +360,7 @@ static int restore_try(const struct restore_opts *opts, bool may_keep, bool *kee
 	if (!ret)
 		ret = instance_prepare(&job, err);
 	if (!ret)
-		ret = ids_choose(&job, may_keep, err);
+		ret = ids_choose(&job, err);
 	if (!ret)
 		terminal_prepare(&job);
 	if (!ret && !opts->detach)
@@ -371,8 +373,11 @@ static int restore_try(const struct restore_opts *opts, bool may_keep, bool *kee
 	}
 	if (ret == 1 || (!ret && job.pids != PIDS_NS))
 		ret = run_here(&job, status, err);
-	*keep_refused = ret == -EPERM && job.pids == PIDS_KEEP && !job.pid;
 	if (ret < 0) {
+		*refused = ids_refused(&job, ret);
+		/* For namespaces of its own, it has left ours, and /proc with them. */
+		if (job.snap && job.pids != PIDS_NS)
+			proc_explain(err);
 		terminal_back(&job.terminal);
 		job_finish(&job);
 	}
@@ -381,13 +386,14 @@ static int restore_try(const struct restore_opts *opts, bool may_keep, bool *kee
 
 int restore_run(const struct restore_opts *opts, int *status, struct err *err)
 {
-	bool keep_refused;
-	int ret = restore_try(opts, true, &keep_refused, status, err);
+	struct restore_opts in_ns = *opts;
+	bool refused = false;
+	int ret = restore_once(opts, &refused, status, err);
 
-	if (keep_refused && opts->pids == PIDS_AUTO) {
-		log_info("process ids: they cannot be kept: %s", err->msg);
-		*err = (struct err){ 0 };
-		ret = restore_try(opts, false, &keep_refused, status, err);
-	}
-	return ret;
+	if (!refused || opts->pids != PIDS_AUTO)
+		return ret;
+	log_info("process ids: a namespace of its own, since %s", err->msg);
+	*err = (struct err){ 0 };
+	in_ns.pids = PIDS_NS;
+	return restore_once(&in_ns, &refused, status, err);
 }

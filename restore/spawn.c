@@ -59,7 +59,8 @@ static int spawn_failed(long ret, pid_t want_pid, struct err *err)
 	else
 		err_ret(err, ret, "make a process");
 	if (want_pid && ret == -EPERM)
-		err_hint(err, "choosing ids is not permitted in this PID namespace: use --pids=ns");
+		err_hint(err, "this user namespace is not the one that the PID namespace belongs "
+			      "to (unshare -r): use --pids=ns");
 	return ret == -EAGAIN ? err_hint(err, "there are too many processes: of this user (ulimit "
 					      "-u), or in this cgroup (pids.max)")
 			      : -err->code;
