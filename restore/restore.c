@@ -26,6 +26,7 @@
 #include "restore/ghosts.h"
 #include "restore/ids.h"
 #include "restore/instance.h"
+#include "restore/interrupt.h"
 #include "restore/ipc.h"
 #include "restore/job.h"
 #include "restore/mems.h"
@@ -395,7 +396,9 @@ int restore_run(const struct restore_opts *opts, int *status, struct err *err)
 		ret = ids_choose(&job, err);
 	if (!ret)
 		terminal_prepare(&job);
-	if (!ret && !opts->detach)
+	if (!ret && opts->detach)
+		interrupt_hold(&job);
+	else if (!ret)
 		supervise_prepare();
 	if (!ret && job.pids == PIDS_NS) {
 		ret = job.proc->pid == 1 ? run_as_first(&job, &done, status, err)
