@@ -15,6 +15,7 @@
 struct err;
 struct job;
 struct snap;
+struct stages;
 
 struct helper {
 	struct job *parent; /* who has to wait for it; NULL: we */
@@ -30,7 +31,8 @@ struct tree {
 	size_t nr_founders, cap_founders;
 	pid_t *pids; /* all that were made, by our view, to be killed after a failure */
 	size_t nr_pids, cap_pids;
-	bool *zombie_made; /* by snap_zombie */
+	bool *zombie_made;      /* by snap_zombie */
+	struct stages **stages; /* by snap_proc, see stages.h; NULL, or NULL in it: none */
 };
 
 /* By our own id: to be killed after a failure. */
@@ -51,7 +53,8 @@ bool birth_is_recorded(const struct snap *snap, int32_t id);
 uint64_t birth_scratch(const struct job *parked);
 
 /* One with an id that neither this image nor anybody else has. */
-int helper_clone(struct tree *tree, struct job *maker, pid_t *vpid, pid_t *pid, struct err *err);
+int helper_clone(struct tree *tree, const struct job *maker, int exit_signal, pid_t *vpid,
+	pid_t *pid, struct err *err);
 bool helper_is(const struct tree *tree, pid_t vpid);
 /* parent has to wait for it in the end. */
 void helper_note(struct tree *tree, struct job *parent, pid_t vpid);

@@ -110,6 +110,15 @@ int ids_choose(struct job *job, struct err *err)
 	return 0;
 }
 
+/*
+ * Root of a user namespace (unshare -r) may choose ids only in a PID namespace that belongs to it.
+ * To ask for that beforehand would cost every restore: clone3 says it.
+ */
+bool ids_refused(const struct job *job, int ret)
+{
+	return ret == -EPERM && job->pids == PIDS_KEEP && !job->pid;
+}
+
 int ids_fallback(struct job *job, struct err *err)
 {
 	if (job->opts->pids != PIDS_AUTO || job->snap->nr_procs != 1)

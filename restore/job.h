@@ -18,6 +18,7 @@
 
 struct ns;
 struct orphan;
+struct stage;
 struct tcp_hold;
 
 /* Address space set aside for blob and plan; only plan_size() of it is ever mapped. */
@@ -68,7 +69,8 @@ struct job {
 	/* ---- of this process ---- */
 	struct snap_proc *proc;
 	struct snap_mm *mm;
-	pid_t pid; /* of the new process; 0 while there is none */
+	struct stage *stage; /* mm is not the recorded one yet, but that of this; or NULL */
+	pid_t pid;           /* of the new process; 0 while there is none */
 	int pidfd;
 	struct plan plan;
 	struct snap_creds creds_start;          /* what every thread begins with; see creds.c */
@@ -76,10 +78,12 @@ struct job {
 	bool own_userns;        /* --pids=ns without privilege: in a user namespace of our own */
 	int32_t session, group; /* where it is now; 0: the caller's. See tree_birth.h */
 	struct user_regs_struct
-		parked_at;   /* its registers while other calls are made in its name */
-	uint64_t maker_insn; /* of the blob of whose address space it shares */
-	bool released;       /* before the others: it was stopped */
-	bool ready;          /* before the others: it was continued */
+		parked_at;           /* its registers while other calls are made in its name */
+	uint64_t maker_insn;         /* of the blob of whose address space it shares */
+	bool released;               /* before the others: it was stopped */
+	int stop_signal;             /* that stops it in the end; see stoppable.h */
+	pid_t pair[2], pair_pids[2]; /* elder and younger, as the parent sees them and as we do */
+	bool ready;                  /* before the others: it was continued */
 	bool session_waits;  /* it makes its session only after children that are not in it */
 	uint32_t *makers;    /* by snap_task: the one that makes it; NULL: the first makes all */
 	uint64_t sigtrap_at; /* where in the target the action of an ignored SIGTRAP stands, or 0 */

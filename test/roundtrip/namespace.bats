@@ -54,3 +54,27 @@ again() { # ALLOWED: a target is restored with --pids=ns, twice
         [[ $output == *"hint: /proc is missing here, or that of another PID namespace"* ]]
     done
 }
+
+@test "a failure in a namespace that restore has made is not put down to /proc" {
+    cp "$SERVER" "$scratch/work/server"
+    start log "$scratch/work/server" 0
+    dump_pid "$pid"
+    echo changed >>"$scratch/work/server"
+    run snapctl restore --detach --pids=ns "$(image)"
+    [ "$status" = 125 ]
+    [[ $output == *"has changed since the dump"*hint:* ]]
+    [[ $output != *"/proc is missing"* ]]
+}
+
+# Its root has all capabilities, but not over the PID namespace that is still the old one.
+@test "in a user namespace alone, the program gets a PID namespace" {
+    start_target mem_private
+    dump_pid "$pid"
+    run unshare --user --map-root-user "$SNAPCTL" restore --pids=keep --detach "$(image)"
+    [ "$status" = 125 ]
+    [[ $output == *"hint: "*"--pids=ns"* ]]
+    # shellcheck disable=SC2034 # of helpers/snap
+    user=(unshare --user --map-root-user)
+    restore
+    check_target "$pid"
+}
