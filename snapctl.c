@@ -3,13 +3,13 @@
  * exit status is chosen here, or by the command (commands.h).
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "command.h"
@@ -201,17 +201,6 @@ static int stdout_finish(struct err *err)
 	return 0;
 }
 
-/*
- * Else the next file that we open, maybe one of the image, is what messages are written to. For a
- * program that is started, they stay closed. A restore looks at each where one is asked for.
- */
-static void standard_hold(void)
-{
-	for (int fd = 0; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
-			open("/dev/null", (fd ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
-}
-
 /* What explains a failure wherever it was met. */
 static void explain(struct err *err)
 {
@@ -219,6 +208,9 @@ static void explain(struct err *err)
 		err_hint(err,
 			"a path has at most 4095 bytes, each name in it 255: cd nearer to it, "
 			"and name it from there");
+	if (err->code == EMFILE)
+		err_hint(err, "more files have to be open than snapctl may have here: raise the "
+			      "limit (ulimit -n)");
 }
 
 static int command_run(
@@ -231,8 +223,9 @@ static int command_run(
 		ret = 0;
 	} else if (first >= 0) {
 		log_set_level(o->verbose > 1 ? LOG_DEBUG : o->verbose ? LOG_INFO : LOG_QUIET);
+		/* A restore has no system call to spare: it looks when it has opened its image. */
 		if (c->run != run_restore && c->run != run_packed)
-			standard_hold();
+			fd_hold_standard();
 		ret = c->run(o, argv + first, &status, err);
 	}
 	if (ret >= 0)

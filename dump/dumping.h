@@ -52,6 +52,7 @@ struct dumping {
 	struct area area;    /* of a program that has checked in */
 	struct until *until; /* of a launched program; NULL */
 	bool sieved;         /* the oldest seccomp filter of each thread is that of until/sieve.h */
+	int64_t told_session;  /* the session keyring that was told last; keyrings.c */
 	struct flocks *flocks; /* flocks.c; NULL before the freeze */
 	double frozen_at;      /* when the freeze began, as dumping_now_ms() says it */
 	const char *reason;    /* "quiescent", "ready", "as found"; lives as long as until */
@@ -90,6 +91,9 @@ int tasks_collect(struct dumping_proc *p, struct err *err);
 int signals_collect(struct dumping_proc *p, struct err *err);
 /* Anew, what is pending for the process as a whole. */
 int signals_collect_shared(struct dumping_proc *p, struct err *err);
+/* The same of those threads that are wanted. */
+int tasks_collect_pending(struct dumping_proc *p,
+	bool (*wanted)(const struct snap_proc *proc, int32_t tid), struct err *err);
 int timers_collect(struct dumping_proc *p, struct err *err);
 int attributes_collect(struct dumping_proc *p, struct err *err);
 int limits_collect(struct dumping_proc *p, struct err *err);

@@ -114,6 +114,7 @@ int signals_collect_private(struct dumping_proc *p, const struct tracee_thread *
 {
 	struct arena *a = p->d->snap->arena;
 
+	task->nr_pending = 0;
 	if (th->held_signal) {
 		task->pending = arena_copy(a, &th->held_info, sizeof th->held_info);
 		task->nr_pending = 1;

@@ -151,7 +151,7 @@ static int regs_collect(struct dumping_proc *p, struct tracee_thread *th, struct
 		task->waiting_nr < 0 ? "computing" : syscall_name(task->waiting_nr));
 	task->restart = restart_apply(&task->regs, &next);
 	/* What its other mask lets in or keeps out, only the call itself knows. */
-	if (syscall_swaps_mask(&live))
+	if (syscall_swaps_mask(p->t, &live))
 		task->restart = 0;
 	if (task->regs.rip != live.rip)
 		left_keep(task, left);
@@ -202,6 +202,41 @@ static void ended_leader(
 	leader->pdeath_signal = 0;
 	leader->waiting_nr = -1;
 	leader->waiting_in = arena_strdup(p->d->snap->arena, "ended");
+}
+
+static int task_collect_pending(
+	struct dumping_proc *p, struct tracee_thread *th, struct snap_task *task, struct err *err)
+{
+	struct proc_status status;
+	char name[48];
+	int ret;
+
+	snprintf(name, sizeof name, "task/%d/status", th->tid);
+	ret = proc_status(p->t->procfd, name, p->d->snap->arena, &status, err);
+	if (!ret)
+		ret = signals_collect_private(p, th, task, err);
+	if (!ret)
+		signals_collect_unqueued(p, &status, task);
+	return ret < 0 ? err_wrap(err, "thread %d", th->tid) : 0;
+}
+
+int tasks_collect_pending(
+	struct dumping_proc *p, bool (*wanted)(const struct snap_proc *, int32_t), struct err *err)
+{
+	struct snap_proc *proc = dumping_snap_proc(p);
+	size_t at = p->t->threads[0].state == TRACEE_EXITED;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < p->t->nr_threads; i++) {
+		struct tracee_thread *th = &p->t->threads[i];
+
+		if (th->state == TRACEE_EXITED)
+			continue;
+		if (wanted(proc, proc->tasks[at].tid))
+			ret = task_collect_pending(p, th, &proc->tasks[at], err);
+		at++;
+	}
+	return ret;
 }
 
 int tasks_collect(struct dumping_proc *p, struct err *err)

@@ -164,6 +164,23 @@ static int timers_read(struct dumping_proc *p, struct err *err)
 	return ret;
 }
 
+static bool timers_signal(const struct snap_proc *proc, int32_t tid)
+{
+	for (size_t i = 0; i < proc->nr_timers; i++)
+		if ((proc->timers[i].notify & SIGEV_THREAD_ID) && proc->timers[i].notify_tid == tid)
+			return true;
+	return false;
+}
+
+static size_t nr_pending(const struct snap_proc *proc)
+{
+	size_t nr = proc->nr_pending;
+
+	for (size_t i = 0; i < proc->nr_tasks; i++)
+		nr += proc->tasks[i].nr_pending;
+	return nr;
+}
+
 /*
  * Timers go on while their process stands still: one that expired after the signals were read is
  * found disarmed, and what it has sent would be in no queue; so both are read until they agree.
@@ -174,10 +191,12 @@ int timers_collect(struct dumping_proc *p, struct err *err)
 	int ret;
 
 	do {
-		before = dumping_snap_proc(p)->nr_pending;
+		before = nr_pending(dumping_snap_proc(p));
 		ret = timers_read(p, err);
 		if (!ret)
 			ret = signals_collect_shared(p, err);
-	} while (!ret && dumping_snap_proc(p)->nr_pending != before);
+		if (!ret)
+			ret = tasks_collect_pending(p, timers_signal, err);
+	} while (!ret && nr_pending(dumping_snap_proc(p)) != before);
 	return ret;
 }

@@ -57,6 +57,8 @@ static int place_open_parent(struct place *p, const char *parent, struct err *er
 	ret = err_sys(err, "%s: open the directory it shall be in", p->path);
 	if (ret == -ENOENT)
 		err_hint(err, "make it first: mkdir -p %s", parent);
+	else if (ret == -EACCES)
+		err_hint(err, "choose a place that you may look into and write to with -o");
 	return ret;
 }
 
@@ -92,6 +94,10 @@ int place_refused(const struct place *place, struct err *err)
 	case ENOSPC:
 	case EDQUOT:
 		err_hint(err, "free some space there, or choose another place with -o");
+		break;
+	case EFBIG:
+		err_hint(err, "files may not get that large here: raise the limit (ulimit -f), or "
+			      "choose another place with -o");
 		break;
 	case ENOENT: /* of mkdir(2) in /proc and the like */
 	case EROFS:

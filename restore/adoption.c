@@ -38,7 +38,7 @@ int adoption_birth(struct tree *tree, struct job *maker, const struct job *paren
 	struct job helper;
 	pid_t helper_vpid, helper_pid;
 
-	if (helper_clone(tree, maker, &helper_vpid, &helper_pid, err) < 0)
+	if (helper_clone(tree, maker, SIGCHLD, &helper_vpid, &helper_pid, err) < 0)
 		return birth_taken(err);
 	helper = birth_copy(maker, helper_pid);
 	if (birth_clone_id(tree, &helper, vpid, 0, SIGCHLD, pid, err) < 0)

@@ -86,6 +86,8 @@ int birth_taken(struct err *err)
 {
 	if (err->code == EEXIST)
 		err_hint(err, "its id is in use: --pids=ns gets round that");
+	if (err->code == EINVAL)
+		err_hint(err, "where its id is above kernel.pid_max, --pids=ns gets round that");
 	return -err->code;
 }
 
@@ -107,14 +109,15 @@ static bool is_zombies_group(const struct snap *snap, int32_t id)
 }
 
 /* An id that neither this image nor anybody else has. */
-int helper_clone(struct tree *tree, struct job *maker, pid_t *vpid, pid_t *pid, struct err *err)
+int helper_clone(struct tree *tree, const struct job *maker, int exit_signal, pid_t *vpid,
+	pid_t *pid, struct err *err)
 {
 	for (*vpid = 1000; *vpid < 32768; (*vpid)++) {
 		if (birth_is_recorded(tree->snap, *vpid) || helper_is(tree, *vpid) ||
 			is_zombies_group(tree->snap, *vpid))
 			continue;
 		*err = (struct err){ 0 };
-		if (birth_clone_id(tree, maker, *vpid, 0, SIGCHLD, pid, err) == 0)
+		if (birth_clone_id(tree, maker, *vpid, 0, exit_signal, pid, err) == 0)
 			return 0;
 		if (err->code != EEXIST)
 			break;

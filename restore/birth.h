@@ -53,7 +53,8 @@ bool birth_is_recorded(const struct snap *snap, int32_t id);
 uint64_t birth_scratch(const struct job *parked);
 
 /* One with an id that neither this image nor anybody else has. */
-int helper_clone(struct tree *tree, struct job *maker, pid_t *vpid, pid_t *pid, struct err *err);
+int helper_clone(struct tree *tree, const struct job *maker, int exit_signal, pid_t *vpid,
+	pid_t *pid, struct err *err);
 bool helper_is(const struct tree *tree, pid_t vpid);
 /* parent has to wait for it in the end. */
 void helper_note(struct tree *tree, struct job *parent, pid_t vpid);

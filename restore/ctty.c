@@ -74,7 +74,7 @@ static int group_of_nobody(struct tree *tree, struct job *job, int32_t *group, s
 	struct job helper;
 	pid_t pid;
 
-	if (helper_clone(tree, job, group, &pid, err) < 0)
+	if (helper_clone(tree, job, SIGCHLD, group, &pid, err) < 0)
 		return -err->code;
 	helper = birth_copy(job, pid);
 	if (birth_call(&helper, SYS_setpgid, 0, 0, "setpgid", err) < 0)

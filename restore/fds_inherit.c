@@ -59,13 +59,21 @@ static int inherit_missing(struct job *job, uint32_t ofd, int from, struct err *
 	return job->make.made[ofd] < 0 ? err_sys(err, "open /dev/null") : 0;
 }
 
+/* What we have opened ourselves is all O_CLOEXEC, and what exec has left to us is not. */
+static bool is_of_caller(int fd)
+{
+	int flags = fcntl(fd, F_GETFD);
+
+	return flags >= 0 && !(flags & FD_CLOEXEC);
+}
+
 static int inherit_one(struct job *job, uint32_t ofd, struct err *err)
 {
 	int from = inherit_from(job->opts, job->snap->ofds[ofd].inherited);
 	bool in_place = stays_in_place(job, from) &&
 			fds_slot(job->proc, (uint32_t)from)->ofd == ofd;
 
-	if (fcntl(from, F_GETFD) < 0)
+	if (!is_of_caller(from))
 		return inherit_missing(job, ofd, from, err);
 	job->make.made[ofd] = in_place ? from : fcntl(from, F_DUPFD_CLOEXEC, job->park);
 	return job->make.made[ofd] < 0 ? err_sys(err, "inherit descriptor %d", from) : 0;

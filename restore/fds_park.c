@@ -8,7 +8,8 @@
 #include "restore/fds_internal.h"
 #include "restore/job.h"
 
-enum { PARK_LEAST = 64 };
+/* With fewer above all slots nothing can be made. */
+enum { PARK_LEAST = 8 };
 
 /* Ours at one time: one for each ofd, file and memory object, and a few in passing. */
 static uint32_t park_need(const struct job *job)
@@ -140,8 +141,9 @@ int fds_park(struct job *job, struct err *err)
 		job->park = (int)above;
 	if (!job->park || limit.rlim_max < above) {
 		err_set(err, EMFILE,
-			"the program had descriptor %u open, and the limit here is %llu", above - 1,
-			(unsigned long long)limit.rlim_max);
+			"the limit of open files is %llu here, and the program had descriptor %d "
+			"open: some more are needed to make it",
+			(unsigned long long)limit.rlim_max, (int)above - 1);
 		return err_hint(err, "raise the limit (ulimit -Hn) before the restore");
 	}
 	return 0;

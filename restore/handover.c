@@ -196,6 +196,20 @@ static int blob_insert(struct job *job, int (*map)(struct job *, struct err *), 
  * ----------------------------------------------------------------------------------------------------------
  */
 
+static int step_explain(const struct blob_step *step, int32_t failed, struct err *err)
+{
+	if (step->nr == SYS_mmap && step->args[3] & MAP_HUGETLB)
+		return err_hint(err, "give the machine more huge pages (sysctl vm.nr_hugepages)");
+	if ((step->nr == SYS_sched_setattr || step->nr == SYS_setpriority) && failed == EPERM)
+		return err_hint(err,
+			"it had a better priority than snapctl has here, which only root "
+			"(CAP_SYS_NICE) can give: do not run snapctl under nice(1)");
+	if (step->nr == SYS_setgroups && failed == EPERM)
+		return err_hint(err, "this user namespace does not let anybody choose groups: "
+				     "restore outside of it");
+	return -err->code;
+}
+
 /* What a failed step was about, for a person. */
 static int step_failed(struct job *job, size_t thread, const struct blob_thread *t, struct err *err)
 {
@@ -212,9 +226,7 @@ static int step_failed(struct job *job, size_t thread, const struct blob_thread 
 	err_ret(err, -t->failed_errno,
 		"thread %d: %s(0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ")", tid,
 		syscall_name(step->nr), step->args[0], step->args[1], step->args[2], step->args[3]);
-	if (step->nr == SYS_mmap && step->args[3] & MAP_HUGETLB)
-		err_hint(err, "give the machine more huge pages (sysctl vm.nr_hugepages)");
-	return -err->code;
+	return step_explain(step, t->failed_errno, err);
 }
 
 static int blob_check(struct job *job, struct err *err)

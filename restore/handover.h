@@ -27,10 +27,11 @@ int handover_again(struct job *job, struct stage *stage, struct err *err);
 int handover_sharing(struct job *job, const struct job *maker, uint64_t above, struct err *err);
 /* The rest of the plan: descriptors, protections, threads, credentials, timers. */
 int handover_second(struct job *job, struct err *err);
+/* While it is parked, it stops and goes on, as its parent may want to know (wait(2), WCONTINUED).
+ */
+int handover_continued(struct job *job, struct err *err);
 /* The blob goes, threads get their registers. They stay stopped. */
 int handover_last(struct job *job, struct err *err);
-/* It stops and goes on, as its parent may want to know, without running (wait(2), WCONTINUED). */
-int handover_continued(struct job *job, struct err *err);
 /* Detached: it runs. */
 int handover_release(struct job *job, struct err *err);
 

@@ -193,21 +193,7 @@ int handover_continued(struct job *job, struct err *err)
 		return err_sys(err, "continue the new process");
 	if (stops_continue(tid, err) < 0 || stops_wait(job, tid, SIGCONT, err) < 0)
 		return -err->code;
-	return thread_set_sigmask(tid, job->proc->tasks[i].sigmask, err);
-}
-
-/* Given by a tracer, a stop signal stops only if its action is the default one and nothing blocks
- * it (signal(7)); and SIGSTOP always does. */
-static int stop_signal(const struct snap_proc *proc)
-{
-	int signal = proc->stop_signal;
-
-	if (signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU)
-		return SIGSTOP;
-	if (proc->actions[signal - 1].handler ||
-		proc->tasks[proc->tasks[0].exited].sigmask >> (signal - 1) & 1)
-		return SIGSTOP;
-	return signal;
+	return thread_set_sigmask(tid, UINT64_MAX, err);
 }
 
 /*
@@ -227,7 +213,7 @@ static int release_stopped(struct job *job, struct err *err)
 	if (stops_continue(leader, err) < 0 || stops_wait(job, leader, SIGSTOP, err) < 0 ||
 		thread_set_sigmask(leader, job->proc->tasks[i].sigmask, err) < 0)
 		return -err->code;
-	if (ptrace(PTRACE_DETACH, leader, 0, stop_signal(job->proc)) < 0)
+	if (ptrace(PTRACE_DETACH, leader, 0, job->stop_signal) < 0)
 		return err_sys(err, "detach from thread %d", leader);
 	return 0;
 }
@@ -235,6 +221,8 @@ static int release_stopped(struct job *job, struct err *err)
 int handover_release(struct job *job, struct err *err)
 {
 	if (job->proc->stop == PROC_STOPPED && release_stopped(job, err) < 0)
+		return -err->code;
+	if (signals_queue_last(job, err) < 0)
 		return -err->code;
 	for (size_t i = job->proc->nr_tasks; i-- > 0;)
 		/* ESRCH: those that are released already have ended the program. */

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/interrupt.h"
 #include "images/fd/kind.h"
 #include "images/image.h"
 #include "restore/plan.h"
@@ -37,6 +38,8 @@ struct job {
 	enum restore_pids pids;   /* never PIDS_AUTO */
 	bool privileged;          /* CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE where we are */
 	struct terminal terminal; /* of the caller */
+	bool requests_held;       /* to give up: interrupt.h */
+	struct stop_requests requests;
 	int gate; /* the first process is there already, and waits for a word here; or -1 */
 	struct orphan *orphan; /* that one, where it is not our child, nor an init; or NULL */
 	struct ns *tell; /* whom to tell right before it runs, as its end may be ours; or NULL */
@@ -75,10 +78,12 @@ struct job {
 	bool own_userns;        /* --pids=ns without privilege: in a user namespace of our own */
 	int32_t session, group; /* where it is now; 0: the caller's. See tree_birth.h */
 	struct user_regs_struct
-		parked_at;   /* its registers while other calls are made in its name */
-	uint64_t maker_insn; /* of the blob of whose address space it shares */
-	bool released;       /* before the others: it was stopped */
-	bool ready;          /* before the others: it was continued */
+		parked_at;           /* its registers while other calls are made in its name */
+	uint64_t maker_insn;         /* of the blob of whose address space it shares */
+	bool released;               /* before the others: it was stopped */
+	int stop_signal;             /* that stops it in the end; see stoppable.h */
+	pid_t pair[2], pair_pids[2]; /* elder and younger, as the parent sees them and as we do */
+	bool ready;                  /* before the others: it was continued */
 	bool session_waits;  /* it makes its session only after children that are not in it */
 	uint32_t *makers;    /* by snap_task: the one that makes it; NULL: the first makes all */
 	uint64_t sigtrap_at; /* where in the target the action of an ignored SIGTRAP stands, or 0 */

@@ -4,11 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,10 +23,12 @@
 #include "restore/ghosts.h"
 #include "restore/ids.h"
 #include "restore/instance.h"
+#include "restore/interrupt.h"
 #include "restore/ipc.h"
 #include "restore/job.h"
 #include "restore/mems.h"
 #include "restore/ns.h"
+#include "restore/pidfile.h"
 #include "restore/seccomp.h"
 #include "restore/spawn.h"
 #include "restore/supervise.h"
@@ -157,46 +156,6 @@ static int job_make(struct job *job, struct err *err)
 	return ret;
 }
 
-/* Once the program runs it would be late to learn that nobody can be told its id. */
-static int pidfile_check(const char *path, struct err *err)
-{
-	char *dir = path ? strdup(path) : NULL, *slash = dir ? strrchr(dir, '/') : NULL;
-	const char *in = !slash ? "." : slash == dir ? "/" : dir;
-	struct stat st;
-	int ret = 0;
-
-	if (slash && slash != dir)
-		*slash = '\0';
-	if (path && faccessat(AT_FDCWD, in, W_OK | X_OK, AT_EACCESS) < 0)
-		ret = err_sys(err, "make pidfile %s", path);
-	else if (path && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		ret = err_set(err, EEXIST, "make pidfile %s: something else has that name", path);
-	free(dir);
-	return ret < 0 ? err_hint(err, "choose a place that can be written to with --pidfile") : 0;
-}
-
-/* Whole or not at all, as an image: written beside its final name. */
-static int pidfile_write(const char *path, pid_t pid, struct err *err)
-{
-	char temp[4200], text[16];
-	int len = snprintf(text, sizeof text, "%d\n", pid);
-	OWNED_FD fd = -1;
-
-	if (!path)
-		return 0;
-	snprintf(temp, sizeof temp, "%s.%d.tmp", path, getpid());
-	unlink(temp);
-	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return err_sys(err, "make pidfile %s", path);
-	if (write(fd, text, (size_t)len) != len || rename(temp, path) < 0) {
-		err_sys(err, "make pidfile %s", path);
-		unlink(temp);
-		return -err->code;
-	}
-	return 0;
-}
-
 /* A restore that took its time on a terminal is summed up; others only with -v. */
 static void job_say(const struct job *job, pid_t pid)
 {
@@ -210,6 +169,14 @@ static void job_say(const struct job *job, pid_t pid)
 		log_info("%s runs as process %d", job->proc->tasks[0].comm, pid);
 }
 
+/* It runs, and must not: the end of an init is that of all; else all have the ids they had. */
+static void job_kill(const struct job *job, pid_t child)
+{
+	kill(child, SIGKILL);
+	for (size_t i = 1; job->pids == PIDS_KEEP && i < job->snap->nr_procs; i++)
+		kill(job->snap->procs[i].pid, SIGKILL);
+}
+
 /* The program runs as pid: say so, and stand in for it until it ends unless detached. */
 static int job_attend(
 	struct job *job, pid_t pid, pid_t child, int stops, int *status, struct err *err)
@@ -217,10 +184,10 @@ static int job_attend(
 	const struct restore_opts *opts = job->opts;
 	bool own_group = !job->proc->group_inherited && job->proc->pgid == job->proc->pid;
 	struct terminal terminal = job->terminal;
-	struct supervised supervised = { child, own_group && stops < 0, &terminal, stops };
+	struct supervised supervised = { child, own_group && stops < 0, &terminal, stops, 0 };
 
 	if (pidfile_write(opts->pidfile, pid, err) < 0) {
-		kill(child, SIGKILL);
+		job_kill(job, child);
 		return -err->code;
 	}
 	job_say(job, pid);
@@ -290,10 +257,10 @@ static int run_as_first(struct job *job, bool *done, int *status, struct err *er
 	int ret;
 
 	job->own_userns = ns.userns;
-	*done = false;
-	if (ns_make(&ns, &beside.inside.report, err) < 0)
-		return -err->code;
-	*done = true;
+	ret = ns_make(&ns, &beside.inside.report, err);
+	*done = ns.made;
+	if (ret < 0)
+		return ret;
 	job->privileged = true;
 	ret = job_prepare(job, err);
 	if (!ret)
@@ -342,7 +309,7 @@ static void init_run(struct job *job, struct ns *ns, int failed, struct err *err
 	ns_report(ns, job->pid, NULL);
 	if (job->opts->detach)
 		init_leave();
-	supervised = (struct supervised){ job->pid, own_group, NULL, ns->report };
+	supervised = (struct supervised){ job->pid, own_group, NULL, ns->report, 0 };
 	job_finish(job);
 	if (supervise(&supervised, &status, err) < 0)
 		_exit(125);
@@ -358,14 +325,13 @@ static int run_in_ns(struct job *job, bool *done, int *status, struct err *err)
 
 	job->own_userns = ns.userns;
 	ret = ns_enter(&ns, job->opts->detach, err);
-	*done = false;
+	*done = ns.made;
 	if (ns.init == 0 && ns.report > 0) {
 		job->privileged = true;
 		init_run(job, &ns, ret, err);
 	}
 	if (ret < 0)
 		return ret;
-	*done = true;
 	if (ns_wait(&ns, &pid, err) < 0)
 		return -err->code;
 	return job_attend(job, pid, ns.init, ns.report, status, err);
@@ -378,7 +344,9 @@ static int run_here(struct job *job, int *status, struct err *err)
 	return job_attend(job, job->pid, job->pid, -1, status, err);
 }
 
-int restore_run(const struct restore_opts *opts, int *status, struct err *err)
+/* *refused: ids were not ours to choose; nothing is left of the attempt. */
+static int restore_once(
+	const struct restore_opts *opts, bool *refused, int *status, struct err *err)
 {
 	struct job job = { 0 };
 	bool done;
@@ -396,7 +364,9 @@ int restore_run(const struct restore_opts *opts, int *status, struct err *err)
 		ret = ids_choose(&job, err);
 	if (!ret)
 		terminal_prepare(&job);
-	if (!ret && !opts->detach)
+	if (!ret && opts->detach)
+		interrupt_hold(&job);
+	else if (!ret)
 		supervise_prepare();
 	if (!ret && job.pids == PIDS_NS) {
 		ret = job.proc->pid == 1 ? run_as_first(&job, &done, status, err)
@@ -407,6 +377,7 @@ int restore_run(const struct restore_opts *opts, int *status, struct err *err)
 	if (ret == 1 || (!ret && job.pids != PIDS_NS))
 		ret = run_here(&job, status, err);
 	if (ret < 0) {
+		*refused = ids_refused(&job, ret);
 		/* For namespaces of its own, it has left ours, and /proc with them. */
 		if (job.snap && job.pids != PIDS_NS)
 			proc_explain(err);
@@ -414,4 +385,18 @@ int restore_run(const struct restore_opts *opts, int *status, struct err *err)
 		job_finish(&job);
 	}
 	return ret;
+}
+
+int restore_run(const struct restore_opts *opts, int *status, struct err *err)
+{
+	struct restore_opts in_ns = *opts;
+	bool refused = false;
+	int ret = restore_once(opts, &refused, status, err);
+
+	if (!refused || opts->pids != PIDS_AUTO)
+		return ret;
+	log_info("process ids: a namespace of its own, since %s", err->msg);
+	*err = (struct err){ 0 };
+	in_ns.pids = PIDS_NS;
+	return restore_once(&in_ns, &refused, status, err);
 }

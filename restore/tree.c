@@ -25,10 +25,12 @@
 #include "restore/ring.h"
 #include "restore/handover.h"
 #include "restore/instance.h"
+#include "restore/interrupt.h"
 #include "restore/job.h"
 #include "restore/mems.h"
 #include "restore/ns.h"
 #include "restore/stages.h"
+#include "restore/stoppable.h"
 #include "restore/stops.h"
 #include "restore/tree_birth.h"
 #include "restore/zombie.h"
@@ -210,9 +212,9 @@ static int all_make(struct tree *tree, struct err *err)
 			return -err->code;
 	if (stages_end(tree, err) < 0 || zombies_make(tree, err) < 0 ||
 		birth_groups(tree, err) < 0 || ctty_finish(tree, err) < 0 ||
-		fds_later(tree->jobs, tree->snap->nr_procs, err) < 0)
+		fds_later(tree->jobs, tree->snap->nr_procs, err) < 0 || birth_reap(tree, err) < 0)
 		return -err->code;
-	return birth_reap(tree, err);
+	return stoppable_prepare(tree, err);
 }
 
 static int all_do(struct tree *tree, int (*part)(struct job *job, struct err *err), struct err *err)
@@ -255,7 +257,8 @@ static int stopped_release(struct job *job, const struct job *parent, struct err
 		handover_release(job, err) < 0)
 		return -err->code;
 	job->released = true;
-	if (stops_blob_syscall(parent, &wait, "waitid", NULL, err) < 0)
+	if (stops_blob_syscall(parent, &wait, "waitid", NULL, err) < 0 ||
+		stoppable_finish(job, parent, err) < 0)
 		return -err->code;
 	return parent_action(parent, false, err);
 }
@@ -263,8 +266,8 @@ static int stopped_release(struct job *job, const struct job *parent, struct err
 /* Its parent is told again that it went on after a stop, if it asks, but not by a SIGCHLD. */
 static int continued_again(struct job *job, const struct job *parent, struct err *err)
 {
-	if (parent_action(parent, true, err) < 0 || handover_last(job, err) < 0 ||
-		handover_continued(job, err) < 0)
+	if (parent_action(parent, true, err) < 0 || handover_continued(job, err) < 0 ||
+		handover_last(job, err) < 0)
 		return -err->code;
 	job->ready = true;
 	return parent_action(parent, false, err);
@@ -318,6 +321,7 @@ static int tree_run(struct tree *tree, struct err *err)
 		second_do(tree, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
 		stopped_release_all(tree, err) < 0 || all_do(tree, last_do, err) < 0 ||
 		all_do(tree, instance_tell, err) < 0 || tree_finish(tree, err) < 0 ||
+		interrupt_asked(tree->jobs[0], err) < 0 ||
 		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
 	terminal_give(tree->jobs[0]);

@@ -63,7 +63,7 @@ static int group_keep(struct tree *tree, struct job *founder, struct err *err)
 	pid_t vpid, pid;
 
 	if (birth_call(founder, SYS_setpgid, 0, 0, "setpgid", err) < 0 ||
-		helper_clone(tree, founder, &vpid, &pid, err) < 0)
+		helper_clone(tree, founder, SIGCHLD, &vpid, &pid, err) < 0)
 		return -err->code;
 	founder->group = founder->proc->pid;
 	helper = birth_copy(founder, pid);

@@ -13,3 +13,14 @@ load ../helpers/snap
 @test "timer_absolute: TIMER_ABSTIME" { roundtrip timer_absolute; }
 @test "timer_overrun: fired and pending, overruns" { roundtrip timer_overrun; }
 @test "timer_alarm: alarm" { roundtrip timer_alarm; }
+
+# Some of them expire while the processes stand still, so more than one look.
+@test "timer_expiring: some expire at the moment of the dump" {
+    start_target timer_expiring
+    dump_pid "$pid"
+    restore
+    rm -r "$(image)"
+    dump_pid "$pid"
+    restore
+    check_target "$pid"
+}

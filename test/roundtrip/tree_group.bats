@@ -9,6 +9,7 @@ load ../helpers/snap
 @test "treegrp_session_ended: two groups of a session whose leader is a zombie" { roundtrip treegrp_session_ended; }
 @test "treegrp_session_orphan: an orphan of a child's session" { roundtrip treegrp_session_orphan; }
 @test "treegrp_stopped_leaderless: stopped without a first thread" { roundtrip treegrp_stopped_leaderless; }
+@test "treegrp_stopped_together: stopped in one group by SIGTSTP" { roundtrip treegrp_stopped_together; }
 @test "treegrp_stop_queued: a queued SIGCHLD of a stop" { roundtrip treegrp_stop_queued; }
 @test "treegrp_trap_queued: queued SIGTRAPs" { roundtrip treegrp_trap_queued; }
 @test "treegrp_undo_shared: SEM_UNDO with CLONE_SYSVSEM" { refusal_late treegrp_undo_shared 'shares its semaphore adjustments'; }

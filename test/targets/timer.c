@@ -298,6 +298,80 @@ static void timer_alarm(void)
 	expect(left > 2880 && left <= 3000, "alarm has %u s left", left);
 }
 
+/* ---- always at the moment of some
+ * ----------------------------------------------------------------------------------------
+ */
+
+enum { AT_A_TIME = 48, APART_NS = 1000 * 1000 };
+
+/* What comes to a thread alone, or to the process. */
+struct expiring {
+	int sig;
+	bool alone;
+	timer_t timers[AT_A_TIME];
+};
+
+static void expiring_create(struct expiring *e)
+{
+	for (int i = 0; i < AT_A_TIME; i++) {
+		struct sigevent event = { .sigev_signo = e->sig, .sigev_value.sival_int = i };
+
+		event.sigev_notify = e->alone ? SIGEV_THREAD_ID : SIGEV_SIGNAL;
+		event._sigev_un._tid = gettid();
+		must(timer_create(CLOCK_MONOTONIC, &event, &e->timers[i]));
+	}
+}
+
+/* Each timer gives one signal, no more and no less. */
+static void expiring_round(const struct expiring *e)
+{
+	unsigned seen[AT_A_TIME] = { 0 };
+	sigset_t set;
+	siginfo_t info;
+
+	for (int i = 0; i < AT_A_TIME; i++)
+		must(timer_settime(e->timers[i], 0,
+			&(struct itimerspec){ { 0, 0 }, { 0, APART_NS * (i + 1) } }, NULL));
+	for (int i = 0; i < AT_A_TIME; i++) {
+		wait_for(e->sig, &info);
+		seen[info.si_value.sival_int % AT_A_TIME]++;
+	}
+	for (int i = 0; i < AT_A_TIME; i++)
+		expect(seen[i] == 1, "timer %d of signal %d came %u times", i, e->sig, seen[i]);
+	sigemptyset(&set);
+	sigaddset(&set, e->sig);
+	expect(sigtimedwait(&set, &info, &(struct timespec){ 0, 0 }) < 0, "one signal more");
+}
+
+static atomic_bool expiring_enough;
+
+static void *expiring_run(void *arg)
+{
+	struct expiring *e = arg;
+
+	expiring_create(e);
+	thread_arrived();
+	while (!expiring_enough)
+		expiring_round(e);
+	return NULL;
+}
+
+static void timer_expiring(void)
+{
+	struct expiring alone = { .sig = SIGRTMIN + 1, .alone = true },
+			shared = { .sig = SIGRTMIN + 2 };
+	pthread_t threads[2];
+
+	block(SIGRTMIN + 1);
+	block(SIGRTMIN + 2);
+	threads[0] = thread_start(expiring_run, &alone);
+	threads[1] = thread_start(expiring_run, &shared);
+	target_wait();
+	expiring_enough = true;
+	thread_join(threads[0]);
+	thread_join(threads[1]);
+}
+
 const struct target targets_timer[] = {
 	{ "timer_itimers", timer_itimers, "three interval timers", 0 },
 	{ "timer_itimer_fires", timer_itimer_fires, "an interval timer goes on", 0 },
@@ -310,5 +384,7 @@ const struct target targets_timer[] = {
 	{ "timer_absolute", timer_absolute, "TIMER_ABSTIME", 0 },
 	{ "timer_overrun", timer_overrun, "fired and pending, overruns", 0 },
 	{ "timer_alarm", timer_alarm, "alarm", 0 },
+	{ "timer_expiring", timer_expiring, "some expire at the moment of the dump",
+		TARGET_BUSY | TARGET_UNSTEADY },
 	{ NULL, NULL, NULL, 0 },
 };

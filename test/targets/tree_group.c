@@ -283,6 +283,33 @@ static void treegrp_undo_shared(void)
 	must(semctl(set, 0, IPC_RMID));
 }
 
+/*
+ * In the group of their parent, which a shell could make stop like this. Detached, nobody is left
+ * who could see to the group, and SIGTSTP stops nobody in such a one (setpgid(2)).
+ */
+static void treegrp_stopped_together(void)
+{
+	int signals[] = { SIGTSTP, SIGTTOU, SIGTSTP }, status;
+	siginfo_t info;
+	pid_t pids[3];
+
+	must(setpgid(0, 0));
+	for (int i = 0; i < 3; i++) {
+		pids[i] = kid(kid_idle, NULL);
+		must(kill(pids[i], signals[i]));
+		must(waitid(P_PID, (id_t)pids[i], &info, WSTOPPED | (i < 2 ? WNOWAIT : 0)));
+	}
+	target_wait();
+	for (int i = 0; i < 2; i++)
+		expect(waitpid(pids[i], &status, WUNTRACED | WNOHANG) == pids[i] &&
+				WIFSTOPPED(status) && WSTOPSIG(status) == signals[i],
+			"stop %d: %x", i, status);
+	expect(waitpid(pids[2], &status, WUNTRACED | WNOHANG) == 0, "told twice");
+	for (int i = 0; i < 3; i++)
+		must(kill(pids[i], SIGCONT));
+	kids_check();
+}
+
 const struct target targets_tree_group[] = {
 	{ "treegrp_founder_moved", treegrp_founder_moved, "a group whose founder is in another",
 		0 },
@@ -293,6 +320,8 @@ const struct target targets_tree_group[] = {
 	{ "treegrp_session_orphan", treegrp_session_orphan, "an orphan of a child's session", 0 },
 	{ "treegrp_stopped_leaderless", treegrp_stopped_leaderless,
 		"stopped without a first thread", TARGET_BUSY },
+	{ "treegrp_stopped_together", treegrp_stopped_together, "stopped in one group by SIGTSTP",
+		TARGET_BUSY },
 	{ "treegrp_stop_queued", treegrp_stop_queued, "a queued SIGCHLD of a stop", TARGET_BUSY },
 	{ "treegrp_trap_queued", treegrp_trap_queued, "queued SIGTRAPs", 0 },
 	{ "treegrp_undo_shared", treegrp_undo_shared, "SEM_UNDO with CLONE_SYSVSEM",
