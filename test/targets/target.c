@@ -34,6 +34,7 @@ static const struct target *const tables[] = {
 	targets_sock_unix,
 	targets_sock_waiting,
 	targets_sock_tcp_waiting,
+	targets_sock_netlink,
 	targets_sock_inet,
 	targets_sock_tcp,
 	targets_sock_raw,
