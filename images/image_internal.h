@@ -38,7 +38,7 @@ int snap_check(const struct snap *snap, const struct page_index *index, struct e
 
 /* ---- inventory (inventory.c) ----------------------------------------------------------------- */
 
-enum { IMAGE_MAJOR = 1, IMAGE_MINOR = 2, IMAGE_DIGEST = 16, IMAGE_MAGIC = 8 };
+enum { IMAGE_MAJOR = 1, IMAGE_MINOR = 3, IMAGE_DIGEST = 16, IMAGE_MAGIC = 8 };
 
 /* First bytes of every inventory. */
 extern const char image_magic[IMAGE_MAGIC];

@@ -189,9 +189,9 @@ set_version() {
 @test "an image of a later version is refused, not misread" {
     start_target proc_umask
     dump_pid "$pid"
-    set_version 1 3
+    set_version 1 4
     not_an_image
-    [[ $output == *"an image of format 1.3 "* ]]
+    [[ $output == *"an image of format 1.4 "* ]]
 }
 
 @test "an image of an earlier version is read" {

@@ -565,7 +565,7 @@ static void other_versions_are_refused(void **state)
 
 	must_write(p, 1);
 	set_version(p, IMAGE_MAJOR, IMAGE_MINOR + 1);
-	refuse_open(p, p->image, ENOTSUP, "format 1.3");
+	refuse_open(p, p->image, ENOTSUP, "format 1.4");
 	must_write(p, 1);
 	set_version(p, IMAGE_MAJOR + 1, 0);
 	refuse_open(p, p->image, ENOTSUP, "format 2.0");
