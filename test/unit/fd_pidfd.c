@@ -125,6 +125,9 @@ static void damaged_messages(void **state)
 	msg->pidfd->has_wait_status = true;
 	msg->pidfd->wait_status = 0x137f;
 	fake_expect_bad(f, &fd_pidfd, msg, "impossible end 137f");
+	msg = fake_message(f, 0);
+	msg->pidfd->pid = 0;
+	msg->pidfd->has_wait_status = true;
 	msg->pidfd->wait_status = 1 << 16;
 	fake_expect_bad(f, &fd_pidfd, msg, "impossible end");
 	msg = fake_message(f, 0);
