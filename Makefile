@@ -23,7 +23,7 @@ BUILD_DEPS := gcc binutils libc6-dev libzstd-dev libprotobuf-c-dev protobuf-c-co
 DEMO_DEPS  := python3
 
 FOLDERS := base images images/fd images/diff images/pack images/core tracee dump dump/until restore
-SRCS    := snapctl.c opts.c complete.c topics.c $(sort $(wildcard $(FOLDERS:%=%/*.c)))
+SRCS    := snapctl.c commands.c opts.c complete.c topics.c $(sort $(wildcard $(FOLDERS:%=%/*.c)))
 OBJS    := $(SRCS:%.c=$B/%.o)
 PROTOS  := $(wildcard proto/*.proto)
 PB_C    := $(PROTOS:%.proto=$B/%.pb-c.c)

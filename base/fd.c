@@ -19,6 +19,25 @@ void fd_close(int *fd)
 	errno = saved;
 }
 
+void fd_hold_standard(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			open("/dev/null", (fd ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
+}
+
+int fd_above_standard(int fd)
+{
+	int above;
+
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	fd_close(&fd);
+	fd_hold_standard();
+	return above;
+}
+
 int fd_open_closed(int fd, int flags)
 {
 	struct stat st;

@@ -23,6 +23,18 @@ static inline int take_fd(int *fd)
 }
 
 /*
+ * /dev/null in the place of each standard descriptor that is closed, for the wrong direction: else
+ * the next file that we open, maybe one of the image, is what messages are written to. O_CLOEXEC:
+ * for programs they stay closed.
+ */
+void fd_hold_standard(void);
+/*
+ * The same without a system call where nothing is to do: fd is the first that was opened (or -1),
+ * and tells. Gives its new number.
+ */
+int fd_above_standard(int fd);
+
+/*
  * What fd (O_PATH too) is, opened once more, where its mode keeps even its owner out: for a moment
  * it does not. -1 and errno if that may not be; never with set-id bits, which it could cost the
  * file.

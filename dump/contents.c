@@ -57,9 +57,9 @@ int contents_save_memory(struct dumping_proc *p, uint32_t mem, uint64_t start, u
 	return 0;
 }
 
-/* Where the base has no memory or may not be read, nothing is shared. */
+/* Where the base has no memory or may not be read, nothing is shared with that. */
 static int save_forked_chunk(struct dumping_proc *p, uint32_t mem, uint64_t at, size_t nr,
-	bool over_file, struct tracee *base, struct pages_like *like, struct err *err)
+	struct tracee *base, void *theirs, struct pages_like *like, struct err *err)
 {
 	void *room;
 	int ret = pages_writer_reserve(p->d->pages, nr, &room, err);
@@ -68,17 +68,30 @@ static int save_forked_chunk(struct dumping_proc *p, uint32_t mem, uint64_t at, 
 		ret = read_target(p->t, at, room, nr * PAGES_PAGE, err);
 	if (ret < 0)
 		return ret;
-	if (!read_target(base, at, (void *)like->theirs, nr * PAGES_PAGE, NULL))
-		return pages_writer_commit_like(p->d->pages, mem, at, nr, like, err);
-	return over_file ? pages_writer_commit_all(p->d->pages, mem, at, nr, err)
-			 : pages_writer_commit(p->d->pages, mem, at, nr, err);
+	like->theirs = read_target(base, at, theirs, nr * PAGES_PAGE, NULL) ? NULL : theirs;
+	return pages_writer_commit_like(p->d->pages, mem, at, nr, like, err);
+}
+
+/* Does the process with this private memory, frozen as all are, have that page there? */
+static bool relative_holds(void *arg, uint32_t mem, uint64_t addr, const void *page)
+{
+	const struct dumping *d = arg;
+	char theirs[PAGES_PAGE];
+
+	for (size_t i = 0; i < d->snap->nr_procs; i++)
+		if (d->snap->mms[d->snap->procs[i].mm].mem == mem)
+			return !read_target(d->procs[i].t, addr, theirs, sizeof theirs, NULL) &&
+			       !memcmp(theirs, page, sizeof theirs);
+	return false;
 }
 
 int contents_save_forked(struct dumping_proc *p, uint32_t mem, const struct snap_range *range,
-	bool over_file, struct tracee *base, uint32_t base_mem, struct err *err)
+	bool over_file, struct tracee *base, uint32_t base_mem, bool *aside, struct err *err)
 {
 	void *theirs = malloc(PAGES_FRAME);
-	struct pages_like like = { .of = base_mem, .theirs = theirs, .all = over_file };
+	struct pages_like like = {
+		.of = base_mem, .all = over_file, .holds = relative_holds, .arg = p->d
+	};
 	int ret = theirs ? 0 : err_nomem(err);
 
 	for (uint64_t at = range->start; !ret && at < range->end;) {
@@ -87,10 +100,11 @@ int contents_save_forked(struct dumping_proc *p, uint32_t mem, const struct snap
 
 		ret = stop_requested(p->d->stop, err);
 		if (!ret)
-			ret = save_forked_chunk(p, mem, at, nr, over_file, base, &like, err);
+			ret = save_forked_chunk(p, mem, at, nr, base, theirs, &like, err);
 		contents_count(p->d, nr * PAGES_PAGE);
 		at += nr * PAGES_PAGE;
 	}
+	*aside = *aside || like.aside;
 	free(theirs);
 	return ret;
 }

@@ -40,6 +40,7 @@
 #include "dump/worker.h"
 #include "images/image.h"
 #include "tracee/access.h"
+#include "tracee/proc.h"
 
 enum { REAP_LIMIT_MS = 3000, REAP_LOOK_MS = 5, AGAIN_LIMIT_MS = 5000, AGAIN_PAUSE_MS = 10 };
 
@@ -206,6 +207,20 @@ static void frozen_until_now(struct dumping *d)
 	d->result->frozen_ms = dumping_now_ms() - d->frozen_at;
 }
 
+/* From here on only the disk can fail, and it is asked before. */
+static int collect_last(struct dumping *d, struct err *err)
+{
+	size_t bytes = 0;
+
+	if (fds_collect_last(d, &bytes, err) < 0)
+		return -err->code;
+	if (!bytes)
+		return 0;
+	if (image_writer_reserve(d->writer, d->snap, bytes, err) < 0)
+		return -err->code;
+	return fds_collect_last(d, NULL, err);
+}
+
 static int image_commit(struct dumping *d, struct err *err)
 {
 	int ret = 0;
@@ -222,6 +237,8 @@ static int image_commit(struct dumping *d, struct err *err)
 	}
 	progress_phase(d->opts->progress, "bringing the image to the disk", 0);
 	ret = connections_keep(d, err);
+	if (!ret)
+		ret = collect_last(d, err);
 	if (!ret)
 		ret = image_writer_commit(d->writer, d->snap, err);
 	if (ret < 0)
@@ -372,11 +389,15 @@ static int dump_launched(const struct dump_opts *opts, struct dump_result *resul
 
 int dump_run(const struct dump_opts *opts, struct dump_result *result, struct err *err)
 {
+	int ret;
+
 	*result = (struct dump_result){ 0 };
 	if (opts->argv)
-		return dump_launched(opts, result, err);
-	return worker_run(
-		enter_needed(opts->pid) ? dump_work_inside : dump_work, opts, result, err);
+		ret = dump_launched(opts, result, err);
+	else
+		ret = worker_run(
+			enter_needed(opts->pid) ? dump_work_inside : dump_work, opts, result, err);
+	return ret < 0 ? proc_explain(err) : ret;
 }
 
 /* ---- snapctl check ---------------------------------------------------------------------- */
@@ -455,7 +476,7 @@ static _Noreturn void check_inside(
 	_exit(0);
 }
 
-int dump_check(pid_t pid, const struct dump_opts *opts, FILE *out, struct err *err)
+static int check_where_it_is(pid_t pid, const struct dump_opts *opts, FILE *out, struct err *err)
 {
 	struct dump_opts with_pid = *opts;
 	struct check_answer *answer;
@@ -481,4 +502,11 @@ int dump_check(pid_t pid, const struct dump_opts *opts, FILE *out, struct err *e
 		*err = answer->err;
 	munmap(answer, sizeof *answer);
 	return ret;
+}
+
+int dump_check(pid_t pid, const struct dump_opts *opts, FILE *out, struct err *err)
+{
+	int ret = check_where_it_is(pid, opts, out, err);
+
+	return ret < 0 ? proc_explain(err) : ret;
 }

@@ -52,6 +52,7 @@ struct dumping {
 	struct area area;    /* of a program that has checked in */
 	struct until *until; /* of a launched program; NULL */
 	bool sieved;         /* the oldest seccomp filter of each thread is that of until/sieve.h */
+	int64_t told_session;  /* the session keyring that was told last; keyrings.c */
 	struct flocks *flocks; /* flocks.c; NULL before the freeze */
 	double frozen_at;      /* when the freeze began, as dumping_now_ms() says it */
 	const char *reason;    /* "quiescent", "ready", "as found"; lives as long as until */

@@ -54,7 +54,9 @@ void slot_table_finish(struct slot_table *table)
 	for (size_t i = 0; i < table->nr; i++)
 		if (table->seen[i].same_as == ID_NONE)
 			fd_close(&table->seen[i].seen.fd);
-	table->nr = 0;
+	for (size_t i = 0; i < table->nr_kept; i++)
+		fd_close(&table->kept[i]);
+	table->nr = table->nr_kept = 0;
 }
 
 static int compare(uint64_t a, uint64_t b)
@@ -357,6 +359,18 @@ int fds_collect(struct dumping *d, struct err *err)
 	return ret < 0 ? ret : in_flight_check(d, err);
 }
 
+int fds_collect_last(struct dumping *d, size_t *bytes, struct err *err)
+{
+	for (uint32_t id = 0; id < d->snap->nr_ofds; id++) {
+		struct snap_ofd *ofd = &d->snap->ofds[id];
+
+		if (ofd->inherited < 0 && ofd->kind->save_last &&
+			ofd->kind->save_last(&d->slots->seen[id].seen, ofd, bytes, err) < 0)
+			return ofd_wrap(d, id, err);
+	}
+	return 0;
+}
+
 /* ---- what kinds ask --------------------------------------------------------------------- */
 
 static struct dumping *dumping_of(const struct fd_dump *hooks)
@@ -414,6 +428,15 @@ static int hook_file_of(
 	return files_open_travels(dumping_of(hooks), fd, *file, err);
 }
 
+static void hook_keep_fd(struct fd_dump *hooks, int fd)
+{
+	struct slot_table *table = dumping_of(hooks)->slots;
+
+	table->kept = arena_grow(hooks->snap->arena, table->kept, table->nr_kept, &table->cap_kept,
+		sizeof *table->kept);
+	table->kept[table->nr_kept++] = fd;
+}
+
 static int hook_mem_of(struct fd_dump *hooks, int fd, const struct stat *st, const char *link,
 	uint32_t *mem, struct err *err)
 {
@@ -423,7 +446,9 @@ static int hook_mem_of(struct fd_dump *hooks, int fd, const struct stat *st, con
 void fds_hooks_init(struct dumping *d)
 {
 	d->fd_opts = (struct fd_opts){ .tcp_close = d->opts->tcp_close,
-		.tcp_established = d->opts->tcp_established };
+		.tcp_established = d->opts->tcp_established,
+		.launched = d->opts->argv,
+		.leave_running = d->opts->leave_running };
 	d->fd_dump = (struct fd_dump){
 		.snap = d->snap,
 		.opts = &d->fd_opts,
@@ -434,6 +459,7 @@ void fds_hooks_init(struct dumping *d)
 		.fd_of = hook_fd_of,
 		.ofd_of_fd = in_flight_ofd,
 		.file_of = hook_file_of,
+		.keep_fd = hook_keep_fd,
 		.mem_of = hook_mem_of,
 		.priv = d,
 	};

@@ -31,6 +31,8 @@ struct slot_table {
 	size_t nr, cap;
 	uint32_t *order; /* ids, ordered by file, so that equal ones are found quickly */
 	size_t nr_order, cap_order;
+	int *kept; /* of ours, until the end: fd_dump.keep_fd */
+	size_t nr_kept, cap_kept;
 };
 
 struct slot_table *slot_table_create(struct dumping *d);
@@ -47,6 +49,8 @@ struct slots_look {
 /* Its slots, which are added to what is in *nr_fds; their ofds into the snap. */
 int fds_look_slots(
 	const struct slots_look *look, struct snap_fd **fds, size_t *nr_fds, struct err *err);
+/* What changes the target for good: fd_kind.save_last. */
+int fds_collect_last(struct dumping *d, size_t *bytes, struct err *err);
 /* Slots of all processes into their snap_proc, ofds into the snap, those of the launcher marked. */
 int fds_look(struct dumping *d, struct err *err);
 /*

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/fd.h"
+#include "base/way.h"
 #include "images/snap.h"
 
 static int directory_of(struct arena *arena, const char *path)
@@ -21,7 +22,7 @@ static int directory_of(struct arena *arena, const char *path)
 bool file_handle_opens(const struct snap_file *file)
 {
 	struct arena *scratch = arena_create();
-	OWNED_FD dir = directory_of(scratch, file->path), fd = -1;
+	OWNED_FD dir = way_nearest(file->path), fd = -1;
 	struct file_handle *h = arena_alloc(scratch, sizeof *h + file->nr_handle);
 
 	h->handle_bytes = file->nr_handle;

@@ -156,7 +156,8 @@ static int file_deleted(struct dumping *d, uint32_t id, int fd, struct err *err)
 
 	if (fstat(fd, &st) < 0)
 		return err_sys(err, "fstat %s", file->path);
-	if (S_ISREG(file->mode) && st.st_nlink > 0 && file_note_handle(d, id, fd))
+	if ((S_ISREG(file->mode) || S_ISFIFO(file->mode)) && st.st_nlink > 0 &&
+		file_note_handle(d, id, fd))
 		return file_renamed(d, id, &st, err);
 	if (S_ISREG(file->mode) && fcntl(fd, F_GETLEASE) == F_WRLCK)
 		return deleted_lease(err);

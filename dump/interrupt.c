@@ -14,12 +14,16 @@ enum { NR_REQUESTS = sizeof requests / sizeof requests[0] };
 void stop_requests_begin(struct stop_requests *s)
 {
 	struct sigaction action;
+	sigset_t held;
 
 	sigemptyset(&s->watched);
 	for (size_t i = 0; i < NR_REQUESTS; i++)
 		if (!sigaction(requests[i], NULL, &action) && action.sa_handler != SIG_IGN)
 			sigaddset(&s->watched, requests[i]);
-	sigprocmask(SIG_BLOCK, &s->watched, &s->before);
+	held = s->watched;
+	/* A file that gets too large (ulimit -f) is an error like others. */
+	sigaddset(&held, SIGXFSZ);
+	sigprocmask(SIG_BLOCK, &held, &s->before);
 }
 
 void stop_requests_end(struct stop_requests *s)

@@ -19,6 +19,7 @@
 #include "dump/shared.h"
 #include "dump/tree.h"
 #include "dump/vma.h"
+#include "images/pages.h"
 #include "images/tree.h"
 
 /* Where user space ends; images have nothing above it (images/state.h). */
@@ -187,7 +188,7 @@ static int private_run_save(struct dumping_proc *p, const struct proc_run *run, 
 		return contents_save_memory(
 			p, mm_of(p)->mem, run->start, run->end, run->start, over_file, err);
 	return contents_save_forked(p, mm_of(p)->mem, &range, over_file, p->d->procs[base].t,
-		snap->mms[snap->procs[base].mm].mem, err);
+		snap->mms[snap->procs[base].mm].mem, &mm_of(p)->pages_aside, err);
 }
 
 static int private_pages_collect(struct dumping_proc *p, struct err *err)
@@ -203,7 +204,7 @@ static int private_pages_collect(struct dumping_proc *p, struct err *err)
 	if (pagemap < 0)
 		return -err->code;
 	scratch = arena_create();
-
+	pages_writer_remember(p->d->pages, p->d->snap->nr_procs > 1);
 	for (size_t i = 0; !ret && i < mm->nr_vmas; i++) {
 		const struct snap_vma *vma = &mm->vmas[i];
 		size_t nr = 0;
@@ -215,6 +216,7 @@ static int private_pages_collect(struct dumping_proc *p, struct err *err)
 		for (size_t r = 0; !ret && r < nr; r++)
 			ret = private_run_save(p, &runs[r], keeps_zeroes(vma), base, err);
 	}
+	pages_writer_remember(p->d->pages, false);
 	arena_destroy(scratch);
 	return ret;
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "dump/dumping.h"
 #include "dump/ipc.h"
+#include "dump/keyrings.h"
 #include "dump/settle.h"
 
 static void ids_collect(struct dumping_proc *p)
@@ -98,6 +99,7 @@ static const struct part {
 	{ "attributes", attributes_collect },
 	{ "limits", limits_collect },
 	{ "semaphores", ipc_undos_collect },
+	{ "keyrings", keyrings_tell },
 };
 
 static int part_collect(const struct part *part, struct dumping_proc *p, struct err *err)

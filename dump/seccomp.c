@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "dump/dumping.h"
+#include "tracee/access.h"
 
 /* What we are under ourselves. */
 static int own_status(struct proc_status *own, struct arena *a, struct err *err)
@@ -59,7 +60,7 @@ int seccomp_check_thread(const struct dumping *d, const struct proc_status *stat
 	else if (!ret && own.seccomp)
 		ret = refused(
 			status, "nobody may read who is under seccomp, as snapctl is here", err);
-	else if (!ret && !(own.cap_eff >> CAP_SYS_ADMIN & 1))
+	else if (!ret && (!(own.cap_eff >> CAP_SYS_ADMIN & 1) || !access_userns_is_initial()))
 		ret = refused(status, "only CAP_SYS_ADMIN may read and suspend", err);
 	arena_destroy(a);
 	return ret;

@@ -110,7 +110,10 @@ int worker_run(
 	}
 	close(pair[1]);
 	if (worker < 0) {
-		ret = err_sys(err, "fork");
+		ret = err_sys(err, "make a process for the dump");
+		if (ret == -EAGAIN)
+			err_hint(err, "there are too many processes: of this user (ulimit -u), or "
+				      "in this cgroup (pids.max)");
 	} else {
 		worker_watch(worker, opts, &stop, pair[0]);
 		ret = worker_wait(worker, pair[0], result, err);

@@ -136,7 +136,7 @@ static int file_check(const struct snap *snap, const struct snap_file *file, str
 		return BAD(err, "no absolute path");
 	if (file->mode > 0177777 || !(file->mode & S_IFMT))
 		return BAD(err, "%s: impossible mode %#o", file->path, file->mode);
-	if (file->nr_handle && (!file->deleted || !S_ISREG(file->mode)))
+	if (file->nr_handle && (!file->deleted || !(S_ISREG(file->mode) || S_ISFIFO(file->mode))))
 		return BAD(err, "%s: a handle, but it is no deleted file", file->path);
 	if (file->mtime.tv_nsec < 0 || file->mtime.tv_nsec > 999999999)
 		return BAD(err, "%s: impossible time", file->path);

@@ -21,6 +21,13 @@ enum {
 	RAW_SHIFT = 4,
 };
 
+/* What one thread needs. */
+struct worker {
+	ZSTD_CCtx *zstd;
+	void *out;
+	size_t cap;
+};
+
 struct frame_pool {
 	int fd, level;
 	unsigned nr_threads, max_threads;
@@ -37,13 +44,8 @@ struct frame_pool {
 	size_t nr_frames, cap_frames;
 	uint64_t file_size;
 	struct err err; /* the first failure */
-};
 
-/* What one thread needs. */
-struct worker {
-	ZSTD_CCtx *zstd;
-	void *out;
-	size_t cap;
+	struct worker producer; /* where there can be no threads */
 };
 
 int frame_pool_create(
@@ -118,6 +120,13 @@ static int frame_no_space(uint64_t position, struct err *err)
 	return ret;
 }
 
+static int frame_too_large(struct err *err)
+{
+	err_sys(err, "write the file of pages");
+	return err_hint(err, "files may not get that large here: raise the limit (ulimit -f), or "
+			     "choose another place with -o");
+}
+
 static int frame_write(int fd, const uint8_t *data, size_t len, uint64_t position, struct err *err)
 {
 	while (len > 0) {
@@ -127,6 +136,8 @@ static int frame_write(int fd, const uint8_t *data, size_t len, uint64_t positio
 			continue;
 		if (n < 0 && (errno == ENOSPC || errno == EDQUOT))
 			return frame_no_space(position, err);
+		if (n < 0 && errno == EFBIG)
+			return frame_too_large(err);
 		if (n < 0)
 			return err_sys(err, "write the file of pages");
 		data += n;
@@ -178,6 +189,18 @@ static struct frame *pool_next(struct frame_pool *pool)
 	return frame;
 }
 
+/* With the lock held. After a failure frames are only handed back: the producer must not wait for
+ * ever. */
+static void pool_do(struct frame_pool *pool, struct worker *w, struct frame *frame)
+{
+	if (!pool->err.code)
+		pool_store(pool, w, frame);
+	frame->next = pool->free;
+	pool->free = frame;
+	pool->nr_busy--;
+	pthread_cond_signal(&pool->ready);
+}
+
 static void *pool_thread(void *arg)
 {
 	struct frame_pool *pool = arg;
@@ -189,16 +212,8 @@ static void *pool_thread(void *arg)
 	pthread_mutex_lock(&pool->lock);
 	if (!works)
 		pool_fail(pool, &err);
-	while ((frame = pool_next(pool))) {
-		/* After a failure frames are only handed back: the producer must not wait for ever.
-		 */
-		if (!pool->err.code)
-			pool_store(pool, &w, frame);
-		frame->next = pool->free;
-		pool->free = frame;
-		pool->nr_busy--;
-		pthread_cond_signal(&pool->ready);
-	}
+	while ((frame = pool_next(pool)))
+		pool_do(pool, &w, frame);
 	pthread_mutex_unlock(&pool->lock);
 	worker_finish(&w);
 	return NULL;
@@ -206,21 +221,28 @@ static void *pool_thread(void *arg)
 
 /* ---- in the producer ------------------------------------------------------------------------- */
 
-/* Fewer threads than wanted are slower, but as good; none at all is a failure. */
+/* Fewer threads than wanted are slower, but as good; so is none at all. */
 static void pool_start_thread(struct frame_pool *pool)
 {
 	sigset_t all, before;
-	int ret;
 
 	/* Signals are for the thread that started us. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	ret = pthread_create(&pool->threads[pool->nr_threads], NULL, pool_thread, pool);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (ret == 0)
+	if (pthread_create(&pool->threads[pool->nr_threads], NULL, pool_thread, pool) == 0)
 		pool->nr_threads++;
-	else if (pool->nr_threads == 0)
-		err_ret(&pool->err, -ret, "start a thread that compresses");
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* The limit of processes or of memory is reached (ulimit -u, -v): the producer does it itself. */
+static void pool_do_here(struct frame_pool *pool)
+{
+	struct err err = { 0 };
+
+	if (!pool->producer.zstd && worker_init(&pool->producer, pool->level, &err) < 0)
+		pool_fail(pool, &err);
+	while (pool->queue)
+		pool_do(pool, &pool->producer, pool_next(pool));
 }
 
 static int pool_new_buffer(struct frame_pool *pool, struct frame **out, struct err *err)
@@ -314,6 +336,8 @@ int frame_pool_submit(struct frame_pool *pool, struct frame *frame, struct err *
 	pool->nr_busy++;
 	if (pool->nr_busy > pool->nr_threads && pool->nr_threads < pool->max_threads)
 		pool_start_thread(pool);
+	if (!pool->nr_threads)
+		pool_do_here(pool);
 	ret = pool_failed(pool, err);
 	pthread_cond_signal(&pool->work);
 	pthread_mutex_unlock(&pool->lock);
@@ -326,7 +350,7 @@ int frame_pool_drain(struct frame_pool *pool, const struct page_frame **frames, 
 	int ret;
 
 	pthread_mutex_lock(&pool->lock);
-	while (pool->nr_busy > 0 && pool->nr_threads > 0)
+	while (pool->nr_busy > 0)
 		pthread_cond_wait(&pool->ready, &pool->lock);
 	ret = pool_failed(pool, err);
 	pthread_mutex_unlock(&pool->lock);
@@ -361,6 +385,7 @@ void frame_pool_destroy(struct frame_pool *pool)
 		pthread_join(pool->threads[i], NULL);
 	frames_free(pool->free);
 	frames_free(pool->queue);
+	worker_finish(&pool->producer);
 	pthread_mutex_destroy(&pool->lock);
 	pthread_cond_destroy(&pool->work);
 	pthread_cond_destroy(&pool->ready);

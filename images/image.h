@@ -32,6 +32,11 @@ int image_writer_look(const char *path, bool force, struct err *err);
 int image_writer_create(const char *path, bool force, int level, unsigned nr_threads,
 	struct image_writer **out, struct err *err);
 struct pages_writer *image_writer_pages(struct image_writer *w);
+/*
+ * Before the target is changed for good: brings the pages to the disk, and takes the room that the
+ * rest will need if it grows by so many bytes. Nothing may be written to the pages any more.
+ */
+int image_writer_reserve(struct image_writer *w, struct snap *snap, size_t bytes, struct err *err);
 /* Write state and inventory, fsync all, rename into place (exchanging with an old image if forced).
  */
 int image_writer_commit(struct image_writer *w, struct snap *snap, struct err *err);

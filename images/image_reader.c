@@ -59,7 +59,8 @@ static int dir_open_failed(const char *path, struct err *err)
 
 static int dir_open(const char *path, int *dirfd, struct err *err)
 {
-	OWNED_FD fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	OWNED_FD fd = fd_above_standard(
+		open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 	struct stat st;
 	int ret;
 
@@ -96,7 +97,8 @@ static int file_open(int dirfd, enum image_file file, int *out, uint64_t *size, 
 /* What is no directory: 0 if it bears the mark of a packed image; else that error stays. */
 static int packed_open(const char *path, int *out, struct err *err)
 {
-	OWNED_FD fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	OWNED_FD fd = fd_above_standard(
+		open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 	struct stat st;
 	int ret;
 
@@ -305,7 +307,7 @@ int image_open(const char *path, struct image *out, struct err *err)
 int image_open_self(const char *name, struct image *out, struct err *err)
 {
 	struct image img = { .dirfd = -1,
-		.pages_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC) };
+		.pages_fd = fd_above_standard(open("/proc/self/exe", O_RDONLY | O_CLOEXEC)) };
 
 	if (img.pages_fd < 0) {
 		err_sys(err, "%s: open the file that is running (/proc/self/exe)", name);

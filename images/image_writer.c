@@ -20,7 +20,7 @@
 #include "images/place.h"
 #include "images/snap.h"
 
-enum { COMPRESSORS_MAX = 16 };
+enum { COMPRESSORS_MAX = 16, STATE_MARGIN = 65536 };
 
 struct image_writer {
 	struct place place;
@@ -28,6 +28,9 @@ struct image_writer {
 	int dirfd, pages_fd;
 	bool replaces; /* an old image is there and may go */
 	struct pages_writer *pages;
+	struct page_index index; /* when the pages are written: */
+	bool pages_done;
+	int state_fd; /* its room is reserved; -1: not yet made */
 };
 
 /* ---- where to -------------------------------------------------------------------------------- */
@@ -124,7 +127,7 @@ int image_writer_look(const char *path, bool force, struct err *err)
 
 	if (!w)
 		return err_nomem(err);
-	w->dirfd = w->pages_fd = -1;
+	w->dirfd = w->pages_fd = w->state_fd = -1;
 	ret = writer_place(w, path, force, err);
 	if (ret == 0 && faccessat(w->place.parentfd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
 		err_sys(err, "make a directory for the image");
@@ -142,7 +145,7 @@ int image_writer_create(const char *path, bool force, int level, unsigned nr_thr
 
 	if (!w)
 		return err_nomem(err);
-	w->dirfd = w->pages_fd = -1;
+	w->dirfd = w->pages_fd = w->state_fd = -1;
 	ret = writer_create(w, path, force, level, nr_threads ? nr_threads : nr_cpus(), err);
 	if (ret < 0)
 		image_writer_destroy(w);
@@ -161,12 +164,12 @@ struct pages_writer *image_writer_pages(struct image_writer *w)
 static int writer_put(
 	struct image_writer *w, enum image_file file, const struct buf *bytes, struct err *err)
 {
-	OWNED_FD fd = -1;
-	int ret = writer_open_file(w, file, &fd, err);
+	OWNED_FD fd = file == IMAGE_STATE ? take_fd(&w->state_fd) : -1;
+	int ret = fd >= 0 ? 0 : writer_open_file(w, file, &fd, err);
 
 	if (ret == 0)
 		ret = fd_write_all(fd, bytes->data, bytes->len, err);
-	if (ret == 0 && fsync(fd) < 0)
+	if (ret == 0 && (ftruncate(fd, (off_t)bytes->len) < 0 || fsync(fd) < 0))
 		ret = err_sys(err, "fsync");
 	return ret < 0 ? err_wrap(err, "%s", image_file_names[file]) : 0;
 }
@@ -214,24 +217,59 @@ static int writer_put_inventory(
 	return ret;
 }
 
+static int writer_finish_pages(struct image_writer *w, struct snap *snap, struct err *err)
+{
+	if (w->pages_done)
+		return 0;
+	if (pages_writer_finish(w->pages, snap, &w->index, err) < 0)
+		return -err->code;
+	w->pages_done = true;
+	return fsync(w->pages_fd) < 0 ? err_sys(err, "fsync the file of pages") : 0;
+}
+
 static int writer_put_all(struct image_writer *w, struct snap *snap, struct err *err)
 {
 	struct inventory inv = { .major = IMAGE_MAJOR, .minor = IMAGE_MINOR };
-	struct page_index index = { 0 };
-	int ret = pages_writer_finish(w->pages, snap, &index, err);
+	int ret = writer_finish_pages(w, snap, err);
 
 	if (ret < 0)
 		return ret;
-	if (fsync(w->pages_fd) < 0)
-		return err_sys(err, "fsync the file of pages");
-	inv.pages_size = index.file_size;
-	image_digest_pages(&index, inv.pages_digest);
-	ret = writer_put_state(w, snap, &index, &inv, err);
+	inv.pages_size = w->index.file_size;
+	image_digest_pages(&w->index, inv.pages_digest);
+	ret = writer_put_state(w, snap, &w->index, &inv, err);
 	if (ret == 0)
 		ret = writer_put_inventory(w, &inv, err);
 	if (ret == 0 && fsync(w->dirfd) < 0)
 		ret = err_sys(err, "fsync the directory of the image");
 	return ret;
+}
+
+/* Where a file system cannot reserve, it says so with EOPNOTSUPP. */
+static int writer_take_room(struct image_writer *w, size_t len, struct err *err)
+{
+	int why;
+
+	if (writer_open_file(w, IMAGE_STATE, &w->state_fd, err) < 0)
+		return -err->code;
+	why = posix_fallocate(w->state_fd, 0, (off_t)len);
+	if (!why || why == EOPNOTSUPP || why == EINVAL)
+		return 0;
+	return err_ret(err, -why, "%s", image_file_names[IMAGE_STATE]);
+}
+
+int image_writer_reserve(struct image_writer *w, struct snap *snap, size_t bytes, struct err *err)
+{
+	struct buf state = BUF_EMPTY;
+	int ret = writer_finish_pages(w, snap, err);
+
+	if (ret == 0)
+		ret = image_pack_state(snap, &w->index, &state, err);
+	if (ret == 0)
+		ret = writer_check_state(&state, err);
+	if (ret == 0)
+		ret = writer_take_room(w, state.len + bytes + STATE_MARGIN, err);
+	buf_finish(&state);
+	return ret < 0 ? place_refused(&w->place, err) : 0;
 }
 
 static int writer_rename(struct image_writer *w, unsigned how)
@@ -347,6 +385,7 @@ void image_writer_destroy(struct image_writer *w)
 		return;
 	pages_writer_destroy(w->pages);
 	fd_close(&w->pages_fd);
+	fd_close(&w->state_fd);
 	if (w->tmp[0] && image_dir_remove(w->place.parentfd, w->tmp, &err) < 0)
 		log_warn("the unfinished image stays: %s", err.msg);
 	fd_close(&w->dirfd);

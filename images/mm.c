@@ -75,6 +75,7 @@ static void mm_pack_numbers(const struct snap_mm *mm, Pb__Mm *m)
 	PUT(m, thp_except_advised, (mm->thp_disabled & THP_EXCEPT_ADVISED) != 0);
 	PUT(m, coredump_filter, mm->coredump_filter);
 	PUT(m, mlockall, mm->mlockall);
+	PUT(m, pages_aside, mm->pages_aside);
 }
 
 static Pb__Mm *mm_pack(struct arena *arena, const struct snap_mm *mm)
@@ -152,6 +153,7 @@ static void mm_unpack_numbers(const Pb__Mm *m, struct snap_mm *mm)
 	mm->thp_disabled = m->thp_disabled | (m->thp_except_advised ? THP_EXCEPT_ADVISED | 1 : 0);
 	mm->coredump_filter = m->coredump_filter;
 	mm->mlockall = m->mlockall;
+	mm->pages_aside = m->pages_aside;
 }
 
 static int mm_unpack(struct snap *snap, const Pb__Mm *m, struct snap_mm *mm, struct err *err)

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -120,6 +121,8 @@ int newfile_create(const char *path, bool force, place_ours *ours, const char *w
 	struct newfile f = { .fd = -1, .ours = ours, .what = what };
 	int ret = place_open(path, what, &f.place, err);
 
+	/* A file that gets too large (ulimit -f) is an error like others. */
+	signal(SIGXFSZ, SIG_IGN);
 	if (ret == 0)
 		ret = newfile_look(&f, force, err);
 	if (ret == 0) {

@@ -68,16 +68,25 @@ int pages_writer_commit_all(
 	struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages, struct err *err);
 /*
  * The same for an address space that was forked: a page that equals the one of memory object `of`
- * at the same address, of which `theirs` are the nr_pages contents, is stored once; restore shares
- * it by copy on write. The private pages of `of` are complete. `all` as in pages_writer_commit_all.
+ * at the same address, of which `theirs` are the nr_pages contents (NULL: it has none there), is
+ * stored once; restore shares it by copy on write. The private pages of `of` are complete. `all` as
+ * in pages_writer_commit_all.
+ *
+ * One that another relative has at this address is stored once, too: what pages_writer_remember()
+ * has kept finds it, and holds() of the caller compares the contents with memory object mem.
  */
 struct pages_like {
 	uint32_t of;
 	const void *theirs;
 	bool all;
+	bool (*holds)(void *arg, uint32_t mem, uint64_t addr, const void *page);
+	void *arg;
+	bool aside; /* out, never reset: there was such a page */
 };
+/* Pages that are committed from now on (or no more) may be stored again by a relative. */
+void pages_writer_remember(struct pages_writer *w, bool on);
 int pages_writer_commit_like(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages,
-	const struct pages_like *like, struct err *err);
+	struct pages_like *like, struct err *err);
 /* Flush, join the threads, hand out the index (in snap's arena), destroy nothing. */
 int pages_writer_finish(
 	struct pages_writer *w, struct snap *snap, struct page_index *out, struct err *err);

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "images/frames.h"
 #include "images/pages.h"
+#include "images/pages_known.h"
 #include "images/snap.h"
 
 struct pages_writer {
@@ -19,6 +20,8 @@ struct pages_writer {
 	size_t nr_runs, cap_runs;
 	struct run_stretch *stretches;
 	size_t nr_stretches, cap_stretches;
+	struct pages_known *known; /* NULL: nothing was ever to be remembered */
+	bool remembers;
 };
 
 /* Consecutive runs of one memory object. */
@@ -147,6 +150,30 @@ static int commit_check(struct pages_writer *w, uint64_t addr, size_t nr_pages, 
 	return 0;
 }
 
+void pages_writer_remember(struct pages_writer *w, bool on)
+{
+	w->remembers = on;
+}
+
+/* nr pages that were written to the end of the frame. */
+static int pages_remember(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr,
+	uint32_t offset, struct err *err)
+{
+	if (!w->known && !(w->known = pages_known_create(err)))
+		return -err->code;
+	for (size_t i = 0; i < nr; i++, offset += PAGES_PAGE) {
+		struct known_page page = { .addr = addr + i * PAGES_PAGE,
+			.hash = pages_known_hash(w->frame->data + offset),
+			.mem = mem,
+			.frame = w->frame->id,
+			.offset = offset };
+
+		if (pages_known_add(w->known, &page, err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
 /* nr pages that lie at `from` in the frame's room become its next ones. */
 static int commit_run(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr,
 	const uint8_t *from, struct err *err)
@@ -166,7 +193,9 @@ static int commit_run(struct pages_writer *w, uint32_t mem, uint64_t addr, size_
 	if (frame->data + frame->used != from)
 		memmove(frame->data + frame->used, from, nr * PAGES_PAGE);
 	frame->used += (uint32_t)(nr * PAGES_PAGE);
-	return 0;
+	return w->remembers ? pages_remember(w, mem, addr, nr,
+				      frame->used - (uint32_t)(nr * PAGES_PAGE), err)
+			    : 0;
 }
 
 int pages_writer_commit(
@@ -238,8 +267,28 @@ static bool page_alias(const struct pages_writer *w, uint32_t mem, uint64_t addr
 	return true;
 }
 
+/* A page of mem at addr that is stored already for another relative. */
+static bool page_known(const struct pages_writer *w, uint32_t mem, uint64_t addr,
+	const uint8_t *page, struct pages_like *like, struct page_run *alias)
+{
+	uint64_t hash;
+	const struct known_page *known = NULL;
+
+	if (!w->known || !like->holds)
+		return false;
+	hash = pages_known_hash(page);
+	while ((known = pages_known_find(w->known, addr, hash, known))) {
+		if (!like->holds(like->arg, known->mem, addr, page))
+			continue;
+		*alias = (struct page_run){ mem, 1, addr, known->frame, known->offset };
+		like->aside = true;
+		return true;
+	}
+	return false;
+}
+
 int pages_writer_commit_like(struct pages_writer *w, uint32_t mem, uint64_t addr, size_t nr_pages,
-	const struct pages_like *like, struct err *err)
+	struct pages_like *like, struct err *err)
 {
 	const uint8_t *room, *theirs = like->theirs;
 	int ret = commit_check(w, addr, nr_pages, err);
@@ -250,10 +299,14 @@ int pages_writer_commit_like(struct pages_writer *w, uint32_t mem, uint64_t addr
 		uint64_t at = addr + i * PAGES_PAGE;
 		struct page_run alias;
 
-		if (!memcmp(page, theirs + i * PAGES_PAGE, PAGES_PAGE) &&
+		if (theirs && !memcmp(page, theirs + i * PAGES_PAGE, PAGES_PAGE) &&
 			page_alias(w, mem, at, like, &alias))
 			ret = writer_add_run(w, &alias, err);
-		else if (like->all || !page_is_zero(page))
+		else if (!like->all && page_is_zero(page))
+			continue;
+		else if (page_known(w, mem, at, page, like, &alias))
+			ret = writer_add_run(w, &alias, err);
+		else
 			ret = commit_run(w, mem, at, 1, page, err);
 	}
 	return ret;
@@ -373,5 +426,6 @@ void pages_writer_destroy(struct pages_writer *w)
 	}
 	free(w->runs);
 	free(w->stretches);
+	pages_known_destroy(w->known);
 	free(w);
 }

@@ -93,6 +93,10 @@ int place_refused(const struct place *place, struct err *err)
 	case EDQUOT:
 		err_hint(err, "free some space there, or choose another place with -o");
 		break;
+	case EFBIG:
+		err_hint(err, "files may not get that large here: raise the limit (ulimit -f), or "
+			      "choose another place with -o");
+		break;
 	case ENOENT: /* of mkdir(2) in /proc and the like */
 	case EROFS:
 	case EACCES:

@@ -171,6 +171,9 @@ struct snap_mm {
 	uint32_t thp_disabled; /* PR_GET_THP_DISABLE: 1, with THP_EXCEPT_ADVISED; 0: they are not */
 	uint32_t coredump_filter;
 	uint32_t mlockall; /* MCL_FUTURE|MCL_ONFAULT as far as they can be seen; 0 else */
+	/* Pages are stored as those of a relative from which it was not forked; restore looks for
+	 * such sharing only where this is set. */
+	bool pages_aside;
 };
 
 /* ---- tasks ----------------------------------------------------------------------------------- */

@@ -15,6 +15,7 @@
 struct err;
 struct job;
 struct snap;
+struct stages;
 
 struct helper {
 	struct job *parent; /* who has to wait for it; NULL: we */
@@ -30,7 +31,8 @@ struct tree {
 	size_t nr_founders, cap_founders;
 	pid_t *pids; /* all that were made, by our view, to be killed after a failure */
 	size_t nr_pids, cap_pids;
-	bool *zombie_made; /* by snap_zombie */
+	bool *zombie_made;      /* by snap_zombie */
+	struct stages **stages; /* by snap_proc, see stages.h; NULL, or NULL in it: none */
 };
 
 /* By our own id: to be killed after a failure. */

@@ -214,6 +214,8 @@ int files_open(const struct fd_make *m, uint32_t id, int flags, int *fd, struct 
 	if (opened < 0) {
 		int ret = err_sys(err, "open %s", file->path);
 
+		if (ret == -EMFILE || ret == -ENFILE)
+			return ret; /* not the file's fault */
 		return ret == -ENOENT
 			       ? err_hint(err, "the program had it open or mapped at the dump: "
 					       "put it back, or dump the program again")

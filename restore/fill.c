@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "restore/job.h"
+#include "restore/stages.h"
 
 enum { UFFD_MIN_PAGES = 64, THREAD_MIN_FRAMES = 4, MAX_THREADS = 8 };
 
@@ -75,8 +76,12 @@ bool fill_touches(const struct job *job, uint64_t start, uint64_t end)
 /* What may be to fill: a copy has most pages already. */
 static const struct page_run *fill_runs(const struct job *job, size_t *nr)
 {
-	*nr = job->forked ? job->nr_fork_runs : job->img.index.nr_runs;
-	return job->forked ? job->fork_runs : job->img.index.runs;
+	if (job->forked) {
+		*nr = job->nr_fork_runs;
+		return job->fork_runs;
+	}
+	*nr = job->stage ? job->stage->nr_all : job->img.index.nr_runs;
+	return job->stage ? job->stage->all : job->img.index.runs;
 }
 
 /* Runs grouped by frame: a frame is decoded once, by one thread. */
@@ -113,29 +118,49 @@ static bool takes_small_pages(const struct snap_vma *vma)
 	return vma->kind == VMA_ANON && !(vma->vmflags & VMF_HUGETLB);
 }
 
-static void uffd_register(struct fill *f)
+/* Where it fails (a sealed or special mapping), /proc/PID/mem does the work. */
+static void uffd_register(struct fill *f, const struct uffdio_range *range)
+{
+	struct uffdio_register reg = { .range = *range, .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	if (ioctl(f->uffd, UFFDIO_REGISTER, &reg) < 0)
+		log_debug("UFFDIO_REGISTER %llx: %m", (unsigned long long)range->start);
+}
+
+/* What is still missing may be touched again (by the kernel, for us: UFFD_USER_MODE_ONLY). */
+static void uffd_unregister(struct fill *f, const struct uffdio_range *range)
+{
+	struct uffdio_range copy = *range;
+
+	if (ioctl(f->uffd, UFFDIO_UNREGISTER, &copy) < 0)
+		log_debug("UFFDIO_UNREGISTER %llx: %m", (unsigned long long)range->start);
+}
+
+static void uffd_each(
+	struct fill *f, void (*each)(struct fill *f, const struct uffdio_range *range))
 {
 	const struct snap_mm *mm = f->job->mm;
+
+	for (size_t i = 0; f->uffd >= 0 && i < mm->nr_vmas; i++) {
+		size_t first = i;
+
+		if (!takes_small_pages(&mm->vmas[i]))
+			continue;
+		while (i + 1 < mm->nr_vmas && takes_small_pages(&mm->vmas[i + 1]) &&
+			mm->vmas[i + 1].start == mm->vmas[i].end)
+			i++;
+		each(f, &(struct uffdio_range){
+				mm->vmas[first].start, mm->vmas[i].end - mm->vmas[first].start });
+	}
+}
+
+static void uffd_begin(struct fill *f)
+{
 	struct uffdio_api api = { .api = UFFD_API };
 
 	if (f->uffd >= 0 && ioctl(f->uffd, UFFDIO_API, &api) < 0)
 		f->uffd = -1;
-	for (size_t i = 0; f->uffd >= 0 && i < mm->nr_vmas; i++) {
-		struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-		size_t last = i;
-
-		if (!takes_small_pages(&mm->vmas[i]))
-			continue;
-		while (last + 1 < mm->nr_vmas && takes_small_pages(&mm->vmas[last + 1]) &&
-			mm->vmas[last + 1].start == mm->vmas[last].end)
-			last++;
-		reg.range.start = mm->vmas[i].start;
-		reg.range.len = mm->vmas[last].end - mm->vmas[i].start;
-		/* Where it fails (a sealed or special mapping), /proc/PID/mem does the work. */
-		if (ioctl(f->uffd, UFFDIO_REGISTER, &reg) < 0)
-			log_debug("UFFDIO_REGISTER %llx: %m", (unsigned long long)reg.range.start);
-		i = last;
-	}
+	uffd_each(f, uffd_register);
 }
 
 /* How many of len bytes were copied. ENOENT: not registered; EEXIST: a page is there already. */
@@ -306,8 +331,11 @@ int fill_run(struct job *job, int uffd, struct err *err)
 	if (fill_vdso(&f, err) < 0)
 		return -err->code;
 	fill_group(&f);
-	uffd_register(&f);
+	uffd_begin(&f);
 	fill_threads(&f);
+	/* It will be filled again, through /proc/PID/mem. */
+	if (job->stage)
+		uffd_each(&f, uffd_unregister);
 	free(f.first);
 	free(f.by_frame);
 	if (f.err.code) {

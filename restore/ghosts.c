@@ -100,6 +100,26 @@ static int born_by_name(struct job *job, uint32_t id, const char *name, struct e
 	return 0;
 }
 
+/*
+ * A removed directory may have no size any more, and then nobody gets as far out as where ext4 says
+ * that a directory ends (ext4_dir_llseek). What cannot be set now is tried later.
+ */
+static int born_directory(struct job *job, uint32_t id, const char *name, struct err *err)
+{
+	for (uint32_t i = 0; i < job->snap->nr_ofds; i++) {
+		const struct snap_ofd *ofd = &job->snap->ofds[i];
+		OWNED_FD fd = -1;
+
+		if (!ofd->offset || reg_access(ofd, id) < 0)
+			continue;
+		fd = open(name, (int)reg_later_flags(ofd) | O_CLOEXEC);
+		if (fd >= 0 && lseek(fd, (off_t)ofd->offset, SEEK_SET) >= 0 &&
+			born_keep(job, i, fd, err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
 /* The descriptor by which O_TMPFILE has made the file; ID_NONE: there is none. */
 static uint32_t born_tmpfile(const struct job *job, uint32_t id, uint32_t *flags)
 {
@@ -258,6 +278,8 @@ static int ghost_make_directory(struct job *job, uint32_t id, struct err *err)
 	if (job->ghosts[id] < 0)
 		ret = err_sys(err, "open %s", place.name);
 	if (!ret)
+		ret = born_directory(job, id, place.name, err);
+	if (!ret)
 		ret = ghost_attributes(job, file, fd, err);
 	if (rmdir(place.name) < 0 && !ret)
 		ret = err_sys(err, "remove %s", place.name);
@@ -268,22 +290,23 @@ static int ghost_make_directory(struct job *job, uint32_t id, struct err *err)
 /* ---- files that kept another name ---------------------------------------------------------------
  */
 
+/* A FIFO is only named: who opens it is seen by those at its other end. */
+static int linked_flags(const struct snap_file *file)
+{
+	return S_ISFIFO(file->mode) ? O_PATH | O_CLOEXEC : O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+}
+
 static int handle_open(const struct snap_file *file, struct err *err)
 {
-	const char *end = strrchr(file->path, '/');
-	char dir[4096];
-	OWNED_FD mount = -1;
+	OWNED_FD mount = way_nearest(file->path);
 	union {
 		struct file_handle head;
 		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
 	} h = { .head.handle_bytes = file->nr_handle, .head.handle_type = file->handle_type };
 	int fd;
 
-	snprintf(dir, sizeof dir, "%.*s", end > file->path ? (int)(end - file->path) : 1,
-		file->path);
 	memcpy(h.head.f_handle, file->handle, file->nr_handle);
-	mount = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	fd = mount < 0 ? -1 : open_by_handle_at(mount, &h.head, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fd = mount < 0 ? -1 : open_by_handle_at(mount, &h.head, linked_flags(file));
 	if (fd < 0) {
 		err_sys(err, "find the file that was %s, and has another name since", file->path);
 		err_hint(err, errno == EPERM ? "that needs CAP_DAC_READ_SEARCH: restore as root"
@@ -295,26 +318,37 @@ static int handle_open(const struct snap_file *file, struct err *err)
 /* Give it back its old name for a moment, for the links in /proc to read as before. */
 static int handle_rename(const struct snap_file *file, int fd)
 {
+	size_t way = way_make(file->path);
 	char self[40];
-	int named;
+	int named = -1;
 
 	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-	if (linkat(AT_FDCWD, self, AT_FDCWD, file->path, AT_SYMLINK_FOLLOW) < 0)
-		return -1;
-	named = open(file->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	unlink(file->path);
+	if (linkat(AT_FDCWD, self, AT_FDCWD, file->path, AT_SYMLINK_FOLLOW) == 0) {
+		named = open(file->path, linked_flags(file) | O_NOFOLLOW);
+		unlink(file->path);
+	}
+	way_remove(file->path, way);
 	return named;
+}
+
+/* What is in a FIFO changes its time, and is looked after elsewhere. */
+static bool linked_unchanged(const struct snap_file *file, int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_ino == file->ino &&
+	       (st.st_mode & S_IFMT) == (file->mode & S_IFMT) &&
+	       (S_ISFIFO(st.st_mode) || files_unchanged(file, &st));
 }
 
 static int linked_find(struct job *job, uint32_t id, struct err *err)
 {
 	const struct snap_file *file = &job->snap->files[id];
 	OWNED_FD fd = handle_open(file, err), named = -1;
-	struct stat st;
 
 	if (fd < 0)
 		return -err->code;
-	if (fstat(fd, &st) < 0 || st.st_ino != file->ino || !files_unchanged(file, &st)) {
+	if (!linked_unchanged(file, fd)) {
 		err_set(err, ESTALE, "the file that was %s has changed since the dump", file->path);
 		return err_hint(err, "dump the program again");
 	}

@@ -200,16 +200,29 @@ static int message_send(int id, const struct snap_message *message, struct err *
 	return err_hint(err, "see whether kernel.msgmax and kernel.msgmnb are smaller than before");
 }
 
+/* As many bytes, and as many messages, as it takes to send them all: a size that was lowered since
+ * comes last. */
+static uint64_t queue_room(const struct snap_queue *queue)
+{
+	uint64_t total = 0, room = queue->max_len;
+
+	for (size_t i = 0; i < queue->nr_messages; i++)
+		total += queue->messages[i].len;
+	room = room < total ? total : room;
+	return room < queue->nr_messages ? queue->nr_messages : room;
+}
+
 /* Its size may be more than a new one gets, for which privilege is needed. */
 static int queue_adjust(int id, const struct snap_queue *queue, bool last, struct err *err)
 {
+	uint64_t len = last ? queue->max_len : queue_room(queue);
 	struct msqid_ds ds;
 
 	if (msgctl(id, IPC_STAT, &ds) < 0)
 		return err_sys(err, "message queue %d", id);
-	if (!last && ds.msg_qbytes >= queue->max_len)
+	if (!last && ds.msg_qbytes >= len)
 		return 0;
-	ds.msg_qbytes = queue->max_len;
+	ds.msg_qbytes = len;
 	if (last) {
 		ds.msg_perm.uid = queue->owner.uid;
 		ds.msg_perm.gid = queue->owner.gid;

@@ -17,6 +17,7 @@
 
 struct ns;
 struct orphan;
+struct stage;
 struct tcp_hold;
 
 /* Address space set aside for blob and plan; only plan_size() of it is ever mapped. */
@@ -66,7 +67,8 @@ struct job {
 	/* ---- of this process ---- */
 	struct snap_proc *proc;
 	struct snap_mm *mm;
-	pid_t pid; /* of the new process; 0 while there is none */
+	struct stage *stage; /* mm is not the recorded one yet, but that of this; or NULL */
+	pid_t pid;           /* of the new process; 0 while there is none */
 	int pidfd;
 	struct plan plan;
 	struct snap_creds creds_start;          /* what every thread begins with; see creds.c */

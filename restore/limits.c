@@ -2,6 +2,8 @@
 #include "restore/limits.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <sys/capability.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -27,6 +29,27 @@ static const char *const limit_names[SNAP_NR_RLIMITS] = {
 	"rtprio",
 	"rttime",
 };
+
+/* Of bytes, seconds, or whatever it limits. */
+static const char *limit_text(uint64_t value, char *text, size_t len)
+{
+	if (value == RLIM_INFINITY)
+		return "unlimited";
+	snprintf(text, len, "%" PRIu64, value);
+	return text;
+}
+
+static int limit_refuse(int resource, uint64_t want, uint64_t have, struct err *err)
+{
+	char wanted[24], here[24];
+
+	err_set(err, EPERM, "the program had a hard limit of %s for %s, here it is %s",
+		limit_text(want, wanted, sizeof wanted), limit_names[resource],
+		limit_text(have, here, sizeof here));
+	return err_hint(err,
+		"only root can raise it: restore where it is not lower (ulimit -H shows "
+		"it), or as root");
+}
 
 static bool may_raise(const struct job *job)
 {
@@ -81,14 +104,8 @@ int limits_plan(struct job *job, struct err *err)
 
 		if (have->cur == want->cur && have->max == want->max)
 			continue;
-		if (have->max < want->max && !may_raise(job)) {
-			err_set(err, EPERM,
-				"the program had a hard limit of %llu for %s, here it is %llu",
-				(unsigned long long)want->max, limit_names[i],
-				(unsigned long long)have->max);
-			return err_hint(err,
-				"raise the hard limit before the restore (ulimit -H, prlimit)");
-		}
+		if (have->max < want->max && !may_raise(job))
+			return limit_refuse(i, want->max, have->max, err);
 		limit_plan(job, i, want, want->cur < have->cur);
 	}
 	return 0;

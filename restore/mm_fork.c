@@ -11,6 +11,7 @@
 #include "restore/job.h"
 #include "restore/mm.h"
 #include "restore/mm_shared.h"
+#include "restore/stages.h"
 
 static const uint64_t USER_END = 0x7ffffffff000;
 
@@ -49,27 +50,38 @@ static bool has_offset(const struct snap_vma *vma)
 	return vma->kind == VMA_FILE || vma->kind == VMA_SHARED;
 }
 
-/* Whether a mapping of the one process can serve as one of the other, where they overlap. */
-static bool vma_is_like(const struct job *job, const struct snap_vma *a, const struct snap_vma *b)
+static bool same_attributes(const struct snap_vma *a, const struct snap_vma *b)
 {
-	if (a->kind != b->kind || a->prot != b->prot || a->file != b->file || a->mem != b->mem ||
-		a->file_writable != b->file_writable ||
-		(a->flags ^ b->flags) & ~(uint32_t)MAP_LOCKED ||
-		(a->vmflags ^ b->vmflags) & LASTING)
-		return false;
-	if (a->kind == VMA_AIO)
-		return !a->nr_ring && a->start == b->start && a->end == b->end;
-	if (a->kind == VMA_SHARED)
-		return shared_is_inherited(job, a) && a->start == b->start && a->end == b->end &&
-		       a->offset == b->offset;
-	if (a->kind != VMA_ANON && a->kind != VMA_FILE)
-		return false;
-	return !has_offset(a) || a->offset - a->start == b->offset - b->start;
+	return a->kind == b->kind && a->prot == b->prot && a->file == b->file && a->mem == b->mem &&
+	       a->file_writable == b->file_writable &&
+	       !((a->flags ^ b->flags) & ~(uint32_t)MAP_LOCKED) &&
+	       !((a->vmflags ^ b->vmflags) & LASTING);
 }
 
-static void keep_common(struct job *job, const struct snap_mm *base, struct ranges *kept)
+bool mm_fork_is_like(const struct snap_vma *a, const struct snap_vma *b)
 {
-	const struct snap_mm *mm = job->mm;
+	return same_attributes(a, b) && (a->kind == VMA_ANON || a->kind == VMA_FILE) &&
+	       (!has_offset(a) || a->offset - a->start == b->offset - b->start);
+}
+
+/* Whether a mapping of base can serve as one of this process, where they overlap. */
+static bool vma_is_like(const struct job *job, const struct job *base, const struct snap_vma *a,
+	const struct snap_vma *b)
+{
+	if (a->kind == VMA_ANON || a->kind == VMA_FILE)
+		return mm_fork_is_like(a, b);
+	if (!same_attributes(a, b) || a->start != b->start || a->end != b->end ||
+		(has_offset(a) && a->offset != b->offset))
+		return false;
+	if (job->pid == base->pid)
+		return true;
+	return (a->kind == VMA_AIO && !a->nr_ring) ||
+	       (a->kind == VMA_SHARED && shared_is_inherited(job, a));
+}
+
+static void keep_common(struct job *job, const struct job *maker, struct ranges *kept)
+{
+	const struct snap_mm *mm = job->mm, *base = maker->mm;
 	size_t j = 0;
 
 	for (size_t i = 0; i < mm->nr_vmas; i++) {
@@ -80,7 +92,7 @@ static void keep_common(struct job *job, const struct snap_mm *base, struct rang
 		for (size_t k = j; k < base->nr_vmas && base->vmas[k].start < vma->end; k++) {
 			const struct snap_vma *theirs = &base->vmas[k];
 
-			if (vma_is_like(job, vma, theirs))
+			if (vma_is_like(job, maker, vma, theirs))
 				ranges_add(job, kept,
 					vma->start > theirs->start ? vma->start : theirs->start,
 					vma->end < theirs->end ? vma->end : theirs->end);
@@ -284,6 +296,19 @@ static void drop_note(
 		ranges_add(job, dropped, addr, addr + PAGES_PAGE);
 }
 
+static struct walk walk_begin(const struct job *job)
+{
+	struct walk w = { 0 };
+
+	if (job->stage) {
+		w.runs = job->stage->runs;
+		w.nr = job->stage->nr_runs;
+	} else {
+		w.runs = pages_runs_of(&job->img.index, job->mm->mem, &w.nr);
+	}
+	return w;
+}
+
 /*
  * Page by page: the same stored page in both is shared by the fork; one that only the base has is
  * dropped from the copy; all else is filled.
@@ -291,12 +316,10 @@ static void drop_note(
 static void pages_compare(
 	struct job *job, const struct job *base, const struct ranges *kept, struct ranges *dropped)
 {
-	struct walk mine = { 0 }, theirs = { 0 };
+	struct walk mine = walk_begin(job), theirs = walk_begin(base);
 	uint64_t a, b;
 	size_t cap = 0;
 
-	mine.runs = pages_runs_of(&job->img.index, job->mm->mem, &mine.nr);
-	theirs.runs = pages_runs_of(&job->img.index, base->mm->mem, &theirs.nr);
 	for (;;) {
 		bool have_a = walk_at(&mine, &a), have_b = walk_at(&theirs, &b);
 
@@ -325,7 +348,7 @@ int mm_fork_plan(
 {
 	struct ranges kept = { 0 }, staying = { 0 }, dropped = { 0 };
 
-	keep_common(job, base->mm, &kept);
+	keep_common(job, base, &kept);
 	for (size_t i = 0; i < kept.nr; i++)
 		ranges_add(job, &staying, kept.all[i].start, kept.all[i].end);
 	keep_apparatus(job, fresh, &staying);

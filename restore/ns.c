@@ -60,7 +60,7 @@ static void ids_begin(int32_t above)
 	proc_write("/proc/sys/kernel/ns_last_pid", text, &(struct err){ 0 });
 }
 
-static int namespaces_make(const struct ns *ns, struct err *err)
+static int namespaces_make(struct ns *ns, struct err *err)
 {
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
@@ -69,7 +69,10 @@ static int namespaces_make(const struct ns *ns, struct err *err)
 		err_sys(err, "make a pid namespace");
 		return err_hint(err, "use --pids=new%s", ns->userns ? ", or restore as root" : "");
 	}
-	return ns->userns ? userns_map(uid, gid, err) : 0;
+	ns->made = true;
+	if (!ns->userns || userns_map(uid, gid, err) == 0)
+		return 0;
+	return err_hint(err, "use --pids=new, or --pids=keep as root");
 }
 
 int ns_make(struct ns *ns, int *inside, struct err *err)
@@ -84,7 +87,7 @@ int ns_make(struct ns *ns, int *inside, struct err *err)
 		err_sys(err, "socketpair");
 	else if (namespaces_make(ns, err) == 0)
 		return 0;
-	close(pair[0]);
+	fd_close(&ns->report);
 	close(pair[1]);
 	return -err->code;
 }

@@ -14,14 +14,15 @@ struct err;
 
 struct ns {
 	bool userns;   /* in: make a user namespace too */
+	bool made;     /* the namespaces are: there is no way back out of them */
 	int32_t above; /* in: what is not of the image gets ids above this one */
 	pid_t init;    /* outside: pid of the init; 0 in the init itself */
 	pid_t maker;   /* outside: another process in there, which ends with its report; or 0 */
 	int report; /* init: where to report; outside: where to hear; stops of the program, too */
 };
 
-/* Returns twice: outside, with ns->init set, and in the init. -EPERM and the like: no namespace
- * here. */
+/* Returns twice: outside, with ns->init set, and in the init. A failure without
+ * ns->made: no namespaces are to be had here. */
 int ns_enter(struct ns *ns, bool stays, struct err *err);
 
 /* The parts of it: namespaces for children to come, with a descriptor for them to report with; and

@@ -38,13 +38,15 @@ static void orphan_run(void *arg)
 {
 	struct job *job = arg;
 	const struct orphan *o = job->orphan;
+	const int gate =
+		o->gate[0]; /* from the word on, that is snapctl's again, which closes it */
 	char byte = 0;
 
 	close(o->gate[1]);
 	/* Yama lets nobody but ancestors trace, unless asked; where there is no Yama, this fails.
 	 */
 	prctl(PR_SET_PTRACER, o->tracer);
-	if (write(o->ready[1], &byte, 1) == 1 && read(o->gate[0], &byte, 1) == 1)
+	if (write(o->ready[1], &byte, 1) == 1 && read(gate, &byte, 1) == 1)
 		child_run(job);
 	_exit(125);
 }

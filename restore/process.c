@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "base/fd.h"
 #include "restore/job.h"
@@ -53,6 +54,20 @@ void process_plan(struct job *job)
 	plan_prctl(job, PR_SET_DUMPABLE, proc->dumpable == 1);
 }
 
+enum { AUTOGROUP_TRIES = 100 };
+
+/* Ordinary users may do that ten times in a second, all of them together
+ * (proc_sched_autogroup_set_nice). */
+static int autogroup_write(int fd, int nice)
+{
+	for (int i = 0; dprintf(fd, "%d", nice) < 0; i++) {
+		if (errno != EAGAIN || i == AUTOGROUP_TRIES)
+			return -1;
+		nanosleep(&(struct timespec){ .tv_nsec = 20 * 1000 * 1000 }, NULL);
+	}
+	return 0;
+}
+
 /* Of its session, if that is its own. */
 int process_finish(struct job *job, struct err *err)
 {
@@ -63,7 +78,7 @@ int process_finish(struct job *job, struct err *err)
 		return 0;
 	snprintf(path, sizeof path, "/proc/%d/autogroup", job->pid);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || dprintf(fd, "%d", job->proc->autogroup_nice) < 0)
+	if (fd < 0 || autogroup_write(fd, job->proc->autogroup_nice) < 0)
 		return err_sys(err, "nice %d to %s", job->proc->autogroup_nice, path);
 	return 0;
 }

@@ -4,11 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,12 +27,14 @@
 #include "restore/job.h"
 #include "restore/mems.h"
 #include "restore/ns.h"
+#include "restore/pidfile.h"
 #include "restore/seccomp.h"
 #include "restore/spawn.h"
 #include "restore/supervise.h"
 #include "restore/tasks.h"
 #include "restore/tree.h"
 #include "restore/vdso.h"
+#include "tracee/proc.h"
 
 static pid_t job_pid_of(const struct fd_make *m, int32_t recorded)
 {
@@ -156,46 +155,6 @@ static int job_make(struct job *job, struct err *err)
 	return ret;
 }
 
-/* Once the program runs it would be late to learn that nobody can be told its id. */
-static int pidfile_check(const char *path, struct err *err)
-{
-	char *dir = path ? strdup(path) : NULL, *slash = dir ? strrchr(dir, '/') : NULL;
-	const char *in = !slash ? "." : slash == dir ? "/" : dir;
-	struct stat st;
-	int ret = 0;
-
-	if (slash && slash != dir)
-		*slash = '\0';
-	if (path && faccessat(AT_FDCWD, in, W_OK | X_OK, AT_EACCESS) < 0)
-		ret = err_sys(err, "make pidfile %s", path);
-	else if (path && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		ret = err_set(err, EEXIST, "make pidfile %s: something else has that name", path);
-	free(dir);
-	return ret < 0 ? err_hint(err, "choose a place that can be written to with --pidfile") : 0;
-}
-
-/* Whole or not at all, as an image: written beside its final name. */
-static int pidfile_write(const char *path, pid_t pid, struct err *err)
-{
-	char temp[4200], text[16];
-	int len = snprintf(text, sizeof text, "%d\n", pid);
-	OWNED_FD fd = -1;
-
-	if (!path)
-		return 0;
-	snprintf(temp, sizeof temp, "%s.%d.tmp", path, getpid());
-	unlink(temp);
-	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return err_sys(err, "make pidfile %s", path);
-	if (write(fd, text, (size_t)len) != len || rename(temp, path) < 0) {
-		err_sys(err, "make pidfile %s", path);
-		unlink(temp);
-		return -err->code;
-	}
-	return 0;
-}
-
 /* A restore that took its time on a terminal is summed up; others only with -v. */
 static void job_say(const struct job *job, pid_t pid)
 {
@@ -209,6 +168,14 @@ static void job_say(const struct job *job, pid_t pid)
 		log_info("%s runs as process %d", job->proc->tasks[0].comm, pid);
 }
 
+/* It runs, and must not: the end of an init is that of all; else all have the ids they had. */
+static void job_kill(const struct job *job, pid_t child)
+{
+	kill(child, SIGKILL);
+	for (size_t i = 1; job->pids == PIDS_KEEP && i < job->snap->nr_procs; i++)
+		kill(job->snap->procs[i].pid, SIGKILL);
+}
+
 /* The program runs as pid: say so, and stand in for it until it ends unless detached. */
 static int job_attend(
 	struct job *job, pid_t pid, pid_t child, int stops, int *status, struct err *err)
@@ -219,7 +186,7 @@ static int job_attend(
 	struct supervised supervised = { child, own_group && stops < 0, &terminal, stops };
 
 	if (pidfile_write(opts->pidfile, pid, err) < 0) {
-		kill(child, SIGKILL);
+		job_kill(job, child);
 		return -err->code;
 	}
 	job_say(job, pid);
@@ -289,10 +256,10 @@ static int run_as_first(struct job *job, bool *done, int *status, struct err *er
 	int ret;
 
 	job->own_userns = ns.userns;
-	*done = false;
-	if (ns_make(&ns, &beside.inside.report, err) < 0)
-		return -err->code;
-	*done = true;
+	ret = ns_make(&ns, &beside.inside.report, err);
+	*done = ns.made;
+	if (ret < 0)
+		return ret;
 	job->privileged = true;
 	ret = job_prepare(job, err);
 	if (!ret)
@@ -357,14 +324,13 @@ static int run_in_ns(struct job *job, bool *done, int *status, struct err *err)
 
 	job->own_userns = ns.userns;
 	ret = ns_enter(&ns, job->opts->detach, err);
-	*done = false;
+	*done = ns.made;
 	if (ns.init == 0 && ns.report > 0) {
 		job->privileged = true;
 		init_run(job, &ns, ret, err);
 	}
 	if (ret < 0)
 		return ret;
-	*done = true;
 	if (ns_wait(&ns, &pid, err) < 0)
 		return -err->code;
 	return job_attend(job, pid, ns.init, ns.report, status, err);
@@ -409,6 +375,9 @@ static int restore_once(
 		ret = run_here(&job, status, err);
 	if (ret < 0) {
 		*refused = ids_refused(&job, ret);
+		/* For namespaces of its own, it has left ours, and /proc with them. */
+		if (job.snap && job.pids != PIDS_NS)
+			proc_explain(err);
 		terminal_back(&job.terminal);
 		job_finish(&job);
 	}

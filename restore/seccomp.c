@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "restore/job.h"
+#include "tracee/access.h"
 #include "tracee/kernel_abi.h"
 
 static bool proc_is_confined(const struct snap_proc *proc)
@@ -48,7 +49,7 @@ int seccomp_possible(const struct snap *snap, struct err *err)
 			"again by who is under seccomp itself");
 		return err_hint(err, "restore outside of the sandbox (container)");
 	}
-	if (may_suspend())
+	if (may_suspend() && access_userns_is_initial())
 		return 0;
 	err_set(err, EPERM,
 		"the program is confined by seccomp, which takes CAP_SYS_ADMIN to make again");

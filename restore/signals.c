@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "restore/job.h"
@@ -80,20 +81,31 @@ static bool is_fault(const siginfo_t *si)
  * A SIGTRAP: the blob's own stops are SIGTRAPs, and the next of them would be this one; so would
  * faults be, which the kernel takes out of the queue before all else, blocked or not, as soon as
  * one of them can be delivered. A SIGCHLD: while children are stopped again its action is set
- * (tree.c), and where that is to ignore it, what is queued goes (sigaction(2)).
+ * (tree.c), and where that is to ignore it, what is queued goes (sigaction(2)). Of a process that
+ * is stopped and continued again, what either takes out of the queue (signal(7)).
  */
-static bool is_late(const struct snap_siginfo *info)
+static bool is_late(const struct job *job, const struct snap_siginfo *info)
 {
 	siginfo_t si;
 
 	memcpy(&si, info->raw, sizeof si);
-	return si.si_signo == SIGTRAP || si.si_signo == SIGCHLD || is_fault(&si);
+	return si.si_signo == SIGTRAP || si.si_signo == SIGCHLD || is_fault(&si) ||
+	       (job->proc->continued && (si.si_signo == SIGCONT || si.si_signo == SIGTSTP ||
+						si.si_signo == SIGTTIN || si.si_signo == SIGTTOU));
+}
+
+/* Nothing keeps it from stopping a thread on its next way out of the kernel. */
+static bool is_last(const struct snap_siginfo *info)
+{
+	return info_signo(info) == SIGSTOP;
 }
 
 static void plan_pending(
 	struct job *job, size_t thread, const struct snap_siginfo *info, bool shared)
 {
-	if (!is_late(info))
+	if (is_last(info))
+		return;
+	if (!is_late(job, info))
 		plan_queue(job, thread, info, shared);
 	else if (!job->late_info_at)
 		job->late_info_at = plan_data(&job->plan, info->raw, sizeof info->raw);
@@ -140,7 +152,7 @@ static int late_queue_all(struct job *job, size_t thread, const struct snap_sigi
 	size_t nr, bool shared, struct err *err)
 {
 	for (size_t i = 0; i < nr; i++)
-		if (is_late(&infos[i]) && !timers_fire(job->proc, &infos[i]) &&
+		if (is_late(job, &infos[i]) && !timers_fire(job->proc, &infos[i]) &&
 			late_queue(job, thread, &infos[i], shared, err) < 0)
 			return -err->code;
 	return 0;
@@ -157,4 +169,20 @@ int signals_queue_late(struct job *job, struct err *err)
 			    err) < 0)
 			return -err->code;
 	return late_queue_all(job, 0, proc->pending, proc->nr_pending, true, err);
+}
+
+int signals_queue_last(const struct job *job, struct err *err)
+{
+	const struct snap_proc *proc = job->proc;
+
+	for (size_t i = 0; i < proc->nr_pending; i++)
+		if (is_last(&proc->pending[i]) && kill(job->pid, SIGSTOP) < 0)
+			return err_sys(err, "stop the new process");
+	for (size_t t = 0; t < proc->nr_tasks; t++)
+		for (size_t i = 0; i < proc->tasks[t].nr_pending; i++)
+			if (is_last(&proc->tasks[t].pending[i]) &&
+				syscall(SYS_tgkill, job->pid, job->plan.threads[t].tid, SIGSTOP) <
+					0)
+				return err_sys(err, "stop thread %d", job->plan.threads[t].tid);
+	return 0;
 }

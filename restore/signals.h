@@ -17,5 +17,7 @@ void signals_plan_actions(struct job *job);
 void signals_plan_pending(struct job *job, size_t thread);
 /* Those among them that would not outlast what is done until the blob has parked for good. */
 int signals_queue_late(struct job *job, struct err *err);
+/* A SIGSTOP, which cannot be blocked: while all threads are held, right before they are let go. */
+int signals_queue_last(const struct job *job, struct err *err);
 
 #endif

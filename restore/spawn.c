@@ -54,11 +54,16 @@ static long spawn_patiently(struct clone_args *args, struct spawn_call *call)
 
 static int spawn_failed(long ret, pid_t want_pid, struct err *err)
 {
-	err_ret(err, ret, "clone3 with process id %d", (int)want_pid);
-	if (ret == -EPERM && want_pid)
+	if (want_pid)
+		err_ret(err, ret, "make process %d", (int)want_pid);
+	else
+		err_ret(err, ret, "make a process");
+	if (want_pid && ret == -EPERM)
 		err_hint(err, "this user namespace is not the one that the PID namespace belongs "
 			      "to (unshare -r): use --pids=ns");
-	return (int)ret;
+	return ret == -EAGAIN ? err_hint(err, "there are too many processes: of this user (ulimit "
+					      "-u), or in this cgroup (pids.max)")
+			      : -err->code;
 }
 
 int spawn(pid_t want_pid, uint64_t flags, void (*body)(void *arg), void *arg, pid_t *pid,
@@ -112,7 +117,7 @@ int spawn_beside(pid_t want_pid, void (*body)(void *arg), void *arg, pid_t *pid,
 	args.stack = (uint64_t)(uintptr_t)stack;
 	ret = spawn_patiently(&args, stack);
 	if (ret < 0)
-		return err_ret(err, ret, "clone3 with process id %d", (int)want_pid);
+		return spawn_failed(ret, want_pid, err);
 	*pid = (pid_t)ret;
 	return 0;
 }

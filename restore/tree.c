@@ -28,6 +28,7 @@
 #include "restore/job.h"
 #include "restore/mems.h"
 #include "restore/ns.h"
+#include "restore/stages.h"
 #include "restore/stoppable.h"
 #include "restore/stops.h"
 #include "restore/tree_birth.h"
@@ -45,6 +46,7 @@ static struct job *job_derive(const struct job *first, uint32_t i)
 	*job = *first;
 	job->proc = &snap->procs[i];
 	job->mm = &snap->mms[job->proc->mm];
+	job->stage = NULL;
 	job->pid = 0;
 	job->pidfd = -1;
 	job->plan = (struct plan){ 0 };
@@ -65,6 +67,16 @@ static void job_inherit(struct job *job, const struct job *maker)
 	job->vdso_code = maker->vdso_code;
 	job->vdso_len = maker->vdso_len;
 	memcpy(job->mem_staged, maker->mem_staged, job->snap->nr_mems * sizeof *job->mem_staged);
+}
+
+/* Where others come from it, it may begin as what it was when they were born. */
+static void job_begin(struct tree *tree, uint32_t i)
+{
+	struct job *job = tree->jobs[i];
+
+	job->stage = stages_first(tree, i);
+	if (job->stage)
+		job->mm = &job->stage->mm;
 }
 
 /* The program of another process, executed by a copy of its parent. */
@@ -117,8 +129,12 @@ static uint64_t blobs_end(const struct tree *tree)
 static int other_make(struct tree *tree, uint32_t i, struct err *err)
 {
 	struct job *job = tree->jobs[i] = job_derive(tree->jobs[0], i), *maker;
-	int ret = birth_other(tree, i, &maker, err);
+	int ret;
 
+	job_begin(tree, i);
+	if (stages_enter(tree, i, err) < 0)
+		return -err->code;
+	ret = birth_other(tree, i, &maker, err);
 	/* jobs[i] is a maker only from here on. */
 	if (ret < 0)
 		return ret;
@@ -186,13 +202,15 @@ static int family_make(struct tree *tree, uint32_t i, struct err *err)
 /* Everybody parked, with memory, in its place. */
 static int all_make(struct tree *tree, struct err *err)
 {
+	stages_find(tree);
+	job_begin(tree, 0);
 	if (birth_first(tree, err) < 0 || family_make(tree, 0, err) < 0)
 		return -err->code;
 	for (uint32_t i = 1; i < tree->snap->nr_procs; i++)
 		if (tree->snap->procs[i].parent == ID_NONE && family_make(tree, i, err) < 0)
 			return -err->code;
-	if (zombies_make(tree, err) < 0 || birth_groups(tree, err) < 0 ||
-		ctty_finish(tree, err) < 0 ||
+	if (stages_end(tree, err) < 0 || zombies_make(tree, err) < 0 ||
+		birth_groups(tree, err) < 0 || ctty_finish(tree, err) < 0 ||
 		fds_later(tree->jobs, tree->snap->nr_procs, err) < 0 || birth_reap(tree, err) < 0)
 		return -err->code;
 	return stoppable_prepare(tree, err);
@@ -247,8 +265,8 @@ static int stopped_release(struct job *job, const struct job *parent, struct err
 /* Its parent is told again that it went on after a stop, if it asks, but not by a SIGCHLD. */
 static int continued_again(struct job *job, const struct job *parent, struct err *err)
 {
-	if (parent_action(parent, true, err) < 0 || handover_last(job, err) < 0 ||
-		handover_continued(job, err) < 0)
+	if (parent_action(parent, true, err) < 0 || handover_continued(job, err) < 0 ||
+		handover_last(job, err) < 0)
 		return -err->code;
 	job->ready = true;
 	return parent_action(parent, false, err);

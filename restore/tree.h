@@ -2,6 +2,7 @@
 #define RESTORE_TREE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * The processes of an image. The first one is a child of ours; each other one is made by its own
@@ -19,5 +20,7 @@ struct snap_proc;
 int tree_make(struct job *job, struct err *err);
 /* Is it the leader of a session of its own, as opposed to the launcher's? */
 bool tree_leads_session(const struct snap_proc *proc);
+/* The group it has to be in; 0: the launcher's. */
+int32_t tree_group_of(const struct snap_proc *proc);
 
 #endif

@@ -5,11 +5,9 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "images/tree.h"
@@ -37,7 +35,7 @@ static int32_t session_of(const struct snap_proc *proc)
 	return proc->session_inherited ? SESSION_CALLERS : proc->sid;
 }
 
-static int32_t group_of(const struct snap_proc *proc)
+int32_t tree_group_of(const struct snap_proc *proc)
 {
 	return proc->group_inherited ? 0 : proc->pgid;
 }
@@ -304,7 +302,7 @@ static int founds_group(struct job *job, const struct job *copy, struct err *err
 		if (birth_call(copy, SYS_setsid, 0, 0, "setsid", err) < 0)
 			return -err->code;
 		job->session = job->group = proc->pid;
-	} else if (!tree_leads_session(proc) && group_of(proc) == proc->pid) {
+	} else if (!tree_leads_session(proc) && tree_group_of(proc) == proc->pid) {
 		if (birth_call(copy, SYS_setpgid, 0, 0, "setpgid", err) < 0)
 			return -err->code;
 		job->group = proc->pid;
@@ -396,100 +394,12 @@ int birth_first(struct tree *tree, struct err *err)
 	job->session = tree_leads_session(proc) && job->session_waits ? SESSION_CALLERS
 								      : session_of(proc);
 	job->group = tree_leads_session(proc) && job->session_waits ? 0
-		     : tree_leads_session(proc) || group_of(proc) == proc->pid
+		     : tree_leads_session(proc) || tree_group_of(proc) == proc->pid
 			     ? proc->pid
 			     : (proc->session_inherited ? 0 : proc->sid);
 	if (stops_wait(job, job->pid, SIGTRAP, err) < 0)
 		return -err->code;
 	if (ptrace(PTRACE_SETOPTIONS, job->pid, 0, options) < 0)
 		return err_sys(err, "ptrace options of the new process");
-	return 0;
-}
-
-/* ---- groups ------------------------------------------------------------------------------------
- */
-
-/* The leader has ended: a helper with its id founds the group. */
-int birth_group(struct tree *tree, struct job *member, int32_t group, struct err *err)
-{
-	struct job helper;
-	pid_t pid;
-
-	if (birth_is_recorded(tree->snap, group) && kill(group, 0) == 0)
-		return 0;
-	if (helper_is(tree, group))
-		return 0;
-	if (birth_clone_id(tree, member, group, 0, SIGCHLD, &pid, err) < 0)
-		return birth_taken(err);
-	helper = birth_copy(member, pid);
-	if (birth_call(&helper, SYS_setpgid, 0, 0, "setpgid", err) < 0)
-		return -err->code;
-	return helper_end(tree, member, &helper, group, err);
-}
-
-static int group_join(struct tree *tree, struct job *job, struct err *err)
-{
-	int32_t want = group_of(job->proc);
-
-	if (job->group == want || job->pids == PIDS_NEW)
-		return 0;
-	/* The caller's group is not to be seen from another pid namespace. */
-	if (!want)
-		want = job->pids == PIDS_NS ? 0 : getpgrp();
-	else if (birth_group(tree, job, want, err) < 0)
-		return -err->code;
-	if (want && birth_call(job, SYS_setpgid, 0, (uint64_t)want, "setpgid", err) < 0)
-		return err_wrap(err, "process %d, group %d", job->proc->pid, want);
-	return 0;
-}
-
-/* Others are in a group that it leads no more, but has founded. */
-static bool has_left_group(const struct snap *snap, const struct snap_proc *proc)
-{
-	if (proc->sid == proc->pid || group_of(proc) == proc->pid)
-		return false;
-	for (size_t i = 0; i < snap->nr_procs; i++)
-		if (group_of(&snap->procs[i]) == proc->pid)
-			return true;
-	return false;
-}
-
-/* A group ends with its last member: a helper is one until all are where they belong. */
-static int group_keep(struct tree *tree, struct job *founder, struct err *err)
-{
-	struct job helper;
-	pid_t vpid, pid;
-
-	if (birth_call(founder, SYS_setpgid, 0, 0, "setpgid", err) < 0 ||
-		helper_clone(tree, founder, SIGCHLD, &vpid, &pid, err) < 0)
-		return -err->code;
-	founder->group = founder->proc->pid;
-	helper = birth_copy(founder, pid);
-	return helper_end(tree, founder, &helper, vpid, err);
-}
-
-int birth_groups(struct tree *tree, struct err *err)
-{
-	for (size_t i = 0; i < tree->snap->nr_procs; i++)
-		if (has_left_group(tree->snap, tree->jobs[i]->proc) &&
-			group_keep(tree, tree->jobs[i], err) < 0)
-			return -err->code;
-	for (size_t i = 0; i < tree->snap->nr_procs; i++)
-		if (group_join(tree, tree->jobs[i], err) < 0)
-			return -err->code;
-	return 0;
-}
-
-int birth_reap(struct tree *tree, struct err *err)
-{
-	for (size_t i = 0; i < tree->nr_helpers; i++) {
-		const struct helper *helper = &tree->helpers[i];
-		struct remote call = { SYS_wait4, { (uint64_t)helper->vpid, 0, __WALL, 0 } };
-
-		if (!helper->parent)
-			waitpid(helper->vpid, NULL, __WALL);
-		else if (stops_blob_syscall(helper->parent, &call, "wait4", NULL, err) < 0)
-			return err_wrap(err, "process %d", helper->parent->proc->pid);
-	}
 	return 0;
 }

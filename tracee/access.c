@@ -212,6 +212,14 @@ static int rule_userns(const struct access *x, struct err *err)
 	return ret;
 }
 
+/* PROC_USER_INIT_INO of the kernel. */
+bool access_userns_is_initial(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/user", &st) == 0 && st.st_ino == 0xEFFFFFFDU;
+}
+
 static int yama_mode(void)
 {
 	OWNED_FD fd = open("/proc/sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC);

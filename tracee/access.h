@@ -1,6 +1,7 @@
 #ifndef TRACEE_ACCESS_H
 #define TRACEE_ACCESS_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /*
@@ -12,6 +13,10 @@
  */
 struct err;
 int access_check(pid_t pid, struct err *err);
+
+/* Are we in the user namespace that began with the machine? Reading and suspending seccomp filters
+ * takes CAP_SYS_ADMIN there. */
+bool access_userns_is_initial(void);
 
 /* The words for a Yama mode (/proc/sys/kernel/yama/ptrace_scope); 0 where that mode forbids
  * nothing. */

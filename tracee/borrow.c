@@ -36,12 +36,30 @@ static int borrow_rseq(
 	return tracee_read(t, b->rseq_addr, &b->rseq_cs, sizeof b->rseq_cs, err);
 }
 
+void sigstops_add(struct sigstops *s, const struct tracee_thread *th)
+{
+	siginfo_t info = { 0 };
+
+	if (ptrace(PTRACE_GETSIGINFO, th->tid, 0, &info) == 0 && info.si_code == SI_TKILL)
+		s->own = true;
+	else
+		s->shared = true;
+}
+
+void sigstops_send(const struct sigstops *s, const struct tracee *t, const struct tracee_thread *th)
+{
+	if (s->own)
+		syscall(SYS_tgkill, t->pid, th->tid, SIGSTOP);
+	if (s->shared)
+		kill(t->pid, SIGSTOP);
+}
+
 int borrow_begin(struct tracee *t, struct tracee_thread *th, uint64_t open, struct borrowed *b,
 	struct err *err)
 {
 	int ret = thread_must_be_stopped(th, err);
 
-	b->sigstop = false;
+	b->sigstops = (struct sigstops){ 0 };
 	if (ret == 0)
 		ret = thread_get_regs(th->tid, &b->regs, err);
 	if (ret == 0)
@@ -75,7 +93,7 @@ int borrow_other_stop(struct tracee *t, struct tracee_thread *th, enum stop_kind
 	if (kind == STOP_ENDED)
 		return borrow_ended(t, th, err);
 	if (kind == STOP_SIGNAL && sig == SIGSTOP)
-		b->sigstop = true;
+		sigstops_add(&b->sigstops, th);
 	else if (kind == STOP_SIGNAL)
 		return err_set(err, sig == SIGSYS ? EACCES : EFAULT,
 			"thread %d of process %d got signal %d (%s) while we used it%s", th->tid,
@@ -101,7 +119,7 @@ static int borrow_put_back(
 int borrow_end(
 	struct tracee *t, struct tracee_thread *th, const struct borrowed *b, struct err *err)
 {
-	bool sigstop = b->sigstop;
+	struct sigstops sigstops = b->sigstops;
 	enum stop_kind kind;
 	int ret;
 
@@ -114,11 +132,10 @@ int borrow_end(
 		if (thread_wait(t, th, &kind, err) < 0 || kind == STOP_ENDED)
 			return borrow_ended(t, th, err);
 		if (kind == STOP_SIGNAL && WSTOPSIG(th->wait_status) == SIGSTOP)
-			sigstop = true;
+			sigstops_add(&sigstops, th);
 	} while (kind != STOP_TRAP && kind != STOP_GROUP);
 	th->state = kind == STOP_GROUP ? TRACEE_GROUP_STOPPED : TRACEE_STOPPED;
 	th->stop_signal = kind == STOP_GROUP ? WSTOPSIG(th->wait_status) : 0;
-	if (sigstop)
-		syscall(SYS_tgkill, t->pid, th->tid, SIGSTOP);
+	sigstops_send(&sigstops, t, th);
 	return ret;
 }

@@ -110,6 +110,16 @@ void thread_detach(struct tracee *t, struct tracee_thread *th);
 
 int thread_must_be_stopped(const struct tracee_thread *th, struct err *err);
 
+/* SIGSTOP cannot be blocked: those that got in are kept out, and sent again to where they waited.
+ */
+struct sigstops {
+	bool own, shared; /* the thread's queue, its process's */
+};
+
+void sigstops_add(struct sigstops *s, const struct tracee_thread *th);
+void sigstops_send(
+	const struct sigstops *s, const struct tracee *t, const struct tracee_thread *th);
+
 /*
  * What a thread is to get back when it has run something that is not its own. begin blocks every
  * signal except those in `open`; end takes the thread back into a PTRACE_EVENT_STOP, the one kind
@@ -120,7 +130,7 @@ struct borrowed {
 	struct user_regs_struct regs;
 	uint64_t mask;
 	uint64_t rseq_addr, rseq_cs;
-	bool sigstop; /* one came meanwhile and was kept out: to be sent again */
+	struct sigstops sigstops;
 };
 
 int borrow_begin(struct tracee *t, struct tracee_thread *th, uint64_t open, struct borrowed *b,

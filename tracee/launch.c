@@ -155,7 +155,7 @@ static int launch_run(struct tracer *tr, struct launch *l, struct tracee **out, 
 	int ret;
 
 	if (pid < 0)
-		return err_sys(err, "fork");
+		return err_sys(err, "make a process for it");
 	if (pid == 0)
 		launch_child(tr, l);
 	ret = launch_seize(tr, l, pid, &t, err);

@@ -16,6 +16,9 @@ struct err;
 
 /* Descriptor of /proc/PID (O_DIRECTORY|O_CLOEXEC). ESRCH: no such process. */
 int proc_open(pid_t pid, int *procfd, struct err *err);
+/* To a failure that was met here: if /proc is missing, or another PID namespace's, that explains
+ * all. */
+int proc_explain(struct err *err);
 /* Contents of a file below it, NUL-terminated; len may be NULL. */
 int proc_text(
 	int procfd, const char *name, struct arena *a, char **text, size_t *len, struct err *err);

@@ -1,4 +1,4 @@
-/* Smaller files of /proc/PID: syscall, limits, timers. */
+/* Smaller files of /proc/PID: syscall, limits, timers; and whose /proc it is. */
 #include "tracee/proc.h"
 
 #include <errno.h>
@@ -14,6 +14,27 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/text.h"
+
+/* ---- whose -------------------------------------------------------------- */
+
+/* As after `unshare --pid --fork`: it tells of processes under ids that are others' in here. */
+static bool proc_is_foreign(void)
+{
+	char self[16] = "", pid[16];
+
+	snprintf(pid, sizeof pid, "%d", getpid());
+	return readlink("/proc/self", self, sizeof self - 1) < 0 || strcmp(self, pid) != 0;
+}
+
+int proc_explain(struct err *err)
+{
+	if (!proc_is_foreign())
+		return -err->code;
+	err->hint[0] = '\0';
+	return err_hint(err,
+		"/proc is missing here, or that of another PID namespace: mount -t proc "
+		"proc /proc, or unshare --mount-proc");
+}
 
 /* ---- syscall ------------------------------------------------------------ */
 

@@ -67,13 +67,11 @@ struct passage {
 	int signal; /* with STOP_SIGNAL */
 };
 
-/*
- * Resume until that stop. SIGSTOP cannot be blocked: one that gets in is sent once more behind it.
- * False: the thread ended, or is in a group-stop now.
- */
+/* Resume until that stop. False: the thread ended, or is in a group-stop now. */
 static bool thread_pass_to(struct tracee *t, struct tracee_thread *th, const struct passage *p)
 {
-	bool sigstop = false, there = false;
+	struct sigstops sigstops = { 0 };
+	bool there = false;
 	enum stop_kind kind;
 
 	while (!there) {
@@ -87,10 +85,9 @@ static bool thread_pass_to(struct tracee *t, struct tracee_thread *th, const str
 		}
 		there = kind == p->until && (!p->signal || WSTOPSIG(th->wait_status) == p->signal);
 		if (!there && kind == STOP_SIGNAL && WSTOPSIG(th->wait_status) == SIGSTOP)
-			sigstop = true;
+			sigstops_add(&sigstops, th);
 	}
-	if (sigstop)
-		thread_kill(t, th, SIGSTOP);
+	sigstops_send(&sigstops, t, th);
 	return there;
 }
 

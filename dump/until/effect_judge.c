@@ -309,7 +309,18 @@ enum effect judge_send_message(const struct effect_look *look, const uint64_t ar
 	return msg.msg_name ? EFFECT_NET : fd_written(look, args[0]);
 }
 
-/* The socket of a service that is not there (nscd, syslog): it fails. */
+/*
+ * Services that look up a user or host for a C library, and are left again with the answer: as good
+ * as reading /etc/passwd. sssd and the system log are not: those connections stay, and an image
+ * cannot hold them.
+ */
+static bool is_lookup(const char *path)
+{
+	return !strcmp(path, "/var/run/nscd/socket") || !strcmp(path, "/run/nscd/socket") ||
+	       text_starts(path, "/run/systemd/userdb/");
+}
+
+/* The socket of a service that is not there (syslog): it fails. */
 enum effect judge_connect(const struct effect_look *look, const uint64_t args[6])
 {
 	struct sockaddr_un sa = { 0 };
@@ -321,7 +332,9 @@ enum effect judge_connect(const struct effect_look *look, const uint64_t args[6]
 	if (sa.sun_family != AF_UNIX || !sa.sun_path[0] ||
 		!memchr(sa.sun_path, '\0', sizeof sa.sun_path))
 		return EFFECT_NET;
-	return named_stat(look->t, AT_FDCWD, sa.sun_path, &st) ? EFFECT_NET : EFFECT_NONE;
+	if (is_lookup(sa.sun_path) || !named_stat(look->t, AT_FDCWD, sa.sun_path, &st))
+		return EFFECT_NONE;
+	return EFFECT_NET;
 }
 
 /* Joining a group is said to the network. */

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/fd.h"
+#include "tracee/access.h"
 #include "tracee/proc.h"
 
 enum { NUMBERS_END = 1024, HEAD = 4 };
@@ -24,6 +25,7 @@ bool sieve_is_possible(void)
 	bool possible = proc_open(getpid(), &self, NULL) == 0 &&
 			proc_status(self, "status", a, &own, NULL) == 0 &&
 			(own.cap_eff >> CAP_SYS_ADMIN & 1) && !own.seccomp &&
+			access_userns_is_initial() &&
 			syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &trace) == 0;
 
 	arena_destroy(a);

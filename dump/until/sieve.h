@@ -12,8 +12,9 @@
  * leaves it out of the image.
  *
  * A filter cannot be taken out of a live process. So there is one only where the program ends with
- * the dump, and where installing it leaves no other trace: without CAP_SYS_ADMIN it would set
- * no_new_privs for good, and could not be told from the program's own.
+ * the dump, and where installing it leaves no other trace: without CAP_SYS_ADMIN (of the machine,
+ * not of a user namespace) it would set no_new_privs for good, and could not be told from the
+ * program's own.
  */
 
 struct arena;

@@ -22,12 +22,8 @@ static int write_at(int fd, const char *data, size_t len, uint64_t position, str
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0) {
-			err_sys(err, "write");
-			return errno == EFBIG ? err_hint(err, "the file system takes no file of "
-							      "that size: choose another with -o")
-					      : -errno;
-		}
+		if (n < 0)
+			return err_sys(err, "write");
 		data += n;
 		len -= (size_t)n;
 		position += (uint64_t)n;

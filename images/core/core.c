@@ -101,11 +101,7 @@ static int core_size(int fd, uint64_t size, struct err *err)
 {
 	if (ftruncate(fd, (off_t)size) == 0)
 		return 0;
-	err_sys(err, "a core file of %llu MiB", (unsigned long long)(size >> 20));
-	return errno == EFBIG
-		       ? err_hint(err, "the file system takes none of that size: choose another "
-				       "with -o")
-		       : -errno;
+	return err_sys(err, "a core file of %llu MiB", (unsigned long long)(size >> 20));
 }
 
 static int core_put(struct core *c, int fd, struct err *err)

@@ -326,6 +326,8 @@ static const struct diff_rule rules[] = {
 	NUMBER("MqueueFd", "mode", as_octal),
 	REF("UnixSock", "peer", DIFF_OFDS),
 	REF("UnixSock", "pending", DIFF_OFDS),
+	REF("UnixWaiting", "client", DIFF_OFDS),
+	REF("TcpWaiting", "client", DIFF_OFDS),
 	REF("UnixMessage", "fds", DIFF_OFDS),
 	NUMBER("UnixFile", "mode", as_octal),
 	NUMBER("FanotifyMark", NULL, as_hex),

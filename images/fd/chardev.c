@@ -6,17 +6,20 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "base/way.h"
 #include "images/fd/common.h"
 #include "images/fd/kinds.h"
 #include "images/fd/message.h"
@@ -24,8 +27,10 @@
 /* Numbers of Documentation/admin-guide/devices.txt. */
 enum { MEM_MAJOR = 1, TTY_MAJOR = 4, TTYAUX_MAJOR = 5, PTS_FIRST = 136, PTS_LAST = 143 };
 
+static const char DELETED[] = " (deleted)";
+
 struct chardev_priv {
-	char *path;
+	char *path; /* ends in DELETED where that name was removed */
 	uint64_t rdev;
 	uint32_t like; /* terminal: inherited ofd to open again; ID_NONE: there is none */
 };
@@ -106,6 +111,11 @@ static int terminal_check(const struct fd_seen *seen, const char *name, struct e
 		"standard input and output only");
 }
 
+static bool is_removed(const struct fd_seen *seen)
+{
+	return text_ends(seen->link, DELETED) && !seen->st.st_nlink;
+}
+
 static int chardev_check(const struct fd_seen *seen, struct err *err)
 {
 	char name[256];
@@ -113,10 +123,12 @@ static int chardev_check(const struct fd_seen *seen, struct err *err)
 	fd_seen_name(seen, name, sizeof name);
 	if (is_terminal(seen->st.st_rdev))
 		return terminal_check(seen, name, err);
-	if (!text_ends(seen->link, " (deleted)"))
+	if (!is_removed(seen) || !geteuid())
 		return 0;
 	err_set(err, ENOTSUP, "%s is a device whose name was removed", name);
-	return err_hint(err, "give the device its name back (mknod) and let the program open that");
+	return err_hint(err,
+		"dump and restore as root, who may make it again (mknod), or let the program "
+		"close it");
 }
 
 static int chardev_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
@@ -129,6 +141,11 @@ static int chardev_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct
 	priv->path = arena_strdup(arena, seen->link);
 	priv->rdev = seen->st.st_rdev;
 	priv->like = is_terminal(seen->st.st_rdev) ? terminal_like_inherited(seen) : ID_NONE;
+	if (is_removed(seen)) {
+		ofd->mode = seen->st.st_mode & 07777;
+		ofd->uid = seen->st.st_uid;
+		ofd->gid = seen->st.st_gid;
+	}
 	ofd->priv = priv;
 	return 0;
 }
@@ -186,11 +203,39 @@ static int chardev_unpack(
 
 /* ---- record -> alive ------------------------------------------------------------------------ */
 
+/*
+ * One whose name was removed has it for a moment, or one beside it. Owner and mode are
+ * set by ofd_make_common().
+ */
+static int device_anew(const struct chardev_priv *priv, int flags)
+{
+	char name[PATH_MAX];
+	int len = (int)(strlen(priv->path) - strlen(DELETED)), fd = -1, made;
+	size_t way;
+
+	snprintf(name, sizeof name, "%.*s", len, priv->path);
+	way = way_make(name);
+	made = mknod(name, S_IFCHR | 0600, priv->rdev);
+	for (unsigned i = 0; made < 0 && errno == EEXIST && i < 16; i++) {
+		snprintf(name, sizeof name, "%.*s.%x.%u", len < PATH_MAX - 32 ? len : PATH_MAX - 32,
+			priv->path, (unsigned)getpid(), i);
+		made = mknod(name, S_IFCHR | 0600, priv->rdev);
+	}
+	if (made == 0) {
+		fd = open(name, flags);
+		unlink(name);
+	}
+	way_remove(name, way);
+	return fd;
+}
+
 static int device_open(const struct chardev_priv *priv, uint32_t flags, int *fd, struct err *err)
 {
 	OWNED_FD fresh = open(priv->path, (int)flags | O_CLOEXEC | O_NOCTTY);
 	struct stat st;
 
+	if (fresh < 0 && errno == ENOENT && text_ends(priv->path, DELETED))
+		fresh = device_anew(priv, (int)flags | O_CLOEXEC | O_NOCTTY);
 	if (fresh < 0)
 		return err_sys(err, "open %s", priv->path);
 	if (fstat(fresh, &st) < 0)

@@ -171,14 +171,24 @@ static int make_owner_and_mode(const struct snap_ofd *ofd, int fd, struct err *e
 	return 0;
 }
 
+/* It may stand already where nobody gets any more: a directory that was opened and then removed. */
+static int make_position(const struct snap_ofd *ofd, int fd, struct err *err)
+{
+	off_t at = (off_t)ofd->offset;
+
+	if (lseek(fd, at, SEEK_SET) >= 0 || lseek(fd, 0, SEEK_CUR) == at)
+		return 0;
+	return err_sys(err, "seek to %lld", (long long)at);
+}
+
 int ofd_make_common(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)
 {
 	if (ofd->flags & O_PATH)
 		return 0;
 	if (make_owner_and_mode(ofd, fd, err) < 0)
 		return -err->code;
-	if (ofd->offset && lseek(fd, (off_t)ofd->offset, SEEK_SET) < 0)
-		return err_sys(err, "seek to %lld", (long long)ofd->offset);
+	if (ofd->offset && make_position(ofd, fd, err) < 0)
+		return -err->code;
 	if (ofd->owner && !ofd_owner_later(m->snap, ofd) && make_owner(m, ofd, fd, err) < 0)
 		return -err->code;
 	if (ofd->signal && fcntl(fd, F_SETSIG, ofd->signal) < 0)

@@ -197,6 +197,7 @@ static int epoll_save_link(const struct fd_seen *seen, struct snap_ofd *ofd, str
 		if (item_save(seen, &lines.array[i], &priv->items[i], err) < 0)
 			return -err->code;
 	priv->nr_items = lines.nr;
+	epoll_edges_find(seen, priv);
 	return 0;
 }
 
@@ -218,6 +219,7 @@ static Pb__EpollItem **items_pack(const struct snap *snap, const struct epoll_pr
 		m->events = from->events;
 		m->data = from->data;
 		m->has_moved = m->moved = from->moved;
+		m->has_reported = m->reported = from->reported;
 	}
 	return out;
 }
@@ -254,7 +256,10 @@ static int item_unpack(const struct snap *snap, const struct snap_ofd *ofd, cons
 		.events = m->events,
 		.data = m->data,
 		.moved = m->moved,
+		.reported = m->reported,
 	};
+	if (m->reported && (!(m->events & EPOLLET) || m->events & EPOLLONESHOT))
+		return err_set(err, EBADMSG, "epoll: a reported edge of what reports none");
 	return 0;
 }
 

@@ -2,9 +2,9 @@
  * epoll sets made again. Items are added when all descriptors stand in their slots; for one whose
  * slot was closed or reused the right file is put there for a moment.
  *
- * What is ready is found out anew by the kernel; an edge that was reported already may be reported
- * once more, which edge-triggered programs have to expect anyway (epoll(7), "Questions and
- * answers").
+ * What is ready is found out anew by the kernel; an edge that was reported already is taken again
+ * where that is known (epoll_edges.c). Elsewhere it may be reported once more, which edge-triggered
+ * programs have to expect anyway (epoll(7), "Questions and answers").
  */
 #include "images/fd/epoll.h"
 
@@ -21,9 +21,6 @@
 #include "images/fd/common.h"
 #include "images/fd/kinds.h"
 #include "images/fd/pidfd.h"
-
-/* How to report, not what; the kernel's EP_PRIVATE_BITS. */
-#define HOW_BITS ((uint32_t)EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE)
 
 int epoll_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
 {
@@ -111,7 +108,7 @@ static int item_add(const struct fd_make *m, int epfd, const struct epoll_item *
 
 static bool is_spent(const struct epoll_item *item)
 {
-	return item->events & EPOLLONESHOT && !(item->events & ~HOW_BITS);
+	return item->events & EPOLLONESHOT && !(item->events & ~EPOLL_HOW_BITS);
 }
 
 static bool is_ready(int fd)
@@ -178,6 +175,17 @@ static int item_add_spent(
 	return lent ? pipe_take_back(file, err) : 0;
 }
 
+/* An edge that was reported: also before other items are there. */
+static int item_add_reported(
+	const struct fd_make *m, int epfd, const struct epoll_item *item, struct err *err)
+{
+	struct epoll_event taken;
+
+	if (item_add(m, epfd, item, item->events, err) < 0)
+		return -err->code;
+	return epoll_wait(epfd, &taken, 1, 0) < 0 ? err_sys(err, "epoll_wait") : 0;
+}
+
 /* What it watches is another file until all processes are there. */
 static bool is_later(const struct snap *snap, const struct epoll_item *item)
 {
@@ -194,6 +202,25 @@ static bool has_moved(const struct snap *snap, const struct epoll_priv *priv)
 	return false;
 }
 
+/* Those that have to be alone in the set for a moment first. */
+static int items_add(const struct fd_make *m, const struct epoll_priv *priv, int set, bool alone,
+	struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < priv->nr_items; i++) {
+		const struct epoll_item *item = &priv->items[i];
+		bool spent = is_spent(item);
+
+		if ((spent || item->reported) != alone || is_later(m->snap, item))
+			continue;
+		ret = spent            ? item_add_spent(m, set, item, err)
+		      : item->reported ? item_add_reported(m, set, item, err)
+				       : item_add(m, set, item, item->events, err);
+	}
+	return ret;
+}
+
 int epoll_make_link(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)
 {
 	const struct epoll_priv *priv = ofd->priv;
@@ -206,15 +233,9 @@ int epoll_make_link(const struct fd_make *m, const struct snap_ofd *ofd, int fd,
 		if (above < 0)
 			return err_sys(err, "epoll: duplicate descriptor %d", fd);
 	}
-	for (size_t i = 0; i < priv->nr_items; i++)
-		if (is_spent(&priv->items[i]) && !is_later(m->snap, &priv->items[i]) &&
-			item_add_spent(m, set, &priv->items[i], err) < 0)
-			return -err->code;
-	for (size_t i = 0; i < priv->nr_items; i++)
-		if (!is_spent(&priv->items[i]) && !is_later(m->snap, &priv->items[i]) &&
-			item_add(m, set, &priv->items[i], priv->items[i].events, err) < 0)
-			return -err->code;
-	return 0;
+	if (items_add(m, priv, set, true, err) < 0)
+		return -err->code;
+	return items_add(m, priv, set, false, err);
 }
 
 /* Here no slot is the program's, so each file is put into the right one for a moment. */

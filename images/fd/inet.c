@@ -16,6 +16,7 @@
 #include "images/fd/kinds.h"
 #include "images/fd/message.h"
 #include "images/fd/tcp.h"
+#include "images/fd/tcp_waiting.h"
 #include "proto/fd.pb-c.h"
 
 static const struct {
@@ -106,6 +107,21 @@ static int inet_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct er
 	return 0;
 }
 
+static int inet_save_link(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
+{
+	const struct inet_sock *sock = ofd->priv;
+
+	return sock->state == INET_UNACCEPTED ? tcp_unaccepted_link(seen, sock, err) : 0;
+}
+
+static int inet_save_last(
+	const struct fd_seen *seen, struct snap_ofd *ofd, size_t *bytes, struct err *err)
+{
+	struct inet_sock *sock = ofd->priv;
+
+	return sock->nr_waiting ? tcp_waiting_finish(seen, sock, bytes, err) : 0;
+}
+
 static bool is_in_a_slot(const struct snap *snap, uint32_t ofd)
 {
 	for (size_t p = 0; p < snap->nr_procs; p++)
@@ -159,6 +175,8 @@ static int inet_make(const struct fd_make *m, const struct snap_ofd *ofd, int *f
 		return established_make(m, ofd, fd, err);
 	case INET_CONNECTING:
 		return tcp_connecting_make(m, sock, flags, fd, err);
+	case INET_UNACCEPTED:
+		return tcp_unaccepted_make(m, ofd, fd, err);
 	case INET_IDLE:
 	case INET_LISTEN:
 	case INET_CONNECTED:
@@ -199,6 +217,7 @@ static int inet_pack(
 	inet_queue_pack(snap->arena, sock, &m->queue, &m->n_queue);
 	if (sock->conn)
 		m->conn = tcp_conn_pack(snap->arena, sock->conn);
+	tcp_waiting_pack(snap, sock, m);
 	msg->inet = m;
 	return 0;
 }
@@ -216,6 +235,7 @@ static bool inet_state_fits(const Pb__InetSock *m)
 		return m->type == SOCK_STREAM;
 	case INET_CONNECTING:
 	case INET_ESTABLISHED:
+	case INET_UNACCEPTED:
 		return m->protocol == IPPROTO_TCP && m->local && m->remote;
 	default:
 		return false;
@@ -231,7 +251,8 @@ static int inet_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 		return message_missing("inet", err);
 	if (m->protocol > INT32_MAX ||
 		!inet_is_ours((int)m->family, (int)m->type, (int)m->protocol) || m->shutdown > 3 ||
-		(m->shutdown && m->type == SOCK_STREAM && m->state != INET_IDLE))
+		(m->shutdown && m->type == SOCK_STREAM && m->state != INET_IDLE &&
+			m->state != INET_UNACCEPTED))
 		return err_set(err, EBADMSG, "socket of family %u, type %u, protocol %u", m->family,
 			m->type, m->protocol);
 	if (!inet_state_fits(m))
@@ -260,6 +281,8 @@ static int inet_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 		if (tcp_conn_unpack(snap->arena, m->conn, sock->conn, err) < 0)
 			return -err->code;
 	}
+	if (tcp_waiting_unpack(snap, m, sock, err) < 0)
+		return -err->code;
 	if (tcp_md5_unpack(snap->arena, m->md5, m->n_md5, sock, err) < 0)
 		return -err->code;
 	if (inet_queue_unpack(snap->arena, m->queue, m->n_queue, sock, err) < 0)
@@ -280,7 +303,9 @@ static char *inet_describe(const struct snap *snap, const struct snap_ofd *ofd, 
 			sock->nr_dgrams == 1 ? "" : "s");
 	switch (sock->state) {
 	case INET_LISTEN:
-		return arena_printf(arena, "%s, listens, backlog %u", text, sock->backlog);
+		return arena_printf(arena, "%s, listens, backlog %u%s", text, sock->backlog,
+			sock->nr_waiting ? arena_printf(arena, ", %zu to accept", sock->nr_waiting)
+					 : "");
 	case INET_CONNECTED:
 		return arena_printf(arena, "%s, connected%s", text, queue);
 	case INET_RESET:
@@ -290,6 +315,8 @@ static char *inet_describe(const struct snap *snap, const struct snap_ofd *ofd, 
 				: "");
 	case INET_CONNECTING:
 		return arena_printf(arena, "%s, connecting", text);
+	case INET_UNACCEPTED:
+		return arena_printf(arena, "%s, connected, not accepted yet", text);
 	case INET_ESTABLISHED:
 		return arena_printf(arena, "%s, %s, %zu bytes to read, %zu to send", text,
 			tcp_state_text(sock->conn->state), sock->conn->nr_recv,
@@ -306,6 +333,8 @@ const struct fd_kind fd_inet = {
 	.is = inet_is,
 	.check = inet_check,
 	.save = inet_save,
+	.save_link = inet_save_link,
+	.save_last = inet_save_last,
 	.pack = inet_pack,
 	.unpack = inet_unpack,
 	.make = inet_make,

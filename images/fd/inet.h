@@ -23,6 +23,7 @@ struct fd_make;
 struct fd_seen;
 struct tcp_conn;
 struct tcp_md5_key;
+struct tcp_waiting;
 
 enum { INET_ADDR_TEXT = 96, INET_SOCK_TEXT = 256 };
 
@@ -33,6 +34,7 @@ enum inet_state {
 	INET_RESET,       /* a connection that the other side reset */
 	INET_CONNECTING,  /* TCP in SYN_SENT: connect(2) under way */
 	INET_ESTABLISHED, /* TCP that is carried over, also half closed: conn */
+	INET_UNACCEPTED, /* TCP, connected to a listener of the dump that has not accepted it yet */
 };
 
 struct inet_addr {
@@ -68,7 +70,7 @@ struct inet_sock {
 	bool nonlocal;                  /* ... to an address that nobody could have without
 					   IP_FREEBIND or IP_TRANSPARENT, which are off by now */
 	uint32_t backlog;
-	uint32_t shutdown;  /* datagrams: 1 receiving, 2 sending is shut down */
+	uint32_t shutdown;  /* datagrams, INET_UNACCEPTED: 1 receiving, 2 sending is shut down */
 	bool pending_error; /* INET_RESET: the program was not told yet */
 	bool refused;       /* INET_RESET: there never was a connection */
 	uint8_t *unread;    /* INET_RESET: what came before the end; nr_unread bytes */
@@ -80,7 +82,9 @@ struct inet_sock {
 	size_t nr_dgrams;
 	struct tcp_md5_key *md5; /* TCP */
 	size_t nr_md5;
-	struct tcp_conn *conn; /* INET_ESTABLISHED; else NULL */
+	struct tcp_conn *conn;       /* INET_ESTABLISHED; else NULL */
+	struct tcp_waiting *waiting; /* INET_LISTEN: who waits to be accepted, in order */
+	size_t nr_waiting;
 };
 
 /* An IPv4 address as IPv6 has it (::ffff:1.2.3.4) ... */

@@ -104,8 +104,9 @@ static bool has_v6only(const struct inet_sock *sock)
  */
 static bool address_came_by_connect(const struct inet_sock *sock)
 {
-	return sock->family == AF_INET6 && sock->state == INET_CONNECTED && !inet_is_mapped(sock) &&
-	       !has_v6only(sock);
+	return sock->family == AF_INET6 &&
+	       (sock->state == INET_CONNECTED || sock->state == INET_UNACCEPTED) &&
+	       !inet_is_mapped(sock) && !has_v6only(sock);
 }
 
 /* ---- what was possible when the program did it ------------------------------------------------

@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "images/fd/inet.h"
 #include "images/fd/tcp.h"
+#include "images/fd/tcp_waiting.h"
 
 static int inet_connect(int fd, const struct inet_sock *sock, struct err *err)
 {
@@ -45,7 +46,8 @@ int inet_sock_make(
 		tcp_md5_make(fd, sock, err) < 0 || inet_bind(m, fd, sock, err) < 0 ||
 		inet_queue_make(m, fd, sock, err) < 0 || inet_connect(fd, sock, err) < 0 ||
 		inet_groups_make(fd, sock, err) < 0 || inet_shutdown(fd, sock, err) < 0 ||
-		sockopt_make(fd, &sock->options, true, err) < 0)
+		sockopt_make(fd, &sock->options, true, err) < 0 ||
+		tcp_waiting_make(m, fd, sock, err) < 0)
 		return -err->code;
 	*out = take_fd(&fd);
 	return 0;

@@ -18,6 +18,7 @@
 #include "images/fd/sock_diag.h"
 #include "images/fd/sockopt.h"
 #include "images/fd/tcp.h"
+#include "images/fd/tcp_waiting.h"
 
 /* ---- refusals by name ------------------------------------------------------------------------ */
 
@@ -172,6 +173,11 @@ static int refuse_or_drop(const struct fd_seen *seen, struct err *err)
 	return 0;
 }
 
+static bool closes(const struct fd_seen *seen)
+{
+	return seen->dump->opts && seen->dump->opts->tcp_close;
+}
+
 /* TCP that is neither closed nor listens, so there is another end to it. */
 static bool is_connection(const struct inet_live *live)
 {
@@ -218,6 +224,8 @@ static int connection_check(
 {
 	if (!is_connection(live))
 		return 0;
+	if (tcp_is_unaccepted(seen, live->sock) && !closes(seen))
+		return tcp_unaccepted_check(seen, live->sock, live->state, err);
 	if (is_wanted(seen, live))
 		return tcp_conn_check(seen->fd, live->state, err);
 	if (seen->dump->opts && seen->dump->opts->tcp_close)
@@ -231,7 +239,8 @@ static int stream_queue_check(
 	char text[INET_SOCK_TEXT];
 
 	inet_sock_text(live->sock, text);
-	if (live->waiting) {
+	if (live->waiting &&
+		(closes(seen) || !tcp_waiting_can_hold(seen, live->sock, live->waiting))) {
 		err_set(err, EAGAIN, "%u connections to %s wait to be accepted", live->waiting,
 			text);
 		err_hint(err, "let the program accept them, or drop them with --tcp-close");
@@ -329,6 +338,14 @@ static enum inet_state closed_state(struct inet_sock *sock, const struct inet_li
 	return INET_IDLE;
 }
 
+/* Of one that nobody has accepted, only the program itself has shut down anything. */
+static void set_unaccepted(struct inet_sock *sock, const struct inet_live *live)
+{
+	sock->state = INET_UNACCEPTED;
+	sock->shutdown = (live->events & POLLRDHUP ? 1u : 0) |
+			 (live->state == TCP_STATE_FIN_WAIT2 ? 2u : 0);
+}
+
 static void inet_set_state(
 	const struct fd_seen *seen, struct inet_sock *sock, const struct inet_live *live)
 {
@@ -338,6 +355,8 @@ static void inet_set_state(
 	}
 	if (live->state == TCP_STATE_LISTEN)
 		sock->state = INET_LISTEN;
+	else if (is_connection(live) && tcp_is_unaccepted(seen, sock) && !closes(seen))
+		set_unaccepted(sock, live);
 	else if (is_connection(live) && is_wanted(seen, live))
 		sock->state = live->state == TCP_STATE_SYN_SENT ? INET_CONNECTING
 								: INET_ESTABLISHED;
@@ -378,7 +397,7 @@ static int established_save(const struct fd_seen *seen, struct inet_sock *sock, 
 	if (tcp_conn_save(d->snap->arena, seen->fd, sock->conn, err) < 0)
 		return err_wrap(err, "connection %s", inet_sock_text(sock, text));
 	sock->conn->inside = tcp_conn_is_inside(seen, sock);
-	sock->conn->alone = sock->conn->inside && tcp_conn_is_alone(seen->fd, sock);
+	sock->conn->alone = sock->conn->inside && tcp_conn_is_alone(seen, sock);
 	return 0;
 }
 
@@ -401,6 +420,22 @@ static bool may_be_nonlocal(const struct inet_sock *sock)
 	       sockopt_int(o, IPPROTO_IP, IP_TRANSPARENT, 0) ||
 	       sockopt_int(o, IPPROTO_IPV6, IPV6_FREEBIND, 0) ||
 	       sockopt_int(o, IPPROTO_IPV6, IPV6_TRANSPARENT, 0);
+}
+
+static int stream_queue_save(const struct fd_seen *seen, struct inet_live *live, struct err *err)
+{
+	struct inet_sock *sock = live->sock;
+
+	if (stream_queue_check(seen, live, err) < 0)
+		return -err->code;
+	if (sock->state != INET_LISTEN || closes(seen))
+		return 0;
+	sock->nr_waiting = live->waiting;
+	sock->waiting = arena_array(
+		seen->dump->snap->arena, sock->nr_waiting, sizeof *sock->waiting);
+	for (size_t i = 0; i < sock->nr_waiting; i++)
+		sock->waiting[i].client = ID_NONE;
+	return 0;
 }
 
 int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err *err)
@@ -429,7 +464,7 @@ int inet_sock_save(const struct fd_seen *seen, struct inet_sock *out, struct err
 		unread_save(seen, out, err) < 0)
 		return -err->code;
 	if (out->type == SOCK_STREAM)
-		return stream_queue_check(seen, &live, err);
+		return stream_queue_save(seen, &live, err);
 	if (dgram_queue_check(seen, &live, err) < 0)
 		return -err->code;
 	if (live.events & POLLIN && queue_can_travel(out) &&

@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/way.h"
 #include "images/fd/inotify_queue.h"
 
 /* Where the other half of a move is; nobody watches it. */
@@ -34,26 +35,14 @@ static int mount_own(void)
 	return (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0);
 }
 
-/* /dev/shm first: programs rather watch /tmp. */
 static int directory_own(struct stage *s, struct err *err)
 {
-	static const char *const places[] = { "/dev/shm", "/tmp", "/var/tmp" };
-
-	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-		free(s->path);
-		if (asprintf(&s->path, "%s/snapctl-XXXXXX", places[i]) < 0) {
-			s->path = NULL;
-			return err_nomem(err);
-		}
-		if (mkdtemp(s->path)) {
-			s->dir = open(s->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-			return s->dir < 0 ? err_sys(err, "open %s", s->path) : 0;
-		}
+	if (way_own(s->path, err) < 0) {
+		s->path[0] = '\0';
+		return err_wrap(err, "inotify");
 	}
-	err_sys(err, "inotify: make a directory in /dev/shm or /tmp");
-	free(s->path);
-	s->path = NULL;
-	return -err->code;
+	s->dir = open(s->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return s->dir < 0 ? err_sys(err, "open %s", s->path) : 0;
 }
 
 static int object_make(int dir, const char *path, bool is_dir, struct err *err)
@@ -123,14 +112,14 @@ void stage_finish(struct stage *s)
 			stand_remove(&s->stands[i]);
 	free(s->stands);
 	fd_close(&s->junk_fd);
-	if (s->path && s->dir >= 0) {
+	if (s->path[0] && s->dir >= 0) {
 		unlinkat(s->dir, "junk", 0);
 		unlinkat(s->dir, AWAY "/moved", 0);
 		unlinkat(s->dir, AWAY "/moved", AT_REMOVEDIR);
 		unlinkat(s->dir, AWAY, AT_REMOVEDIR);
-		rmdir(s->path);
 	}
-	free(s->path);
+	if (s->path[0])
+		rmdir(s->path);
 	fd_close(&s->dir);
 }
 

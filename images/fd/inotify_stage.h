@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 
+#include "base/way.h"
+
 /*
  * Where events of inotify(7) are made to happen: a directory that nobody else knows, with a file or
  * directory for each watch that they are about.
@@ -22,9 +24,9 @@ struct stand {
 };
 
 struct stage {
-	int fd;     /* inotify */
-	int dir;    /* a file system of its own where that is allowed */
-	char *path; /* a directory in a common one, where not; else NULL */
+	int fd;             /* inotify */
+	int dir;            /* a file system of its own where that is allowed */
+	char path[WAY_OWN]; /* a directory in a common one, where not; else "" */
 	int junk_fd;
 	int32_t junk_wd;
 	unsigned junk_nr;

@@ -85,6 +85,15 @@ static int save_address(int fd, struct packet_sock *sock, struct err *err)
 	return err_hint(err, "close it before the dump");
 }
 
+/* Group 0 that spreads by hash reads as 0, as no group does. */
+static void save_fanout_zero(struct arena *arena, struct packet_sock *sock)
+{
+	struct sock_options *o = &sock->options;
+
+	if (sock->in_fanout && !sockopt_get(o, SOL_PACKET, PACKET_FANOUT))
+		sockopt_add(arena, o, SOL_PACKET, PACKET_FANOUT, 0);
+}
+
 static int packet_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
 {
 	struct arena *arena = seen->dump->snap->arena;
@@ -98,6 +107,7 @@ static int packet_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct 
 		save_address(seen->fd, sock, err) < 0 ||
 		sockopt_save(seen->dump, seen->fd, &who, &sock->options, err) < 0)
 		return -err->code;
+	save_fanout_zero(arena, sock);
 	sock->type = (uint32_t)who.type;
 	ofd->priv = sock;
 	ofd->label = arena_printf(arena, "packet 0x%04x%s%s", sock->protocol,

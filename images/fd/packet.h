@@ -30,10 +30,12 @@ struct packet_sock {
 	char interface[IF_NAMESIZE]; /* bound to; "": all */
 	struct packet_member *members;
 	size_t nr_members;
+	bool in_fanout; /* while it is saved; the record has it among the options */
 	struct sock_options options;
 };
 
-/* packet_diag.c: memberships, by inode. ENOTSUP: it has rings, which are shared with the kernel. */
+/* packet_diag.c: memberships and in_fanout, by inode. ENOTSUP: it has rings, which are shared with
+ * the kernel. */
 int packet_diag(struct arena *arena, uint64_t ino, struct packet_sock *out, struct err *err);
 
 #endif

@@ -14,7 +14,7 @@
 struct search {
 	struct arena *arena;
 	uint64_t ino;
-	bool found, ring;
+	bool found, ring, fanout;
 	struct packet_diag_mclist *members;
 	size_t nr;
 };
@@ -29,6 +29,9 @@ static void diag_attr(const struct rtattr *a, struct search *s)
 	case PACKET_DIAG_RX_RING:
 	case PACKET_DIAG_TX_RING:
 		s->ring = true;
+		break;
+	case PACKET_DIAG_FANOUT:
+		s->fanout = true;
 		break;
 	default:
 		break;
@@ -66,7 +69,7 @@ int packet_diag(struct arena *arena, uint64_t ino, struct packet_sock *out, stru
 {
 	struct packet_diag_req req = {
 		.sdiag_family = AF_PACKET,
-		.pdiag_show = PACKET_SHOW_MCLIST | PACKET_SHOW_RING_CFG,
+		.pdiag_show = PACKET_SHOW_MCLIST | PACKET_SHOW_RING_CFG | PACKET_SHOW_FANOUT,
 	};
 	struct search s = { .arena = arena, .ino = ino };
 
@@ -83,6 +86,7 @@ int packet_diag(struct arena *arena, uint64_t ino, struct packet_sock *out, stru
 			"cannot be dumped: it shares memory with the kernel");
 		return err_hint(err, "stop capturing before the dump");
 	}
+	out->in_fanout = s.fanout;
 	out->members = arena_array(arena, s.nr, sizeof *out->members);
 	out->nr_members = s.nr;
 	for (size_t i = 0; i < s.nr; i++)

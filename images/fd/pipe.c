@@ -89,16 +89,20 @@ static int pipe_check(const struct fd_seen *seen, struct err *err)
 	return pipe_is_broken(seen->fd) ? 0 : refuse_partner(seen, flags, err);
 }
 
+static const char DELETED[] = " (deleted)";
+
 /* A FIFO is opened again by its name, or made again where that was removed. */
 static int fifo_save(const struct fd_seen *seen, struct pipe_priv *priv, struct err *err)
 {
 	struct fd_dump *d = seen->dump;
 	struct stat st;
 
-	if (lstat(seen->link, &st) == 0 && st.st_dev == seen->st.st_dev &&
-		st.st_ino == seen->st.st_ino)
+	/* One that has lost this name and kept another is found by that, as regular files are. */
+	if ((lstat(seen->link, &st) == 0 && st.st_dev == seen->st.st_dev &&
+		    st.st_ino == seen->st.st_ino) ||
+		(text_ends(seen->link, DELETED) && seen->st.st_nlink))
 		return d->file_of(d, seen->pid, seen->fd, seen->link, &priv->file, err);
-	if (!text_ends(seen->link, " (deleted)")) {
+	if (!text_ends(seen->link, DELETED)) {
 		err_set(err, ENOTSUP,
 			"the path of FIFO %s leads to something else or nothing, seen from here",
 			seen->link);
@@ -106,7 +110,7 @@ static int fifo_save(const struct fd_seen *seen, struct pipe_priv *priv, struct 
 			"run snapctl in the mount namespace and root directory of the program");
 	}
 	priv->path = arena_strndup(
-		d->snap->arena, seen->link, strlen(seen->link) - strlen(" (deleted)"));
+		d->snap->arena, seen->link, strlen(seen->link) - strlen(DELETED));
 	priv->mode = seen->st.st_mode & 07777;
 	return 0;
 }

@@ -146,13 +146,14 @@ static int fifo_make_ends(const struct fd_make *m, const struct pipe_priv *priv,
 		return -err->code;
 	while (!ret && (end = pipe_next(m->snap, priv, end ? end->id + 1 : 0))) {
 		uint32_t flags = end->flags & ~(uint32_t)(O_ASYNC | O_CREAT | O_EXCL | O_TRUNC);
+		const struct pipe_priv *own = end->priv; /* it may have several names */
 
 		if (priv->path)
 			ret = ofd_reopen_made(
 				helper, flags & ~(uint32_t)O_NOFOLLOW, &m->made[end->id], err);
 		else
-			ret = m->open_file(
-				m, priv->file, (int)(flags | O_NONBLOCK), &m->made[end->id], err);
+			ret = m->open_file(m, own->file != ID_NONE ? own->file : priv->file,
+				(int)(flags | O_NONBLOCK), &m->made[end->id], err);
 	}
 	return ret;
 }

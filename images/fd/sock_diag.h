@@ -59,14 +59,14 @@ int sock_diag_listeners(
 int sock_diag_connecting(
 	int family, uint64_t ino, struct sockaddr_storage *remote, struct err *err);
 
-/* Ends of TCP connections with this local port: what somebody holds, and what was closed. */
+/* All ends of TCP connections: what somebody holds, what was closed, and what was not accepted. */
 struct diag_end {
 	struct sockaddr_storage own, peer;
-	uint32_t ino; /* 0: nobody holds it any more */
+	uint32_t ino; /* 0: nobody holds it */
 	uint8_t state;
+	uint32_t rqueue; /* bytes to read */
 };
-int sock_diag_ends(uint16_t port, void (*each)(const struct diag_end *end, void *arg), void *arg,
-	struct err *err);
+int sock_diag_ends(void (*each)(const struct diag_end *end, void *arg), void *arg, struct err *err);
 
 /* What of a UDP socket is shut down: 1 receiving, 2 sending. 0 for one that is not bound. */
 int sock_diag_udp_shutdown(int family, uint64_t ino, uint32_t *shutdown, struct err *err);

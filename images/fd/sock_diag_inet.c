@@ -21,7 +21,8 @@
 enum {
 	TCP_SYN_SENT_STATE = 2,
 	TCP_FIN_WAIT2_STATE = 5,
-	TCP_TIME_WAIT_STATE = 6
+	TCP_TIME_WAIT_STATE = 6,
+	TCP_LISTENING_STATE = 10,
 }; /* include/net/tcp_states.h */
 
 /* ---- ports ----------------------------------------------------------------------------------- */
@@ -216,7 +217,6 @@ int sock_diag_connecting(int family, uint64_t ino, struct sockaddr_storage *remo
 /* ---- ends of connections --------------------------------------------------------------------- */
 
 struct ends {
-	uint16_t port;
 	void (*each)(const struct diag_end *end, void *arg);
 	void *arg;
 };
@@ -228,27 +228,26 @@ static void ends_answer(const struct nlmsghdr *h, void *arg)
 	const struct ends *e = arg;
 	struct diag_end end;
 
-	if (h->nlmsg_len < NLMSG_LENGTH(sizeof *msg) || ntohs(id->idiag_sport) != e->port)
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof *msg))
 		return;
 	address_of(msg->idiag_family, id->idiag_src, id->idiag_sport, id->idiag_if, &end.own);
 	address_of(msg->idiag_family, id->idiag_dst, id->idiag_dport, id->idiag_if, &end.peer);
 	end.ino = msg->idiag_inode;
 	end.state = msg->idiag_state;
+	end.rqueue = msg->idiag_rqueue;
 	e->each(&end, e->arg);
 }
 
-int sock_diag_ends(uint16_t port, void (*each)(const struct diag_end *end, void *arg), void *arg,
-	struct err *err)
+int sock_diag_ends(void (*each)(const struct diag_end *end, void *arg), void *arg, struct err *err)
 {
 	static const int families[] = { AF_INET, AF_INET6 };
-	struct ends e = { port, each, arg };
+	struct ends e = { each, arg };
 
 	for (size_t i = 0; i < 2; i++) {
 		struct inet_diag_req_v2 req = {
 			.sdiag_family = (uint8_t)families[i],
 			.sdiag_protocol = IPPROTO_TCP,
-			.idiag_states = UINT32_MAX,
-			.id.idiag_sport = htons(port),
+			.idiag_states = UINT32_MAX & ~(1u << TCP_LISTENING_STATE),
 		};
 
 		if (diag_ask(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &req, sizeof req, ends_answer, &e,

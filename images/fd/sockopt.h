@@ -11,6 +11,7 @@
  */
 
 struct Pb__SockOption;
+struct arena;
 struct err;
 struct fd_dump;
 struct snap;
@@ -40,6 +41,9 @@ int sockopt_who_of(int fd, struct sockopt_who *who, struct err *err);
  * d->socks. */
 int sockopt_save(struct fd_dump *d, int fd, const struct sockopt_who *who, struct sock_options *out,
 	struct err *err);
+
+/* One more int option of a saved socket, which is not among them. */
+void sockopt_add(struct arena *arena, struct sock_options *options, int level, int name, int value);
 
 /* Set all early options (before bind) or all late ones (when the socket is as it should be). */
 int sockopt_make(int fd, const struct sock_options *options, bool late, struct err *err);

@@ -2,6 +2,7 @@
 #include "images/fd/sockopt.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <net/if.h>
@@ -276,4 +277,14 @@ int sockopt_save(struct fd_dump *d, int fd, const struct sockopt_who *who, struc
 			return -err->code;
 	drop_implied_lock(out, s.locked);
 	return 0;
+}
+
+void sockopt_add(struct arena *arena, struct sock_options *options, int level, int name, int value)
+{
+	struct sock_option *o = &options->opts[options->nr++];
+
+	assert(options->nr <= sockopt_table_len);
+	o->desc = sockopt_find((uint32_t)level, (uint32_t)name);
+	o->len = sizeof value;
+	o->value = arena_copy(arena, &value, sizeof value);
 }

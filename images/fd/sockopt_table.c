@@ -45,6 +45,7 @@ enum {
 	X_IPV6_ROUTER_ALERT_ISOLATE = 30,
 	X_IPV6_HDRINCL = 36,
 	X_PACKET_IGNORE_OUTGOING = 23,
+	X_PACKET_VNET_HDR_SZ = 24,
 };
 
 #define INT(level, name)                                                                           \
@@ -243,6 +244,7 @@ const struct sockopt_desc sockopt_table[] = {
 	INT(SOL_PACKET, PACKET_ORIGDEV),
 	INT(SOL_PACKET, PACKET_LOSS),
 	INT(SOL_PACKET, PACKET_VNET_HDR),
+	NEW(SOL_PACKET, PACKET_VNET_HDR_SZ), /* the same with a size: 12 with mergeable buffers */
 	INT(SOL_PACKET, PACKET_TIMESTAMP),
 	INT(SOL_PACKET, PACKET_TX_HAS_OFF),
 	INT(SOL_PACKET, PACKET_QDISC_BYPASS),

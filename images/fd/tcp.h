@@ -78,7 +78,9 @@ bool tcp_may_repair(void);
 struct fd_seen;
 bool tcp_conn_is_inside(const struct fd_seen *seen, const struct inet_sock *sock);
 /* Is it in CLOSE_WAIT, and nobody holds the other end, which was on this machine? */
-bool tcp_conn_is_alone(int fd, const struct inet_sock *sock);
+bool tcp_conn_is_alone(const struct fd_seen *seen, const struct inet_sock *sock);
+/* Its other end, as that sees it. */
+struct tcp_pair tcp_other_end(const struct inet_sock *sock);
 /* From now on closing fd is silent: the other end is not told. */
 int tcp_conn_silence(int fd, struct err *err);
 /* Why fd, a TCP socket in this state, could not travel even with --tcp-established; or 0. */

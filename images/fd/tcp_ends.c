@@ -6,8 +6,10 @@
 #include <sys/socket.h>
 
 #include "base/arena.h"
+#include "base/err.h"
 #include "images/fd/inet.h"
 #include "images/fd/kind.h"
+#include "images/fd/sock_diag.h"
 
 struct tcp_ends {
 	uint32_t nr_ofds; /* that were asked; more may have been found in queues since */
@@ -36,6 +38,72 @@ static struct tcp_end end_from(const struct sockaddr_storage *sa)
 	return tcp_end_of(sa->ss_family, &addr);
 }
 
+/* ---- of the kernel ----------------------------------------------------------------------------
+ */
+
+struct tcp_far_ends {
+	struct arena *arena;
+	size_t nr, cap;
+	struct tcp_far_end *all;
+};
+
+static void far_ends_add(const struct diag_end *end, void *arg)
+{
+	struct tcp_far_ends *ends = arg;
+
+	ends->all = arena_grow(ends->arena, ends->all, ends->nr, &ends->cap, sizeof *ends->all);
+	ends->all[ends->nr++] = (struct tcp_far_end){
+		{ end_from(&end->own), end_from(&end->peer) },
+		end->ino,
+		end->state,
+		end->rqueue,
+	};
+}
+
+/* The pair comes first in each. */
+static int pair_compare(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct tcp_pair));
+}
+
+/* A kernel that cannot tell knows none. */
+static void far_ends_read(struct fd_dump *d)
+{
+	struct tcp_far_ends *ends = d->tcp_far_ends;
+	struct err err = { 0 };
+
+	if (!ends)
+		ends = d->tcp_far_ends = arena_alloc(d->snap->arena, sizeof *ends);
+	ends->arena = d->snap->arena;
+	ends->nr = 0;
+	if (sock_diag_ends(far_ends_add, ends, &err) < 0)
+		ends->nr = 0;
+	if (ends->nr)
+		qsort(ends->all, ends->nr, sizeof *ends->all, pair_compare);
+}
+
+const struct tcp_far_end *tcp_far_ends(struct fd_dump *d, size_t *nr)
+{
+	if (!d->tcp_far_ends)
+		far_ends_read(d);
+	*nr = d->tcp_far_ends->nr;
+	return d->tcp_far_ends->all;
+}
+
+const struct tcp_far_end *tcp_far_end(struct fd_dump *d, const struct tcp_pair *pair, bool anew)
+{
+	const struct tcp_far_end *all;
+	size_t nr;
+
+	if (anew)
+		far_ends_read(d);
+	all = tcp_far_ends(d, &nr);
+	return nr ? bsearch(pair, all, nr, sizeof *all, pair_compare) : NULL;
+}
+
+/* ---- of the dump ------------------------------------------------------------------------------
+ */
+
 static bool pair_read(int fd, struct tcp_pair *out)
 {
 	struct sockaddr_storage own = { 0 }, peer = { 0 };
@@ -49,11 +117,6 @@ static bool pair_read(int fd, struct tcp_pair *out)
 		return false;
 	*out = (struct tcp_pair){ end_from(&own), end_from(&peer) };
 	return true;
-}
-
-static int pair_compare(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(struct tcp_pair));
 }
 
 static struct tcp_ends *ends_read(struct fd_dump *d)

@@ -3,7 +3,6 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -11,7 +10,6 @@
 #include "base/fd.h"
 #include "images/fd/inet.h"
 #include "images/fd/kind.h"
-#include "images/fd/sock_diag.h"
 #include "images/fd/tcp.h"
 #include "images/fd/tcp_ends.h"
 
@@ -24,43 +22,16 @@ bool tcp_may_repair(void)
 	return fd >= 0 && setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) == 0;
 }
 
-/* As the other end of sock must be. */
-static struct tcp_pair other_end(const struct inet_sock *sock)
+struct tcp_pair tcp_other_end(const struct inet_sock *sock)
 {
 	return (struct tcp_pair){ tcp_end_of(sock->family, &sock->remote),
 		tcp_end_of(sock->family, &sock->local) };
-}
-
-static bool same_end(const struct tcp_end *a, const struct sockaddr_storage *sa)
-{
-	struct inet_addr addr;
-	struct tcp_end b;
-
-	inet_addr_from(sa, &addr);
-	b = tcp_end_of(sa->ss_family, &addr);
-	return !memcmp(a, &b, sizeof b);
 }
 
 /* ---- an end that was closed --------------------------------------------------------------------
  */
 
 enum { PATIENCE = 200 /* milliseconds; acknowledgements may be late */ };
-
-struct far_end {
-	struct tcp_pair pair;
-	bool found, held, waits; /* waits: for an acknowledgement of ours */
-};
-
-static void far_end_look(const struct diag_end *end, void *arg)
-{
-	struct far_end *far = arg;
-
-	if (!same_end(&far->pair.own, &end->own) || !same_end(&far->pair.peer, &end->peer))
-		return;
-	far->found = true;
-	far->held = end->ino != 0;
-	far->waits = end->state != TCP_STATE_FIN_WAIT2 && end->state != TCP_STATE_TIME_WAIT;
-}
 
 static bool is_of_this_machine(const struct inet_sock *sock, const struct inet_addr *addr)
 {
@@ -80,23 +51,29 @@ static bool only_waits(int fd)
 	       !queued;
 }
 
+/* For an acknowledgement of ours. */
+static bool far_end_waits(const struct tcp_far_end *far)
+{
+	return far->state != TCP_STATE_FIN_WAIT2 && far->state != TCP_STATE_TIME_WAIT;
+}
+
 /*
  * It was on this machine, and everything that it has sent is here: what the kernel still keeps of
  * it waits for our end to be closed, and is forgotten after a minute.
  */
-bool tcp_conn_is_alone(int fd, const struct inet_sock *sock)
+bool tcp_conn_is_alone(const struct fd_seen *seen, const struct inet_sock *sock)
 {
-	struct far_end far;
-	struct err err;
+	struct tcp_pair pair = tcp_other_end(sock);
 
-	if (!sock->remote.set || !only_waits(fd) || sock->nr_md5 ||
+	if (!sock->remote.set || !only_waits(seen->fd) || sock->nr_md5 ||
 		!is_of_this_machine(sock, &sock->remote))
 		return false;
 	for (int i = 0; i < PATIENCE; i++) {
-		far = (struct far_end){ .pair = other_end(sock) };
-		if (sock_diag_ends(sock->remote.port, far_end_look, &far, &err) < 0 || far.held)
+		const struct tcp_far_end *far = tcp_far_end(seen->dump, &pair, i > 0);
+
+		if (far && far->ino)
 			return false;
-		if (!far.found || !far.waits)
+		if (!far || !far_end_waits(far))
 			return true;
 		poll(NULL, 0, 1);
 	}
@@ -106,9 +83,9 @@ bool tcp_conn_is_alone(int fd, const struct inet_sock *sock)
 bool tcp_conn_is_inside(const struct fd_seen *seen, const struct inet_sock *sock)
 {
 	struct fd_dump *d = seen->dump;
-	struct tcp_pair pair = other_end(sock);
+	struct tcp_pair pair = tcp_other_end(sock);
 
 	if (!d->fd_of || !sock->remote.set)
 		return false;
-	return tcp_ends_have(d, &pair) || tcp_conn_is_alone(seen->fd, sock);
+	return tcp_ends_have(d, &pair) || tcp_conn_is_alone(seen, sock);
 }

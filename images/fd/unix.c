@@ -17,8 +17,6 @@
 #include "images/fd/sock_diag.h"
 #include "proto/fd.pb-c.h"
 
-enum { MOST_GROUPS = 65536 }; /* NGROUPS_MAX of linux/limits.h */
-
 static bool unix_is(const struct fd_seen *seen)
 {
 	int domain;
@@ -66,6 +64,14 @@ static int unix_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct er
 static int unix_save_link(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
 {
 	return unix_sock_link(seen, ofd->id, ofd->priv, err);
+}
+
+static int unix_save_last(
+	const struct fd_seen *seen, struct snap_ofd *ofd, size_t *bytes, struct err *err)
+{
+	struct unix_sock *sock = ofd->priv;
+
+	return sock->state == UNIX_LISTEN ? unix_waiting_finish(seen, sock, bytes, err) : 0;
 }
 
 static int unix_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd, struct err *err)
@@ -132,8 +138,7 @@ static int unix_pack(
 	name_pack(&sock->peer_name, &m->has_peer_name, &m->peer_name);
 	m->file = file_pack(snap->arena, &sock->file);
 	unix_queue_pack(snap, sock, &m->queue, &m->n_queue);
-	m->pending = sock->pending;
-	m->n_pending = sock->nr_pending;
+	unix_waiting_pack(snap, sock, m);
 	m->has_peer_pid = m->has_peer_uid = m->has_peer_gid = sock->peercred.pid != 0;
 	m->peer_pid = sock->peercred.pid;
 	m->peer_uid = sock->peercred.uid;
@@ -228,36 +233,6 @@ static int peer_unpack(const struct snap *snap, const Pb__UnixSock *m, const str
 	return 0;
 }
 
-static int peercred_unpack(
-	struct arena *arena, const Pb__UnixSock *m, struct unix_creds *out, struct err *err)
-{
-	if (m->peer_pid < 0 || m->n_peer_groups > MOST_GROUPS)
-		return err_set(err, EBADMSG, "unix socket: peer is process %d with %zu groups",
-			m->peer_pid, m->n_peer_groups);
-	*out = (struct unix_creds){ .pid = m->peer_pid,
-		.uid = m->peer_uid,
-		.gid = m->peer_gid,
-		.has_groups = m->peer_groups_known,
-		.groups = arena_copy(arena, m->peer_groups, m->n_peer_groups * sizeof(uint32_t)),
-		.nr_groups = m->n_peer_groups };
-	return 0;
-}
-
-/* Whether those ofds say the same is seen when all are known: unix_pending.c. */
-static int pending_unpack(
-	struct snap *snap, const Pb__UnixSock *m, struct unix_sock *sock, struct err *err)
-{
-	if (m->n_pending && m->state != UNIX_LISTEN)
-		return err_set(
-			err, EBADMSG, "unix socket: connections wait, but it does not listen");
-	for (size_t i = 0; i < m->n_pending; i++)
-		if (message_id_check(m->pending[i], snap->nr_ofds, "unix socket: waiting", err) < 0)
-			return -err->code;
-	sock->pending = arena_copy(snap->arena, m->pending, m->n_pending * sizeof *m->pending);
-	sock->nr_pending = m->n_pending;
-	return 0;
-}
-
 static int unix_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
 {
 	struct unix_sock *sock = arena_alloc(snap->arena, sizeof *sock);
@@ -275,14 +250,16 @@ static int unix_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *o
 	sock->shutdown = m->shutdown;
 	sock->reset = m->reset;
 	ofd->priv = sock;
-	if (peercred_unpack(snap->arena, m, &sock->peercred, err) < 0 ||
+	if (unix_creds_unpack(snap->arena, m->peer_pid, m->peer_uid, m->peer_gid,
+		    m->peer_groups_known, m->peer_groups, m->n_peer_groups, &sock->peercred,
+		    err) < 0 ||
 		unix_name_unpack(m->has_name, m->name.data, m->name.len, &sock->name, err) < 0 ||
 		unix_name_unpack(m->has_peer_name, m->peer_name.data, m->peer_name.len,
 			&sock->peer_name, err) < 0 ||
 		peer_unpack(snap, m, ofd, sock, err) < 0 ||
 		file_unpack(snap, m->file, sock, err) < 0 ||
 		unix_queue_unpack(snap, m->queue, m->n_queue, sock, err) < 0 ||
-		pending_unpack(snap, m, sock, err) < 0)
+		unix_waiting_unpack(snap, m, sock, err) < 0)
 		return -err->code;
 	return sockopt_unpack(snap, m->options, m->n_options, &sock->options, err);
 }
@@ -301,7 +278,7 @@ static const char *state_text(const struct unix_sock *sock, struct arena *arena)
 	switch (sock->state) {
 	case UNIX_LISTEN:
 		return arena_printf(arena, ", listens, backlog %u%s", sock->backlog,
-			sock->nr_pending ? arena_printf(arena, ", %zu to accept", sock->nr_pending)
+			sock->nr_waiting ? arena_printf(arena, ", %zu to accept", sock->nr_waiting)
 					 : "");
 	case UNIX_PEER:
 		return arena_printf(arena, ", connected to ofd %u", sock->peer);
@@ -351,6 +328,7 @@ const struct fd_kind fd_unix = {
 	.check = unix_check,
 	.save = unix_save,
 	.save_link = unix_save_link,
+	.save_last = unix_save_last,
 	.pack = unix_pack,
 	.unpack = unix_unpack,
 	.make = unix_make,

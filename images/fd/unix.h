@@ -12,6 +12,7 @@
 /* What the files unix*.c share: the record of a unix socket. */
 
 struct Pb__UnixMessage;
+struct Pb__UnixSock;
 struct arena;
 struct diag_unix;
 struct err;
@@ -82,6 +83,20 @@ struct unix_msg {
 
 enum { UNIX_SHUT_RCV = 1, UNIX_SHUT_SEND = 2 }; /* RCV_SHUTDOWN, SEND_SHUTDOWN of the kernel */
 
+/* A connection that its listener has not accepted yet. */
+struct unix_waiting {
+	uint32_t client; /* the ofd that connected, UNIX_PENDING; ID_NONE: closed since */
+	bool known;      /* it was looked at from the listener's side: */
+	struct unix_name client_name;
+	struct unix_creds creds; /* who connected */
+	struct unix_msg *queue;  /* what was sent over it */
+	size_t nr_queue;
+	/* While dumping: inode of what connected, 0: closed. While making: a client that is closed
+	 * again, plus 1. */
+	uint32_t ino;
+	int far_end;
+};
+
 struct unix_sock {
 	int type;
 	enum unix_state state;
@@ -94,11 +109,11 @@ struct unix_sock {
 	bool reset;                 /* UNIX_ORPHAN: ECONNRESET is pending */
 	struct unix_msg *queue;
 	size_t nr_queue;
-	uint32_t *pending; /* UNIX_LISTEN: ofds of UNIX_PENDING that wait, in order */
-	size_t nr_pending;
+	struct unix_waiting *waiting; /* UNIX_LISTEN: in order */
+	size_t nr_waiting;
 	struct sock_options options;
-	/* While dumping: inodes of both ends; peer_ino 0: none; of those in pending, 0: closed. */
-	uint32_t ino, peer_ino, *pending_inos;
+	/* While dumping: inodes of both ends; peer_ino 0: none. */
+	uint32_t ino, peer_ino;
 };
 
 static inline bool unix_is_path(const struct unix_name *name)
@@ -124,6 +139,8 @@ struct unix_sock *unix_of(const struct snap *snap, uint32_t ofd);
 
 /* What stands against a dump as things are now, without touching what is queued. */
 int unix_sock_check(const struct fd_seen *seen, struct err *err);
+/* SO_PEERCRED and SO_PEERGROUPS. */
+int unix_peercred_save(struct arena *arena, int fd, struct unix_creds *out, struct err *err);
 int unix_sock_save(const struct fd_seen *seen, struct unix_sock *out, struct err *err);
 int unix_sock_link(
 	const struct fd_seen *seen, uint32_t own, struct unix_sock *sock, struct err *err);
@@ -136,22 +153,31 @@ int unix_file_save(const struct fd_seen *seen, const struct unix_name *name,
  */
 int unix_queue_save(const struct fd_seen *seen, bool eof, struct unix_sock *sock, struct err *err);
 
-/* ---- unix_pending.c: connections that wait to be accepted -------------------------------------
+/* ---- unix_waiting.c, unix_pending.c: connections that wait to be accepted ---------------------
  */
 
-/* Inodes of those that wait at this listener. */
-int unix_pending_save(const struct fd_seen *seen, struct unix_sock *sock, struct err *err);
-/* Can the one that connected be made again? What it has sent nobody can look at. */
-int unix_pending_check(const struct fd_seen *seen, const struct unix_sock *sock, struct err *err);
+/* Who waits at this listener. */
+int unix_waiting_save(const struct fd_seen *seen, struct unix_sock *listener, struct err *err);
 /*
- * Inodes of the waiting -> ofds; refused if one is closed again, or outside, unless it may still
- * turn up in a queue.
+ * What was sent over connections that wait nobody can look at without accepting them, which is for
+ * good. EAGAIN: not of a program that runs on, and not where descriptors were sent.
+ */
+int unix_waiting_check(
+	const struct fd_seen *seen, const struct unix_sock *listener, struct err *err);
+/* Of a program that was launched for the dump: at once. */
+int unix_waiting_look(const struct fd_seen *seen, struct unix_sock *listener, struct err *err);
+/* Of any other: fd_kind.save_last. */
+int unix_waiting_finish(
+	const struct fd_seen *seen, struct unix_sock *listener, size_t *bytes, struct err *err);
+/* Inodes of the waiting -> ofds; refused if one is outside, unless it may still turn up in a queue.
  */
 int unix_pending_link(
 	const struct fd_seen *seen, struct unix_sock *listener, bool may_turn_up, struct err *err);
+/* Does the socket with this inode wait at a listener of the dump? */
+bool unix_pending_at(const struct snap *snap, uint32_t ino);
 /*
- * Does this one wait at a listener of the dump? One that was shut down looks like the rest of a
- * closed connection until then.
+ * If so, that is its state. One that was shut down looks like the rest of a closed connection until
+ * then, and one whose connection was looked at like one to outside.
  */
 int unix_pending_find(const struct fd_seen *seen, struct unix_sock *sock, struct err *err);
 
@@ -163,6 +189,8 @@ struct fd_dump;
  * knows of before the queues are saved, and what is missing so far may still turn up.
  */
 bool unix_queues_hold(struct fd_dump *d);
+/* Descriptors in flight to a socket, or to a listener over connections that wait: its fdinfo. */
+uint64_t unix_rights_waiting(const char *fdinfo);
 
 enum { UNIX_MAX_FDS = 253 /* SCM_MAX_FD */ };
 
@@ -197,6 +225,14 @@ void unix_queue_pack(const struct snap *snap, const struct unix_sock *sock,
 	struct Pb__UnixMessage ***msgs, size_t *nr);
 int unix_queue_unpack(struct snap *snap, struct Pb__UnixMessage *const *msgs, size_t nr,
 	struct unix_sock *sock, struct err *err);
+int unix_creds_unpack(struct arena *arena, int32_t pid, uint32_t uid, uint32_t gid, bool has_groups,
+	const uint32_t *groups, size_t nr_groups, struct unix_creds *out, struct err *err);
+/* The connections that wait at a listener. */
+void unix_waiting_pack(
+	const struct snap *snap, const struct unix_sock *listener, struct Pb__UnixSock *m);
+/* Whether their ofds say the same is seen when all are known: unix_pending.c. */
+int unix_waiting_unpack(struct snap *snap, const struct Pb__UnixSock *m, struct unix_sock *listener,
+	struct err *err);
 /* has: the message has this field. */
 int unix_name_unpack(
 	bool has, const uint8_t *data, size_t len, struct unix_name *out, struct err *err);

@@ -9,7 +9,6 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -72,15 +71,15 @@ static bool leads_out(struct arena *arena, const struct unix_name *name)
 int unix_bind_aside(
 	struct arena *arena, int fd, const struct unix_name *name, int *held, struct err *err)
 {
-	char dir[] = "/tmp/.snapctl-XXXXXX";
+	char dir[WAY_OWN];
 	const char *path;
 	size_t way;
 	int ret;
 
 	if (leads_out(arena, name))
 		return err_set(err, ENOTSUP, "a name with .. in it");
-	if (!mkdtemp(dir))
-		return err_sys(err, "make a directory in /tmp");
+	if (way_own(dir, err) < 0)
+		return -err->code;
 	path = arena_printf(arena, "%s/%.*s", dir, (int)name->len, (const char *)name->bytes);
 	way = way_make(path);
 	ret = bind_in_child(dir, fd, name) < 0 ? err_sys(err, "bind in %s", dir) : 0;

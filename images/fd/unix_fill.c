@@ -36,14 +36,13 @@ int making_listener_options(struct making *k, struct err *err)
 
 /* ---- queues ---------------------------------------------------------------------------------- */
 
-/* A closed sender may have had a larger buffer than ours; it is closed again anyway. */
-static void widen(int fd, const struct unix_sock *sock)
+void making_widen(int fd, const struct unix_msg *queue, size_t nr)
 {
 	size_t total = 65536;
 	int size;
 
-	for (size_t i = 0; i < sock->nr_queue; i++)
-		total += 2 * sock->queue[i].len;
+	for (size_t i = 0; i < nr; i++)
+		total += 2 * queue[i].len;
 	size = total < INT32_MAX / 2 ? (int)total : INT32_MAX / 2;
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
@@ -86,8 +85,10 @@ static int fill_one(struct making *k, uint32_t i, const struct unix_sock *sock, 
 {
 	int from = k->far_end[i];
 
+	if (sock->state == UNIX_LISTEN)
+		return making_fill_pending(k, sock, err);
 	if (from >= 0 && sock->nr_queue)
-		widen(from, sock);
+		making_widen(from, sock->queue, sock->nr_queue);
 	if (from < 0 && making_mutual_peer(k->m->snap, i))
 		from = k->m->made[sock->peer];
 	for (size_t q = 0; q < sock->nr_queue; q++) {

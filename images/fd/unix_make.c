@@ -377,8 +377,10 @@ int unix_make_all(const struct fd_make *m, struct err *err)
 	ret = make_steps(&k, err);
 	for (uint32_t i = 0; i < m->snap->nr_ofds; i++) {
 		fd_close(&k.far_end[i]);
-		if (making_done(&k, i))
+		if (making_done(&k, i)) {
 			unix_bind_forget(m->snap->ofds[i].priv);
+			making_forget_pending(m->snap->ofds[i].priv);
+		}
 		if (ret < 0 && k.ours[i])
 			fd_close(&m->made[i]);
 	}

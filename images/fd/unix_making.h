@@ -24,6 +24,11 @@ int making_listen(
 
 /* Connections that nobody accepts (unix_pending.c), when all that are accepted have been. */
 int making_pending(struct making *k, struct err *err);
+/* What was sent over them; clients that are closed by now are closed again. */
+int making_fill_pending(struct making *k, const struct unix_sock *listener, struct err *err);
+void making_forget_pending(const struct unix_sock *listener);
+/* A sender that is closed again may have had a larger buffer than ours. */
+void making_widen(int fd, const struct unix_msg *queue, size_t nr);
 /*
  * Buffer sizes decide how much fits into a queue, so the early options come before it. Whoever
  * waits to be accepted has inherited late ones of its listener (SO_PASSCRED), which get theirs

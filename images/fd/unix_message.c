@@ -9,6 +9,8 @@
 #include "images/snap.h"
 #include "proto/socket.pb-c.h"
 
+enum { MOST_GROUPS = 65536 }; /* NGROUPS_MAX of linux/limits.h */
+
 static Pb__UnixMessage *message_pack(struct arena *arena, const struct unix_msg *msg)
 {
 	Pb__UnixMessage *m = arena_alloc(arena, sizeof *m);
@@ -98,6 +100,125 @@ int unix_queue_unpack(struct snap *snap, Pb__UnixMessage *const *msgs, size_t nr
 	sock->nr_queue = nr;
 	for (size_t i = 0; i < nr; i++)
 		if (message_unpack(snap, msgs[i], sock, &sock->queue[i], err) < 0)
+			return -err->code;
+	return 0;
+}
+
+/* ---- connections that wait to be accepted ---------------------------------------------------- */
+
+static Pb__UnixWaiting *waiting_pack(
+	const struct snap *snap, const struct unix_sock *listener, const struct unix_waiting *w)
+{
+	const struct unix_sock end = {
+		.type = listener->type, .queue = w->queue, .nr_queue = w->nr_queue
+	};
+	Pb__UnixWaiting *m = arena_alloc(snap->arena, sizeof *m);
+
+	pb__unix_waiting__init(m);
+	m->has_client = w->client != ID_NONE;
+	m->client = w->client;
+	m->has_name = w->client_name.len > 0;
+	m->name.data = (uint8_t *)(uintptr_t)w->client_name.bytes;
+	m->name.len = w->client_name.len;
+	unix_queue_pack(snap, &end, &m->queue, &m->n_queue);
+	m->has_pid = m->has_uid = m->has_gid = w->creds.pid != 0;
+	m->pid = w->creds.pid;
+	m->uid = w->creds.uid;
+	m->gid = w->creds.gid;
+	m->has_groups_known = m->groups_known = w->creds.has_groups;
+	m->groups = w->creds.groups;
+	m->n_groups = w->creds.nr_groups;
+	return m;
+}
+
+/* More than the ofds that connected, which older versions know as well. */
+static bool waiting_has_more(const struct unix_sock *listener)
+{
+	for (size_t i = 0; i < listener->nr_waiting; i++)
+		if (listener->waiting[i].known || listener->waiting[i].client == ID_NONE)
+			return true;
+	return false;
+}
+
+void unix_waiting_pack(const struct snap *snap, const struct unix_sock *listener, Pb__UnixSock *m)
+{
+	size_t nr = listener->nr_waiting;
+
+	if (waiting_has_more(listener)) {
+		m->n_waiting = nr;
+		m->waiting = arena_array(snap->arena, nr, sizeof *m->waiting);
+		for (size_t i = 0; i < nr; i++)
+			m->waiting[i] = waiting_pack(snap, listener, &listener->waiting[i]);
+		return;
+	}
+	m->n_pending = nr;
+	m->pending = arena_array(snap->arena, nr, sizeof *m->pending);
+	for (size_t i = 0; i < nr; i++)
+		m->pending[i] = listener->waiting[i].client;
+}
+
+static int client_unpack(
+	const struct snap *snap, uint32_t id, struct unix_waiting *w, struct err *err)
+{
+	w->client = id;
+	return message_id_check(id, snap->nr_ofds, "unix socket: waiting", err);
+}
+
+int unix_creds_unpack(struct arena *arena, int32_t pid, uint32_t uid, uint32_t gid, bool has_groups,
+	const uint32_t *groups, size_t nr_groups, struct unix_creds *out, struct err *err)
+{
+	if (pid < 0 || nr_groups > MOST_GROUPS)
+		return err_set(err, EBADMSG, "unix socket: peer is process %d with %zu groups", pid,
+			nr_groups);
+	*out = (struct unix_creds){ .pid = pid,
+		.uid = uid,
+		.gid = gid,
+		.has_groups = has_groups,
+		.groups = arena_copy(arena, groups, nr_groups * sizeof *groups),
+		.nr_groups = nr_groups };
+	return 0;
+}
+
+static int waiting_unpack(struct snap *snap, const Pb__UnixWaiting *m, int type,
+	struct unix_waiting *w, struct err *err)
+{
+	struct unix_sock end = { .type = type, .state = UNIX_PEER };
+
+	w->known = true;
+	w->client = ID_NONE;
+	if ((m->has_client && client_unpack(snap, m->client, w, err) < 0) ||
+		unix_name_unpack(m->has_name, m->name.data, m->name.len, &w->client_name, err) <
+			0 ||
+		unix_creds_unpack(snap->arena, m->pid, m->uid, m->gid, m->groups_known, m->groups,
+			m->n_groups, &w->creds, err) < 0 ||
+		unix_queue_unpack(snap, m->queue, m->n_queue, &end, err) < 0)
+		return -err->code;
+	for (size_t i = 0; i < end.nr_queue; i++)
+		if (end.queue[i].urgent == UNIX_URGENT_READ)
+			return err_set(err, EBADMSG,
+				"unix socket: read before the connection was accepted");
+	w->queue = end.queue;
+	w->nr_queue = end.nr_queue;
+	return 0;
+}
+
+int unix_waiting_unpack(
+	struct snap *snap, const Pb__UnixSock *m, struct unix_sock *listener, struct err *err)
+{
+	size_t nr = m->n_pending + m->n_waiting;
+
+	if (nr && (listener->state != UNIX_LISTEN || (m->n_pending && m->n_waiting)))
+		return err_set(err, EBADMSG,
+			"unix socket: connections wait, but it does not listen, or they do so "
+			"twice");
+	listener->waiting = arena_array(snap->arena, nr, sizeof *listener->waiting);
+	listener->nr_waiting = nr;
+	for (size_t i = 0; i < m->n_pending; i++)
+		if (client_unpack(snap, m->pending[i], &listener->waiting[i], err) < 0)
+			return -err->code;
+	for (size_t i = 0; i < m->n_waiting; i++)
+		if (waiting_unpack(
+			    snap, m->waiting[i], listener->type, &listener->waiting[i], err) < 0)
 			return -err->code;
 	return 0;
 }

@@ -1,9 +1,13 @@
 /* One look at what waits in a unix socket, and at what comes along with it; see unix.h. */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+#include "base/text.h"
 #include "images/fd/kind.h"
 #include "images/fd/unix.h"
 
@@ -88,14 +92,52 @@ void unix_look_finish(struct unix_look *look)
 	look->nr_fds = 0;
 }
 
+uint64_t unix_rights_waiting(const char *fdinfo)
+{
+	uint64_t nr = 0;
+
+	return text_field_dec(fdinfo, "scm_fds", &nr) ? nr : 0;
+}
+
+/* Of a listener, those that were sent to it before it has accepted. */
+static bool listener_holds(int fd)
+{
+	char path[64], text[4096];
+	OWNED_FD info = -1;
+	ssize_t len;
+
+	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	len = info < 0 ? -1 : read(info, text, sizeof text - 1);
+	text[len < 0 ? 0 : len] = '\0';
+	return unix_rights_waiting(text) > 0;
+}
+
+static int socket_says(int fd, int option)
+{
+	int value = 0;
+	socklen_t len = sizeof value;
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &len) < 0 ? -1 : value;
+}
+
+static bool queue_holds(int fd)
+{
+	int bytes = 0;
+
+	if (socket_says(fd, SO_DOMAIN) != AF_UNIX)
+		return false;
+	if (socket_says(fd, SO_ACCEPTCONN) > 0)
+		return listener_holds(fd);
+	return ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0;
+}
+
 bool unix_queues_hold(struct fd_dump *d)
 {
 	for (uint32_t i = 0; d->fd_of && i < d->snap->nr_ofds; i++) {
-		int fd = d->fd_of(d, i), domain, bytes = 0;
-		socklen_t len = sizeof domain;
+		int fd = d->fd_of(d, i);
 
-		if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
-			domain == AF_UNIX && ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0)
+		if (fd >= 0 && queue_holds(fd))
 			return true;
 	}
 	return false;

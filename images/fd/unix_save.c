@@ -40,7 +40,7 @@ static int save_listening(const struct fd_seen *seen, const struct diag_unix *di
 		err_set(err, ENOTSUP, "a unix socket listens without a name");
 		return err_hint(err, "close it before the dump");
 	}
-	return diag->rqueue ? unix_pending_save(seen, sock, err) : 0;
+	return diag->rqueue ? unix_waiting_save(seen, sock, err) : 0;
 }
 
 /*
@@ -63,7 +63,7 @@ static int save_connected(const struct fd_seen *seen, const struct diag_unix *di
 	}
 	if (diag->shutdown != (UNIX_SHUT_RCV | UNIX_SHUT_SEND)) {
 		sock->state = UNIX_PENDING;
-		return unix_pending_check(seen, sock, err);
+		return 0;
 	}
 	if (poll(&p, 1, 0) < 0)
 		return err_sys(err, "poll a unix socket");
@@ -85,7 +85,7 @@ static void save_peergroups(struct arena *arena, int fd, struct unix_creds *cred
 	creds->has_groups = true;
 }
 
-static int save_peercred(struct arena *arena, int fd, struct unix_sock *sock, struct err *err)
+int unix_peercred_save(struct arena *arena, int fd, struct unix_creds *out, struct err *err)
 {
 	struct ucred cred;
 	socklen_t len = sizeof cred;
@@ -94,8 +94,8 @@ static int save_peercred(struct arena *arena, int fd, struct unix_sock *sock, st
 		return err_sys(err, "SO_PEERCRED");
 	if (cred.pid <= 0)
 		return 0;
-	sock->peercred = (struct unix_creds){ .pid = cred.pid, .uid = cred.uid, .gid = cred.gid };
-	save_peergroups(arena, fd, &sock->peercred);
+	*out = (struct unix_creds){ .pid = cred.pid, .uid = cred.uid, .gid = cred.gid };
+	save_peergroups(arena, fd, out);
 	return 0;
 }
 
@@ -108,7 +108,7 @@ static int save_state(
 	if (save_names(seen->fd, sock, &connected, err) < 0 ||
 		sock_diag_unix(seen->st.st_ino, &diag, err) < 0)
 		return -err->code;
-	if (save_peercred(seen->dump->snap->arena, seen->fd, sock, err) < 0)
+	if (unix_peercred_save(seen->dump->snap->arena, seen->fd, &sock->peercred, err) < 0)
 		return -err->code;
 	sock->shutdown = diag.shutdown;
 	*eof = diag.shutdown & UNIX_SHUT_RCV;
@@ -137,7 +137,9 @@ int unix_sock_save(const struct fd_seen *seen, struct unix_sock *out, struct err
 	if (save_state(seen, out, &eof, err) < 0 ||
 		sockopt_save(seen->dump, seen->fd, &who, &out->options, err) < 0)
 		return -err->code;
-	if (out->state == UNIX_LISTEN || out->state == UNIX_PENDING)
+	if (out->state == UNIX_LISTEN)
+		return unix_waiting_look(seen, out, err);
+	if (out->state == UNIX_PENDING)
 		return 0;
 	return unix_queue_save(seen, eof, out, err);
 }
@@ -159,6 +161,14 @@ static int peer_outside(const struct unix_sock *sock, struct err *err)
 		err, "close the connection before the dump, or dump the other program as well");
 }
 
+static int link_waiting(
+	const struct fd_seen *seen, struct unix_sock *listener, bool may_turn_up, struct err *err)
+{
+	if (unix_pending_link(seen, listener, may_turn_up, err) < 0)
+		return -err->code;
+	return unix_waiting_check(seen, listener, err);
+}
+
 int unix_sock_check(const struct fd_seen *seen, struct err *err)
 {
 	struct unix_sock sock = { 0 };
@@ -174,7 +184,7 @@ int unix_sock_check(const struct fd_seen *seen, struct err *err)
 	if (diag.state == TCP_LISTEN) {
 		if (save_listening(seen, &diag, &sock, err) < 0)
 			return -err->code;
-		return unix_pending_link(seen, &sock, unix_queues_hold(seen->dump), err);
+		return link_waiting(seen, &sock, unix_queues_hold(seen->dump), err);
 	}
 	if (!connected)
 		return 0;
@@ -183,6 +193,7 @@ int unix_sock_check(const struct fd_seen *seen, struct err *err)
 	if (diag.peer && sock.type != SOCK_DGRAM &&
 		seen->dump->ofd_of_inode(seen->dump, seen->st.st_dev, diag.peer, ID_NONE) ==
 			ID_NONE &&
+		!unix_pending_at(seen->dump->snap, (uint32_t)seen->st.st_ino) &&
 		!unix_queues_hold(seen->dump))
 		return peer_outside(&sock, err);
 	return 0;
@@ -202,6 +213,10 @@ static int link_peer(
 	if (!peer && sock->type == SOCK_DGRAM && sock->peer_name.len) {
 		sock->state = UNIX_OUTSIDE;
 		sock->peer = ID_NONE;
+		return 0;
+	}
+	if (!peer && sock->type != SOCK_DGRAM && unix_pending_at(seen->dump->snap, sock->ino)) {
+		sock->state = UNIX_PENDING; /* looked at meanwhile: unix_waiting.c */
 		return 0;
 	}
 	if (!peer)
@@ -262,11 +277,11 @@ static int link_queue(const struct fd_seen *seen, struct unix_sock *sock, struct
 int unix_sock_link(
 	const struct fd_seen *seen, uint32_t own, struct unix_sock *sock, struct err *err)
 {
-	if (sock->state == UNIX_PEER && link_peer(seen, own, sock, err) < 0)
-		return -err->code;
 	if (sock->state == UNIX_LISTEN)
-		return unix_pending_link(seen, sock, false, err);
+		return link_waiting(seen, sock, false, err);
 	if (sock->state == UNIX_PENDING || sock->state == UNIX_ORPHAN)
 		return unix_pending_find(seen, sock, err);
+	if (sock->state == UNIX_PEER && link_peer(seen, own, sock, err) < 0)
+		return -err->code;
 	return link_queue(seen, sock, err);
 }

@@ -2,6 +2,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -146,6 +147,8 @@ int image_unpack(const char *path, const char *output, bool force, struct progre
 		ret = err_set(err, EISDIR, "%s: it is not packed", path);
 		err_hint(err, "it is an image already; `cp -r` copies it");
 	}
+	/* A file that gets too large (ulimit -f) is an error like others. */
+	signal(SIGXFSZ, SIG_IGN);
 	if (ret == 0)
 		ret = image_writer_create(output, force, 0, 0, &w, err);
 	if (ret == 0)

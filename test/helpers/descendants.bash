@@ -1,9 +1,12 @@
 # shellcheck shell=bash
-# All processes below one, as they are now.
+# All processes below one, as they are now: children, then theirs, and so on.
 descendants() { # PID
-    local child
-    for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do
-        echo "$child"
-        descendants "$child"
-    done
+    local found=("$1") below file i
+    for ((i = 0; i < ${#found[@]}; i++)); do
+        for file in /proc/"${found[i]}"/task/*/children; do
+            ! read -r -a below <"$file" # the file has no end of line
+            found+=("${below[@]}")
+        done
+    done 2>/dev/null
+    [ ${#found[@]} = 1 ] || printf '%s\n' "${found[@]:1}"
 }

@@ -3,8 +3,6 @@
 # asked again and again.
 # shellcheck source-path=SCRIPTDIR source=real.bash
 . "$(dirname "${BASH_SOURCE[0]}")/real.bash"
-# shellcheck source=descendants.bash
-. "$(dirname "${BASH_SOURCE[0]}")/descendants.bash"
 
 # ---- the whole way -------------------------------------------------------------------------------------------
 

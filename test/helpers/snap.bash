@@ -7,11 +7,14 @@
 # fails.
 
 : "${SNAPCTL:?run me through make check}" "${TARGET:?}" "${VISIBLE:?}"
+# shellcheck source-path=SCRIPTDIR source=descendants.bash
+. "$(dirname "${BASH_SOURCE[0]}")/descendants.bash"
 limit=90 # seconds for one command; a dump gives up after 60
 
 # ---- before and after ----------------------------------------------------------------------------------
 
-# Below /tmp under a short name: a unix socket's path has 108 bytes. Open to ordinary users.
+# Below /tmp under a short name: a unix socket's path has 108 bytes. Open to ordinary users. For each of a thousand tests
+# bash runs all this under the traces of bats, so what is done here is done with few commands and fewer processes.
 setup() {
     scratch=$(mktemp -d "${TMPDIR:-/tmp}/snaptest.XXXXXX")
     chmod 755 "$scratch"
@@ -25,25 +28,32 @@ teardown() {
     # Children of what was noted, and orphans: whoever has our HOME.
     while read -r pid; do note_pid "${pid//[!0-9]/}"; done < <(grep -lzsx "HOME=$scratch/work" /proc/[0-9]*/environ)
     while read -r pid start; do
-        [ "$(start_time "$pid")" != "$start" ] || kill -KILL "$pid" 2>/dev/null || true
+        ! is_still "$pid" "$start" || kill -KILL "$pid" 2>/dev/null || true
     done <"$scratch/pids"
     while read -r pid start; do
-        [ "$(start_time "$pid")" != "$start" ] || "$TARGET" --wait-exit "$pid" 10
+        ! is_still "$pid" "$start" || "$TARGET" --wait-exit "$pid" 10
     done <"$scratch/pids"
     # System V segments outlive processes.
-    while read -r pid; do ipcrm -m "$pid" 2>/dev/null; done < <(cat "$scratch"/work/segments 2>/dev/null)
+    if [ -e "$scratch/work/segments" ]; then
+        while read -r pid; do ipcrm -m "$pid" 2>/dev/null; done <"$scratch/work/segments"
+    fi
     rm -rf "$scratch"
 }
 
+# stat_of PID: sets stat[N] to field N of its stat, proc(5), from the state (3) on; fails if there is no such process.
+stat_of() {
+    local line
+    ! IFS= read -r -d '' line <"/proc/$1/stat"
+    [ -n "$line" ] || return 1
+    read -r -a stat <<<"0 1 2 ${line##*) }"
+} 2>/dev/null
+
 # When a process began, in ticks: a pid and this name a process for ever. Empty: no such process.
-start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+start_time() { ! stat_of "$1" || echo "${stat[22]}"; }
+is_still() { stat_of "$1" && [ "${stat[22]}" = "$2" ]; }
 
 # Have teardown kill pid.
-note_pid() {
-    local start
-    start=$(start_time "$1")
-    [ -z "$start" ] || echo "$1 $start" >>"$scratch/pids"
-}
+note_pid() { ! stat_of "$1" || echo "$1 ${stat[22]}" >>"$scratch/pids"; }
 
 # ---- running things --------------------------------------------------------------------------------------
 
@@ -62,11 +72,7 @@ start() {
     shift
     : >>"$scratch/$log"
     chmod 666 "$scratch/$log" # an ordinary user opens it again
-    (
-        close_others
-        cd "$scratch/work" || exit 1
-        exec "${user[@]}" env -i PATH="$PATH" HOME="$scratch/work" LC_ALL=C.UTF-8 "$@" </dev/null >>"$scratch/$log" 2>&1
-    ) &
+    "$TARGET" --alone "$scratch/work" "${user[@]}" "$@" </dev/null >>"$scratch/$log" 2>&1 &
     pid=$!
     note_pid "$pid"
 }
@@ -74,12 +80,8 @@ start() {
 # snapctl with a time limit; what it says is in $scratch/said, and printed.
 snapctl() {
     local status=0
-    (
-        close_others
-        cd "$scratch/work" || exit 1
-        exec timeout -k 5 "$limit" "${user[@]}" env -i PATH="$PATH" HOME="$scratch/work" LC_ALL=C.UTF-8 \
-            "$snapctl" "$@" </dev/null >"$scratch/said" 2>&1
-    ) || status=$?
+    "$TARGET" --alone "$scratch/work" timeout -k 5 "$limit" "${user[@]}" "$snapctl" "$@" \
+        </dev/null >"$scratch/said" 2>&1 || status=$?
     cat "$scratch/said"
     return "$status"
 }
@@ -104,16 +106,6 @@ gone() { [ ! -e "/proc/$1" ]; }
 # image: where the image of the test is made.
 image() { echo "$scratch/work/image"; }
 
-# The children of pid and theirs.
-descendants() {
-    local child
-    # shellcheck disable=SC2013 # words, not lines
-    for child in $(cat "/proc/$1"/task/*/children 2>/dev/null); do
-        echo "$child"
-        descendants "$child"
-    done
-}
-
 # dump_pid PID [OPTION...]: the process and its children end once the image is safe.
 dump_pid() {
     local pid=$1 family member
@@ -130,17 +122,17 @@ dump_pid() {
 restore() {
     rm -f "$scratch/work/pidfile"
     snapctl restore --detach --pidfile "$scratch/work/pidfile" "$@" "$(image)" || fail "restore failed"
-    pid=$(cat "$scratch/work/pidfile")
+    read -r pid <"$scratch/work/pidfile"
     note_pid "$pid"
     # With --pids=ns, the parent is a small init that ends when the program does.
     note_parent "$pid"
 }
 
 note_parent() {
-    local parent
-    parent=$(sed 's/.*) //' "/proc/$1/stat" | cut -d' ' -f2)
-    case $(cat "/proc/$parent/comm" 2>/dev/null) in snapctl* | server.snap) note_pid "$parent" ;; esac
-}
+    local comm=
+    ! stat_of "$1" || read -r comm <"/proc/${stat[4]}/comm" || true
+    case $comm in snapctl* | server.snap) note_pid "${stat[4]}" ;; esac
+} 2>/dev/null
 
 # ---- visible state -----------------------------------------------------------------------------------------
 
@@ -148,9 +140,18 @@ see() { # NAME PID
     timeout "$limit" "$VISIBLE" --limit 3 "$2" >"$scratch/$1.state"
 }
 
-# same BEFORE AFTER [ALLOW,...]; group and session are those of the caller's shell
+# What may always differ: group and session are those of the caller's shell.
+allowed=ppid,pgid
+
+# same BEFORE AFTER [ALLOW,...]
 same() {
-    timeout "$limit" "$VISIBLE" --diff "$scratch/$1.state" "$scratch/$2.state" --allow "ppid,pgid${3:+,$3}" ||
+    timeout "$limit" "$VISIBLE" --diff "$scratch/$1.state" "$scratch/$2.state" --allow "$allowed${3:+,$3}" ||
+        fail "the visible state is another one"
+}
+
+# see_same BEFORE AFTER PID [ALLOW,...]: see AFTER PID, and same BEFORE AFTER
+see_same() {
+    timeout "$limit" "$VISIBLE" --limit 3 --same "$scratch/$1.state" --allow "$allowed${4:+,$4}" "$3" >"$scratch/$2.state" ||
         fail "the visible state is another one"
 }
 
@@ -175,16 +176,15 @@ start_target() {
     }
 }
 
-has_flag() { # NAME LETTER
-    "$TARGET" --list "$1" | awk -v name="$1" -v letter="$2" '$1 == name && index($2, letter) { found = 1 }
-        END { exit !found }'
-}
+has_flag() { "$TARGET" --has-flag "$1" "$2"; } # NAME LETTER
 
 # check_target PID: let it judge, and see it end.
 check_target() {
-    timeout 10 bash -c "echo check >'$scratch/ctl'"
+    local lines
+    echo check 1<>"$scratch/ctl" # for reading too: without the target, this does not wait for one
     "$TARGET" --wait-exit "$1" 30 || fail "the target never came to its judgement"
-    [ "$(tail -n 1 "$scratch/out")" = OK ] || fail "$(tail -n 5 "$scratch/out") $(cat "$scratch/target.log")"
+    mapfile -t lines <"$scratch/out"
+    [ "${lines[-1]}" = OK ] || fail "$(tail -n 5 "$scratch/out") $(cat "$scratch/target.log")"
 }
 
 # ---- round trips ------------------------------------------------------------------------------------------------
@@ -201,8 +201,7 @@ trip() {
     dump_pid "$pid"
     restore "$@"
     if ! has_flag "$name" u; then
-        see after "$pid"
-        same before after "$allow"
+        see_same before after "$pid" "$allow"
     fi
 }
 
@@ -231,8 +230,7 @@ refused_in_words() {
     if snapctl dump --pid "$pid" -o "$(image)"; then fail "dump went well although check objects"; fi
     grep -q 'hint:' "$scratch/said" || fail "no remedy is named"
     [ ! -e "$(image)" ] || fail "there is an image"
-    see after "$pid"
-    same before after
+    see_same before after "$pid"
     check_target "$pid"
 }
 

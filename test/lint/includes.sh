@@ -12,7 +12,7 @@ allowed() {
     dump | dump/until) echo 'base/|images/|tracee/|dump/|lib/protocol\.h$' ;;
     restore) echo 'base/|images/|tracee/|restore/|restorer-blob/plan\.h$|lib/protocol\.h$' ;;
     restorer-blob) echo 'restorer-blob/' ;;
-    .) echo 'base/|(opts|command|complete|topics)\.h$|(dump/dump|restore/restore|images/image)\.h$' ;;
+    .) echo 'base/|(opts|commands?|complete|topics)\.h$|(dump/dump|restore/restore|images/image)\.h$' ;;
     esac
 }
 

@@ -176,7 +176,7 @@ bytes() { printf "$(sed 's/../\\x&/g' <<<"$1")"; } # HEX
 set_version() {
     local inventory
     inventory=$(image)/inventory
-    [ "$(head -c 12 "$inventory" | od -An -tx1)" = " 53 4e 41 50 43 54 4c 01 08 01 10 02" ] || fail "version 1.2?"
+    [ "$(head -c 12 "$inventory" | od -An -tx1)" = " 53 4e 41 50 43 54 4c 01 08 01 10 03" ] || fail "version 1.3?"
     {
         head -c 8 "$inventory"
         bytes "$(printf '08%02x10%02x' "$1" "$2")"

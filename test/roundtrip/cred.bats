@@ -22,3 +22,11 @@ set_id() {
 @test "cred_setid_dropped: a set-group-id program that gave the group up" { set_id 2755 cred_setid_dropped; }
 @test "cred_setid_dropped: a set-user-id program that gave all up" { set_id 6755 cred_setid_dropped; }
 @test "cred_setid_kept: a set-group-id program that uses its group" { set_id 2755 cred_setid_kept; }
+
+@test "cred_keyrings: keys that are lost are told" {
+    start_target cred_keyrings
+    dump_pid "$pid"
+    [ "$(grep -c "warning: process $pid, thread $pid: .* keyring.* is lost, with [12] key" "$scratch/said")" = 3 ]
+    restore
+    check_target "$pid"
+}

@@ -4,6 +4,7 @@ load ../helpers/snap
 
 @test "epoll_level: level-triggered" { roundtrip epoll_level; }
 @test "epoll_edge: edge-triggered" { roundtrip epoll_edge; }
+@test "epoll_reported: edges that were reported" { roundtrip epoll_reported; }
 @test "epoll_oneshot: oneshot, spent and loaded" { roundtrip epoll_oneshot; }
 @test "epoll_exclusive: exclusive" { roundtrip epoll_exclusive; }
 @test "epoll_nested: nested" { roundtrip epoll_nested; }

@@ -55,6 +55,17 @@ again() { # ALLOWED: a target is restored with --pids=ns, twice
     done
 }
 
+@test "a failure in a namespace that restore has made is not put down to /proc" {
+    cp "$SERVER" "$scratch/work/server"
+    start log "$scratch/work/server" 0
+    dump_pid "$pid"
+    echo changed >>"$scratch/work/server"
+    run snapctl restore --detach --pids=ns "$(image)"
+    [ "$status" = 125 ]
+    [[ $output == *"has changed since the dump"*hint:* ]]
+    [[ $output != *"/proc is missing"* ]]
+}
+
 # Its root has all capabilities, but not over the PID namespace that is still the old one.
 @test "in a user namespace alone, the program gets a PID namespace" {
     start_target mem_private

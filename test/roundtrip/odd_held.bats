@@ -6,6 +6,10 @@ load ../helpers/snap
 @test "odd_held_proc: directories of /proc of a child" { roundtrip odd_held_proc; }
 @test "odd_held_xattr: attributes of removed files" { roundtrip odd_held_xattr; }
 @test "odd_held_linked: removed files with another name" { roundtrip odd_held_linked; }
+@test "odd_held_moved_away: a removed file with a name elsewhere" {
+    [ "$(id -u)" = 0 ] || skip "needs CAP_DAC_READ_SEARCH"
+    roundtrip odd_held_moved_away
+}
 @test "odd_held_elsewhere: mapped here, open in a child" { roundtrip odd_held_elsewhere; }
 @test "odd_held_exec: a program in a memfd" { roundtrip odd_held_exec; }
 @test "odd_held_shm: a System V segment in pieces" { roundtrip odd_held_shm; }

@@ -333,6 +333,30 @@ said() { # CONTENTS of new1, new5, new6, new7
     [[ $output == *"descriptor 9"*hint:* ]]
 }
 
+@test "inherit: snapctl's own descriptors are not the caller's" {
+    two_outputs
+    for own in 3 4 5; do
+        run snapctl restore -d --inherit="1=$own" "$(image)"
+        [ "$status" = 125 ]
+        [[ $output == *"descriptor $own"*hint:*$own* ]]
+    done
+}
+
+@test "inherit: a standard descriptor that is closed is not replaced by a file of the image" {
+    two_outputs
+    for closed in 0 1 2; do
+        status=0
+        (
+            close_others
+            exec </dev/null >"$scratch/out" 2>"$scratch/said"
+            eval "exec $closed>&-"
+            exec timeout "$limit" "$SNAPCTL" restore -d "$(image)"
+        ) || status=$?
+        [ "$status" = 125 ]
+        [ "$closed" = 2 ] || grep -q "descriptor $closed .*not open" "$scratch/said"
+    done
+}
+
 @test "inherit: a descriptor that the program did not get from outside is refused" {
     two_outputs
     run snapctl restore -d --inherit=4=1 "$(image)"

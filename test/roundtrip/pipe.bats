@@ -9,5 +9,6 @@ load ../helpers/snap
 @test "pipe_dup: duplicated ends" { roundtrip pipe_dup; }
 @test "pipe_reopened: a second description of one end" { roundtrip pipe_reopened; }
 @test "pipe_fifo: FIFOs with contents" { roundtrip pipe_fifo; }
+@test "pipe_fifo_linked: a FIFO with another name" { roundtrip pipe_fifo_linked; }
 @test "pipe_fifo_deleted: a deleted FIFO" { roundtrip pipe_fifo_deleted; }
 @test "pipe_partly: partly read" { roundtrip pipe_partly; }

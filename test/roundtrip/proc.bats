@@ -16,10 +16,14 @@ load ../helpers/snap
 @test "proc_pdeathsig_told: PR_SET_PDEATHSIG, and no parent's end" { roundtrip proc_pdeathsig_told; }
 @test "proc_pdeathsig_told: the leader of its session has ended" {
     prepare_target
+    mkfifo "$scratch/work/go"
     # shellcheck disable=SC2046 # three words
-    start leader.log setsid sh -c "$(printf '%s ' env $(target_env)) $TARGET proc_pdeathsig_told & echo \$! >pid"
+    start leader.log setsid sh -c \
+        "{ read -r _ <>go; exec $(printf '%s ' env $(target_env)) $TARGET proc_pdeathsig_told; } & echo \$! >pid"
+    "$TARGET" --wait-exit "$pid" 10 # else it is told of this end
+    timeout 10 sh -c "echo >'$scratch/work/go'"
     "$TARGET" --wait-line "$scratch/out" READY 20 >/dev/null || fail "not ready"
-    pid=$(cat "$scratch/work/pid")
+    read -r pid <"$scratch/work/pid"
     note_pid "$pid"
     see before "$pid"
     trip proc_pdeathsig_told

@@ -52,6 +52,9 @@ goes_on() {
 @test "tcp_carried_options: options" { roundtrip tcp_carried_options tcp; }
 @test "tcp_carried_mapped: IPv4 over an IPv6 socket" { roundtrip tcp_carried_mapped tcp; }
 
+@test "tcp_waiting: TCP connections that nobody accepted yet" { roundtrip tcp_waiting; }
+@test "tcp_waiting: the same, launched by an ordinary user" { as_user; launched tcp_waiting; }
+@test "tcp_waiting_mapped: the same, an IPv6 listener" { roundtrip tcp_waiting_mapped; }
 @test "tree_tcp: TCP connections between processes" { roundtrip tree_tcp tcp; }
 @test "tcp_inside: a connection inside the process" { roundtrip tcp_inside tcp; }
 

@@ -14,7 +14,24 @@ load ../helpers/snap
 @test "unix_replaced: a path taken over by another listener" { roundtrip unix_replaced; }
 @test "unix_other_cwd: bound in another working directory" { roundtrip unix_other_cwd; }
 @test "unix_connected: connection inside the process" { roundtrip unix_connected; }
-@test "unix_not_accepted: connection not yet accepted" { refusal unix_not_accepted 'something was sent over it already'; }
+@test "unix_not_accepted: connection not yet accepted" { roundtrip unix_not_accepted; }
+@test "unix_waiting: sent before it was accepted" { roundtrip unix_waiting; }
+@test "unix_waiting: the same, launched" { launched unix_waiting; }
+@test "unix_waiting_packets: packets before it was accepted" { roundtrip unix_waiting_packets; }
+@test "unix_waiting_rights: descriptors before it was accepted" { launched unix_waiting_rights; }
+@test "unix_waiting_rights: not of a program that a failed dump must leave as it was" {
+    refusal unix_waiting_rights 'a descriptor \(SCM_RIGHTS\) was sent over it already'
+}
+
+@test "unix_waiting: not of a program that runs on" {
+    start_target unix_waiting_packets
+    see before "$pid"
+    if snapctl dump --pid "$pid" --leave-running -o "$(image)"; then fail "it was accepted behind its back"; fi
+    grep -q 'something was sent over it already' "$scratch/said"
+    see after "$pid"
+    same before after
+    check_target "$pid"
+}
 @test "unix_dgram: datagram sockets with names" { roundtrip unix_dgram; }
 @test "unix_fresh: neither connected nor listening" { roundtrip unix_fresh; }
 @test "unix_in_flight: a descriptor in flight (SCM_RIGHTS)" { roundtrip unix_in_flight; }

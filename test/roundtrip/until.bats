@@ -577,6 +577,28 @@ effect() {
     effect 'process): exit_group' 'import os; r, w = os.pipe(); os.write(w, b"x"); os.read(r, 1); os._exit(0)'
 }
 
+@test "until=effect: a question to nscd is none, one to another service is" {
+    [ "$(id -u)" = 0 ] || skip "needs root"
+    local asked
+    for asked in nscd/socket dev-log; do
+        cat >"$scratch/work/program.py" <<<"import socket, os
+s = socket.socket(socket.AF_UNIX); s.connect('/run/$asked'); s.close(); os.mkdir('here')"
+        (
+            close_others
+            cd "$scratch/work" && exec env HOME="$scratch/work" unshare --mount timeout "$limit" bash -c '
+                mount -t tmpfs none /run && mkdir /run/nscd
+                python3 -c "import socket, sys, time; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1])
+s.listen(); time.sleep(1000)" "/run/$2" &
+                until [ -e "/run/$2" ]; do :; done
+                "$1" dump --force -o image --until=effect=-random,-identity,-clock /usr/bin/python3 program.py
+                kill %1' - "$SNAPCTL" "$asked"
+        ) </dev/null >"$scratch/said" 2>&1
+        cat "$scratch/said"
+        [ "$asked" = dev-log ] && grep -q 'effect (net): connect' "$scratch/said" && continue
+        grep -q 'effect (files): mkdir "here"' "$scratch/said"
+    done
+}
+
 @test "until=effect: the backtrace, by frame pointers and symbols" {
     printf '%s\n' '#include <sys/stat.h>' \
         '__attribute__((noinline)) int innermost(void) { return mkdir("here", 0700) + 1; }' \

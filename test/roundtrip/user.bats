@@ -78,3 +78,73 @@ time.sleep(1000)'
     snapctl verify "$(image)"
     [ "$(stat -c %a "$(image)")" = 700 ]
 }
+
+# 125, and all of that is said, and nothing of a /proc that is another one's.
+fails_with() { # TEXT... -- ARGUMENT...
+    local texts=() status=0
+    while [ "$1" != -- ]; do
+        texts+=("$1")
+        shift
+    done
+    shift
+    snapctl "$@" || status=$?
+    [ "$status" = 125 ] || fail "status $status"
+    for one in "${texts[@]}"; do grep -qF -- "$one" "$scratch/said" || fail "it does not say: $one"; done
+    ! grep -q 'mount -t proc' "$scratch/said" || fail "/proc is not to blame"
+}
+
+# under LIMIT...: snapctl from here on with these limits (prlimit)
+under() {
+    [ -n "${plain[*]-}" ] || plain=("${user[@]}")
+    user=(prlimit "$@" -- "${plain[@]}")
+}
+
+@test "user: limits that are lower than the program's" {
+    as_user
+    snapctl dump --until=syscall=clock_nanosleep -o "$(image)" sleep 1000
+    under --core=0:0
+    fails_with 'had a hard limit of' 'for core, here it is 0' 'only root can raise it' -- restore -d "$(image)"
+    under --nofile=7:7
+    fails_with 'limit of open files is 7 here' 'hint: raise the limit' -- restore -d "$(image)"
+    under --nofile=12:12
+    fails_with 'Too many open files' 'ulimit -n' -- restore -d "$(image)"
+    under --nofile=64:64
+    fails_with 'for nofile, here it is 64' -- restore -d "$(image)"
+    user=(nice "${plain[@]}")
+    fails_with 'sched_setattr' 'do not run snapctl under nice' -- restore -d "$(image)"
+}
+
+@test "user: files that may not get large" {
+    as_user
+    under --fsize=8192:
+    fails_with 'File too large' 'ulimit -f' -- dump --until=syscall=clock_nanosleep -o "$(image)" --level 0 sleep 1000
+    user=("${plain[@]}")
+    snapctl dump --until=syscall=clock_nanosleep -o "$(image)" sleep 1000
+    snapctl pack -q -o "$scratch/work/packed" "$(image)"
+    under --fsize=2048:
+    fails_with 'File too large' 'ulimit -f' -- pack -o "$scratch/work/x" "$(image)"
+    fails_with 'File too large' 'ulimit -f' -- core -o "$scratch/work/x" "$(image)"
+    fails_with 'File too large' 'ulimit -f' -- unpack -o "$scratch/work/x" "$scratch/work/packed"
+    under --fsize=0:
+    # What it has to say goes to a file, too.
+    ! snapctl restore -d --pidfile "$scratch/work/pidfile" "$(image)" || fail "it has written a pidfile"
+    [ "$(ls -A "$scratch/work")" = $'image\npacked' ] || fail "it left $(ls -A "$scratch/work")"
+}
+
+@test "user: no memory for threads that compress" {
+    as_user
+    under --as=30000000:
+    snapctl dump --until=syscall=clock_nanosleep -o "$(image)" sleep 1000
+    snapctl verify "$(image)"
+}
+
+@test "user: root in a user namespace, in whose PID namespace nobody may choose ids" {
+    as_user
+    plain=("${user[@]}")
+    user=("${plain[@]}" unshare -r)
+    snapctl dump --until=syscall=clock_nanosleep -o "$(image)" sleep 1000
+    fails_with 'Operation not permitted' 'use --pids=ns' -- restore -d --pids=keep "$(image)"
+    restore -v
+    grep -q 'cannot be kept' "$scratch/said"
+    grep -qx sleep "/proc/$pid/comm"
+}

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/keyctl.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <stdint.h>
@@ -286,6 +287,18 @@ static void cred_setid_kept(void)
 	set_id(false);
 }
 
+/* Not held, but told by the test's dump: a key in each keyring of its own, two in the session's. */
+static void cred_keyrings(void)
+{
+	static const int rings[] = { KEY_SPEC_THREAD_KEYRING, KEY_SPEC_PROCESS_KEYRING,
+		KEY_SPEC_SESSION_KEYRING, KEY_SPEC_SESSION_KEYRING };
+
+	must(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL));
+	for (size_t i = 0; i < sizeof rings / sizeof *rings; i++)
+		must(syscall(SYS_add_key, "user", i % 2 ? "odd" : "even", "x", 1, rings[i]));
+	target_wait();
+}
+
 const struct target targets_cred[] = {
 	{ "cred_ids", cred_ids, "uids, gids, groups", 0 },
 	{ "cred_nobody", cred_nobody, "an ordinary user", 0 },
@@ -296,6 +309,7 @@ const struct target targets_cred[] = {
 	{ "cred_thread", cred_thread, "a thread of another user", 0 },
 	{ "cred_locked", cred_locked, "secure bits and capabilities that are locked", 0 },
 	{ "cred_setid_dropped", cred_setid_dropped, "set-id bits whose ids were given up", 0 },
+	{ "cred_keyrings", cred_keyrings, "keys of its own (told)", 0 },
 	{ "cred_setid_kept", cred_setid_kept, "set-id bits whose ids are in use", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

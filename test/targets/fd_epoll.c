@@ -65,6 +65,36 @@ static void epoll_edge(void)
 	expect(says(epoll, EPOLLIN, 7), "a new edge");
 }
 
+/* Edges that were reported before: not again. No other is due, or one of another set. */
+static void epoll_reported(void)
+{
+	int epoll = (int)must(epoll_create1(0)), other = (int)must(epoll_create1(0)), pair[2],
+	    ends[2], event = event_make(1), due = event_make(1), quiet = event_make(0);
+	struct epoll_event got[8];
+
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	must(pipe(ends));
+	must(write(ends[1], "x", 1));
+	must(write(pair[1], "x", 1));
+	add(epoll, quiet, EPOLLIN, 1);
+	add(epoll, event, EPOLLIN | EPOLLOUT | EPOLLET, 2);
+	add(epoll, ends[0], EPOLLIN | EPOLLET | EPOLLRDHUP, 3);
+	add(epoll, ends[1], EPOLLOUT | EPOLLET, 4);
+	add(epoll, pair[0], EPOLLIN | EPOLLOUT | EPOLLET, 5);
+	expect(epoll_wait(epoll, got, 8, 0) == 4, "before");
+	add(other, due, EPOLLIN | EPOLLET, 6);
+	target_wait();
+	expect(says(epoll, 0, 0), "an edge that was reported");
+	expect(says(other, EPOLLIN, 6), "an edge was lost");
+	signal_event(quiet);
+	expect(says(epoll, EPOLLIN, 1), "level-triggered");
+	must(read(quiet, &(uint64_t){ 0 }, 8));
+	must(write(ends[1], "y", 1));
+	must(write(pair[1], "y", 1));
+	signal_event(event);
+	expect(epoll_wait(epoll, got, 8, 0) == 3, "new edges");
+}
+
 static void epoll_oneshot(void)
 {
 	int epoll = (int)must(epoll_create1(0)), spent = event_make(1), loaded = event_make(0);
@@ -226,6 +256,7 @@ static void epoll_processes(void)
 const struct target targets_fd_epoll[] = {
 	{ "epoll_level", epoll_level, "level-triggered", 0 },
 	{ "epoll_edge", epoll_edge, "edge-triggered", 0 },
+	{ "epoll_reported", epoll_reported, "edges that were reported", 0 },
 	{ "epoll_oneshot", epoll_oneshot, "oneshot, spent and loaded", 0 },
 	{ "epoll_exclusive", epoll_exclusive, "exclusive", 0 },
 	{ "epoll_nested", epoll_nested, "nested", 0 },

@@ -175,6 +175,25 @@ static void pipe_fifo_deleted(void)
 	expect(access("fifo", F_OK) == -1, "the deleted FIFO has its name again");
 }
 
+/* The name it was opened by is gone, but it has another one, for others to open. */
+static void pipe_fifo_linked(void)
+{
+	int fd, other, late;
+
+	must(mkfifo("linked", 0600));
+	fd = (int)must(open("linked", O_RDWR | O_NONBLOCK));
+	must(link("linked", "linked2"));
+	must(unlink("linked"));
+	other = (int)must(open("linked2", O_RDONLY | O_NONBLOCK));
+	fill(fd, 2000, 1);
+	target_wait();
+	late = (int)must(open("linked2", O_WRONLY | O_NONBLOCK));
+	expect(holds(other, 2000, 1), "contents");
+	fill(late, 100, 2);
+	expect(holds(fd, 100, 2), "its other name leads to another FIFO");
+	expect(access("linked", F_OK) == -1, "its old name is back");
+}
+
 /* Partly read: the first buffer starts in the middle. */
 static void pipe_partly(void)
 {
@@ -199,6 +218,7 @@ const struct target targets_fd_pipe[] = {
 	{ "pipe_reopened", pipe_reopened, "a second description of one end", 0 },
 	{ "pipe_fifo", pipe_fifo, "FIFOs with contents", 0 },
 	{ "pipe_fifo_deleted", pipe_fifo_deleted, "a deleted FIFO", 0 },
+	{ "pipe_fifo_linked", pipe_fifo_linked, "a FIFO with another name", 0 },
 	{ "pipe_partly", pipe_partly, "partly read", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

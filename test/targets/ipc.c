@@ -304,7 +304,20 @@ static void ipc_own(void)
 	message_is(2, 1);
 }
 
-/* Removed by somebody while the program did not exist: made again. */
+static unsigned long msg_room(unsigned long set)
+{
+	struct msqid_ds ds;
+
+	must(msgctl(msg_id, IPC_STAT, &ds));
+	if (set) {
+		ds.msg_qbytes = set;
+		must(msgctl(msg_id, IPC_SET, &ds));
+	}
+	return ds.msg_qbytes;
+}
+
+/* Removed by somebody while the program did not exist: made again. The queue holds more than what
+ * it has been lowered to. */
 static void ipc_gone(void)
 {
 	sem_make(IPC_PRIVATE, 3);
@@ -312,10 +325,14 @@ static void ipc_gone(void)
 	must(op(2, -4, SEM_UNDO));
 	msg_make(IPC_PRIVATE);
 	message_put(3, 1000);
+	message_put(4, 4000);
+	msg_room(1);
 	target_wait();
 	is(1, 15);
 	is(2, 16);
+	expect(msg_room(0) == 1, "msg_qbytes");
 	message_is(3, 1000);
+	message_is(4, 4000);
 	must(unshare(CLONE_SYSVSEM));
 	is(2, 20);
 	clean();

@@ -173,6 +173,26 @@ static void odd_held_linked(void)
 	}
 }
 
+/* The name that is left is somewhere else, and the directory of the old one is gone. */
+static void odd_held_moved_away(void)
+{
+	int fd;
+	char byte;
+
+	must(mkdir("away", 0700));
+	fd = (int)must(open("away/file", O_RDWR | O_CREAT | O_EXCL, 0600));
+	must(link("away/file", "elsewhere-too"));
+	must(unlink("away/file"));
+	must(rmdir("away"));
+	target_wait();
+	must(pwrite(fd, "a", 1, 0));
+	fd = (int)must(open("elsewhere-too", O_RDONLY));
+	must(pread(fd, &byte, 1, 0));
+	expect(byte == 'a', "it is another file now");
+	expect(access("away", F_OK) == -1, "the directory is back");
+	must(unlink("elsewhere-too"));
+}
+
 /* Mapped here, open in a child only. */
 static void odd_held_elsewhere(void)
 {
@@ -313,6 +333,7 @@ const struct target targets_odd_held[] = {
 	{ "odd_held_proc", odd_held_proc, "directories of /proc of a child", 0 },
 	{ "odd_held_xattr", odd_held_xattr, "attributes of removed files", 0 },
 	{ "odd_held_linked", odd_held_linked, "removed files with another name", 0 },
+	{ "odd_held_moved_away", odd_held_moved_away, "a name is left elsewhere", 0 },
 	{ "odd_held_elsewhere", odd_held_elsewhere, "mapped here, open in a child", 0 },
 	{ "odd_held_exec", odd_held_exec, "a program in a memfd", 0 },
 	{ "odd_held_shm", odd_held_shm, "a System V segment in pieces", 0 },

@@ -1,20 +1,16 @@
-/* The table of all targets, the protocol with the test, and a helper that waits for a line in a
- * file. */
+/* The table of all targets, and the protocol with the test. */
 #include "target.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
+
+#include "tools.h"
 
 static const struct target *const tables[] = {
 	targets_mem_anon,
@@ -37,6 +33,8 @@ static const struct target *const tables[] = {
 	targets_fd_pty,
 	targets_fd_mqueue,
 	targets_sock_unix,
+	targets_sock_waiting,
+	targets_sock_tcp_waiting,
 	targets_sock_inet,
 	targets_sock_tcp,
 	targets_sock_raw,
@@ -59,8 +57,10 @@ static const struct target *const tables[] = {
 	targets_aio,
 	targets_tree_family,
 	targets_tree_end,
+	targets_tree_stop,
 	targets_tree_ids,
 	targets_tree_mem,
+	targets_tree_aside,
 	targets_tree_shared,
 	targets_tree_fd,
 	targets_tree_lock,
@@ -83,8 +83,7 @@ static const struct target *const tables[] = {
 static int ctl_fd = -1;
 static int out_fd = -1; /* usually opened for each line, so that the state does not hold it */
 
-/* ---- talking to the test
- * ----------------------------------------------------------------------------- */
+/* ---- talking to the test */
 
 static int open_out(void)
 {
@@ -150,75 +149,7 @@ void target_wait(void)
 	expect(len >= 5 && memcmp(line, "check", 5) == 0, "control pipe said %.*s", (int)len, line);
 }
 
-/* ---- waiting for a line: target --wait-line FILE TEXT SECONDS
- * -------------------------------------------- */
-
-static bool line_starts(const char *line, const char *text)
-{
-	return strncmp(line, text, strlen(text)) == 0;
-}
-
-/* 1: the line is there, and printed; 0: not yet; -1: it will not come, the target has ended. */
-static int line_look(const char *path, const char *text)
-{
-	char line[1024];
-	FILE *file = fopen(path, "re");
-	int found = 0;
-
-	while (file && !found && fgets(line, sizeof line, file))
-		found = line_starts(line, text)                                  ? 1
-			: line_starts(line, "SKIP") || line_starts(line, "FAIL") ? -1
-										 : 0;
-	if (file)
-		fclose(file);
-	if (found > 0)
-		fputs(line, stdout);
-	return found;
-}
-
-/* Directory of path in dir: inotify on it also sees a file that is not there yet. */
-static void directory_of(const char *path, char *dir, size_t len)
-{
-	const char *slash = strrchr(path, '/');
-
-	snprintf(dir, len, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
-}
-
-static int wait_line(const char *path, const char *text, int seconds)
-{
-	char dir[512], events[4096];
-	int64_t end = now_ms() + seconds * 1000LL, left;
-	int fd = inotify_init1(IN_CLOEXEC), found;
-	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-
-	directory_of(path, dir, sizeof dir);
-	if (fd < 0 || inotify_add_watch(fd, dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
-		return 2;
-	while (!(found = line_look(path, text))) {
-		left = end - now_ms();
-		if (left <= 0 || poll(&poll_fd, 1, (int)left) <= 0)
-			return 1;
-		if (read(fd, events, sizeof events) < 0)
-			return 2;
-	}
-	return found > 0 ? 0 : 1;
-}
-
-/* ---- waiting for an end: target --wait-exit PID SECONDS
- * ------------------------------------------------------- */
-
-static int wait_exit(pid_t pid, int seconds)
-{
-	struct pollfd poll_fd = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
-
-	if (poll_fd.fd < 0)
-		return errno == ESRCH ? 0 : 2;
-	return poll(&poll_fd, 1, seconds * 1000) == 1 ? 0 : 1;
-}
-
-/* ---- main
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- main */
 
 static const struct target *find(const char *name)
 {
@@ -229,10 +160,20 @@ static const struct target *find(const char *name)
 	return NULL;
 }
 
-/* "name flags about": flags as letters e(ither), r(efused), b(usy), u(nsteady), or "-". */
+/* Of TARGET_EITHER and so on. */
+static const char letters[] = "erbu";
+
+static bool has_flag(const char *name, char letter)
+{
+	const struct target *t = find(name);
+	const char *at = strchr(letters, letter);
+
+	return t && at && t->flags & 1u << (at - letters);
+}
+
+/* "name flags about": flags as letters, or "-". */
 static void list_one(const struct target *t)
 {
-	static const char letters[] = "erbu";
 	char flags[8] = "-", *at = flags;
 
 	for (int i = 0; letters[i]; i++)
@@ -265,50 +206,23 @@ static void open_ctl(void)
 		fail("open %s: %s", path ? path : "stdin", strerror(errno));
 }
 
-/* ---- reaping: target --reap COMMAND...
- * ---------------------------------------------------------------------- */
-
-/*
- * Run a command, and wait for orphans of its descendants, so that their ids are free at once: some
- * inits reap only now and then.
- */
-static int reap(char **argv)
-{
-	int status, code = 125;
-	pid_t pid, child;
-
-	must(prctl(PR_SET_CHILD_SUBREAPER, 1));
-	child = (pid_t)must(fork());
-	if (child == 0) {
-		execvp(argv[0], argv);
-		_exit(127);
-	}
-	do {
-		pid = wait(&status);
-		if (pid == child)
-			code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-	} while (pid != child && (pid > 0 || errno == EINTR));
-	return code;
-}
-
 int main(int argc, char **argv)
 {
 	const struct target *target;
+	int status = tool_run(argc, argv);
 
+	if (status >= 0)
+		return status;
 	if (argc >= 2 && strcmp(argv[1], "--list") == 0) {
 		list(argc > 2 ? argv[2] : "");
 		return 0;
 	}
-	if (argc == 5 && strcmp(argv[1], "--wait-line") == 0)
-		return wait_line(argv[2], argv[3], atoi(argv[4]));
-	if (argc == 4 && strcmp(argv[1], "--wait-exit") == 0)
-		return wait_exit(atoi(argv[2]), atoi(argv[3]));
-	if (argc >= 3 && strcmp(argv[1], "--reap") == 0)
-		return reap(argv + 2);
+	if (argc == 4 && strcmp(argv[1], "--has-flag") == 0)
+		return has_flag(argv[2], argv[3][0]) ? 0 : 1;
 	target = argc >= 2 ? find(argv[1]) : NULL;
 	if (!target) {
-		fprintf(stderr, "usage: target NAME | --list [PREFIX] | --wait-line FILE TEXT "
-				"SECONDS | --wait-exit PID SECONDS | --reap COMMAND...\n");
+		fprintf(stderr, "usage: target NAME | --list [PREFIX] | --has-flag NAME LETTER | "
+				"a tool of tools.h\n");
 		return 2;
 	}
 	open_ctl();

@@ -41,4 +41,10 @@ void state_stands(pid_t pid, char state);
 /* Until the leader of process pid is in system call nr. */
 void process_waits_in(pid_t pid, long nr);
 
+/* Proportional set size of the mapping at addr of that process, or our own; in KiB. */
+unsigned long pss_of(pid_t pid, const void *addr);
+unsigned long pss_at(const void *addr);
+/* With n processes that hold the same pages, each counts for an n-th; a tenth more is allowed. */
+void expect_shared(const void *addr, size_t len, unsigned n);
+
 #endif

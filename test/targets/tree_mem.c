@@ -16,37 +16,6 @@ static const int RW = PROT_READ | PROT_WRITE;
 
 enum { BIG = 2048 * PAGE, SMALL = 64 * PAGE };
 
-/* ---- is a page one with that of another process? ------------------------------------------------
- */
-
-/* Proportional set size of the mapping at addr, in KiB. */
-static unsigned long pss_at(const void *addr)
-{
-	FILE *smaps = fopen("/proc/self/smaps", "re");
-	unsigned long start, end, pss = 0;
-	bool here = false, found = false;
-	char line[512];
-
-	expect(smaps, "smaps");
-	while (!found && fgets(line, sizeof line, smaps)) {
-		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-			here = start <= (unsigned long)addr && (unsigned long)addr < end;
-		else if (here)
-			found = sscanf(line, "Pss: %lu kB", &pss) == 1;
-	}
-	fclose(smaps);
-	expect(found, "no mapping at %p", addr);
-	return pss;
-}
-
-/* With n processes that hold the same pages, each counts for an n-th; a tenth more is allowed. */
-static void expect_shared(const void *addr, size_t len, unsigned n)
-{
-	unsigned long pss = pss_at(addr), want = len / 1024 / n;
-
-	expect(pss <= want + want / 10, "Pss is %lu KiB, not %lu", pss, want);
-}
-
 /* ---- values ------------------------------------------------------------------------------------
  */
 

@@ -281,3 +281,40 @@ void process_waits_in(pid_t pid, long nr)
 		sched_yield();
 	}
 }
+
+/* ---- is a page one with that of another process? -----------------------------------------------
+ */
+
+unsigned long pss_of(pid_t pid, const void *addr)
+{
+	unsigned long start, end, pss = 0;
+	bool here = false, found = false;
+	char line[512];
+	FILE *smaps;
+
+	snprintf(line, sizeof line, "/proc/%d/smaps", pid);
+	smaps = fopen(line, "re");
+
+	expect(smaps, "smaps");
+	while (!found && fgets(line, sizeof line, smaps)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			here = start <= (unsigned long)addr && (unsigned long)addr < end;
+		else if (here)
+			found = sscanf(line, "Pss: %lu kB", &pss) == 1;
+	}
+	fclose(smaps);
+	expect(found, "no mapping at %p", addr);
+	return pss;
+}
+
+unsigned long pss_at(const void *addr)
+{
+	return pss_of(getpid(), addr);
+}
+
+void expect_shared(const void *addr, size_t len, unsigned n)
+{
+	unsigned long pss = pss_at(addr), want = len / 1024 / n;
+
+	expect(pss <= want + want / 10, "Pss is %lu KiB, not %lu", pss, want);
+}

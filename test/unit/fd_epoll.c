@@ -73,7 +73,9 @@ static void level_and_edge(void **state)
 	expect_event(fds[0], EPOLLIN, 2);
 	expect_nothing(fds[0]);
 	f = round_trip(fds, 3);
-	/* The edge is reported once more, and then no more. */
+	/* The edge was reported; a new one is. */
+	expect_nothing(fds[0]);
+	assert_int_equal(eventfd_write(fds[2], 1), 0);
 	expect_event(fds[0], EPOLLIN, 2);
 	expect_nothing(fds[0]);
 	assert_int_equal(eventfd_write(fds[1], 1), 0);
@@ -202,6 +204,8 @@ static void closed_behind_its_back(void **state)
 	close(old);
 	f = round_trip(fds, 2);
 	assert_int_equal(fcntl(old, F_GETFD), -1);
+	expect_nothing(fds[0]);
+	assert_int_equal(eventfd_write(fds[1], 1), 0);
 	expect_event(fds[0], EPOLLIN, 5);
 	fake_destroy(f);
 }
@@ -362,6 +366,9 @@ static void damaged_messages(void **state)
 	msg = fake_message(f, 0);
 	msg->epoll->items[0]->has_ofd = false;
 	fake_expect_bad(f, &fd_epoll, msg, "without slot");
+	msg = fake_message(f, 0);
+	msg->epoll->items[0]->has_reported = msg->epoll->items[0]->reported = true;
+	fake_expect_bad(f, &fd_epoll, msg, "reported edge");
 	msg = fake_message(f, 0);
 	msg->epoll->busy_poll_budget = 70000;
 	fake_expect_bad(f, &fd_epoll, msg, "budget");

@@ -289,6 +289,7 @@ static inline void sample_mm(struct snap *s)
 		.thp_disabled = 1 | THP_EXCEPT_ADVISED,
 		.coredump_filter = 0x33,
 		.mlockall = 2,
+		.pages_aside = true,
 	};
 	sample_vmas(s, mm);
 }

@@ -200,6 +200,7 @@ static void mm_equal(const struct snap_mm *a, const struct snap_mm *b)
 	EQ(thp_disabled);
 	EQ(coredump_filter);
 	EQ(mlockall);
+	EQ(pages_aside);
 }
 
 static void sched_equal(const struct snap_sched *a, const struct snap_sched *b)

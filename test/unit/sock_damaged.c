@@ -20,6 +20,46 @@ static void set_int(int fd, int level, int name, int value)
 	assert_int_equal(setsockopt(fd, level, name, &value, sizeof value), 0);
 }
 
+/* A listener, and a client that has sent something before it was accepted. */
+static void save_waiting(struct fake *f)
+{
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof sa;
+
+	assert_int_equal(
+		bind(listener, &(struct sockaddr){ .sa_family = AF_UNIX }, sizeof(sa_family_t)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&sa, &len), 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&sa, len), 0);
+	assert_int_equal(send(client, "early", 5, 0), 5);
+	f->opts.launched = true;
+	fake_save(f, client, &fd_unix);
+	fake_save(f, listener, &fd_unix);
+}
+
+/* The same of TCP. */
+static void save_tcp_waiting(struct fake *f)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET };
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof sa;
+	uint32_t id;
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&sa, len), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&sa, &len), 0);
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(connect(client, (struct sockaddr *)&sa, len), 0);
+	assert_int_equal(send(client, "early", 5, 0), 5);
+	fake_save(f, client, &fd_inet);
+	fake_save(f, listener, &fd_inet);
+	id = (uint32_t)f->snap->nr_ofds - 1;
+	assert_int_equal(fd_inet.save_last(&f->seen[id], &f->snap->ofds[id], NULL, &f->err), 0);
+}
+
 /* A few sockets with something in every field. */
 static struct fake *subjects(void)
 {
@@ -48,6 +88,8 @@ static struct fake *subjects(void)
 	fake_save(f, pair[0], &fd_unix);
 	fake_save(f, pair[1], &fd_unix);
 	fake_save(f, netlink, &fd_netlink);
+	save_waiting(f);
+	save_tcp_waiting(f);
 	assert_int_equal(fake_try_save_links(f), 0);
 	return f;
 }
@@ -110,7 +152,7 @@ static void test_damaged(void **state)
 	struct fake *f = subjects();
 
 	(void)state;
-	for (uint32_t i = 0; i < 4; i++)
+	for (uint32_t i = 0; i < f->snap->nr_ofds; i++)
 		damage(f, i);
 	fake_destroy(f);
 }

@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 /* RFC 3692: for experiments, so nobody else answers or receives. */
@@ -16,7 +17,8 @@
 enum { X_SOL_RAW = 255, X_ICMP_FILTER = 1, X_ICMPV6_FILTER = 1 };
 enum {
 	PROTOCOL = 253,
-	ETH_P_TEST = 0xb000 /* and the twelve bits after it; no such protocol is in use */
+	PACKET_VNET_HDR_SZ = 24, /* linux/if_packet.h since 6.6 */
+	ETH_P_TEST = 0xb000      /* and the twelve bits after it; no such protocol is in use */
 };
 
 static int raw_socket(int family, int type, int protocol)
@@ -183,6 +185,36 @@ static void test_packet_fanout(void **state)
 	fake_destroy(f);
 }
 
+/* Group 0 that spreads by hash reads as 0, like no group. In a network of its own: there may be
+ * only one. The last test for that. */
+static void test_packet_fanout_zero(void **state)
+{
+	struct sockaddr_ll ll = { .sll_family = AF_PACKET,
+		.sll_protocol = on_loopback().sll_protocol };
+	int fd, alone;
+	struct fake *f;
+
+	(void)state;
+	if (unshare(CLONE_NEWNET) < 0) {
+		print_message("network namespaces need CAP_SYS_ADMIN\n");
+		skip();
+	}
+	fd = raw_socket(AF_PACKET, SOCK_RAW, 0);
+	alone = raw_socket(AF_PACKET, SOCK_RAW, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&ll, sizeof ll), 0);
+	assert_int_equal(bind(alone, (struct sockaddr *)&ll, sizeof ll), 0);
+	set_int(fd, SOL_PACKET, PACKET_VNET_HDR_SZ, 12);
+	set_int(fd, SOL_PACKET, PACKET_FANOUT, 0);
+	f = trip(fd, &fd_packet);
+	assert_int_equal(get_int(fd, SOL_PACKET, PACKET_VNET_HDR_SZ), 12);
+	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_FANOUT, &(int){ 0 }, sizeof(int)), -1);
+	assert_int_equal(errno, EALREADY);
+	fake_destroy(f);
+	f = trip(alone, &fd_packet);
+	set_int(alone, SOL_PACKET, PACKET_FANOUT, 0);
+	fake_destroy(f);
+}
+
 static void test_packet_refused(void **state)
 {
 	int fd = raw_socket(AF_PACKET, SOCK_RAW, 0);
@@ -229,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_packet_fanout),
 		cmocka_unit_test(test_packet_refused),
 		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_packet_fanout_zero),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,5 @@
 """Two prints of a process tree against each other."""
 
-import re
 import sys
 
 # What may differ: name -> lines that are left out of the comparison.
@@ -40,9 +39,7 @@ def load(path):
 
 def without(lines, allow):
     """Drop what may differ. Lines of a thread's own table begin with "thread N own"."""
-    unknown = [name for name in allow if name not in ALLOW]
-    if unknown:
-        sys.exit(f"visible.py: nothing is called {unknown[0]}; known: {', '.join(ALLOW)}")
+    import re                   # slow, and mostly nothing has to be left out
     pattern = re.compile("(thread \\d+ own )?(" + "|".join(ALLOW[name] for name in allow) + ")") if allow else None
     return [line for line in lines if not pattern or not pattern.match(line)]
 
@@ -75,13 +72,19 @@ def with_sections(lines):
     return out
 
 
-def diff(before, after, allow):
-    before, after = restartable(without(load(before), allow), without(load(after), allow))
+def diff(before, after, allow, out):
+    """Print what is different; the exit status."""
+    unknown = [name for name in allow if name not in ALLOW]
+    if unknown:
+        sys.exit(f"visible.py: nothing is called {unknown[0]}; known: {', '.join(ALLOW)}")
+    if before == after:
+        return 0
+    before, after = restartable(without(before, allow), without(after, allow))
     if before == after:
         return 0
     import difflib              # slow, and mostly there is nothing to show
     found = [line for line in difflib.unified_diff(
         with_sections(before), with_sections(after), "before", "after", n=0, lineterm="")
         if not line.startswith("@@")]
-    print("\n".join(found), end="\n" if found else "")
+    print("\n".join(found), end="\n" if found else "", file=out)
     return 1 if found else 0

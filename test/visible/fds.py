@@ -1,17 +1,14 @@
 """The descriptor table of a process."""
 
 import ctypes
+import errno
 import fcntl
-import functools
 import os
-import re
 import select
-import socket
 import stat
 import struct
 
-import sockets
-from process import LIBC, status, text
+from process import LIBC, text
 
 SYS_KCMP, SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 312, 434, 438      # asm/unistd_64.h
 KCMP_FILE, KCMP_FILES = 0, 2
@@ -31,16 +28,21 @@ def syscall(number, *arguments):
     return result
 
 
-def is_thread(tid):
-    """A thread that is not the leader; it has a table of its own then (CLONE_FILES not shared)."""
-    return status(f"/proc/{tid}/status")["Tgid"] != str(tid)
+def pidfd_open(tid):
+    """Any thread may have a table of its own (CLONE_FILES not shared); before Linux 6.9, the first one is seen."""
+    try:
+        return syscall(SYS_PIDFD_OPEN, tid, PIDFD_THREAD)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return syscall(SYS_PIDFD_OPEN, tid, 0)
 
 
 class Duplicate:
     """A duplicate of the target's descriptor: looking at it does not disturb the target."""
 
     def __init__(self, pid, number):
-        pidfd = syscall(SYS_PIDFD_OPEN, pid, PIDFD_THREAD if is_thread(pid) else 0)
+        pidfd = pidfd_open(pid)
         try:
             self.fd = syscall(SYS_PIDFD_GETFD, pidfd, number, 0)
         finally:
@@ -61,15 +63,13 @@ def fdinfo(pid, number):
     return [(key.strip(), value.strip()) for key, _, value in (row.partition(":") for row in rows)]
 
 
-EPOLL_ROW = re.compile(r"(\d+) events: +(\w+) data: +(\w+) +pos:\d+ ino:(\w+) sdev:(\w+)")
-
-
 def epoll_lines(values, names):
     """tfd: 5 events: 19 data: 5 pos:0 ino:810 sdev:f; in the order of kernel addresses"""
-    rows = sorted((EPOLL_ROW.fullmatch(value).groups() for value in values),
-                  key=lambda row: (int(row[0]), row[2]))
-    return [f"epoll fd {fd} events {events} data {data} {names.inode('watched', dev, int(ino, 16))}"
-            for fd, events, data, ino, dev in rows]
+    out = []
+    for row in sorted((value.split() for value in values), key=lambda row: (int(row[0]), row[4])):
+        fd, _, events, _, data, _, ino, dev = (word.rpartition(":")[2] for word in row)
+        out.append(f"epoll fd {fd} events {events} data {data} {names.inode('watched', dev, int(ino, 16))}")
+    return out
 
 
 def lock_row(value, names):
@@ -168,6 +168,8 @@ def terminal_lines(fd):
 
 
 def socket_lines(fd, st, names):
+    import socket                        # slow, and few have one
+    import sockets
     with socket.socket(fileno=os.dup(fd)) as sock:
         return sockets.lines(sock, st.st_ino, names)
 
@@ -215,8 +217,10 @@ class Descriptions:
 
 def one(pid, number, names, descriptions):
     st = os.stat(f"/proc/{pid}/fd/{number}")
-    # What O_TMPFILE has made is named after its inode.
-    link = re.sub(r"/#\d+ \(deleted\)$", "/#inode (deleted)", os.readlink(f"/proc/{pid}/fd/{number}"))
+    link = os.readlink(f"/proc/{pid}/fd/{number}")
+    directory, mark, inode = link.partition("/#")
+    if mark and inode.removesuffix(" (deleted)").isdigit():      # what O_TMPFILE has made
+        link = f"{directory}/#inode (deleted)"
     device = 0 if link.startswith("socket:") else st.st_dev
     shown = names.link(link, device) if stat.S_ISSOCK(st.st_mode) or stat.S_ISFIFO(st.st_mode) else link
     head = [f"is {shown} {descriptions.name(pid, number, st)} {identity(link, st, names)}".rstrip()]
@@ -226,7 +230,7 @@ def one(pid, number, names, descriptions):
 
 def table(pid, names, descriptions):
     found = sorted(int(n) for n in os.listdir(f"/proc/{pid}/fd"))
-    return functools.reduce(lambda out, n: out + one(pid, n, names, descriptions), found, [])
+    return [line for number in found for line in one(pid, number, names, descriptions)]
 
 
 def lines(pid, tids, names, descriptions):

@@ -3,11 +3,9 @@
 import array
 import fcntl
 import os
-import re
 import struct
 
 PAGE = 4096
-HEADER = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) (\S+) (\d+) *(.*)")
 PAGEMAP_SCAN = 0xC0606610          # _IOWR('f', 16, struct pm_scan_arg), linux/fs.h of 6.7
 PAGE_IS_GUARD = 1 << 8             # linux/fs.h of 6.15
 # Objects that have no place in a file system: their inode numbers are new after every restore.
@@ -15,10 +13,12 @@ MADE_ANEW = ("/dev/zero (deleted)", "/anon_hugepage", "/memfd:", "/SYSV", "/[aio
 
 
 class Vma:
-    def __init__(self, fields):
-        self.start, self.end = int(fields[0], 16), int(fields[1], 16)
-        self.perms, self.offset = fields[2], int(fields[3], 16)
-        self.dev, self.ino, self.path = fields[4], int(fields[5]), fields[6]
+    def __init__(self, line):
+        """7f1c00000000-7f1c00021000 rw-p 00000000 00:00 0       PATH, if any"""
+        place, self.perms, offset, self.dev, ino, *path = line.rstrip("\n").split(None, 5)
+        start, end = place.split("-")
+        self.start, self.end, self.offset, self.ino = int(start, 16), int(end, 16), int(offset, 16), int(ino)
+        self.path = path[0] if path else ""
         self.flags = []
         self.page_size = 0
 
@@ -39,9 +39,8 @@ def read(pid):
     vmas = []
     with open(f"/proc/{pid}/smaps", errors="surrogateescape") as smaps:
         for line in smaps:
-            found = HEADER.fullmatch(line.rstrip("\n"))
-            if found:
-                vmas.append(Vma(found.groups()))
+            if line[0] in "0123456789abcdef":
+                vmas.append(Vma(line))
             elif line.startswith("VmFlags:"):
                 vmas[-1].flags = sorted(line.split()[1:])
             elif line.startswith("KernelPageSize:"):

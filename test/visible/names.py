@@ -1,7 +1,5 @@
 """Names that stay the same over a round trip: task[0.1] for thread ids, socket#2 for inodes."""
 
-import re
-
 
 class Names:
     """Numbers the kernel hands out anew are named by their first appearance in the output."""
@@ -10,6 +8,7 @@ class Names:
         self.tasks = {}        # host tid -> "task[P.T]"
         self.inodes = {}       # (kind, device, inode) -> "kind#N"
         self.counts = {}
+        self.unix = None       # inode -> row of sock_diag(7), once one has been asked for
 
     def add_task(self, tid, proc, thread):
         self.tasks[tid] = f"task[{proc}.{thread}]"
@@ -31,5 +30,5 @@ class Names:
 
     def link(self, text, dev):
         """The text behind /proc/PID/fd/N with inode numbers named: "socket:[77]" -> "socket#1"."""
-        found = re.fullmatch(r"(socket|pipe):\[(\d+)\]", text)
-        return self.inode(found[1], dev, int(found[2])) if found else text
+        kind, _, number = text.partition(":[")
+        return self.inode(kind, dev, int(number[:-1])) if kind in ("socket", "pipe") and number else text

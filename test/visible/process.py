@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import re
 import struct
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -26,9 +25,12 @@ def text(path):
         return file.read()
 
 
+SHOWN = {"NSpid", *STATUS_OF_PROCESS, *STATUS_OF_THREAD}
+
+
 def status(path):
     rows = (line.partition(":") for line in text(path).decode(errors="replace").splitlines())
-    return {key: " ".join(value.split()) for key, _, value in rows}
+    return {key: " ".join(value.split()) for key, _, value in rows if key in SHOWN}
 
 
 def stat(path):
@@ -40,6 +42,17 @@ def stat(path):
 def state_class(letter):
     return {"R": "runs or waits", "S": "runs or waits", "D": "runs or waits",
             "T": "stopped", "t": "traced"}.get(letter, letter)
+
+
+def is_zombie(pid):
+    return stat(f"/proc/{pid}/stat")[3] in "ZX"
+
+
+def activity(base):
+    """Of a thread: its state, how often it was switched to another one, and its CPU time in ticks."""
+    fields = stat(f"{base}/stat")
+    switches = text(f"{base}/status").rpartition(b"\nvoluntary_ctxt_switches")[2]
+    return fields[3], switches, int(fields[14]) + int(fields[15])
 
 
 # ---- ids -----------------------------------------------------------------------------------------
@@ -69,8 +82,11 @@ def tree(root):
     return found
 
 
-def ids(pid, names):
-    fields, seen = stat(f"/proc/{pid}/stat"), status(f"/proc/{pid}/status")
+def zombie(pid, names):
+    return ids(pid, stat(f"/proc/{pid}/stat"), status(f"/proc/{pid}/status"), names)
+
+
+def ids(pid, fields, seen, names):
     return [f"host-pid {pid}",
             f"vpid {seen['NSpid'].split()[-1]}",
             f"ppid {names.task(int(fields[4]))}",
@@ -82,12 +98,12 @@ def ids(pid, names):
 
 def namespaces(pid):
     """Is each namespace that of the observer? Their numbers would be new each time."""
-    out = []
-    for name in sorted(os.listdir(f"/proc/{pid}/ns")):
-        # A namespace for children has no link before the first of them is there.
-        same = link(f"/proc/{pid}/ns/{name}") == os.readlink(f"/proc/self/ns/{name}")
-        out.append(f"ns {name} {'observers' if same else 'own'}")
-    return out
+    # A namespace for children has no link before the first of them is there.
+    return [f"ns {name} {'observers' if link(f'/proc/{pid}/ns/{name}') == own else 'own'}"
+            for name, own in OWN_NAMESPACES.items()]
+
+
+OWN_NAMESPACES = {name: os.readlink(f"/proc/self/ns/{name}") for name in sorted(os.listdir("/proc/self/ns"))}
 
 
 # ---- the process ------------------------------------------------------------------------------------
@@ -146,14 +162,14 @@ def attributes(pid):
     return out + ["ksm " + line for line in ksm.splitlines() if line.startswith("ksm_merge_any")]
 
 
-def process(pid, names):
+def process(pid, tids, names):
     fields, seen = stat(f"/proc/{pid}/stat"), status(f"/proc/{pid}/status")
-    out = ids(pid, names) + namespaces(pid)
+    out = ids(pid, fields, seen, names) + namespaces(pid)
     out += [f"{name} {link(f'/proc/{pid}/{name}')}" for name in ("exe", "cwd", "root")]
     out += [f"cmdline {word}" for word in words(text(f"/proc/{pid}/cmdline"))]
     out += [f"environ {word}" for word in words(text(f"/proc/{pid}/environ"))]
     out += auxv(pid)
-    seen["Threads"] = len(tasks(pid))
+    seen["Threads"] = len(tids)
     out += [f"status {key} {seen[key]}" for key in STATUS_OF_PROCESS if key in seen]
     out += [f"mm {name} {int(fields[n]):x}" for n, name in STAT_ADDRESSES.items()]
     out += [f"exit_signal {fields[38]}"]
@@ -216,11 +232,3 @@ def thread(pid, tid):
     out += [f"timerslack {timerslack(tid)}"]
     out += [f"personality {text(f'{base}/personality').decode().strip()}"]
     return out + [f"{name} {link(f'{base}/{name}')}" for name in ("cwd", "root")]
-
-
-def is_gone(error):
-    return isinstance(error, (ProcessLookupError, FileNotFoundError))
-
-
-def is_zombie(pid):
-    return re.search(rb"\) [ZX] ", text(f"/proc/{pid}/stat")) is not None

@@ -7,21 +7,23 @@ import time
 import fds
 import maps
 import process
-import sockets
 from names import Names
 
 
-def sample(root, contents):
-    """One pass over the tree: {section: lines}."""
-    sockets.UnixDiag.forget()
+def tree(root):
+    """{pid: {tid: what it has done so far}}, parents first."""
+    return {pid: {tid: process.activity(f"/proc/{pid}/task/{tid}") for tid in process.tasks(pid)}
+            for pid in process.tree(root)}
+
+
+def sample(threads, contents):
+    """One pass over a tree: {section: lines}."""
     names, descriptions, out = Names(), fds.Descriptions(), []
-    pids = process.tree(root)
-    threads = {pid: process.tasks(pid) for pid in pids}
-    for index, pid in enumerate(pids):
+    for index, pid in enumerate(threads):
         for number, tid in enumerate(threads[pid]):
             names.add_task(tid, index, number)
-    for index, pid in enumerate(pids):
-        out += section(f"process {index}", one_process(pid, threads[pid], names, descriptions, contents))
+    for index, pid in enumerate(threads):
+        out += section(f"process {index}", one_process(pid, list(threads[pid]), names, descriptions, contents))
         for number, tid in enumerate(threads[pid]):
             if not process.is_zombie(tid):
                 out += section(f"thread {index}.{number}", process.thread(pid, tid))
@@ -30,8 +32,8 @@ def sample(root, contents):
 
 def one_process(pid, tids, names, descriptions, contents):
     if process.is_zombie(pid):
-        return process.ids(pid, names)
-    return process.process(pid, names) + maps.lines(pid, names, contents) + \
+        return process.zombie(pid, names)
+    return process.process(pid, tids, names) + maps.lines(pid, names, contents) + \
         fds.lines(pid, tids, names, descriptions)
 
 
@@ -39,21 +41,44 @@ def section(title, lines):
     return [f"[{title}]"] + lines
 
 
-# A thread that runs all this time computes; one that runs for less has a wait to come to, on a busy machine late.
-COMPUTES = 0.5
+# ---- rest ---------------------------------------------------------------------------------------
+
+# Of CPU time, in ticks. Who runs for that long computes; who runs for less has a wait to come to, on a busy machine
+# late.
+COMPUTES = 10
+
+
+def is_at_rest(before, after):
+    """Has no thread run in between?"""
+    return before == after and not any(state == "R" for doing in before.values() for state, _, _ in doing.values())
+
+
+def computes(since, now):
+    """Have those that run been at it since then?"""
+    spent = [ticks - since[pid][tid][2]
+             for pid, doing in now.items() for tid, (state, _, ticks) in doing.items() if state == "R"]
+    return bool(spent) and min(spent) >= COMPUTES
 
 
 def settled(root, contents, limit):
-    """Two equal samples in a row: nobody was between two states."""
-    end, last, error, since = time.monotonic() + limit, None, None, 0
+    """
+    When nobody is between two states. A sample is one of a tree at rest if no thread has run for a while before it and
+    until its end. Where some always run, two samples in a row have to be equal.
+    """
+    end, last, error, since = time.monotonic() + limit, None, None, None
     while True:
         try:
-            now = sample(root, contents)
-            if now != last:
-                last, since = now, time.monotonic()
-            elif "waiting running" not in now or time.monotonic() > since + COMPUTES:
+            before = tree(root)
+            time.sleep(0.02)
+            now = sample(before, contents)
+            after = tree(root)
+            if is_at_rest(before, after):
                 return now
-        except OSError as caught:        # a thread or descriptor that went away meanwhile
+            if now != last:
+                last, since = now, before
+            elif "waiting running" not in now or computes(since, after):
+                return now
+        except (OSError, KeyError) as caught:        # a thread or descriptor that went away meanwhile, or came
             error = caught
             if not os.path.exists(f"/proc/{root}"):
                 sys.exit(f"visible.py: no process {root}")
@@ -62,4 +87,3 @@ def settled(root, contents, limit):
                 sys.exit(f"visible.py: {root}: {error}")
             print(f"visible.py: process {root} did not come to rest in {limit} s", file=sys.stderr)
             return last
-        time.sleep(0.02)

@@ -116,7 +116,9 @@ def peer_credentials(sock, names):
 
 
 def unix_lines(ino, names):
-    row = UnixDiag.of(ino)
+    if names.unix is None:
+        names.unix = {row["ino"]: row for row in unix_dump()}
+    row = names.unix.get(ino)
     if row is None:
         return ["unix-diag (none)"]
     peer = names.inode("socket", 0, row["peer"]) if row["peer"] else "none"
@@ -142,23 +144,8 @@ def lines(sock, ino, names):
     return out
 
 
-class UnixDiag:
-    """One dump of all unix sockets, from sock_diag(7)."""
-
-    rows = None
-
-    @classmethod
-    def of(cls, ino):
-        if cls.rows is None:
-            cls.rows = {row["ino"]: row for row in unix_dump()}
-        return cls.rows.get(ino)
-
-    @classmethod
-    def forget(cls):
-        cls.rows = None
-
-
 def unix_dump():
+    """All unix sockets, from sock_diag(7)."""
     # UDIAG_SHOW_NAME 1, VFS 2, PEER 4, RQLEN 0x10; attributes 0 name, 1 vfs, 2 peer, 4 rqlen, 6 shutdown
     request = struct.pack("IHHIIBBHIIIII", 40, 20, 0x301, 1, 0, socket.AF_UNIX, 0, 0,
                           0xffffffff, 0, 0x17, 0xffffffff, 0xffffffff)

@@ -3,6 +3,7 @@
 
   visible.py [--contents] [--limit SECONDS] PID
   visible.py --diff BEFORE AFTER [--allow NAME,...]
+  visible.py --same BEFORE [--allow NAME,...] [--contents] [--limit SECONDS] PID    # print, and compare on stderr
 
 Two prints of one state are equal, before and after a round trip too (DESIGN D1). What is new by nature (start
 time, inode numbers of sockets and pipes, counters, times) is named by its first appearance or left out; what may
@@ -23,8 +24,8 @@ def usage(problem):
 
 
 def arguments(words):
-    """{"pid": N, "diff": (BEFORE, AFTER), "allow": [NAME], "contents": bool, "limit": SECONDS}; argparse is slow."""
-    options = {"pid": None, "diff": None, "allow": [], "contents": False, "limit": 5.0}
+    """{"pid": N, "diff": (BEFORE, AFTER), "same": BEFORE, ...}; argparse is slow."""
+    options = {"pid": None, "diff": None, "same": None, "allow": [], "contents": False, "limit": 5.0}
     words = list(words)
     try:
         while words:
@@ -35,6 +36,8 @@ def arguments(words):
                 options["limit"] = float(words.pop(0))
             elif word == "--diff":
                 options["diff"] = words.pop(0), words.pop(0)
+            elif word == "--same":
+                options["same"] = words.pop(0)
             elif word == "--allow":
                 options["allow"] = [name for name in words.pop(0).split(",") if name]
             else:
@@ -48,13 +51,21 @@ def arguments(words):
 
 def main():
     options = arguments(sys.argv[1:])
-    if options["diff"]:
-        import compare
-        sys.exit(compare.diff(*options["diff"], options["allow"]))
-    import sample
     # Paths and arguments may hold any bytes.
     sys.stdout.reconfigure(errors="surrogateescape")
-    print("\n".join(sample.settled(options["pid"], options["contents"], options["limit"])))
+    sys.stderr.reconfigure(errors="surrogateescape")
+    if options["diff"]:
+        import compare
+        before, after = map(compare.load, options["diff"])
+        sys.exit(compare.diff(before, after, options["allow"], sys.stdout))
+    import sample
+    seen = sample.settled(options["pid"], options["contents"], options["limit"])
+    print("\n".join(seen))
+    if options["same"]:
+        import compare
+        # As lines of a file: a name may hold a newline.
+        seen = "\n".join(seen).splitlines()
+        sys.exit(compare.diff(compare.load(options["same"]), seen, options["allow"], sys.stderr))
 
 
 if __name__ == "__main__":
