@@ -77,6 +77,7 @@ static const struct target *const tables[] = {
 	targets_tree_group,
 	targets_tree_born,
 	targets_pty_held,
+	targets_fd_thread,
 };
 
 /* The FIFO is opened before the state is prepared, so that its number is 3 in every target. */
