@@ -170,18 +170,21 @@ static void memsysv_removed(void)
 		"the segment outlives the last that has attached it");
 }
 
+/* Of a size that is no number of pages. */
 static void memsysv_kept(void)
 {
-	int id = (int)must(shmget(IPC_PRIVATE, 16 * PAGE, IPC_CREAT | 0600));
+	const size_t size = 16 * PAGE - 100;
+	int id = (int)must(shmget(IPC_PRIVATE, size, IPC_CREAT | 0600));
 	char *p = shmat(id, NULL, 0);
 	struct shmid_ds ds;
 
 	note_segment(id);
-	pattern_fill(p, 16 * PAGE, 9);
+	pattern_fill(p, size, 9);
 	target_wait();
-	expect(pattern_is(p, 16 * PAGE, 9), "contents");
+	expect(pattern_is(p, size, 9), "contents");
 	must(shmctl(id, IPC_STAT, &ds));
 	expect(ds.shm_nattch == 1, "%lu attachments", (unsigned long)ds.shm_nattch);
+	expect(ds.shm_segsz == size, "size %zu", ds.shm_segsz);
 	must(shmctl(id, IPC_RMID, NULL));
 	must(shmdt(p));
 }
