@@ -107,7 +107,11 @@ static int child_exec(struct job *job, struct err *err)
 	if (job->gate < 0 && ptrace(PTRACE_TRACEME, 0, 0, 0) < 0)
 		return err_sys(err, "ptrace");
 	syscall(SYS_execveat, fd, "", argv, envp, AT_EMPTY_PATH);
-	return err_sys(err, "execute %s", exe->path);
+	err_sys(err, "execute %s", exe->path);
+	return err->code == EACCES
+		       ? err_hint(err, "it may have lost its mode (chmod +x), or its file system "
+				       "is mounted noexec")
+		       : -err->code;
 }
 
 void child_run(void *arg)

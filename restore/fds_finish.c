@@ -57,11 +57,12 @@ static int remote_share(
 	int pidfd = remote_fd(job, &open_holder, "pidfd_open", err), fd;
 	struct remote get = { SYS_pidfd_getfd,
 		{ (uint64_t)pidfd, (uint64_t)fds_number_of(holder, ofd) } };
+	struct err second = { 0 };
 
 	if (pidfd < 0)
 		return -1;
 	fd = remote_fd(job, &get, "pidfd_getfd", err);
-	return remote_close(job, pidfd, fd < 0 ? NULL : err) < 0 ? -1 : fd;
+	return remote_close(job, pidfd, fd < 0 ? &second : err) < 0 ? -1 : fd;
 }
 
 static int remote_dup(const struct job *job, int fd, int to, struct err *err)

@@ -377,6 +377,8 @@ static int first_spawn(struct tree *tree, struct job *job, struct err *err)
 	if (err->code == EEXIST && want)
 		err_hint(err, "process id %d is in use: --pids=ns or --pids=new gets round that",
 			want);
+	if (err->code == EINVAL && want)
+		err_hint(err, "where %d is above kernel.pid_max, --pids=ns gets round that", want);
 	return -err->code;
 }
 
