@@ -170,7 +170,7 @@ static void memsysv_removed(void)
 		"the segment outlives the last that has attached it");
 }
 
-/* Of a size that is no number of pages. */
+/* Of a size that is no number of pages, and used up to the end of the last one. */
 static void memsysv_kept(void)
 {
 	const size_t size = 16 * PAGE - 100;
@@ -179,9 +179,9 @@ static void memsysv_kept(void)
 	struct shmid_ds ds;
 
 	note_segment(id);
-	pattern_fill(p, size, 9);
+	pattern_fill(p, 16 * PAGE, 9);
 	target_wait();
-	expect(pattern_is(p, size, 9), "contents");
+	expect(pattern_is(p, 16 * PAGE, 9), "contents");
 	must(shmctl(id, IPC_STAT, &ds));
 	expect(ds.shm_nattch == 1, "%lu attachments", (unsigned long)ds.shm_nattch);
 	expect(ds.shm_segsz == size, "size %zu", ds.shm_segsz);
