@@ -397,6 +397,11 @@ static void index_equal(const struct page_index *a, const struct page_index *b)
 static void ipc_equal(const struct snap *a, const struct snap *b)
 {
 	EQ(ipc_own);
+	EQ(nr_ipc_settings);
+	for (size_t i = 0; i < a->nr_ipc_settings; i++) {
+		assert_string_equal(a->ipc_settings[i].name, b->ipc_settings[i].name);
+		assert_string_equal(a->ipc_settings[i].value, b->ipc_settings[i].value);
+	}
 	EQ(nr_sem_sets);
 	for (size_t i = 0; i < a->nr_sem_sets; i++) {
 		assert_memory_equal(
@@ -674,6 +679,9 @@ BREAK(mce, s->procs[0].tasks[0].mce_kill = 6)
 BREAK(mempolicy, s->procs[0].tasks[0].nr_mempolicy_nodes = 9)
 BREAK(membarrier, s->procs[0].membarrier = 0x200)
 BREAK(autogroup, s->procs[0].autogroup_nice = 20)
+BREAK(ipc_setting, s->ipc_settings[0].name = "kernel/core_pattern")
+BREAK(ipc_setting_value, s->ipc_settings[0].value = "1\nx")
+BREAK(ipc_setting_outside, s->ipc_own = false)
 BREAK(sem_mode, s->sem_sets[0].owner.mode = 01000)
 BREAK(sem_none, s->sem_sets[0].nr_values = 0)
 BREAK(sem_value, s->sem_sets[0].values = arena_copy(s->arena, "\xff\xff\0\0\0\0", 6))
@@ -831,6 +839,9 @@ static const struct {
 	{ "nice 20", break_nice },
 	{ "ioprio", break_ioprio },
 	{ "death signal", break_pdeath },
+	{ "an impossible setting", break_ipc_setting },
+	{ "an impossible setting", break_ipc_setting_value },
+	{ "somebody else's IPC namespace", break_ipc_setting_outside },
 	{ "with mode 1000", break_sem_mode },
 	{ "no semaphores", break_sem_none },
 	{ "a semaphore of 65535", break_sem_value },
