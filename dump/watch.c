@@ -72,8 +72,13 @@ static enum watch_state watch_look(
 	bool same;
 
 	snprintf(name, sizeof name, "task/%d/stat", w->tid);
-	if (proc_stat(t->procfd, name, &stat, NULL) < 0 ||
-		proc_syscall(t->procfd, w->tid, &call, NULL) < 0)
+	if (proc_stat(t->procfd, name, &stat, NULL) < 0)
+		return WATCH_RUNS;
+	/* A first thread stays like that, and its tracer is not told, until the others have ended.
+	 */
+	if (stat.state == 'Z')
+		return WATCH_ENDED;
+	if (proc_syscall(t->procfd, w->tid, &call, NULL) < 0)
 		return WATCH_RUNS;
 	same = w->nr == call.nr && w->sp == call.sp && w->pc == call.pc;
 	if (call.nr >= 0) {
@@ -88,7 +93,7 @@ static enum watch_state watch_look(
 		return WATCH_DISK;
 	if (stat.state != 'S' || call.nr < 0)
 		return WATCH_RUNS;
-	switch (wait_kind_of(t, &call, &sleep_ns)) {
+	switch (wait_kind_of(t, w->tid, &call, &sleep_ns)) {
 	case WAIT_EVENT:
 		return WATCH_WAITS;
 	case WAIT_SLEEP:
@@ -129,8 +134,10 @@ static bool watches_sample_process(struct watches *w, struct tracee *t, uint64_t
 		watch = watch_of(w, t->pid, t->threads[i].tid);
 		if (!watch)
 			return false;
-		watch->fresh = true;
 		watch->state = watch_look(watch, t, &t->threads[i]);
+		watch->fresh = watch->state != WATCH_ENDED;
+		if (!watch->fresh)
+			continue;
 		quiet = quiet && (watch->state == WATCH_WAITS || watch->state == WATCH_STOPPED);
 		*signature = signature_add(*signature, (uint64_t)watch->tid);
 		*signature = signature_add(*signature, (uint64_t)watch->nr);

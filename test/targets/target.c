@@ -71,6 +71,7 @@ static const struct target *const tables[] = {
 	targets_tree_odd,
 	targets_tree_sibling,
 	targets_odd_held,
+	targets_nameless,
 	targets_odd_signal,
 	targets_odd_cpu,
 	targets_odd_wait,

@@ -44,7 +44,7 @@ extern const struct target targets_mem_anon[], targets_mem_advice[], targets_mem
 	targets_refuse[], targets_refuse_state[], targets_confine[], targets_wait_more[],
 	targets_odd[], targets_odd_files[], targets_odd_mem[], targets_odd_sock[], targets_ipc[],
 	targets_user[], targets_odd_held[], targets_odd_signal[], targets_odd_cpu[],
-	targets_odd_wait[], targets_fd_thread[];
+	targets_odd_wait[], targets_fd_thread[], targets_nameless[];
 
 extern const struct target targets_tree_family[], targets_tree_end[], targets_tree_ids[],
 	targets_tree_mem[], targets_tree_aside[], targets_tree_shared[], targets_tree_fd[],

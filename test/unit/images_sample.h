@@ -507,6 +507,9 @@ static inline void sample_ipc(struct snap *s)
 	static struct snap_queue queue = { { 5, -7, 0777, 3, 4 }, 2, messages, 2 };
 
 	s->ipc_own = true;
+	s->ipc_settings = arena_alloc(s->arena, sizeof *s->ipc_settings);
+	s->ipc_settings[0] = (struct snap_ipc_setting){ "kernel/sem", "1 2 3 4" };
+	s->nr_ipc_settings = s->cap_ipc_settings = 1;
 	s->sem_sets = arena_copy(s->arena, &set, sizeof set);
 	s->queues = arena_copy(s->arena, &queue, sizeof queue);
 	s->nr_sem_sets = s->cap_sem_sets = s->nr_queues = s->cap_queues = 1;

@@ -325,6 +325,11 @@ static void index_equal(const struct page_index *a, const struct page_index *b)
 static void ipc_equal(const struct snap *a, const struct snap *b)
 {
 	EQ(ipc_own);
+	EQ(nr_ipc_settings);
+	for (size_t i = 0; i < a->nr_ipc_settings; i++) {
+		assert_string_equal(a->ipc_settings[i].name, b->ipc_settings[i].name);
+		assert_string_equal(a->ipc_settings[i].value, b->ipc_settings[i].value);
+	}
 	EQ(nr_sem_sets);
 	for (size_t i = 0; i < a->nr_sem_sets; i++) {
 		assert_memory_equal(
