@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "restore/creds.h"
 #include "restore/fds.h"
 #include "restore/files.h"
@@ -120,6 +121,7 @@ void child_run(void *arg)
 	/* The libc's own signals too, which sigprocmask(3) leaves alone. */
 	const uint64_t all_but_trap = ~(1ull << (SIGTRAP - 1));
 
+	log_hold();
 	/* Until EXITKILL holds us, this does: no half-made process may outlive snapctl. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		_exit(125);

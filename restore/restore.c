@@ -23,6 +23,7 @@
 #include "restore/ghosts.h"
 #include "restore/ids.h"
 #include "restore/instance.h"
+#include "restore/interrupt.h"
 #include "restore/ipc.h"
 #include "restore/job.h"
 #include "restore/mems.h"
@@ -363,7 +364,9 @@ static int restore_once(
 		ret = ids_choose(&job, err);
 	if (!ret)
 		terminal_prepare(&job);
-	if (!ret && !opts->detach)
+	if (!ret && opts->detach)
+		interrupt_hold(&job);
+	else if (!ret)
 		supervise_prepare();
 	if (!ret && job.pids == PIDS_NS) {
 		ret = job.proc->pid == 1 ? run_as_first(&job, &done, status, err)
