@@ -8,6 +8,9 @@
 #include "restore/mm_fork.h"
 #include "restore/stages.h"
 
+/* Each one takes another table of mappings; pages of further ones become copies. */
+enum { FOREIGN_MOST = 64 };
+
 struct build {
 	const struct snap *snap;
 	struct arena *arena;
@@ -120,7 +123,7 @@ static bool page_has_place(struct build *b, const struct stage_page *page)
 
 	if (here && mm_fork_is_like(here, page->vma))
 		return true;
-	if (!has_room(b, page->vma))
+	if (b->nr_foreign == FOREIGN_MOST || !has_room(b, page->vma))
 		return false;
 	vma_insert(b, page->vma);
 	b->foreign = arena_grow(
