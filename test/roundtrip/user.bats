@@ -145,6 +145,6 @@ under() {
     snapctl dump --until=syscall=clock_nanosleep -o "$(image)" sleep 1000
     fails_with 'Operation not permitted' 'use --pids=ns' -- restore -d --pids=keep "$(image)"
     restore -v
-    grep -q 'cannot be kept' "$scratch/said"
+    grep -q 'a namespace of its own, since' "$scratch/said"
     grep -qx sleep "/proc/$pid/comm"
 }
