@@ -62,7 +62,8 @@ static enum watch_state watch_sleep(struct watch *w, const struct tracee *t, boo
 	return w->returns >= SLEEP_RETURNS ? WATCH_WAITS : WATCH_SLEEPS;
 }
 
-static enum watch_state watch_look(struct watch *w, struct tracee *t)
+static enum watch_state watch_look(
+	struct watch *w, struct tracee *t, const struct tracee_thread *th)
 {
 	uint64_t sleep_ns = 0;
 	struct proc_syscall call;
@@ -80,8 +81,9 @@ static enum watch_state watch_look(struct watch *w, struct tracee *t)
 		w->sp = call.sp;
 		w->pc = call.pc;
 	}
+	/* One that is stopped for us, who have not come to it yet, is about to go on. */
 	if (stat.state == 'T' || stat.state == 't')
-		return WATCH_STOPPED;
+		return th->stop_signal ? WATCH_STOPPED : WATCH_RUNS;
 	if (stat.state == 'D')
 		return WATCH_DISK;
 	if (stat.state != 'S' || call.nr < 0)
@@ -128,7 +130,7 @@ static bool watches_sample_process(struct watches *w, struct tracee *t, uint64_t
 		if (!watch)
 			return false;
 		watch->fresh = true;
-		watch->state = watch_look(watch, t);
+		watch->state = watch_look(watch, t, &t->threads[i]);
 		quiet = quiet && (watch->state == WATCH_WAITS || watch->state == WATCH_STOPPED);
 		*signature = signature_add(*signature, (uint64_t)watch->tid);
 		*signature = signature_add(*signature, (uint64_t)watch->nr);

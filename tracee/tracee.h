@@ -229,7 +229,7 @@ int thread_set_sigmask(pid_t tid, uint64_t mask, struct err *err);
  */
 bool syscall_rewind(struct user_regs_struct *regs);
 /* Is it a call with a temporary signal mask? */
-bool syscall_swaps_mask(const struct user_regs_struct *regs);
+bool syscall_swaps_mask(struct tracee *t, const struct user_regs_struct *regs);
 /* Does this call end with an EINTR that only the stop explains, and can it be made again? */
 bool syscall_breaks(int64_t nr);
 /*
@@ -270,8 +270,6 @@ int thread_get_robust_list(pid_t tid, uint64_t *head, uint64_t *len, struct err 
  * `syscall` instruction is refused (-ENOTSUP): it would see a changed signal mask.
  */
 int tracee_step(struct tracee *t, struct tracee_thread *th, struct err *err);
-/* The word at fs_base + offset: TLS. */
-int tracee_read_tls(struct tracee *t, pid_t tid, int64_t offset, uint64_t *word, struct err *err);
 
 /* ---- memory of a stopped or running tracee ------------------------------ */
 

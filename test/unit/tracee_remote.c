@@ -2,6 +2,7 @@
 #include "test/unit/helpers/tracee_target.h"
 
 #include <linux/futex.h>
+#include <linux/io_uring.h>
 #include <linux/seccomp.h>
 #include <linux/filter.h>
 #include <poll.h>
@@ -12,6 +13,7 @@
 #include <sys/syscall.h>
 #include <sys/rseq.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 
 /* ---- a thread that waits in each kind of call --------------------------- */
@@ -187,6 +189,32 @@ static int wait_pselect(void)
 	return shm->handled == 1 && is_blocked(SIGUSR1) ? 0 : 2;
 }
 
+/* The library hands over a struct that says so. */
+static int wait_pselect_unmasked(void)
+{
+	fd_set in;
+
+	FD_ZERO(&in);
+	FD_SET(shm->pipe[0], &in);
+	return pselect(shm->pipe[0] + 1, &in, NULL, NULL, &(struct timespec){ 50, 0 }, NULL) == 1
+		       ? 0
+		       : 1;
+}
+
+static int wait_uring_elapses(void)
+{
+	struct __kernel_timespec t = { 0, 300000000 };
+	struct io_uring_getevents_arg arg = { .ts = (uint64_t)(uintptr_t)&t };
+	struct io_uring_params params = { 0 };
+	long fd = syscall(SYS_io_uring_setup, 4, &params);
+
+	return syscall(SYS_io_uring_enter, fd, 0, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
+		       &arg, sizeof arg) == -1 &&
+			       errno == ETIME
+		       ? 0
+		       : 1;
+}
+
 static int wait_ppoll(void)
 {
 	sigset_t none = set_of(0);
@@ -320,6 +348,8 @@ static const struct wait_case cases[] = {
 	{ "epoll_wait with timeout", wait_epoll_timeout, wake_pipe, SYS_epoll_wait },
 	{ "epoll_pwait", wait_epoll_pwait, wake_usr1, SYS_epoll_pwait },
 	{ "pselect", wait_pselect, wake_usr1, SYS_pselect6 },
+	{ "pselect without a mask", wait_pselect_unmasked, wake_pipe, SYS_pselect6 },
+	{ "io_uring_enter that times out", wait_uring_elapses, wake_time, SYS_io_uring_enter },
 	{ "ppoll", wait_ppoll, wake_usr1, SYS_ppoll },
 	{ "sigsuspend", wait_sigsuspend, wake_usr1, SYS_rt_sigsuspend },
 	{ "sigsuspend that masks", wait_sigsuspend_masking, wake_usr1, SYS_rt_sigsuspend },
@@ -414,11 +444,21 @@ static void one_case(const struct wait_case *c, unsigned how)
 	teardown_shared();
 }
 
+/* The machine may forbid it (kernel.io_uring_disabled). */
+static bool is_allowed(const struct wait_case *c)
+{
+	OWNED_FD fd = -1;
+
+	if (c->nr == SYS_io_uring_enter)
+		fd = (int)syscall(SYS_io_uring_setup, 4, &(struct io_uring_params){ 0 });
+	return c->nr != SYS_io_uring_enter || fd >= 0;
+}
+
 static void test_waiting_goes_on(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-		for (unsigned how = 0; how < NR_HOW; how++)
+		for (unsigned how = 0; how < NR_HOW && is_allowed(&cases[i]); how++)
 			one_case(&cases[i], how);
 }
 
@@ -454,35 +494,10 @@ static int run_compute(void *arg)
 	return 0;
 }
 
-struct target {
-	struct tracer *tr;
-	struct tracee *t;
-	pid_t pid;
-};
-
-static struct target frozen(int (*run)(void *), void *arg, long nr)
-{
-	struct target x = { .tr = tracer_create() };
-	struct err err = { 0 };
-
-	x.pid = target_start(run, arg);
-	if (nr >= 0)
-		wait_until(target_in(x.pid, x.pid, nr));
-	assert_ok(tracee_seize(x.tr, x.pid, &x.t, &err), err);
-	assert_ok(tracer_freeze(x.tr, &err), err);
-	return x;
-}
-
-static void finish(struct target *x)
-{
-	tracer_destroy(x->tr);
-	target_end(x->pid);
-}
-
 static void test_computing_thread(void **state)
 {
 	atomic_int *stop = shared_alloc(sizeof *stop);
-	struct target x = frozen(run_compute, stop, -1);
+	struct target x = target_frozen(run_compute, stop, -1);
 	struct err err = { 0 };
 
 	(void)state;
@@ -517,7 +532,7 @@ static void test_stopped_process(void **state)
 	wait_until(target_state(x.pid, x.pid) == 'T');
 	kill(x.pid, SIGCONT);
 	wait_until(target_in(x.pid, x.pid, SYS_pause));
-	finish(&x);
+	target_finish(&x);
 }
 
 static int run_without_vdso(void *arg)
@@ -542,11 +557,11 @@ static int run_without_vdso(void *arg)
 
 static void test_without_vdso(void **state)
 {
-	struct target x = frozen(run_without_vdso, NULL, SYS_pause);
+	struct target x = target_frozen(run_without_vdso, NULL, SYS_pause);
 
 	(void)state;
 	assert_int_equal(remote(x.t, x.t->threads, SYS_getpid, 0, 0, 0), x.pid);
-	finish(&x);
+	target_finish(&x);
 }
 
 /* Another process, because we hang in the remote call: waits until the target is in it. */
@@ -584,7 +599,7 @@ static int remote_sleep(struct target *x, long ns, int sig, int64_t *ret, struct
 
 static void test_killed_meanwhile(void **state)
 {
-	struct target x = frozen(run_pause, NULL, SYS_pause);
+	struct target x = target_frozen(run_pause, NULL, SYS_pause);
 	struct err err = { 0 };
 	int64_t ret;
 	int status = -1;
@@ -600,7 +615,7 @@ static void test_killed_meanwhile(void **state)
 
 static void test_sigstop_meanwhile(void **state)
 {
-	struct target x = frozen(run_pause, NULL, SYS_pause);
+	struct target x = target_frozen(run_pause, NULL, SYS_pause);
 	struct err err = { 0 };
 	int64_t ret = -1;
 
@@ -611,7 +626,7 @@ static void test_sigstop_meanwhile(void **state)
 	assert_int_equal(remote(x.t, x.t->threads, SYS_getpid, 0, 0, 0), x.pid);
 	tracee_release(x.t);
 	wait_until(target_state(x.pid, x.pid) == 'T');
-	finish(&x);
+	target_finish(&x);
 }
 
 static int run_seccomp(void *arg)
@@ -632,17 +647,17 @@ static int run_seccomp(void *arg)
 
 static void test_seccomp_suspended(void **state)
 {
-	struct target x = frozen(run_seccomp, NULL, SYS_pause);
+	struct target x = target_frozen(run_seccomp, NULL, SYS_pause);
 
 	(void)state;
 	if (geteuid() == 0)
 		assert_int_equal(remote(x.t, x.t->threads, SYS_getpid, 0, 0, 0), x.pid);
-	finish(&x);
+	target_finish(&x);
 }
 
 static void test_not_stopped(void **state)
 {
-	struct target x = frozen(run_pause, NULL, SYS_pause);
+	struct target x = target_frozen(run_pause, NULL, SYS_pause);
 	const uint64_t args[6] = { 0 };
 	struct err err = { 0 };
 	int64_t ret;
@@ -650,7 +665,7 @@ static void test_not_stopped(void **state)
 	(void)state;
 	assert_ok(tracer_thaw(x.tr, &err), err);
 	assert_int_equal(tracee_syscall(x.t, x.t->threads, SYS_getpid, args, &ret, &err), -EBUSY);
-	finish(&x);
+	target_finish(&x);
 }
 
 /* In a restartable sequence: rseq_cs must survive our borrowing the thread. */
@@ -691,7 +706,7 @@ static int run_rseq(void *arg)
 static void test_rseq(void **state)
 {
 	struct rseq_shared *s = shared_alloc(sizeof *s);
-	struct target x = frozen(run_rseq, s, -1);
+	struct target x = target_frozen(run_rseq, s, -1);
 	struct thread_rseq rseq;
 	struct err err = { 0 };
 	uint64_t before, after, aborts;
@@ -713,7 +728,7 @@ static void test_rseq(void **state)
 		assert_ok(tracer_freeze(x.tr, &err), err);
 	}
 	assert_true(inside > 0);
-	finish(&x);
+	target_finish(&x);
 }
 
 /* ---- memory, TLS, scratch, descriptors, steps --------------------------- */
@@ -746,10 +761,9 @@ static int run_mem(void *arg)
 static void test_memory(void **state)
 {
 	struct mem_shared *s = shared_alloc(sizeof *s);
-	struct target x = frozen(run_mem, s, SYS_pause);
+	struct target x = target_frozen(run_mem, s, SYS_pause);
 	char text[16] = "", *big = malloc(1 << 20);
 	struct err err = { 0 };
-	uint64_t word;
 	int fd;
 
 	(void)state;
@@ -758,8 +772,7 @@ static void test_memory(void **state)
 	assert_ok(tracee_write(x.t, s->none + 4090, "across pages", 13, &err), err);
 	assert_ok(tracee_read(x.t, s->none + 4090, text, 13, &err), err);
 	assert_string_equal(text, "across pages");
-	assert_ok(tracee_read_tls(x.t, x.pid, (int64_t)(s->tls - s->fs), &word, &err), err);
-	assert_int_equal(word, 0x1122334455667788);
+	assert_int_equal(target_tls(&x, x.pid, (int64_t)(s->tls - s->fs)), 0x1122334455667788);
 	assert_int_equal(tracee_read(x.t, 4096, text, 1, &err), -EIO);
 	assert_int_equal(tracee_read(x.t, s->none - (1 << 19), big, 1 << 20, &err) < 0, 1);
 	assert_ok(tracee_getfd(x.t, s->fd, &fd, &err), err);
@@ -769,7 +782,7 @@ static void test_memory(void **state)
 	close(fd);
 	assert_int_equal(tracee_getfd(x.t, 9999, &fd, &err), -EBADF);
 	free(big);
-	finish(&x);
+	target_finish(&x);
 }
 
 static bool is_mapped(pid_t pid, uint64_t addr)
@@ -792,7 +805,7 @@ static bool is_mapped(pid_t pid, uint64_t addr)
 
 static void test_scratch(void **state)
 {
-	struct target x = frozen(run_pause, NULL, SYS_pause);
+	struct target x = target_frozen(run_pause, NULL, SYS_pause);
 	uint64_t addr, again, word = 42;
 	struct err err = { 0 };
 	size_t len;
@@ -806,7 +819,7 @@ static void test_scratch(void **state)
 	assert_true(is_mapped(x.pid, addr));
 	assert_ok(tracee_scratch_end(x.t, &err), err);
 	assert_false(is_mapped(x.pid, addr));
-	finish(&x);
+	target_finish(&x);
 }
 
 static int run_count(void *arg)
@@ -905,19 +918,19 @@ static void test_step(void **state)
 	assert_ok(thread_get_regs(x.pid, &after, &err), err);
 	assert_int_equal(after.rbx, before.rbx + 10);
 	assert_int_equal(after.rip, before.rip);
-	finish(&x);
+	target_finish(&x);
 	step_with(ignore_trap);
 	step_with(block_trap);
 }
 
 static void test_step_in_syscall(void **state)
 {
-	struct target x = frozen(run_pause, NULL, SYS_pause);
+	struct target x = target_frozen(run_pause, NULL, SYS_pause);
 	struct err err = { 0 };
 
 	(void)state;
 	assert_int_equal(tracee_step(x.t, x.t->threads, &err), -ENOTSUP);
-	finish(&x);
+	target_finish(&x);
 }
 
 int main(void)
