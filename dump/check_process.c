@@ -79,6 +79,14 @@ static void check_shared_outside(struct dumping_proc *p, struct objections *o)
 	}
 }
 
+/* Who shares is born by who shares with it, and so into its session; it, or before its other
+ * children that one, may found its own then. */
+static bool is_born_elsewhere(const struct snap_proc *proc, const struct snap_proc *with)
+{
+	return !proc->session_inherited && proc->sid != with->sid && proc->sid != proc->pid &&
+	       with->sid != with->pid;
+}
+
 /* Held is what it shares with its parent or with one sibling, of the same exit signal: by one of
  * these it will be made. */
 static void check_shared_inside(struct dumping_proc *p, struct objections *o)
@@ -96,6 +104,12 @@ static void check_shared_inside(struct dumping_proc *p, struct objections *o)
 				"a sibling that shares all the rest; that is not supported yet",
 				process_name(p, o->arena), shareable[t].what,
 				p->d->procs[p->shares[t]].t->pid);
+		else if (is_born_elsewhere(&snap->procs[p->id], &snap->procs[with]))
+			object(o, shareable[t].remedy,
+				"%s shares its %s with process %d, and is in session %d, which "
+				"neither of them leads; that is not supported yet",
+				process_name(p, o->arena), shareable[t].what,
+				p->d->procs[with].t->pid, snap->procs[p->id].sid);
 		else if (sibling && snap->procs[with].exit_signal != snap->procs[p->id].exit_signal)
 			object(o, shareable[t].remedy,
 				"%s shares its %s with its sibling %d, but not the exit signal; "

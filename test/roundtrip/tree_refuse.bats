@@ -2,6 +2,7 @@
 # What processes may share beyond a fork, and trees that reach outside. One test for each target of test/targets; see there for what is checked.
 load ../helpers/snap
 
+@test "treerefuse_session: CLONE_FILES over sessions" { refusal treerefuse_session 'shares its descriptor table with process .* neither of them leads'; }
 @test "treerefuse_files: CLONE_FILES" { roundtrip_or_refusal treerefuse_files; }
 @test "treerefuse_fs: CLONE_FS" { roundtrip_or_refusal treerefuse_fs; }
 @test "treerefuse_vm: CLONE_VM" { roundtrip_or_refusal treerefuse_vm; }

@@ -60,6 +60,38 @@ static void treerefuse_sighand(void)
 	shares(CLONE_VM | CLONE_SIGHAND | CLONE_FILES | CLONE_FS);
 }
 
+/* In a session whose leader has ended, and with our descriptor table. */
+static int leads_and_ends(void *arg)
+{
+	int *gates = arg;
+	pid_t pid;
+
+	must(setsid());
+	pid = (pid_t)must(
+		clone(waits_in_our_memory, stack + sizeof stack, CLONE_FILES | SIGCHLD, gates));
+	must(write(gates[3], &pid, sizeof pid));
+	_exit(0);
+}
+
+static void treerefuse_session(void)
+{
+	static char other[64 * 1024] __attribute__((aligned(16)));
+	int gates[4], status;
+	pid_t leader, pid;
+
+	must(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	must(pipe(gates));
+	must(pipe(gates + 2));
+	leader = (pid_t)must(
+		clone(leads_and_ends, other + sizeof other, CLONE_FILES | SIGCHLD, gates));
+	must(read(gates[2], &pid, sizeof pid));
+	must(waitpid(leader, NULL, 0));
+	process_waits_in(pid, SYS_read);
+	target_wait();
+	must(write(gates[1], "x", 1));
+	expect(waitpid(pid, &status, 0) == pid && status == 0, "status %x", status);
+}
+
 static void kid_in_vfork(void *arg)
 {
 	int *gate = arg;
@@ -136,6 +168,7 @@ static void treerefuse_traced(void)
 
 const struct target targets_tree_refuse[] = {
 	{ "treerefuse_files", treerefuse_files, "CLONE_FILES", TARGET_EITHER },
+	{ "treerefuse_session", treerefuse_session, "CLONE_FILES over sessions", TARGET_REFUSED },
 	{ "treerefuse_fs", treerefuse_fs, "CLONE_FS", TARGET_EITHER },
 	{ "treerefuse_vm", treerefuse_vm, "CLONE_VM", TARGET_EITHER },
 	{ "treerefuse_sighand", treerefuse_sighand, "CLONE_SIGHAND", TARGET_EITHER },
