@@ -21,7 +21,9 @@
 #include "dump/tree.h"
 #include "dump/seccomp.h"
 #include "dump/unshared.h"
+#include "images/fd/proc_gone.h"
 #include "images/tree.h"
+#include "tracee/proc.h"
 
 /* One objection: what to do about it, then what it is and why. */
 static void ERR_FMT(3, 4) object(struct objections *o, const char *remedy, const char *fmt, ...)
@@ -391,10 +393,31 @@ static void check_capabilities(struct dumping_proc *p, struct objections *o)
 			process_name(p, o->arena));
 }
 
+/* Only the first process is there when working directories are opened again. */
+static void check_cwd(struct dumping_proc *p, struct objections *o)
+{
+	static const char deleted[] = " (deleted)";
+	const char *rest;
+	char *cwd;
+	int32_t pid;
+
+	if (proc_link(p->dir, "cwd", o->arena, &cwd, NULL) < 0)
+		return;
+	if (text_ends(cwd, deleted))
+		cwd[strlen(cwd) - strlen(deleted)] = '\0';
+	pid = proc_path_pid(cwd, &rest);
+	if (pid && pid != p->d->procs[0].status.nspid)
+		object(o, "let the program go somewhere else (cd) before the dump",
+			"%s: its working directory is %s, of a process that is not there yet when "
+			"it is entered again",
+			process_name(p, o->arena), cwd);
+}
+
 int check_surroundings(struct dumping_proc *p, struct objections *o, struct err *err)
 {
 	(void)err;
 	check_namespaces(p, o);
 	check_capabilities(p, o);
+	check_cwd(p, o);
 	return 0;
 }

@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "dump/dumping.h"
 #include "dump/ipc_left.h"
+#include "dump/ipc_settings.h"
 #include "dump/ipc_undo.h"
 
 int ipc_enter(struct dumping *d, struct err *err)
@@ -224,6 +225,8 @@ int ipc_collect(struct dumping *d, struct err *err)
 		ret = queue_collect(d, ids[i], err);
 	if (!ret && d->snap->ipc_own)
 		ret = ipc_left_check(d, err);
+	if (!ret && d->snap->ipc_own)
+		ret = ipc_settings_collect(d, err);
 	arena_destroy(a);
 	return ret;
 }

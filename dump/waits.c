@@ -18,7 +18,13 @@
 #define SYS_futex_wait 455
 #endif
 
-typedef enum wait_kind wait_look(struct tracee *t, const uint64_t args[6], uint64_t *sleep_ns);
+struct waiter {
+	struct tracee *t;
+	pid_t tid;
+};
+
+typedef enum wait_kind wait_look(
+	const struct waiter *w, const uint64_t args[6], uint64_t *sleep_ns);
 
 static uint64_t timespec_ns(const struct timespec *ts)
 {
@@ -48,29 +54,31 @@ static uint64_t remote_timeval(struct tracee *t, uint64_t addr)
 	return timespec_ns(&tv);
 }
 
-static enum wait_kind wait_always(struct tracee *t, const uint64_t args[6], uint64_t *sleep_ns)
+static enum wait_kind wait_always(
+	const struct waiter *w, const uint64_t args[6], uint64_t *sleep_ns)
 {
-	(void)t, (void)args, (void)sleep_ns;
+	(void)w, (void)args, (void)sleep_ns;
 	return WAIT_EVENT;
 }
 
 /* Files, directories and disks answer by themselves; everything else waits for somebody. */
-static enum wait_kind wait_on_fd(struct tracee *t, const uint64_t args[6], uint64_t *sleep_ns)
+static enum wait_kind wait_on_fd(const struct waiter *w, const uint64_t args[6], uint64_t *sleep_ns)
 {
-	char name[32];
+	char name[48];
 	struct stat st;
 
 	(void)sleep_ns;
-	snprintf(name, sizeof name, "fd/%d", (int)args[0]);
-	if (fstatat(t->procfd, name, &st, 0) < 0)
+	/* Its own: the first thread's table is gone with it, and may have been another one. */
+	snprintf(name, sizeof name, "task/%d/fd/%d", w->tid, (int)args[0]);
+	if (fstatat(w->t->procfd, name, &st, 0) < 0)
 		return WAIT_NONE;
 	return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode) ? WAIT_NONE
 										 : WAIT_EVENT;
 }
 
-static enum wait_kind wait_futex(struct tracee *t, const uint64_t args[6], uint64_t *sleep_ns)
+static enum wait_kind wait_futex(const struct waiter *w, const uint64_t args[6], uint64_t *sleep_ns)
 {
-	(void)t, (void)sleep_ns;
+	(void)w, (void)sleep_ns;
 	switch (args[1] & FUTEX_CMD_MASK) {
 	case FUTEX_WAIT:
 	case FUTEX_WAIT_BITSET:
@@ -82,22 +90,23 @@ static enum wait_kind wait_futex(struct tracee *t, const uint64_t args[6], uint6
 	return WAIT_NONE;
 }
 
-static enum wait_kind wait_fcntl(struct tracee *t, const uint64_t args[6], uint64_t *sleep_ns)
+static enum wait_kind wait_fcntl(const struct waiter *w, const uint64_t args[6], uint64_t *sleep_ns)
 {
-	(void)t, (void)sleep_ns;
+	(void)w, (void)sleep_ns;
 	return args[1] == F_SETLKW || args[1] == F_OFD_SETLKW ? WAIT_EVENT : WAIT_NONE;
 }
 
-static enum wait_kind wait_nanosleep(struct tracee *t, const uint64_t args[6], uint64_t *sleep_ns)
+static enum wait_kind wait_nanosleep(
+	const struct waiter *w, const uint64_t args[6], uint64_t *sleep_ns)
 {
-	*sleep_ns = remote_timespec(t, args[0]);
+	*sleep_ns = remote_timespec(w->t, args[0]);
 	return WAIT_SLEEP;
 }
 
 static enum wait_kind wait_clock_nanosleep(
-	struct tracee *t, const uint64_t args[6], uint64_t *sleep_ns)
+	const struct waiter *w, const uint64_t args[6], uint64_t *sleep_ns)
 {
-	uint64_t until = remote_timespec(t, args[2]), now_ns;
+	uint64_t until = remote_timespec(w->t, args[2]), now_ns;
 	struct timespec now;
 
 	*sleep_ns = until;
@@ -109,20 +118,20 @@ static enum wait_kind wait_clock_nanosleep(
 	return WAIT_SLEEP;
 }
 
-static enum wait_kind wait_poll(struct tracee *t, const uint64_t args[6], uint64_t *sleep_ns)
+static enum wait_kind wait_poll(const struct waiter *w, const uint64_t args[6], uint64_t *sleep_ns)
 {
-	(void)t;
+	(void)w;
 	if (args[1])
 		return WAIT_EVENT;
 	*sleep_ns = (int)args[2] < 0 ? UINT64_MAX : (uint64_t)(int)args[2] * 1000000;
 	return WAIT_SLEEP;
 }
 
-static enum wait_kind wait_ppoll(struct tracee *t, const uint64_t args[6], uint64_t *sleep_ns)
+static enum wait_kind wait_ppoll(const struct waiter *w, const uint64_t args[6], uint64_t *sleep_ns)
 {
 	if (args[1])
 		return WAIT_EVENT;
-	*sleep_ns = remote_timespec(t, args[2]);
+	*sleep_ns = remote_timespec(w->t, args[2]);
 	return WAIT_SLEEP;
 }
 
@@ -131,19 +140,21 @@ static bool select_watches(const uint64_t args[6])
 	return args[0] && (args[1] || args[2] || args[3]);
 }
 
-static enum wait_kind wait_select(struct tracee *t, const uint64_t args[6], uint64_t *sleep_ns)
+static enum wait_kind wait_select(
+	const struct waiter *w, const uint64_t args[6], uint64_t *sleep_ns)
 {
 	if (select_watches(args))
 		return WAIT_EVENT;
-	*sleep_ns = remote_timeval(t, args[4]);
+	*sleep_ns = remote_timeval(w->t, args[4]);
 	return WAIT_SLEEP;
 }
 
-static enum wait_kind wait_pselect(struct tracee *t, const uint64_t args[6], uint64_t *sleep_ns)
+static enum wait_kind wait_pselect(
+	const struct waiter *w, const uint64_t args[6], uint64_t *sleep_ns)
 {
 	if (select_watches(args))
 		return WAIT_EVENT;
-	*sleep_ns = remote_timespec(t, args[4]);
+	*sleep_ns = remote_timespec(w->t, args[4]);
 	return WAIT_SLEEP;
 }
 
@@ -207,10 +218,13 @@ static const struct {
 	{ SYS_openat2, wait_always },
 };
 
-enum wait_kind wait_kind_of(struct tracee *t, const struct proc_syscall *call, uint64_t *sleep_ns)
+enum wait_kind wait_kind_of(
+	struct tracee *t, pid_t tid, const struct proc_syscall *call, uint64_t *sleep_ns)
 {
+	const struct waiter waiter = { t, tid };
+
 	for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++)
 		if (waits[i].nr == call->nr)
-			return waits[i].look(t, call->args, sleep_ns);
+			return waits[i].look(&waiter, call->args, sleep_ns);
 	return WAIT_NONE;
 }

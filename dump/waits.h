@@ -2,6 +2,7 @@
 #define DUMP_WAITS_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /*
  * Which system calls are waits: calls that last until somebody outside the thread does something
@@ -17,9 +18,10 @@ enum wait_kind {
 	WAIT_SLEEP, /* until time has passed */
 };
 
-/* What a thread of t that is in `call` (from /proc) does. *sleep_ns is written for WAIT_SLEEP: how
- * long the whole sleep is, UINT64_MAX: for ever. Looks at descriptors and memory of t, which may
- * run. */
-enum wait_kind wait_kind_of(struct tracee *t, const struct proc_syscall *call, uint64_t *sleep_ns);
+/* What thread tid of t that is in `call` (from /proc) does. *sleep_ns is written for WAIT_SLEEP:
+ * how long the whole sleep is, UINT64_MAX: for ever. Looks at descriptors and memory of t, which
+ * may run. */
+enum wait_kind wait_kind_of(
+	struct tracee *t, pid_t tid, const struct proc_syscall *call, uint64_t *sleep_ns);
 
 #endif

@@ -62,7 +62,8 @@ static enum watch_state watch_sleep(struct watch *w, const struct tracee *t, boo
 	return w->returns >= SLEEP_RETURNS ? WATCH_WAITS : WATCH_SLEEPS;
 }
 
-static enum watch_state watch_look(struct watch *w, struct tracee *t)
+static enum watch_state watch_look(
+	struct watch *w, struct tracee *t, const struct tracee_thread *th)
 {
 	uint64_t sleep_ns = 0;
 	struct proc_syscall call;
@@ -71,8 +72,13 @@ static enum watch_state watch_look(struct watch *w, struct tracee *t)
 	bool same;
 
 	snprintf(name, sizeof name, "task/%d/stat", w->tid);
-	if (proc_stat(t->procfd, name, &stat, NULL) < 0 ||
-		proc_syscall(t->procfd, w->tid, &call, NULL) < 0)
+	if (proc_stat(t->procfd, name, &stat, NULL) < 0)
+		return WATCH_RUNS;
+	/* A first thread stays like that, and its tracer is not told, until the others have ended.
+	 */
+	if (stat.state == 'Z')
+		return WATCH_ENDED;
+	if (proc_syscall(t->procfd, w->tid, &call, NULL) < 0)
 		return WATCH_RUNS;
 	same = w->nr == call.nr && w->sp == call.sp && w->pc == call.pc;
 	if (call.nr >= 0) {
@@ -80,13 +86,14 @@ static enum watch_state watch_look(struct watch *w, struct tracee *t)
 		w->sp = call.sp;
 		w->pc = call.pc;
 	}
+	/* One that is stopped for us, who have not come to it yet, is about to go on. */
 	if (stat.state == 'T' || stat.state == 't')
-		return WATCH_STOPPED;
+		return th->stop_signal ? WATCH_STOPPED : WATCH_RUNS;
 	if (stat.state == 'D')
 		return WATCH_DISK;
 	if (stat.state != 'S' || call.nr < 0)
 		return WATCH_RUNS;
-	switch (wait_kind_of(t, &call, &sleep_ns)) {
+	switch (wait_kind_of(t, w->tid, &call, &sleep_ns)) {
 	case WAIT_EVENT:
 		return WATCH_WAITS;
 	case WAIT_SLEEP:
@@ -127,8 +134,10 @@ static bool watches_sample_process(struct watches *w, struct tracee *t, uint64_t
 		watch = watch_of(w, t->pid, t->threads[i].tid);
 		if (!watch)
 			return false;
-		watch->fresh = true;
-		watch->state = watch_look(watch, t);
+		watch->state = watch_look(watch, t, &t->threads[i]);
+		watch->fresh = watch->state != WATCH_ENDED;
+		if (!watch->fresh)
+			continue;
 		quiet = quiet && (watch->state == WATCH_WAITS || watch->state == WATCH_STOPPED);
 		*signature = signature_add(*signature, (uint64_t)watch->tid);
 		*signature = signature_add(*signature, (uint64_t)watch->nr);

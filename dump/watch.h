@@ -17,6 +17,7 @@ enum watch_state {
 	WATCH_STOPPED, /* in a group-stop */
 	WATCH_SLEEPS,  /* a short sleep that may be one of the start-up */
 	WATCH_DISK,    /* state D */
+	WATCH_ENDED,   /* a first thread, with others living on */
 	WATCH_RUNS,
 };
 

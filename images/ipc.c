@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/arena.h"
+#include "images/ipc_settings.h"
 #include "images/state.h"
 #include "proto/state.pb-c.h"
 
@@ -54,9 +55,23 @@ static Pb__SysvQueue *queue_pack(struct arena *arena, const struct snap_queue *q
 	return m;
 }
 
+static void settings_pack(const struct snap *snap, Pb__State *m)
+{
+	m->n_ipc_settings = snap->nr_ipc_settings;
+	m->ipc_settings = arena_array(snap->arena, snap->nr_ipc_settings, sizeof *m->ipc_settings);
+	for (size_t i = 0; i < snap->nr_ipc_settings; i++) {
+		Pb__IpcSetting *out = m->ipc_settings[i] = arena_alloc(snap->arena, sizeof *out);
+
+		pb__ipc_setting__init(out);
+		out->name = arena_strdup(snap->arena, snap->ipc_settings[i].name);
+		out->value = arena_strdup(snap->arena, snap->ipc_settings[i].value);
+	}
+}
+
 void ipc_pack(const struct snap *snap, Pb__State *m)
 {
 	PUT(m, ipc_own, snap->ipc_own);
+	settings_pack(snap, m);
 	m->n_sem_sets = snap->nr_sem_sets;
 	m->sem_sets = arena_array(snap->arena, snap->nr_sem_sets, sizeof *m->sem_sets);
 	for (size_t i = 0; i < snap->nr_sem_sets; i++)
@@ -119,9 +134,29 @@ static int queue_unpack(
 	return owner_unpack(m->owner, &queue->owner, err);
 }
 
+/* They become paths below /proc/sys: no others than those that are known. */
+static int settings_unpack(struct snap *snap, const Pb__State *m, struct err *err)
+{
+	snap->nr_ipc_settings = snap->cap_ipc_settings = m->n_ipc_settings;
+	snap->ipc_settings = arena_array(
+		snap->arena, m->n_ipc_settings, sizeof *snap->ipc_settings);
+	if (m->n_ipc_settings && !m->ipc_own)
+		return BAD(err, "settings of somebody else's IPC namespace");
+	for (size_t i = 0; i < m->n_ipc_settings; i++) {
+		const Pb__IpcSetting *in = m->ipc_settings[i];
+		const char *name = in->name ? ipc_setting_name(in->name) : NULL;
+
+		if (!name || !in->value || !ipc_setting_valid(in->value))
+			return BAD(err, "an impossible setting of an IPC namespace");
+		snap->ipc_settings[i] = (struct snap_ipc_setting){ name,
+			arena_strdup(snap->arena, in->value) };
+	}
+	return 0;
+}
+
 int ipc_unpack(struct snap *snap, const Pb__State *m, struct err *err)
 {
-	int ret = 0;
+	int ret = settings_unpack(snap, m, err);
 
 	snap->ipc_own = m->ipc_own;
 	snap->nr_sem_sets = snap->cap_sem_sets = m->n_sem_sets;

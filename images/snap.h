@@ -307,6 +307,10 @@ struct snap_ipc {
 	uint32_t mode, uid, gid;
 };
 
+struct snap_ipc_setting {
+	const char *name, *value; /* ipc_settings.h */
+};
+
 struct snap_sem_set {
 	struct snap_ipc owner;
 	uint16_t *values;
@@ -518,7 +522,9 @@ struct snap {
 	struct snap_seccomp *seccomp;
 	size_t nr_seccomp, cap_seccomp;
 	struct snap_terminal terminal;
-	bool ipc_own; /* the tree had an IPC namespace of its own */
+	bool ipc_own;                          /* the tree had an IPC namespace of its own */
+	struct snap_ipc_setting *ipc_settings; /* of that */
+	size_t nr_ipc_settings, cap_ipc_settings;
 	struct snap_sem_set *sem_sets;
 	size_t nr_sem_sets, cap_sem_sets;
 	struct snap_queue *queues;

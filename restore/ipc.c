@@ -14,6 +14,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "restore/ipc_settings.h"
 #include "restore/job.h"
 
 enum { SEMAPHORE_MAX = 32767 };
@@ -29,7 +30,7 @@ int ipc_enter_own(struct job *job, struct err *err)
 	if (!job->snap->ipc_own)
 		return 0;
 	if (unshare(CLONE_NEWIPC) == 0)
-		return 0;
+		return ipc_settings_raise(job, err);
 	err_sys(err, "the program had an IPC namespace of its own: make one");
 	return err_hint(err, "restore as root, or with --pids=ns");
 }
@@ -282,7 +283,7 @@ int ipc_make(struct job *job, struct err *err)
 		ret = sem_make(job, i, err);
 	for (uint32_t i = 0; !ret && i < job->snap->nr_queues; i++)
 		ret = queue_make(job, i, err);
-	return ret;
+	return ret ? ret : ipc_settings_lower(job, err);
 }
 
 void ipc_undo(struct job *job)

@@ -23,6 +23,7 @@
 #include "restore/ghosts.h"
 #include "restore/ids.h"
 #include "restore/instance.h"
+#include "restore/interrupt.h"
 #include "restore/ipc.h"
 #include "restore/job.h"
 #include "restore/mems.h"
@@ -89,7 +90,7 @@ static void job_tables(struct job *job)
 static int job_init(struct job *job, const struct restore_opts *opts, struct err *err)
 {
 	job->opts = opts;
-	job->gate = -1;
+	job->gate = job->caller = -1;
 	job->fd_opts.tcp_close = opts->tcp_close;
 	job->fd_opts.tcp_established = opts->tcp_established;
 	job->pidfd = -1;
@@ -183,7 +184,7 @@ static int job_attend(
 	const struct restore_opts *opts = job->opts;
 	bool own_group = !job->proc->group_inherited && job->proc->pgid == job->proc->pid;
 	struct terminal terminal = job->terminal;
-	struct supervised supervised = { child, own_group && stops < 0, &terminal, stops };
+	struct supervised supervised = { child, own_group && stops < 0, &terminal, stops, 0 };
 
 	if (pidfile_write(opts->pidfile, pid, err) < 0) {
 		job_kill(job, child);
@@ -300,6 +301,7 @@ static void init_run(struct job *job, struct ns *ns, int failed, struct err *err
 
 	/* Detached or not, the init has to reap. */
 	supervise_prepare();
+	job->caller = ns->report;
 	if (failed < 0 || job_make(job, err) < 0) {
 		progress_end(job->opts->progress);
 		ns_report(ns, 0, err);
@@ -308,7 +310,7 @@ static void init_run(struct job *job, struct ns *ns, int failed, struct err *err
 	ns_report(ns, job->pid, NULL);
 	if (job->opts->detach)
 		init_leave();
-	supervised = (struct supervised){ job->pid, own_group, NULL, ns->report };
+	supervised = (struct supervised){ job->pid, own_group, NULL, ns->report, 0 };
 	job_finish(job);
 	if (supervise(&supervised, &status, err) < 0)
 		_exit(125);
@@ -363,7 +365,9 @@ static int restore_once(
 		ret = ids_choose(&job, err);
 	if (!ret)
 		terminal_prepare(&job);
-	if (!ret && !opts->detach)
+	if (!ret && opts->detach)
+		interrupt_hold(&job);
+	else if (!ret)
 		supervise_prepare();
 	if (!ret && job.pids == PIDS_NS) {
 		ret = job.proc->pid == 1 ? run_as_first(&job, &done, status, err)

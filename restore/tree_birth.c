@@ -1,4 +1,5 @@
 /* Births in the right family, session and group; see tree_birth.h. */
+#include "base/log.h"
 #include "restore/tree_birth.h"
 
 #include <errno.h>
@@ -60,8 +61,9 @@ static bool led_from_below(const struct snap *snap, int32_t session, uint32_t ab
 	return false;
 }
 
-/* A leader shows by children that are not in its session where it was born itself. */
-int32_t birth_session(const struct snap *snap, uint32_t i)
+/* In which process i has to be born. A leader shows by children that are not in its session where
+ * it was born itself. */
+static int32_t birth_session(const struct snap *snap, uint32_t i)
 {
 	const struct snap_proc *proc = &snap->procs[i];
 
@@ -381,7 +383,7 @@ static int first_spawn(struct tree *tree, struct job *job, struct err *err)
 	return -err->code;
 }
 
-int birth_first(struct tree *tree, struct err *err)
+static int first_begin(struct tree *tree, struct err *err)
 {
 	const uintptr_t options = PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
 				  PTRACE_O_TRACEVFORK | PTRACE_O_TRACESYSGOOD |
@@ -404,4 +406,12 @@ int birth_first(struct tree *tree, struct err *err)
 	if (ptrace(PTRACE_SETOPTIONS, job->pid, 0, options) < 0)
 		return err_sys(err, "ptrace options of the new process");
 	return 0;
+}
+
+int birth_first(struct tree *tree, struct err *err)
+{
+	int ret = first_begin(tree, err);
+
+	log_release(); /* of child_run() */
+	return ret;
 }

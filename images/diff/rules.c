@@ -153,6 +153,7 @@ static const struct diff_rule rules[] = {
 	WORD("State", "seccomp_filters", "seccomp filter"),
 	KEYED("State", "sem_sets", "owner.id", "semaphores"),
 	KEYED("State", "queues", "owner.id", "message queue"),
+	WORD("State", "ipc_settings", "setting of the IPC namespace"),
 	NUMBER("Vdso", "start", as_hex),
 
 	REF("Proc", "parent", DIFF_PROCS),

@@ -22,6 +22,7 @@
 #include "images/fd/common.h"
 #include "images/fd/kinds.h"
 #include "images/fd/message.h"
+#include "images/fd/proc_gone.h"
 #include "images/fd/reg.h"
 
 /* ipc/mqueue.c; not in linux/magic.h. */
@@ -33,6 +34,7 @@ struct reg_priv {
 	uint32_t file; /* ID_NONE for kernel files, which have ... */
 	char *path;    /* ... the whole path, or what follows /proc/PID */
 	int32_t pid;   /* of that, as the target sees it; else 0 */
+	bool gone;     /* it has ended, and was waited for */
 };
 
 static long fs_of(int fd)
@@ -95,19 +97,6 @@ static bool is_kernel_file(const struct fd_seen *seen)
 	return false;
 }
 
-/* "/proc/42/rest" -> 42 and "/rest"; 0 for every other path. */
-static int32_t proc_pid(const char *path, const char **rest)
-{
-	struct text t = { path };
-	uint64_t pid;
-
-	if (!text_word(&t, "/proc/") || !text_dec(&t, &pid) || (*t.at != '/' && *t.at) ||
-		pid > INT32_MAX)
-		return 0;
-	*rest = t.at;
-	return (int32_t)pid;
-}
-
 /* The thread of "/task/TID/..."; 0 where the path does not lead there. */
 static int32_t task_tid(const char *rest, const char **behind)
 {
@@ -118,6 +107,14 @@ static int32_t task_tid(const char *rest, const char **behind)
 		return 0;
 	*behind = t.at;
 	return (int32_t)tid;
+}
+
+static bool thread_lives(int32_t pid, int32_t tid)
+{
+	char path[48];
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d", pid, tid);
+	return access(path, F_OK) == 0;
 }
 
 /* These show the memory that the process had when they were opened. */
@@ -146,10 +143,35 @@ static bool is_inside(const struct snap *snap, int32_t pid)
 	return snap_has_process(snap, pid) || snap_has_zombie(snap, pid);
 }
 
+static const char DELETED[] = " (deleted)";
+
+/* Length of the path of a kernel file: below /proc/net, entries are made for each look. */
+static size_t kernel_path_len(const struct fd_seen *seen)
+{
+	size_t len = strlen(seen->link);
+
+	return text_ends(seen->link, DELETED) ? len - strlen(DELETED) : len;
+}
+
+/* Is it of a process that is gone, here in our /proc? What is left of one half read is lost. */
+static bool belongs_to_gone(const struct fd_seen *seen)
+{
+	char path[PATH_MAX];
+	const char *rest;
+	struct stat ours;
+	int32_t pid;
+
+	snprintf(path, sizeof path, "%.*s", (int)kernel_path_len(seen), seen->link);
+	pid = proc_path_pid(path, &rest);
+	return pid && pid != seen->pid && !is_inside(seen->dump->snap, pid) &&
+	       stat("/proc", &ours) == 0 && ours.st_dev == seen->st.st_dev && proc_gone(pid) &&
+	       (S_ISDIR(seen->st.st_mode) || lseek(seen->fd, 0, SEEK_CUR) <= 0);
+}
+
 static int proc_file_check(const struct fd_seen *seen, const char *name, struct err *err)
 {
 	const char *rest = "", *behind;
-	int32_t pid = proc_pid(seen->link, &rest);
+	int32_t pid = proc_path_pid(seen->link, &rest);
 	int32_t tid = pid ? task_tid(rest, &behind) : 0;
 
 	if (!pid)
@@ -160,11 +182,8 @@ static int proc_file_check(const struct fd_seen *seen, const char *name, struct 
 	else if (pid != seen->pid && !is_inside(seen->dump->snap, pid))
 		err_set(err, ENOTSUP, "%s belongs to process %d, which is not part of the dump",
 			name, pid);
-	else if (tid && tid != pid)
-		err_set(err, ENOTSUP,
-			"%s belongs to thread %d, which does not exist yet when descriptors "
-			"are made again",
-			name, tid);
+	else if (tid && !thread_lives(pid, tid))
+		err_set(err, ENOTSUP, "%s belongs to thread %d, which has ended", name, tid);
 	else
 		return 0;
 	return err_hint(err, "let the program close it after use");
@@ -188,16 +207,6 @@ static int path_closed(const char *name, struct err *err)
 	return err_hint(err,
 		"give yourself permission to search its directories, or run snapctl as "
 		"root");
-}
-
-static const char DELETED[] = " (deleted)";
-
-/* Length of the path of a kernel file: below /proc/net, entries are made for each look. */
-static size_t kernel_path_len(const struct fd_seen *seen)
-{
-	size_t len = strlen(seen->link);
-
-	return text_ends(seen->link, DELETED) ? len - strlen(DELETED) : len;
 }
 
 static bool kernel_file_is_there(const struct fd_seen *seen)
@@ -273,6 +282,8 @@ static int reg_check(const struct fd_seen *seen, struct err *err)
 		return -err->code;
 	if (is_kernel_file(seen) && pressure_check(seen, name, err) < 0)
 		return -err->code;
+	if (is_kernel_file(seen) && belongs_to_gone(seen))
+		return 0;
 	if (is_kernel_file(seen) && proc_file_check(seen, name, err) < 0)
 		return -err->code;
 	return path_check(seen, name, err);
@@ -282,15 +293,16 @@ static int reg_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err
 {
 	struct fd_dump *d = seen->dump;
 	struct reg_priv *priv = arena_alloc(d->snap->arena, sizeof *priv);
-	const char *rest = seen->link;
+	const char *path, *rest;
 
 	if (reg_check(seen, err) < 0)
 		return -err->code;
 	priv->file = ID_NONE;
 	if (is_kernel_file(seen)) {
-		priv->pid = proc_pid(seen->link, &rest);
-		priv->path = arena_strndup(
-			d->snap->arena, rest, kernel_path_len(seen) - (size_t)(rest - seen->link));
+		path = rest = arena_strndup(d->snap->arena, seen->link, kernel_path_len(seen));
+		priv->pid = proc_path_pid(path, &rest);
+		priv->path = arena_strdup(d->snap->arena, rest);
+		priv->gone = belongs_to_gone(seen);
 	} else if (d->file_of(d, seen->pid, seen->fd, seen->link, &priv->file, err) < 0) {
 		return -err->code;
 	}
@@ -315,6 +327,7 @@ static int reg_pack(
 		m->path = message_path(priv->path);
 		m->has_pid = priv->pid != 0;
 		m->pid = priv->pid;
+		m->has_gone = m->gone = priv->gone;
 	}
 	msg->reg = m;
 	return 0;
@@ -323,15 +336,24 @@ static int reg_pack(
 static int kernel_file_unpack(
 	struct snap *snap, const Pb__RegFd *m, struct reg_priv *priv, struct err *err)
 {
+	const char *behind;
+	int32_t tid;
+
 	priv->pid = m->has_pid ? m->pid : 0;
-	if (priv->pid && !is_inside(snap, priv->pid))
+	priv->gone = m->gone;
+	if (priv->gone ? priv->pid <= 0 : priv->pid && !is_inside(snap, priv->pid))
 		return err_set(err, EBADMSG, "reg: there is no process %d", priv->pid);
 	/* "/proc/42" itself leaves nothing behind the number. */
 	if (priv->pid && m->path.len == 0) {
 		priv->path = arena_strdup(snap->arena, "");
 		return 0;
 	}
-	return message_path_read(snap, &m->path, "reg", &priv->path, err);
+	if (message_path_read(snap, &m->path, "reg", &priv->path, err) < 0)
+		return -err->code;
+	tid = priv->pid ? task_tid(priv->path, &behind) : 0;
+	if (tid && tid != priv->pid && !snap_has_thread(snap, tid))
+		return err_set(err, EBADMSG, "reg: there is no thread %d", tid);
+	return 0;
 }
 
 static int reg_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
@@ -381,13 +403,29 @@ static int open_flags(const struct snap_ofd *ofd)
 	return (int)(flags | O_CLOEXEC);
 }
 
+int32_t reg_thread(const struct snap_ofd *ofd, const char **behind)
+{
+	const struct reg_priv *priv = ofd->priv;
+	const char *rest;
+	int32_t tid;
+
+	if (ofd->kind != &fd_reg || !priv->pid)
+		return 0;
+	tid = task_tid(priv->path, &rest);
+	if (!tid || tid == priv->pid)
+		return 0;
+	*behind = rest;
+	return tid;
+}
+
 const char *reg_later(const struct snap *snap, const struct snap_ofd *ofd, int32_t *pid)
 {
 	const struct reg_priv *priv = ofd->priv;
+	const char *behind;
 
-	if (ofd->kind != &fd_reg || ofd->inherited >= 0 || !priv->pid)
+	if (ofd->kind != &fd_reg || ofd->inherited >= 0 || !priv->pid || priv->gone)
 		return NULL;
-	if (priv->pid == snap->procs[0].pid &&
+	if (priv->pid == snap->procs[0].pid && !reg_thread(ofd, &behind) &&
 		(ofd->flags & O_PATH || !bound_to_memory(priv->path)))
 		return NULL;
 	*pid = priv->pid;
@@ -430,6 +468,8 @@ static int reg_make(const struct fd_make *m, const struct snap_ofd *ofd, int *fd
 
 	if (priv->file != ID_NONE)
 		return m->open_file(m, priv->file, open_flags(ofd), fd, err);
+	if (priv->gone)
+		return proc_gone_open(priv->pid, priv->path, open_flags(ofd), fd, err);
 	if (ofd->flags & O_DIRECTORY)
 		strcpy(path, "/proc");
 	if (!reg_later(m->snap, ofd, &pid) && kernel_file_path(m, priv, path, err) < 0)

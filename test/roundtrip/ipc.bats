@@ -16,6 +16,7 @@ teardown() {
 @test "ipc_sem_waits: semop and semtimedop wait" { roundtrip ipc_sem_waits; }
 @test "ipc_msg: System V messages" { roundtrip ipc_msg; }
 @test "ipc_msg_waits: msgrcv and msgsnd wait" { roundtrip ipc_msg_waits; }
+@test "ipc_own_limits: limits of an IPC namespace of its own" { roundtrip ipc_own_limits; }
 @test "ipc_own: an IPC namespace of its own" { roundtrip ipc_own; }
 @test "ipc_gone: removed in the meantime" {
     start_target ipc_gone

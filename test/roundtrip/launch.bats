@@ -6,6 +6,7 @@ load ../helpers/snap
 @test "launched: mapped files" { launched memfile_private; }
 @test "launched: children that end, told by pidfds" { launched pidfd_once; }
 @test "launched: 100 threads" { launched thread_many; }
+@test "launched: the first thread has ended" { launched thread_leader_gone; }
 @test "launched: pending signals" { launched signal_pending; }
 @test "launched: timers" { launched timer_ids; }
 @test "launched: descriptors" { launched file_dup; }

@@ -2,6 +2,7 @@
 #include "target.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -273,6 +274,45 @@ static void own_namespace(void)
 	own = true;
 }
 
+/* Limits of the namespace, some raised, some lowered.
+ */
+static void ipc_own_limits(void)
+{
+	static const struct {
+		const char *path, *value;
+	} limits[] = {
+		{ "/proc/sys/kernel/shmmax", "123456789" },
+		{ "/proc/sys/kernel/shm_rmid_forced", "1" },
+		{ "/proc/sys/kernel/sem", "200\t64000\t50\t64" },
+		{ "/proc/sys/kernel/msgmax", "1000" },
+		{ "/proc/sys/kernel/msgmnb", "70000" },
+		{ "/proc/sys/fs/mqueue/msg_max", "33" },
+	};
+	char line[64] = "";
+	int fd;
+
+	own_namespace();
+	msg_make(4321);
+	message_put(3, 1000);
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+		fd = (int)must(open(limits[i].path, O_WRONLY));
+		must(write(fd, limits[i].value, strlen(limits[i].value)));
+		must(close(fd));
+	}
+	target_wait();
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+		size_t len = strlen(limits[i].value);
+
+		fd = (int)must(open(limits[i].path, O_RDONLY));
+		must(read(fd, line, sizeof line));
+		expect(!strncmp(line, limits[i].value, len) && line[len] == '\n', "%s is %s",
+			limits[i].path, line);
+		must(close(fd));
+	}
+	message_is(3, 1000);
+	clean();
+}
+
 static void ipc_own(void)
 {
 	struct semid_ds ds;
@@ -345,6 +385,7 @@ const struct target targets_ipc[] = {
 	{ "ipc_sem_waits", ipc_sem_waits, "semop and semtimedop wait", 0 },
 	{ "ipc_msg", ipc_msg, "System V messages", 0 },
 	{ "ipc_msg_waits", ipc_msg_waits, "msgrcv and msgsnd wait", 0 },
+	{ "ipc_own_limits", ipc_own_limits, "limits of an IPC namespace of its own", 0 },
 	{ "ipc_own", ipc_own, "an IPC namespace of its own", 0 },
 	{ "ipc_gone", ipc_gone, "removed in the meantime", 0 },
 	{ NULL, NULL, NULL, 0 },

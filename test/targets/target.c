@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tools.h"
@@ -35,6 +34,7 @@ static const struct target *const tables[] = {
 	targets_sock_unix,
 	targets_sock_waiting,
 	targets_sock_tcp_waiting,
+	targets_sock_netlink,
 	targets_sock_inet,
 	targets_sock_tcp,
 	targets_sock_raw,
@@ -69,13 +69,16 @@ static const struct target *const tables[] = {
 	targets_tree_refuse,
 	targets_tree_stream,
 	targets_tree_odd,
+	targets_tree_sibling,
 	targets_odd_held,
+	targets_nameless,
 	targets_odd_signal,
 	targets_odd_cpu,
 	targets_odd_wait,
 	targets_tree_group,
 	targets_tree_born,
 	targets_pty_held,
+	targets_fd_thread,
 };
 
 /* The FIFO is opened before the state is prepared, so that its number is 3 in every target. */
