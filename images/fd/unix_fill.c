@@ -12,6 +12,9 @@
 #include "images/fd/kind.h"
 #include "images/fd/unix_making.h"
 
+/* The least SO_SNDBUF there is (SOCK_MIN_SNDBUF in include/net/sock.h); asm/socket.h. */
+enum { ROOM_ENOUGH = 4608, X_SO_BUF_LOCK = 72 };
+
 static int options_of(struct making *k, bool late, bool listening, struct err *err)
 {
 	for (uint32_t i = 0; i < k->m->snap->nr_ofds; i++) {
@@ -36,16 +39,60 @@ int making_listener_options(struct making *k, struct err *err)
 
 /* ---- queues ---------------------------------------------------------------------------------- */
 
-void making_widen(int fd, const struct unix_msg *queue, size_t nr)
+/* At most what these count for in the sender's buffer: each message has a head. */
+static size_t room_for(const struct unix_msg *queue, size_t nr)
 {
-	size_t total = 65536;
-	int size;
+	size_t total = 0;
 
 	for (size_t i = 0; i < nr; i++)
-		total += 2 * queue[i].len;
-	size = total < INT32_MAX / 2 ? (int)total : INT32_MAX / 2;
+		total += 2 * queue[i].len + 1024;
+	return total;
+}
+
+void making_widen(int fd, const struct unix_msg *queue, size_t nr)
+{
+	size_t total = 65536 + room_for(queue, nr);
+	int size = total < INT32_MAX / 2 ? (int)total : INT32_MAX / 2;
+
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+/*
+ * What a socket may have under way (SO_SNDBUF) is asked only where that may not be enough: the
+ * program has made it smaller since, or the kernel cuts the bytes of a stream at other places now
+ * (unix_stream_sendmsg() in net/unix/af_unix.c), and each piece takes more than its bytes.
+ */
+struct room {
+	bool widened;
+	int size, lock;
+};
+
+static int room_make(int fd, const struct unix_sock *to, struct room *room, struct err *err)
+{
+	socklen_t len = sizeof(int);
+
+	*room = (struct room){ 0 };
+	if (room_for(to->queue, to->nr_queue) < ROOM_ENOUGH)
+		return 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room->size, &len) < 0 ||
+		getsockopt(fd, SOL_SOCKET, X_SO_BUF_LOCK, &room->lock, &len) < 0)
+		return err_sys(err, "send buffer");
+	room->size /= 2; /* the kernel doubles what it is given */
+	room->widened = true;
+	making_widen(fd, to->queue, to->nr_queue);
+	return 0;
+}
+
+static int room_put_back(int fd, const struct room *room, struct err *err)
+{
+	if (!room->widened)
+		return 0;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room->size, sizeof room->size) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room->size, sizeof room->size);
+	if (setsockopt(fd, SOL_SOCKET, X_SO_BUF_LOCK, &room->lock, sizeof room->lock) < 0)
+		return err_sys(err, "send buffer");
+	return 0;
 }
 
 static uint32_t bound_to(const struct snap *snap, const struct unix_name *name)
@@ -81,16 +128,9 @@ static int send_by_name(
 		k->m, stranger >= 0 ? stranger : k->m->made[sender], msg, &sa, len, err);
 }
 
-static int fill_one(struct making *k, uint32_t i, const struct unix_sock *sock, struct err *err)
+static int fill_from(
+	struct making *k, uint32_t i, const struct unix_sock *sock, int from, struct err *err)
 {
-	int from = k->far_end[i];
-
-	if (sock->state == UNIX_LISTEN)
-		return making_fill_pending(k, sock, err);
-	if (from >= 0 && sock->nr_queue)
-		making_widen(from, sock->queue, sock->nr_queue);
-	if (from < 0 && making_mutual_peer(k->m->snap, i))
-		from = k->m->made[sock->peer];
 	for (size_t q = 0; q < sock->nr_queue; q++) {
 		int ret = from >= 0 ? unix_queue_make(k->m, from, &sock->queue[q], NULL, 0, err)
 				    : send_by_name(k, sock, &sock->queue[q], err);
@@ -101,6 +141,23 @@ static int fill_one(struct making *k, uint32_t i, const struct unix_sock *sock, 
 			return ret;
 	}
 	return 0;
+}
+
+static int fill_one(struct making *k, uint32_t i, const struct unix_sock *sock, struct err *err)
+{
+	int from = k->far_end[i];
+	struct room room;
+
+	if (sock->state == UNIX_LISTEN)
+		return making_fill_pending(k, sock, err);
+	if (from >= 0 && sock->nr_queue)
+		making_widen(from, sock->queue, sock->nr_queue);
+	if (from >= 0 || !making_mutual_peer(k->m->snap, i))
+		return fill_from(k, i, sock, from, err);
+	from = k->m->made[sock->peer];
+	if (room_make(from, sock, &room, err) < 0 || fill_from(k, i, sock, from, err) < 0)
+		return -err->code;
+	return room_put_back(from, &room, err);
 }
 
 int making_fill(struct making *k, struct err *err)

@@ -4,6 +4,7 @@ load ../helpers/snap
 
 @test "unix_pair: socket pairs of three types" { roundtrip unix_pair; }
 @test "unix_pair_queued: queued bytes" { roundtrip unix_pair_queued; }
+@test "unix_full: as much as can be queued" { roundtrip unix_full; }
 @test "unix_packets: queued packets" { roundtrip unix_packets; }
 @test "unix_half: one end closed or shut down" { roundtrip unix_half; }
 @test "unix_options: options" { roundtrip unix_options; }

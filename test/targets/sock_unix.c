@@ -124,6 +124,49 @@ static void unix_pair_queued(void)
 		"more than was written");
 }
 
+/* All that goes in by blocks that the kernel cuts in its way, less what was read; and packets of a
+ * sender that has got a smaller buffer since. Who is full stays full. */
+static void unix_full(void)
+{
+	enum { BLOCK = 128 << 10, READ = 21440, PACKET = 30000, NR = 5, NR_TINY = 200 };
+	static char data[2 * BLOCK], got[4 * BLOCK];
+	int pair[2], packets[2], tiny[2], before[2], value[2] = { 0 };
+	size_t sent = 0;
+	socklen_t len = sizeof(int);
+	ssize_t n;
+
+	pattern_fill(data, sizeof data, 3);
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	while ((n = send(pair[0], data, BLOCK, MSG_DONTWAIT)) > 0)
+		sent += (size_t)n;
+	must(recv(pair[1], got, READ, MSG_WAITALL));
+	must(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, packets));
+	for (int i = 0; i < NR; i++)
+		must(send(packets[0], data, PACKET, MSG_DONTWAIT));
+	sock_set(packets[0], SOL_SOCKET, SO_SNDBUF, 10000);
+	must(socketpair(AF_UNIX, SOCK_DGRAM, 0, tiny));
+	for (int i = 0; i < NR_TINY; i++)
+		n = send(tiny[0], "x", 1, MSG_DONTWAIT);
+	sock_set(tiny[0], SOL_SOCKET, SO_SNDBUF, 1);
+	before[0] = sock_option(pair[0], SOL_SOCKET, SO_SNDBUF);
+	before[1] = sock_option(packets[0], SOL_SOCKET, SO_SNDBUF);
+	target_wait();
+	must(getsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &value[0], &len));
+	must(getsockopt(packets[0], SOL_SOCKET, SO_SNDBUF, &value[1], &len));
+	expect(value[0] == before[0] && value[1] == before[1], "SO_SNDBUF");
+	expect(send(packets[0], "x", 1, MSG_DONTWAIT) == -1 && errno == EAGAIN, "room in there");
+	expect(recv(pair[1], got, sent - READ, MSG_WAITALL) == (ssize_t)(sent - READ), "bytes");
+	expect(!memcmp(got, data + READ, BLOCK - READ) &&
+			!memcmp(got + BLOCK - READ, data, BLOCK / 2),
+		"other bytes");
+	for (int i = 0; i < NR; i++)
+		expect(recv(packets[1], got, sizeof got, 0) == PACKET && !memcmp(got, data, PACKET),
+			"packet %d", i);
+	for (n = 0; recv(tiny[1], got, sizeof got, MSG_DONTWAIT) == 1;)
+		n++;
+	expect(n >= 10, "%zd tiny packets", n);
+}
+
 static void unix_packets(void)
 {
 	static const int types[] = { SOCK_DGRAM, SOCK_SEQPACKET };
@@ -546,6 +589,7 @@ static void unix_pending(void)
 const struct target targets_sock_unix[] = {
 	{ "unix_pair", unix_pair, "socket pairs of three types", 0 },
 	{ "unix_pair_queued", unix_pair_queued, "queued bytes", 0 },
+	{ "unix_full", unix_full, "as much as can be queued", 0 },
 	{ "unix_packets", unix_packets, "queued packets", 0 },
 	{ "unix_half", unix_half, "one end closed or shut down", 0 },
 	{ "unix_options", unix_options, "options", 0 },
