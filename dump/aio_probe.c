@@ -272,14 +272,15 @@ static int probe_run(struct probe *b, int event, uint32_t *busy, struct err *err
 {
 	uint32_t room = room_of(b), taken;
 	int undone = 0, ret = fill(b, room, err);
+	struct err second = { 0 };
 
 	taken = b->taken;
 	*busy = room - taken;
 	if (!taken)
 		return ret;
-	undone = wake(b, event, ret ? NULL : err);
+	undone = wake(b, event, ret ? &second : err);
 	if (!undone)
-		undone = back(b, taken == room, ret ? NULL : err);
+		undone = back(b, taken == room, ret ? &second : err);
 	return ret ? ret : undone;
 }
 

@@ -18,9 +18,9 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "dump/dumping.h"
-#include "dump/interrupt.h"
 #include "lib/protocol.h"
 #include "tracee/proc.h"
 

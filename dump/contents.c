@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/interrupt.h"
 #include "base/progress.h"
 #include "dump/dumping.h"
-#include "dump/interrupt.h"
 #include "images/pages.h"
 
 enum { CHUNK_PAGES = PAGES_FRAME / PAGES_PAGE };

@@ -18,6 +18,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "dump/check.h"
@@ -28,7 +29,6 @@
 #include "dump/files.h"
 #include "dump/flocks.h"
 #include "dump/found.h"
-#include "dump/interrupt.h"
 #include "dump/ipc.h"
 #include "dump/launch.h"
 #include "dump/left.h"
@@ -291,20 +291,19 @@ static int dump_phases(struct dumping *d, struct err *err)
 
 /* ---- sizes ------------------------------------------------------------------------------ */
 
-static int image_measure(const char *path, struct dump_result *result, struct err *err)
+/* The target has ended by now: an image that nobody can measure any more is no failure. */
+static void image_measure(const char *path, struct dump_result *result)
 {
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 	struct stat st;
 
-	if (!dir)
-		return err_sys(err, "open %s", path);
-	while ((entry = readdir(dir)))
+	while (dir && (entry = readdir(dir)))
 		if (!fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
 			S_ISREG(st.st_mode))
 			result->image_bytes += (unsigned long long)st.st_size;
-	closedir(dir);
-	return 0;
+	if (dir)
+		closedir(dir);
 }
 
 static int dump_once(const struct dump_opts *opts, const struct stop_requests *stop,
@@ -340,7 +339,7 @@ static int dump_work(const struct dump_opts *opts, const struct stop_requests *s
 		ret = dump_once(opts, stop, result, err);
 	}
 	if (!ret)
-		ret = image_measure(opts->image, result, err);
+		image_measure(opts->image, result);
 	result->total_ms = dumping_now_ms() - start;
 	return ret;
 }
@@ -365,7 +364,8 @@ static int dump_work_inside(const struct dump_opts *opts, const struct stop_requ
 	/* The end of the target may be the end of the namespace's init, and that of all inside. */
 	if (ret < 0 && inner.early->committed) {
 		*result = *inner.early;
-		ret = image_measure(inner.image, result, err);
+		image_measure(inner.image, result);
+		ret = 0;
 	}
 	munmap(inner.early, sizeof *inner.early);
 	/* An init ends with its tracer. */

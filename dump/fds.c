@@ -153,6 +153,15 @@ int seen_getfd(struct dumping_proc *p, int num, int *fd, struct err *err)
 	return tracee_getfd(p->t, num, fd, err);
 }
 
+/* Not -ENOENT, although that is what FUSE says of a directory that was removed: it is open. */
+static int fstat_refused(const struct fd_seen *seen, struct err *err)
+{
+	err_set(err, ENOTSUP, "%s: its file system does not know it any more (fstat: %s)",
+		seen->link, strerror(errno));
+	return err_hint(err, "let the program close what it has removed on FUSE and network "
+			     "file systems");
+}
+
 static int seen_read(const struct slots_look *look, int num, struct fd_seen *seen, struct err *err)
 {
 	struct arena *a = look->p->d->snap->arena;
@@ -180,7 +189,7 @@ static int seen_read(const struct slots_look *look, int num, struct fd_seen *see
 	if (ret < 0)
 		return ret;
 	if (fstat(seen->fd, &seen->st) < 0) {
-		ret = err_sys(err, "fstat");
+		ret = fstat_refused(seen, err);
 		fd_close(&seen->fd);
 		return ret;
 	}

@@ -151,7 +151,7 @@ static int regs_collect(struct dumping_proc *p, struct tracee_thread *th, struct
 		task->waiting_nr < 0 ? "computing" : syscall_name(task->waiting_nr));
 	task->restart = restart_apply(&task->regs, &next);
 	/* What its other mask lets in or keeps out, only the call itself knows. */
-	if (syscall_swaps_mask(&live))
+	if (syscall_swaps_mask(p->t, &live))
 		task->restart = 0;
 	if (task->regs.rip != live.rip)
 		left_keep(task, left);

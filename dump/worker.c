@@ -14,9 +14,10 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/interrupt.h"
 #include "base/progress.h"
 #include "dump/dump.h"
-#include "dump/interrupt.h"
+#include "images/image.h"
 
 enum { PROGRESS_MS = 250 };
 
@@ -64,19 +65,20 @@ static void worker_watch(
 	}
 }
 
-static int worker_died(int status, struct err *err)
+/* It could not clean up any more. */
+static int worker_died(const struct dump_opts *opts, int status, struct err *err)
 {
+	image_writer_clean(opts->image);
 	if (WIFSIGNALED(status))
 		err_set(err, EIO, "the dump was killed by signal %d (%s)", WTERMSIG(status),
 			strsignal(WTERMSIG(status)));
 	else
 		err_set(err, EIO, "the dump ended without a word, status %d", WEXITSTATUS(status));
-	return err_hint(err,
-		"if that was not you, please report it; half an image may be left beside "
-		"the place it was meant for");
+	return err_hint(err, "if that was not you, please report it");
 }
 
-static int worker_wait(pid_t worker, int channel, struct dump_result *result, struct err *err)
+static int worker_wait(pid_t worker, const struct dump_opts *opts, int channel,
+	struct dump_result *result, struct err *err)
 {
 	struct report report;
 	ssize_t n = recv(channel, &report, sizeof report, MSG_WAITALL);
@@ -85,7 +87,7 @@ static int worker_wait(pid_t worker, int channel, struct dump_result *result, st
 	while (waitpid(worker, &status, 0) < 0 && errno == EINTR)
 		;
 	if (n != sizeof report)
-		return worker_died(status, err);
+		return worker_died(opts, status, err);
 	*result = report.result;
 	if (report.ret < 0 && err)
 		*err = report.err;
@@ -116,7 +118,7 @@ int worker_run(
 				      "in this cgroup (pids.max)");
 	} else {
 		worker_watch(worker, opts, &stop, pair[0]);
-		ret = worker_wait(worker, pair[0], result, err);
+		ret = worker_wait(worker, opts, pair[0], result, err);
 	}
 	close(pair[0]);
 	stop_requests_end(&stop);

@@ -42,6 +42,8 @@ int image_writer_reserve(struct image_writer *w, struct snap *snap, size_t bytes
 int image_writer_commit(struct image_writer *w, struct snap *snap, struct err *err);
 /* Without a commit before: removes everything. NULL is fine. */
 void image_writer_destroy(struct image_writer *w);
+/* Remove what writers of an image at path have left that were killed. */
+void image_writer_clean(const char *path);
 
 /* ---- reading: checked once, at the door (D4) ------------------------------------------------- */
 

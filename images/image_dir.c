@@ -94,21 +94,43 @@ int image_dir_remove(int parentfd, const char *name, struct err *err)
 /* ---- temporary names ------------------------------------------------------------------------- */
 
 /* Is the directory still there under its name? Somebody may have cleaned it away before it was
- * locked. */
-static bool dir_is_still(int parentfd, const char *name, int dirfd)
+ * locked. 1: it is not. */
+static int dir_is_gone(int parentfd, const char *name, int dirfd, struct err *err)
 {
 	struct stat named, opened;
 
-	return fstatat(parentfd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       fstat(dirfd, &opened) == 0 && named.st_dev == opened.st_dev &&
-	       named.st_ino == opened.st_ino;
+	if (fstatat(parentfd, name, &named, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 1 : err_sys(err, "look at the directory for the image");
+	if (fstat(dirfd, &opened) < 0)
+		return err_sys(err, "look at the directory for the image");
+	return named.st_dev != opened.st_dev || named.st_ino != opened.st_ino;
+}
+
+/* Opened and locked. 1: somebody takes it for a stale one. */
+static int dir_take(int parentfd, const char *name, int *dirfd, struct err *err)
+{
+	OWNED_FD fd = dir_open(parentfd, name);
+	int ret;
+
+	/* Whatever the umask says. */
+	if (fd < 0 && errno == EACCES && fchmodat(parentfd, name, 0700, 0) == 0)
+		fd = dir_open(parentfd, name);
+	if (fd < 0)
+		return errno == ENOENT ? 1 : err_sys(err, "open the directory for the image");
+	/* Where there are no locks (ENOLCK), nobody can. */
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		return 1;
+	ret = dir_is_gone(parentfd, name, fd, err);
+	if (!ret)
+		*dirfd = take_fd(&fd);
+	return ret;
 }
 
 int image_dir_create(
 	int parentfd, const char *base, char name[PLACE_TMP_NAME], int *dirfd, struct err *err)
 {
 	for (int i = 0; i < ATTEMPTS; i++) {
-		OWNED_FD fd = -1;
+		int ret;
 
 		if (place_tmp_name(base, name) < 0)
 			return err_sys(err, "getrandom");
@@ -117,19 +139,11 @@ int image_dir_create(
 				continue;
 			return err_sys(err, "make a directory for the image");
 		}
-		fd = dir_open(parentfd, name);
-		/* Whatever the umask says. */
-		if (fd < 0 && errno == EACCES && fchmodat(parentfd, name, 0700, 0) == 0)
-			fd = dir_open(parentfd, name);
-		if (fd < 0 && errno != ENOENT)
-			return err_sys(err, "open the directory for the image");
-		/* ENOENT, or locked already: somebody takes it for a stale one. Where there are no
-		 * locks (ENOLCK), nobody can. */
-		if (fd < 0 || (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) ||
-			!dir_is_still(parentfd, name, fd))
-			continue;
-		*dirfd = take_fd(&fd);
-		return 0;
+		ret = dir_take(parentfd, name, dirfd, err);
+		if (ret < 0)
+			unlinkat(parentfd, name, AT_REMOVEDIR);
+		if (ret <= 0)
+			return ret;
 	}
 	return err_set(err, EEXIST, "no name for a new directory is free");
 }

@@ -47,6 +47,8 @@ static int dir_open_failed(const char *path, struct err *err)
 
 	if (errno == ENOENT)
 		err_hint(err, "an image is a directory that `snapctl dump` has written");
+	else if (errno == EACCES)
+		err_hint(err, "an image is for whoever has made it: become that user, or root");
 	else if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
 		err_hint(err,
 			"it is a symbolic link: say %s/ to follow it, or name what it leads "

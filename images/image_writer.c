@@ -322,20 +322,31 @@ static int writer_appear(struct image_writer *w, struct err *err)
 	return 0;
 }
 
+/* A failed dump leaves no image: it gets its temporary name again, and goes with it. */
+static int writer_take_back(struct image_writer *w, struct err *err)
+{
+	int ret = err_sys(err, "%s: fsync of the directory it is in", w->place.path);
+	const int fd = w->place.parentfd;
+
+	if (w->replaces ? writer_rename(w, RENAME_EXCHANGE) == 0
+			: renameat(fd, w->place.base, fd, w->tmp) == 0)
+		return ret;
+	w->tmp[0] = '\0';
+	return err_wrap(err, "the image is there, but may not survive a crash");
+}
+
 /* The image is where it belongs; what bears the temporary name now is the old one, if there was
  * one. */
 static int writer_settle(struct image_writer *w, struct err *err)
 {
 	struct err why = { 0 };
-	int ret = 0;
 
 	if (fsync(w->place.parentfd) < 0 && errno != EINVAL)
-		ret = err_sys(err, "%s: the image is there, but may not survive a crash: fsync",
-			w->place.path);
+		return writer_take_back(w, err);
 	if (w->replaces && image_dir_remove(w->place.parentfd, w->tmp, &why) < 0)
 		log_warn("the old image stays beside the new one: %s", why.msg);
 	w->tmp[0] = '\0';
-	return ret;
+	return 0;
 }
 
 int image_writer_commit(struct image_writer *w, struct snap *snap, struct err *err)
@@ -391,4 +402,14 @@ void image_writer_destroy(struct image_writer *w)
 	fd_close(&w->dirfd);
 	place_close(&w->place);
 	free(w);
+}
+
+void image_writer_clean(const char *path)
+{
+	struct place place;
+
+	if (place_open(path, "an image", &place, NULL) < 0)
+		return;
+	image_dir_clean(place.parentfd, place.base);
+	place_close(&place);
 }

@@ -57,6 +57,8 @@ static int place_open_parent(struct place *p, const char *parent, struct err *er
 	ret = err_sys(err, "%s: open the directory it shall be in", p->path);
 	if (ret == -ENOENT)
 		err_hint(err, "make it first: mkdir -p %s", parent);
+	else if (ret == -EACCES)
+		err_hint(err, "choose a place that you may look into and write to with -o");
 	return ret;
 }
 

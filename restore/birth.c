@@ -86,6 +86,8 @@ int birth_taken(struct err *err)
 {
 	if (err->code == EEXIST)
 		err_hint(err, "its id is in use: --pids=ns gets round that");
+	if (err->code == EINVAL)
+		err_hint(err, "where its id is above kernel.pid_max, --pids=ns gets round that");
 	return -err->code;
 }
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "restore/creds.h"
 #include "restore/fds.h"
 #include "restore/files.h"
@@ -106,7 +107,11 @@ static int child_exec(struct job *job, struct err *err)
 	if (job->gate < 0 && ptrace(PTRACE_TRACEME, 0, 0, 0) < 0)
 		return err_sys(err, "ptrace");
 	syscall(SYS_execveat, fd, "", argv, envp, AT_EMPTY_PATH);
-	return err_sys(err, "execute %s", exe->path);
+	err_sys(err, "execute %s", exe->path);
+	return err->code == EACCES
+		       ? err_hint(err, "it may have lost its mode (chmod +x), or its file system "
+				       "is mounted noexec")
+		       : -err->code;
 }
 
 void child_run(void *arg)
@@ -116,6 +121,7 @@ void child_run(void *arg)
 	/* The libc's own signals too, which sigprocmask(3) leaves alone. */
 	const uint64_t all_but_trap = ~(1ull << (SIGTRAP - 1));
 
+	log_hold();
 	/* Until EXITKILL holds us, this does: no half-made process may outlive snapctl. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		_exit(125);

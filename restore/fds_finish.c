@@ -57,11 +57,12 @@ static int remote_share(
 	int pidfd = remote_fd(job, &open_holder, "pidfd_open", err), fd;
 	struct remote get = { SYS_pidfd_getfd,
 		{ (uint64_t)pidfd, (uint64_t)fds_number_of(holder, ofd) } };
+	struct err second = { 0 };
 
 	if (pidfd < 0)
 		return -1;
 	fd = remote_fd(job, &get, "pidfd_getfd", err);
-	return remote_close(job, pidfd, fd < 0 ? NULL : err) < 0 ? -1 : fd;
+	return remote_close(job, pidfd, fd < 0 ? &second : err) < 0 ? -1 : fd;
 }
 
 static int remote_dup(const struct job *job, int fd, int to, struct err *err)
@@ -208,10 +209,7 @@ static int owner_finish(
 	struct f_owner_ex owner = { .type = ofd->owner_type,
 		.pid = id_here(f, ofd->owner_type, ofd->owner) };
 
-	if (owner.pid <= 0)
-		return err_set(
-			err, ESRCH, "no process stands for %d, who gets its signals", ofd->owner);
-	return fcntl(fd, F_SETOWN_EX, &owner) < 0 ? err_sys(err, "F_SETOWN to %d", owner.pid) : 0;
+	return ofd_set_owner(ofd, fd, &owner, err);
 }
 
 static bool has_work(const struct snap *snap, const struct snap_ofd *ofd)

@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -85,9 +87,45 @@ static int32_t ids_taken(const struct snap *snap)
 	return taken;
 }
 
+/* Not asked where all ids are below the limit that a small machine begins with. */
+static bool is_above_limit(int32_t id)
+{
+	enum { PID_MAX_DEFAULT = 0x8000 };
+	char text[16] = "";
+	OWNED_FD fd = -1;
+
+	if (id < PID_MAX_DEFAULT)
+		return false;
+	fd = open("/proc/sys/kernel/pid_max", O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && read(fd, text, sizeof text - 1) > 0 && id >= atoi(text);
+}
+
+static enum restore_pids ids_choose_auto(const struct job *job)
+{
+	int32_t taken, highest;
+
+	if (!job->privileged) {
+		log_info("process ids: a namespace of its own, since choosing ids is not permitted "
+			 "here");
+		return PIDS_NS;
+	}
+	highest = ids_highest(job->snap);
+	if (is_above_limit(highest)) {
+		log_info("process ids: a namespace of its own, since %d is above kernel.pid_max",
+			highest);
+		return PIDS_NS;
+	}
+	taken = ids_taken(job->snap);
+	if (taken) {
+		log_info("process ids: a namespace of its own, since %d is in use", taken);
+		return PIDS_NS;
+	}
+	log_info("process ids: kept");
+	return PIDS_KEEP;
+}
+
 int ids_choose(struct job *job, struct err *err)
 {
-	int32_t taken;
 
 	job->pids = job->opts->pids;
 	if (job->pids == PIDS_KEEP && !job->privileged) {
@@ -96,17 +134,8 @@ int ids_choose(struct job *job, struct err *err)
 			"CAP_CHECKPOINT_RESTORE");
 		return err_hint(err, "use --pids=ns or --pids=new, or restore as root");
 	}
-	if (job->pids != PIDS_AUTO)
-		return 0;
-	taken = job->privileged ? ids_taken(job->snap) : 0;
-	job->pids = job->privileged && !taken ? PIDS_KEEP : PIDS_NS;
-	if (taken)
-		log_info("process ids: a namespace of its own, since %d is in use", taken);
-	else if (!job->privileged)
-		log_info("process ids: a namespace of its own, since choosing ids is not permitted "
-			 "here");
-	else
-		log_info("process ids: kept");
+	if (job->pids == PIDS_AUTO)
+		job->pids = ids_choose_auto(job);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/interrupt.h"
 #include "images/fd/kind.h"
 #include "images/image.h"
 #include "restore/plan.h"
@@ -37,6 +38,8 @@ struct job {
 	enum restore_pids pids;   /* never PIDS_AUTO */
 	bool privileged;          /* CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE where we are */
 	struct terminal terminal; /* of the caller */
+	bool requests_held;       /* to give up: interrupt.h */
+	struct stop_requests requests;
 	int gate; /* the first process is there already, and waits for a word here; or -1 */
 	struct orphan *orphan; /* that one, where it is not our child, nor an init; or NULL */
 	struct ns *tell; /* whom to tell right before it runs, as its end may be ours; or NULL */

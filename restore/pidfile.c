@@ -45,6 +45,12 @@ int pidfile_check(const char *path, struct err *err)
 	return ret < 0 ? err_hint(err, "choose a place that can be written to with --pidfile") : 0;
 }
 
+static int pidfile_failed(const char *path, struct err *err)
+{
+	err_sys(err, "make pidfile %s", path);
+	return err_hint(err, "choose another place for it with --pidfile");
+}
+
 /* As an image: written beside its final name. */
 int pidfile_write(const char *path, pid_t pid, struct err *err)
 {
@@ -58,9 +64,9 @@ int pidfile_write(const char *path, pid_t pid, struct err *err)
 	unlink(temp);
 	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
-		return err_sys(err, "make pidfile %s", path);
+		return pidfile_failed(path, err);
 	if (write(fd, text, (size_t)len) != len || rename(temp, path) < 0) {
-		err_sys(err, "make pidfile %s", path);
+		pidfile_failed(path, err);
 		unlink(temp);
 		return -err->code;
 	}

@@ -23,6 +23,7 @@
 #include "restore/ghosts.h"
 #include "restore/ids.h"
 #include "restore/instance.h"
+#include "restore/interrupt.h"
 #include "restore/ipc.h"
 #include "restore/job.h"
 #include "restore/mems.h"
@@ -183,7 +184,7 @@ static int job_attend(
 	const struct restore_opts *opts = job->opts;
 	bool own_group = !job->proc->group_inherited && job->proc->pgid == job->proc->pid;
 	struct terminal terminal = job->terminal;
-	struct supervised supervised = { child, own_group && stops < 0, &terminal, stops };
+	struct supervised supervised = { child, own_group && stops < 0, &terminal, stops, 0 };
 
 	if (pidfile_write(opts->pidfile, pid, err) < 0) {
 		job_kill(job, child);
@@ -308,7 +309,7 @@ static void init_run(struct job *job, struct ns *ns, int failed, struct err *err
 	ns_report(ns, job->pid, NULL);
 	if (job->opts->detach)
 		init_leave();
-	supervised = (struct supervised){ job->pid, own_group, NULL, ns->report };
+	supervised = (struct supervised){ job->pid, own_group, NULL, ns->report, 0 };
 	job_finish(job);
 	if (supervise(&supervised, &status, err) < 0)
 		_exit(125);
@@ -363,7 +364,9 @@ static int restore_once(
 		ret = ids_choose(&job, err);
 	if (!ret)
 		terminal_prepare(&job);
-	if (!ret && !opts->detach)
+	if (!ret && opts->detach)
+		interrupt_hold(&job);
+	else if (!ret)
 		supervise_prepare();
 	if (!ret && job.pids == PIDS_NS) {
 		ret = job.proc->pid == 1 ? run_as_first(&job, &done, status, err)

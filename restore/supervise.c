@@ -43,17 +43,23 @@ static void forward(pid_t child, const siginfo_t *info, bool own_group)
 		kill(child, info->si_signo);
 }
 
+struct word {
+	uint8_t signal, turn;
+};
+
 static bool word_send(const struct supervised *s, int signal)
 {
-	char byte = (char)signal;
+	struct word word = { (uint8_t)signal, s->turn };
 
-	return s->stops >= 0 && send(s->stops, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+	return s->stops >= 0 &&
+	       send(s->stops, &word, sizeof word, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof word;
 }
 
 /* Continued with all of its group, which the terminal has stopped, too. Between us and the program
  * may be an init, who gets word: the SIGCONT of a shell reaches it before the terminal is ours. */
-static void child_continue(const struct supervised *s)
+static void child_continue(struct supervised *s)
 {
+	s->turn++;
 	if (!s->terminal || !word_send(s, SIGCONT))
 		kill(s->own_group ? -s->child : s->child, SIGCONT);
 }
@@ -80,7 +86,7 @@ static bool is_stop_of_terminal(int signal)
 }
 
 /* The child stopped: so do we, for the shell to see; continued, we continue it. */
-static void follow_stop(const struct supervised *s, int signal)
+static void follow_stop(struct supervised *s, int signal)
 {
 	terminal_back(s->terminal);
 	if (!is_stop_of_terminal(signal) || !stopped_by(signal))
@@ -89,7 +95,7 @@ static void follow_stop(const struct supervised *s, int signal)
 	child_continue(s);
 }
 
-static void child_stopped(const struct supervised *s, int signal)
+static void child_stopped(struct supervised *s, int signal)
 {
 	if (s->terminal)
 		follow_stop(s, signal);
@@ -97,20 +103,23 @@ static void child_stopped(const struct supervised *s, int signal)
 		word_send(s, signal);
 }
 
-/* The init says that the program has stopped, we say that it goes on. */
-static void words_hear(const struct supervised *s)
+/*
+ * The init says that the program has stopped, we say that it goes on. What the shell continues may
+ * stop at once (SIGTTIN) and be continued by our word: that stop is over when we hear of it.
+ */
+static void words_hear(struct supervised *s)
 {
-	char byte;
+	struct word word;
 
-	while (s->stops >= 0 && recv(s->stops, &byte, 1, MSG_DONTWAIT) == 1) {
-		if (s->terminal)
-			follow_stop(s, byte);
-		else
+	while (s->stops >= 0 && recv(s->stops, &word, sizeof word, MSG_DONTWAIT) == sizeof word) {
+		if (!s->terminal)
 			child_continue(s);
+		else if (word.turn == s->turn)
+			follow_stop(s, word.signal);
 	}
 }
 
-static void words_listen(const struct supervised *s)
+static void words_listen(struct supervised *s)
 {
 	if (s->stops < 0)
 		return;
@@ -120,7 +129,7 @@ static void words_listen(const struct supervised *s)
 }
 
 /* All that is to be reaped now. True when the child itself has ended. */
-static bool reap(const struct supervised *s, int *status)
+static bool reap(struct supervised *s, int *status)
 {
 	int st;
 	pid_t pid;
@@ -138,7 +147,7 @@ static bool reap(const struct supervised *s, int *status)
 	return false;
 }
 
-static void signal_came(const struct supervised *s, const siginfo_t *info)
+static void signal_came(struct supervised *s, const siginfo_t *info)
 {
 	switch (info->si_signo) {
 	case SIGCHLD:
@@ -154,7 +163,7 @@ static void signal_came(const struct supervised *s, const siginfo_t *info)
 	}
 }
 
-int supervise(const struct supervised *s, int *status, struct err *err)
+int supervise(struct supervised *s, int *status, struct err *err)
 {
 	sigset_t set;
 

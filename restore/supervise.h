@@ -2,6 +2,7 @@
 #define RESTORE_SUPERVISE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -18,9 +19,10 @@ struct supervised {
 	pid_t child;
 	bool own_group;            /* the child leads it */
 	struct terminal *terminal; /* lent to it; NULL: we are the init of a namespace */
-	int stops; /* between us and such an init: word of stops, and that it goes on; or -1 */
+	int stops;    /* between us and such an init: word of stops, and that it goes on; or -1 */
+	uint8_t turn; /* how often it was to go on; a stop from before that is over */
 };
 
-int supervise(const struct supervised *s, int *status, struct err *err);
+int supervise(struct supervised *s, int *status, struct err *err);
 
 #endif

@@ -116,10 +116,12 @@ void terminal_tell(const struct job *job)
 		kill(-group, SIGWINCH);
 }
 
+/* What stops in the background (bg) does not have it: it is the shell's. */
 void terminal_back(struct terminal *t)
 {
-	if (!t->lent)
+	if (!t->lent || t->away)
 		return;
+	t->away = true;
 	ioctl(t->fd, TCGETS2, &t->theirs);
 	ioctl(t->fd, TIOCGPGRP, &t->their_group);
 	ioctl(t->fd, TIOCSPGRP, &t->group);
@@ -130,6 +132,7 @@ void terminal_again(struct terminal *t)
 {
 	if (!t->lent || !is_in_front(t))
 		return;
+	t->away = false;
 	ioctl(t->fd, TCSETS2, &t->theirs);
 	if (t->their_group > 0)
 		ioctl(t->fd, TIOCSPGRP, &t->their_group);

@@ -21,6 +21,7 @@ struct terminal {
 	int fd; /* one of the caller's 0, 1, 2; -1: there is none to hand on */
 	pid_t group, their_group;
 	bool lent; /* we are in front, so the program will be */
+	bool away; /* given back, since the program has stopped */
 	struct termios2 ours, theirs;
 };
 

@@ -25,6 +25,7 @@
 #include "restore/ring.h"
 #include "restore/handover.h"
 #include "restore/instance.h"
+#include "restore/interrupt.h"
 #include "restore/job.h"
 #include "restore/mems.h"
 #include "restore/ns.h"
@@ -320,6 +321,7 @@ static int tree_run(struct tree *tree, struct err *err)
 		second_do(tree, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
 		stopped_release_all(tree, err) < 0 || all_do(tree, last_do, err) < 0 ||
 		all_do(tree, instance_tell, err) < 0 || tree_finish(tree, err) < 0 ||
+		interrupt_asked(tree->jobs[0], err) < 0 ||
 		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
 	terminal_give(tree->jobs[0]);

@@ -1,4 +1,5 @@
 /* Births in the right family, session and group; see tree_birth.h. */
+#include "base/log.h"
 #include "restore/tree_birth.h"
 
 #include <errno.h>
@@ -376,10 +377,12 @@ static int first_spawn(struct tree *tree, struct job *job, struct err *err)
 	if (err->code == EEXIST && want)
 		err_hint(err, "process id %d is in use: --pids=ns or --pids=new gets round that",
 			want);
+	if (err->code == EINVAL && want)
+		err_hint(err, "where %d is above kernel.pid_max, --pids=ns gets round that", want);
 	return -err->code;
 }
 
-int birth_first(struct tree *tree, struct err *err)
+static int first_begin(struct tree *tree, struct err *err)
 {
 	const uintptr_t options = PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
 				  PTRACE_O_TRACEVFORK | PTRACE_O_TRACESYSGOOD |
@@ -402,4 +405,12 @@ int birth_first(struct tree *tree, struct err *err)
 	if (ptrace(PTRACE_SETOPTIONS, job->pid, 0, options) < 0)
 		return err_sys(err, "ptrace options of the new process");
 	return 0;
+}
+
+int birth_first(struct tree *tree, struct err *err)
+{
+	int ret = first_begin(tree, err);
+
+	log_release(); /* of child_run() */
+	return ret;
 }

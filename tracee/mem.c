@@ -102,8 +102,11 @@ int thread_getfd(pid_t tid, int num, int *fd, struct err *err)
 	int got;
 
 	if (pidfd < 0) {
-		err_sys(err, "pidfd_open of thread %d", tid);
-		return err->code == EINVAL ? err_hint(err, "this needs Linux 6.9") : -err->code;
+		int ret = err_sys(err, "pidfd_open of thread %d", tid);
+
+		if (ret == -EINVAL)
+			err_hint(err, "this needs Linux 6.9");
+		return ret;
 	}
 	got = (int)syscall(SYS_pidfd_getfd, pidfd, num, 0);
 	if (got < 0)

@@ -239,8 +239,18 @@ void syscall_settle_ia32(struct tracee *t, struct user_regs_struct *regs)
 		regs->orig_rax = (uint64_t)-1;
 }
 
-bool syscall_swaps_mask(const struct user_regs_struct *regs)
+/* Of a struct that begins with the pointer to a mask, which may be NULL. */
+static bool names_mask(struct tracee *t, uint64_t addr)
 {
+	uint64_t mask;
+
+	return addr && (tracee_read(t, addr, &mask, sizeof mask, NULL) < 0 || mask);
+}
+
+bool syscall_swaps_mask(struct tracee *t, const struct user_regs_struct *regs)
+{
+	enum { ENTER_EXT_ARG = 8 }; /* linux/io_uring.h */
+
 	switch ((long)regs->orig_rax) {
 	case SYS_rt_sigsuspend:
 		return true;
@@ -248,11 +258,12 @@ bool syscall_swaps_mask(const struct user_regs_struct *regs)
 		return regs->r10;
 	case SYS_epoll_pwait:
 	case SYS_epoll_pwait2:
-	case SYS_io_uring_enter:
 		return regs->r8;
+	case SYS_io_uring_enter:
+		return regs->r10 & ENTER_EXT_ARG ? names_mask(t, regs->r8) : regs->r8;
 	case SYS_pselect6:
 	case SYS_io_pgetevents:
-		return regs->r9;
+		return names_mask(t, regs->r9);
 	default:
 		return false;
 	}

@@ -186,7 +186,7 @@ static void thread_redo_call(struct tracee *t, struct tracee_thread *th, bool de
 		return;
 	broken = (int64_t)regs.rax == -EINTR;
 	syscall_settle_ia32(t, &regs);
-	if (syscall_swaps_mask(&regs))
+	if (syscall_swaps_mask(t, &regs))
 		thread_reenter(t, th, &regs);
 	else if (broken && detach)
 		thread_rewind(t, th, &regs);

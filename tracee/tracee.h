@@ -229,7 +229,7 @@ int thread_set_sigmask(pid_t tid, uint64_t mask, struct err *err);
  */
 bool syscall_rewind(struct user_regs_struct *regs);
 /* Is it a call with a temporary signal mask? */
-bool syscall_swaps_mask(const struct user_regs_struct *regs);
+bool syscall_swaps_mask(struct tracee *t, const struct user_regs_struct *regs);
 /* Does this call end with an EINTR that only the stop explains, and can it be made again? */
 bool syscall_breaks(int64_t nr);
 /*

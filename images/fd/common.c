@@ -142,16 +142,28 @@ bool ofd_owner_later(const struct snap *snap, const struct snap_ofd *ofd)
 	return ofd->owner != (ofd->owner_type == F_OWNER_PGRP ? first->pgid : first->pid);
 }
 
+int ofd_set_owner(
+	const struct snap_ofd *ofd, int fd, const struct f_owner_ex *owner, struct err *err)
+{
+	if (owner->pid == 0 && owner->type == F_OWNER_PGRP) {
+		log_warn("%s: signals for its owner, process group %d, go to nobody: the group is "
+			 "the caller's, outside of the PID namespace",
+			ofd->label ? ofd->label : "descriptor", ofd->owner);
+		return 0;
+	}
+	if (owner->pid <= 0)
+		return err_set(
+			err, ESRCH, "no process stands for %d, who gets its signals", ofd->owner);
+	if (fcntl(fd, F_SETOWN_EX, owner) < 0)
+		return err_sys(err, "F_SETOWN to %d", owner->pid);
+	return 0;
+}
+
 static int make_owner(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err)
 {
 	struct f_owner_ex owner = { .type = ofd->owner_type, .pid = owner_now(m, ofd) };
 
-	if (owner.pid <= 0)
-		return err_set(
-			err, ESRCH, "no process stands for %d, who gets its signals", ofd->owner);
-	if (fcntl(fd, F_SETOWN_EX, &owner) < 0)
-		return err_sys(err, "F_SETOWN to %d", owner.pid);
-	return 0;
+	return ofd_set_owner(ofd, fd, &owner, err);
 }
 
 /* Without the privilege, it belongs to who restores it. */

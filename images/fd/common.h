@@ -17,6 +17,10 @@ int ofd_save_common(const struct fd_seen *seen, struct snap_ofd *ofd, struct err
 int ofd_make_common(const struct fd_make *m, const struct snap_ofd *ofd, int fd, struct err *err);
 /* Is its owner (F_SETOWN) born after descriptors are made? Then ofd_make_common() sets none. */
 bool ofd_owner_later(const struct snap *snap, const struct snap_ofd *ofd);
+/* Who it was is here `owner`: pid 0 is a group that has no number here, -1 nobody. */
+struct f_owner_ex;
+int ofd_set_owner(
+	const struct snap_ofd *ofd, int fd, const struct f_owner_ex *owner, struct err *err);
 /*
  * Take the recorded locks again, in the new process. Closing any descriptor of a file drops all
  * POSIX locks of the process on it, so this has to come after everything that closes: every

@@ -147,10 +147,11 @@ int inotify_real_set(int fd, const struct inotify_real *real, uint32_t mask, str
 		fd, real->path, mask | (real->follow ? 0 : (uint32_t)IN_DONT_FOLLOW));
 
 	if (wd < 0) {
-		err_sys(err, "inotify: watch %s", real->path);
-		if (err->code == ENOSPC)
-			err_hint(err, "raise fs.inotify.max_user_watches (sysctl)");
-		return -err->code;
+		int ret = err_sys(err, "inotify: watch %s", real->path);
+
+		if (ret == -ENOSPC)
+			err_hint(err, INOTIFY_NO_WATCHES);
+		return ret;
 	}
 	if (wd != real->wd)
 		return err_set(err, EEXIST, "inotify: watch of %s became %d, not %d", real->path,
@@ -160,23 +161,25 @@ int inotify_real_set(int fd, const struct inotify_real *real, uint32_t mask, str
 
 static int reals_quiet(int fd, const struct inotify_real *reals, size_t nr, struct err *err)
 {
-	for (size_t i = 0; i < nr; i++)
-		if (inotify_real_set(fd, &reals[i], STAGE_QUIET, err) < 0)
-			return -err->code;
-	return 0;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < nr; i++)
+		ret = inotify_real_set(fd, &reals[i], STAGE_QUIET, err);
+	return ret;
 }
 
 /* As they were; removed: also those that are not there just now. */
 static int reals_loud(
 	int fd, const struct inotify_real *reals, size_t nr, bool removed, struct err *err)
 {
-	for (size_t i = 0; i < nr; i++) {
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < nr; i++) {
 		if (removed && ioctl(fd, INOTIFY_SET_NEXT_WD, reals[i].wd) < 0)
 			return err_sys(err, "INOTIFY_IOC_SETNEXTWD");
-		if (inotify_real_set(fd, &reals[i], reals[i].mask, err) < 0)
-			return -err->code;
+		ret = inotify_real_set(fd, &reals[i], reals[i].mask, err);
 	}
-	return 0;
+	return ret;
 }
 
 static int compare_wd(const void *a, const void *b)
@@ -347,20 +350,25 @@ struct guard {
 	const struct inotify_real *reals;
 };
 
-static void guard_open(struct guard *g, const struct inotify_real *reals, size_t nr)
+/* Where the user has no watches left the queue could not be put back either: nothing of it is
+ * taken then. */
+static int guard_open(struct guard *g, const struct inotify_real *reals, size_t nr, struct err *err)
 {
 	const uint32_t once = (uint32_t)IN_ONESHOT;
+	int ret = 0;
 
 	g->reals = reals;
 	g->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	for (size_t i = 0; g->fd >= 0 && i < nr; i++) {
+	/* No instances left: then without. */
+	for (size_t i = 0; g->fd >= 0 && !ret && i < nr; i++) {
 		struct inotify_real own = reals[i];
 
 		own.wd = (int32_t)i + 1;
-		/* The user may have no watches left: then without. */
-		if (inotify_real_set(g->fd, &own, own.mask & ~once, NULL) < 0)
-			fd_close(&g->fd);
+		ret = inotify_real_set(g->fd, &own, own.mask & ~once, err);
 	}
+	if (ret < 0)
+		fd_close(&g->fd);
+	return ret;
 }
 
 /* Appends what it has seen but for the first `known`. Returns how many, or an error. */
@@ -414,9 +422,10 @@ int inotify_queue_save(int fd, size_t own, const struct inotify_real *reals, siz
 	struct arena *arena, struct inotify_queue *queue, struct err *err)
 {
 	struct guard guard;
-	int ret;
+	int ret = guard_open(&guard, reals, nr, err);
 
-	guard_open(&guard, reals, nr);
+	if (ret < 0)
+		return ret;
 	ret = reals_quiet(fd, reals, nr, err);
 	if (!ret)
 		ret = events_take(fd, arena, queue, err);

@@ -40,6 +40,9 @@ struct inotify_real {
 	bool follow; /* path is a link of /proc to an open file */
 };
 
+/* What to do where a watch is refused (ENOSPC). */
+#define INOTIFY_NO_WATCHES "raise fs.inotify.max_user_watches (sysctl)"
+
 /* Whether an event can be one that the kernel made: of an image it is not known. */
 bool inotify_saved_valid(const struct inotify_saved *event);
 

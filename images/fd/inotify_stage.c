@@ -72,8 +72,13 @@ int stage_watch(int fd, int dir, const char *name, int32_t wd, uint32_t mask, st
 	if (wd > 0 && ioctl(fd, INOTIFY_SET_NEXT_WD, wd) < 0)
 		return err_sys(err, "INOTIFY_IOC_SETNEXTWD");
 	got = inotify_add_watch(fd, path, mask);
-	if (got < 0)
-		return err_sys(err, "inotify: watch a stand-in");
+	if (got < 0) {
+		int ret = err_sys(err, "inotify: watch a stand-in");
+
+		if (ret == -ENOSPC)
+			err_hint(err, INOTIFY_NO_WATCHES);
+		return ret;
+	}
 	if (wd > 0 && got != wd)
 		return err_set(err, EEXIST, "inotify: watch descriptor %d is taken", wd);
 	return got;

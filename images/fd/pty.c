@@ -222,7 +222,8 @@ static int queue_save(
 	int master, int slave, struct arena *arena, struct pty_state *state, struct err *err)
 {
 	int taken = pty_queue_take(master, slave, arena, state, err);
-	int put = pty_queue_put(master, slave, state, taken < 0 ? NULL : err);
+	struct err second = { 0 };
+	int put = pty_queue_put(master, slave, state, taken < 0 ? &second : err);
 
 	return taken < 0 ? taken : put;
 }

@@ -53,12 +53,13 @@ int diag_ask(int type, int flags, const void *body, size_t len,
 {
 	OWNED_FD fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	_Alignas(struct nlmsghdr) char buf[DIAG_BUFFER];
-	int done = 0;
+	int done = 0, ret;
 
 	if (fd < 0)
 		return err_sys(err, "open a sock_diag socket");
-	if (diag_send(fd, type, flags, body, len, err) < 0)
-		return -err->code;
+	ret = diag_send(fd, type, flags, body, len, err);
+	if (ret < 0)
+		return ret;
 	while (!done) {
 		ssize_t n = recv(fd, buf, sizeof buf, 0);
 		size_t left = n > 0 ? (size_t)n : 0;

@@ -72,8 +72,9 @@ static int port_search(int protocol, uint16_t port, struct diag_port *out, struc
 {
 	struct port_search s = { port, (uint8_t)protocol, out, waiting };
 	static const int families[] = { AF_INET, AF_INET6 };
+	int ret = 0;
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; !ret && i < 2; i++) {
 		struct inet_diag_req_v2 req = {
 			.sdiag_family = (uint8_t)families[i],
 			.sdiag_protocol = (uint8_t)protocol,
@@ -81,21 +82,20 @@ static int port_search(int protocol, uint16_t port, struct diag_port *out, struc
 			.id.idiag_sport = htons(port),
 		};
 
-		if (diag_ask(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &req, sizeof req, port_answer, &s,
-			    err) < 0)
-			return -err->code;
+		ret = diag_ask(
+			SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &req, sizeof req, port_answer, &s, err);
 	}
-	return 0;
+	return ret;
 }
 
 int sock_diag_port(int protocol, uint16_t port, struct diag_port *out, struct err *err)
 {
 	struct diag_port found = { 0 };
+	int ret = port_search(protocol, port, &found, NULL, err);
 
-	if (port_search(protocol, port, &found, NULL, err) < 0)
-		return -err->code;
-	*out = found;
-	return 0;
+	if (!ret)
+		*out = found;
+	return ret;
 }
 
 static void ignore_answer(const struct nlmsghdr *h, void *arg)

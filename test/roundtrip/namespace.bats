@@ -55,6 +55,24 @@ again() { # ALLOWED: a target is restored with --pids=ns, twice
     done
 }
 
+# Ids that the machine of the dump had and this one has not. Each PID namespace has a limit of its own since Linux 6.14.
+@test "ids above the limit of this machine get a namespace, too" {
+    printf '6.14\n%s\n' "$(uname -r)" | sort -CV || skip "kernel.pid_max is the whole machine's"
+    inside=(unshare --pid --fork --mount-proc --kill-child)
+    prepare_target
+    # shellcheck disable=SC2046 # three words
+    (close_others && cd "$scratch/work" && "${inside[@]}" sh -c 'echo 100000 >/proc/sys/kernel/ns_last_pid && exec "$@"' - \
+        env $(target_env) "$SNAPCTL" dump -o "$(image)" "$TARGET" mem_private) || fail "dump failed"
+    for pids in auto keep; do
+        start "$pids" "${inside[@]}" sh -c 'echo 32768 >/proc/sys/kernel/pid_max && exec "$@"' - \
+            "$SNAPCTL" restore --pids=$pids "$(image)"
+        [ $pids = keep ] || timeout 10 bash -c "echo check >'$scratch/ctl'"
+        "$TARGET" --wait-exit "$pid" 20
+    done
+    [ "$(tail -n 1 "$scratch/out")" = OK ] || fail "$(cat "$scratch/out" "$scratch/auto")"
+    grep -q 'hint: .*--pids=ns' "$scratch/keep" || fail "no remedy: $(cat "$scratch/keep")"
+}
+
 @test "a failure in a namespace that restore has made is not put down to /proc" {
     cp "$SERVER" "$scratch/work/server"
     start log "$scratch/work/server" 0

@@ -16,3 +16,11 @@ load ../helpers/snap
 }
 @test "idle_options: options of raw sockets and of idle TCP" { roundtrip idle_options; }
 @test "repairing: TCP in repair mode" { refusal repairing 'repair mode'; }
+
+@test "odd_sock_stderr: messages never go into a descriptor of the program" {
+    start_target odd_sock_stderr
+    dump_pid "$pid"
+    restore --pids=ns
+    grep -q "warning: .*process group .* outside of the PID namespace" "$scratch/said"
+    check_target "$pid"
+}

@@ -65,6 +65,19 @@ stopped_and_continued() {
     stopped_and_continued SIGTSTP '\x1a' 'echo up; while :; do read -r line; echo "got $line"; exit 5; done'
 }
 
+@test "terminal: in the background it is left to the shell" {
+    in_front -- "$SNAPCTL" dump -o "$(image)" sh -c 'echo up; while :; do read -r line; echo "got $line"; exit 5; done'
+    for mode in new ns; do
+        local status=0
+        : >"$scratch/shown"
+        in_front --bg 'runs as process' '\x1a' 'in the background' 'go\n' -- \
+            "$SNAPCTL" restore -v --pids=$mode "$(image)" || status=$?
+        [ "$status" = 5 ] || fail "status $status: $(cat "$scratch/shown")"
+        [ "$(grep -c 'in the background stopped' "$scratch/shown")" = 1 ] || fail "$(cat "$scratch/shown")"
+        untouched
+    done
+}
+
 @test "terminal: a program that stops itself, in a namespace" {
     stopped_and_continued SIGTTOU x 'stty -icanon; head -c 1 >/dev/null
         kill -TTOU $$; echo "got go"; exit 5' --pids=ns

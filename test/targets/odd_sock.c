@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -202,6 +203,22 @@ static void odd_sock_urgent(void)
 	expect(recv(front[1], text, 8, 0) == 2 && !memcmp(text, "de", 2), "what follows");
 }
 
+/* What is said about its restore (the owner, a group outside, is lost in a namespace) goes not into
+ * its own descriptor 2. */
+static void odd_sock_stderr(void)
+{
+	struct f_owner_ex owner = { F_OWNER_PGRP, getpgrp() };
+	char byte;
+	int pair[2];
+
+	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair));
+	must(fcntl(pair[0], F_SETOWN_EX, &owner));
+	must(dup2(pair[1], STDERR_FILENO));
+	close(pair[1]);
+	target_wait();
+	expect(recv(pair[0], &byte, 1, 0) == -1 && errno == EAGAIN, "somebody wrote to it");
+}
+
 const struct target targets_odd_sock[] = {
 	{ "odd_sock_stream_options", odd_sock_stream_options, "multicast and IP options of TCP",
 		0 },
@@ -212,5 +229,6 @@ const struct target targets_odd_sock[] = {
 	{ "odd_sock_moved_directory", odd_sock_moved_directory,
 		"unix sockets in directories that were moved or removed", 0 },
 	{ "odd_sock_urgent", odd_sock_urgent, "urgent bytes of unix sockets (MSG_OOB)", 0 },
+	{ "odd_sock_stderr", odd_sock_stderr, "descriptor 2 is a socket", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tools.h"
@@ -69,6 +68,7 @@ static const struct target *const tables[] = {
 	targets_tree_refuse,
 	targets_tree_stream,
 	targets_tree_odd,
+	targets_tree_sibling,
 	targets_odd_held,
 	targets_nameless,
 	targets_odd_signal,

@@ -49,8 +49,8 @@ extern const struct target targets_mem_anon[], targets_mem_advice[], targets_mem
 extern const struct target targets_tree_family[], targets_tree_end[], targets_tree_ids[],
 	targets_tree_mem[], targets_tree_aside[], targets_tree_shared[], targets_tree_fd[],
 	targets_tree_lock[], targets_tree_attr[], targets_tree_exec[], targets_tree_refuse[],
-	targets_tree_stream[], targets_tree_odd[], targets_tree_stop[], targets_tree_group[],
-	targets_tree_born[], targets_pty_held[];
+	targets_tree_stream[], targets_tree_odd[], targets_tree_sibling[], targets_tree_stop[],
+	targets_tree_group[], targets_tree_born[], targets_pty_held[];
 
 /* Say READY and wait in read(2) until the test says "check". All state of the target must stand by
  * now. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,6 +116,9 @@ static int alone(char **argv)
 	snprintf(path, sizeof path, "PATH=%s", getenv("PATH"));
 	snprintf(home, sizeof home, "HOME=%s", argv[0]);
 	must(chdir(argv[0]));
+	/* A shell has what it runs in the background ignore them. */
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
 	must(syscall(SYS_close_range, 3, ~0U, 0));
 	execvpe(argv[1], argv + 1, env);
 	fprintf(stderr, "%s: %s\n", argv[1], strerror(errno));

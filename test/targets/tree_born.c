@@ -1,8 +1,8 @@
 /* Births that take more than one: into sessions of the ended, of those that share, in order. */
+#include "gate.h"
 #include "target.h"
 #include "tree.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,49 +14,6 @@
 
 enum { FOREIGN = 310, FAMILY = 320, STACK = 64 * 1024 };
 
-static int gate[2], word[2];
-
-static void pipes(void)
-{
-	must(pipe(gate));
-	must(pipe(word));
-}
-
-static void await_gate(void)
-{
-	char byte;
-
-	while (read(gate[0], &byte, 1) < 0 && errno == EINTR)
-		;
-}
-
-static void open_gate(int times)
-{
-	for (int i = 0; i < times; i++)
-		must(write(gate[1], "x", 1));
-}
-
-static void tell(pid_t pid)
-{
-	must(write(word[1], &pid, sizeof pid));
-}
-
-static pid_t hear(void)
-{
-	pid_t pid;
-
-	expect(read(word[0], &pid, sizeof pid) == sizeof pid, "no word from a process");
-	return pid;
-}
-
-static void reaped(pid_t pid, int code)
-{
-	int status = -1;
-
-	expect(waitpid(pid, &status, 0) == pid, "waitpid of %d", pid);
-	expect(WIFEXITED(status) && WEXITSTATUS(status) == code, "%d ended with %#x", pid, status);
-}
-
 /* ---- a fork of who shares memory ----------------------------------------------------------------
  */
 
@@ -66,12 +23,12 @@ static int forks(void *arg)
 {
 	(void)arg;
 	if (syscall(SYS_fork) == 0) {
-		tell((pid_t)syscall(SYS_getpid));
-		await_gate();
+		word_tell((pid_t)syscall(SYS_getpid));
+		gate_await();
 		*together = 42;
 		_exit(0);
 	}
-	await_gate();
+	gate_await();
 	return wait(NULL) > 0 ? 0 : 1;
 }
 
@@ -80,15 +37,15 @@ static void treeborn_vm_forks(void)
 	char *stack = map_anon(STACK, PROT_READ | PROT_WRITE, 0);
 	pid_t child, grandchild;
 
-	pipes();
+	gate_make();
 	together = (int *)map_anon(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
 	child = (pid_t)must(clone(forks, stack + STACK, CLONE_VM | SIGCHLD, NULL));
-	grandchild = hear();
+	grandchild = word_hear();
 	state_stands(grandchild, 'S');
 	state_stands(child, 'S');
 	target_wait();
-	open_gate(2);
-	reaped(child, 0);
+	gate_open(2);
+	ended_with(child, 0);
 	expect(*together == 42, "the memory is not that of the grandchild any more");
 }
 
@@ -102,7 +59,7 @@ static void *has_table(void *arg)
 	must(dup2(gate[0], FOREIGN));
 	close(word[0]);
 	thread_arrived();
-	await_gate();
+	gate_await();
 	expect(fcntl(FOREIGN, F_GETFD) == 0, "what it opened is gone");
 	expect(fcntl(FAMILY, F_GETFD) == 0, "what it had from the start is gone");
 	expect(fcntl(word[0], F_GETFD) < 0, "what it closed is there");
@@ -113,7 +70,7 @@ static void shares_table(void)
 {
 	pthread_t thread = thread_start(has_table, NULL);
 
-	tell(getpid());
+	word_tell(getpid());
 	thread_join(thread);
 	expect(fcntl(FOREIGN, F_GETFD) < 0, "the thread's table is that of all");
 	expect(fcntl(FAMILY, F_GETFD) == 0, "the process has lost what it had");
@@ -126,7 +83,7 @@ static void treeborn_own_table(void)
 {
 	pid_t child;
 
-	pipes();
+	gate_make();
 	child = (pid_t)must(fork());
 	if (child == 0) {
 		pid_t grandchild;
@@ -135,15 +92,15 @@ static void treeborn_own_table(void)
 		grandchild = (pid_t)must(syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0));
 		if (grandchild == 0)
 			shares_table();
-		reaped(grandchild, 0);
+		ended_with(grandchild, 0);
 		expect(fcntl(FOREIGN, F_GETFD) < 0, "the thread's table is its parent's");
 		_exit(0);
 	}
-	state_stands(hear(), 'S');
+	state_stands(word_hear(), 'S');
 	state_stands(child, 'S');
 	target_wait();
-	open_gate(1);
-	reaped(child, 0);
+	gate_open(1);
+	ended_with(child, 0);
 	expect(fcntl(FAMILY, F_GETFD) < 0, "their table is ours");
 }
 
@@ -155,8 +112,8 @@ static void daemon_run(pid_t root, pid_t leader)
 {
 	while (getppid() != root)
 		sched_yield();
-	tell(getpid());
-	await_gate();
+	word_tell(getpid());
+	gate_await();
 	expect(getppid() == root, "its parent is %d", getppid());
 	expect(getsid(0) == leader && getpgrp() == leader, "session %d, group %d, not %d",
 		getsid(0), getpgrp(), leader);
@@ -173,8 +130,8 @@ static void leaves_leader(pid_t root)
 			daemon_run(root, leader);
 		_exit(4);
 	}
-	await_gate();
-	reaped(leader, 4);
+	gate_await();
+	ended_with(leader, 4);
 	_exit(0);
 }
 
@@ -182,18 +139,18 @@ static void treeborn_adopted(void)
 {
 	pid_t root = getpid(), child, orphan;
 
-	pipes();
+	gate_make();
 	must(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
 	child = (pid_t)must(fork());
 	if (child == 0)
 		leaves_leader(root);
-	orphan = hear();
+	orphan = word_hear();
 	state_stands(orphan, 'S');
 	state_stands(child, 'S');
 	target_wait();
-	open_gate(2);
-	reaped(orphan, 0);
-	reaped(child, 0);
+	gate_open(2);
+	ended_with(orphan, 0);
+	ended_with(child, 0);
 }
 
 /* Its session is that of a leader with another exit signal. */
@@ -202,7 +159,7 @@ static void treeborn_exit_signal(void)
 	pid_t root = getpid(), leader, orphan;
 	int status = -1;
 
-	pipes();
+	gate_make();
 	must(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
 	leader = (pid_t)must(syscall(SYS_clone, 0, 0, 0, 0, 0));
 	if (leader == 0) {
@@ -215,15 +172,15 @@ static void treeborn_exit_signal(void)
 			_exit(0);
 		}
 		must(wait(NULL));
-		await_gate();
+		gate_await();
 		_exit(0);
 	}
-	orphan = hear();
+	orphan = word_hear();
 	state_stands(orphan, 'S');
 	state_stands(leader, 'S');
 	target_wait();
-	open_gate(2);
-	reaped(orphan, 0); /* without __WALL: its signal is SIGCHLD */
+	gate_open(2);
+	ended_with(orphan, 0); /* without __WALL: its signal is SIGCHLD */
 	expect(waitpid(leader, &status, __WCLONE) == leader && status == 0, "leader: %x", status);
 }
 

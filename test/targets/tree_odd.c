@@ -1,247 +1,19 @@
 /* Families of odd births: siblings made by siblings, tables shared across, threads as parents. */
+#include "gate.h"
 #include "target.h"
 #include "tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static int gate[2], word[2];
-
-static char await_gate(void)
-{
-	char byte = 0;
-
-	while (read(gate[0], &byte, 1) < 0 && errno == EINTR)
-		;
-	return byte;
-}
-
-static void open_gate(int times)
-{
-	for (int i = 0; i < times; i++)
-		must(write(gate[1], "x", 1));
-}
-
-/* ---- siblings made by a child ------------------------------------------------------------------
- */
-
-static void tell_pid(pid_t pid)
-{
-	must(write(word[1], &pid, sizeof pid));
-}
-
-static pid_t hear_pid(void)
-{
-	pid_t pid;
-
-	expect(read(word[0], &pid, sizeof pid) == sizeof pid, "no word from the kid");
-	return pid;
-}
-
-static void reap_ok(pid_t pid)
-{
-	int status = -1;
-
-	expect(waitpid(pid, &status, __WALL) == pid, "waitpid of %d: %s", pid, strerror(errno));
-	expect(status == 0, "process %d ended with %#x", pid, (unsigned)status);
-}
-
-static void pipes(void)
-{
-	must(pipe(gate));
-	must(pipe(word));
-}
-
-/* Makes a sibling that shares with it as flags say, and both do run. */
-static pid_t sibling_pair(unsigned long flags, void (*run)(bool second), pid_t *second)
-{
-	pid_t root = getpid(), first;
-
-	pipes();
-	first = (pid_t)must(fork());
-	if (first == 0) {
-		pid_t pid = (pid_t)must(syscall(SYS_clone, flags | CLONE_PARENT, 0, 0, 0, 0));
-
-		if (pid)
-			tell_pid(pid);
-		else
-			expect(getppid() == root, "it is no sibling");
-		run(pid == 0);
-		_exit(0);
-	}
-	*second = hear_pid();
-	state_stands(first, 'S');
-	state_stands(*second, 'S');
-	return first;
-}
-
-static void is_parented(bool second)
-{
-	(void)second;
-	pid_t parent = getppid();
-
-	await_gate();
-	expect(getppid() == parent, "parent is %d, not %d", getppid(), parent);
-}
-
-static void treeodd_clone_parent(void)
-{
-	pid_t second, first = sibling_pair(0, is_parented, &second);
-
-	target_wait();
-	open_gate(2);
-	reap_ok(first);
-	reap_ok(second);
-}
-
-/* The second opens a file, in which the first sees it. */
-static void shares_table(bool second)
-{
-	char byte;
-
-	await_gate();
-	if (second) {
-		must(dup2(gate[0], 300));
-		must(write(word[1], "d", 1));
-		return;
-	}
-	must(read(word[0], &byte, 1));
-	expect(fcntl(300, F_GETFD) == 0, "what the sibling opened is not there");
-}
-
-static void treeodd_files_siblings(void)
-{
-	pid_t second, first = sibling_pair(CLONE_FILES, shares_table, &second);
-
-	target_wait();
-	open_gate(2);
-	reap_ok(first);
-	reap_ok(second);
-	expect(fcntl(300, F_GETFD) < 0, "it is in the parent, too");
-}
-
-static void shares_directory(bool second)
-{
-	char byte, path[256];
-
-	await_gate();
-	if (second) {
-		must(chdir("/proc"));
-		must(write(word[1], "d", 1));
-		return;
-	}
-	must(read(word[0], &byte, 1));
-	expect(getcwd(path, sizeof path) && !strcmp(path, "/proc"), "the directory is %s", path);
-}
-
-static void treeodd_fs_siblings(void)
-{
-	pid_t second, first = sibling_pair(CLONE_FS, shares_directory, &second);
-
-	target_wait();
-	open_gate(2);
-	reap_ok(first);
-	reap_ok(second);
-}
-
-static char second_stack[64 * 1024] __attribute__((aligned(16)));
-static volatile int shared_value;
-
-static int second_in_memory(void *arg)
-{
-	(void)arg;
-	await_gate();
-	shared_value = 4711;
-	must(write(word[1], "d", 1));
-	return 0;
-}
-
-static void memory_siblings(int flags)
-{
-	pid_t first, second;
-
-	pipes();
-	first = (pid_t)must(fork());
-	if (first == 0) {
-		char byte;
-
-		tell_pid((pid_t)must(clone(second_in_memory, second_stack + sizeof second_stack,
-			flags | CLONE_VM | CLONE_PARENT, NULL)));
-		await_gate();
-		must(read(word[0], &byte, 1));
-		expect(shared_value == 4711, "memory is not shared");
-		_exit(0);
-	}
-	second = hear_pid();
-	state_stands(first, 'S');
-	state_stands(second, 'S');
-	target_wait();
-	open_gate(2);
-	reap_ok(first);
-	reap_ok(second);
-	expect(shared_value == 0, "memory is shared with the parent");
-}
-
-static void treeodd_vm_siblings(void)
-{
-	memory_siblings(0);
-}
-
-static void treeodd_all_siblings(void)
-{
-	memory_siblings(CLONE_FILES | CLONE_FS | CLONE_SIGHAND);
-}
-
-/* An uncle and a nephew: parent in between has a table of its own again. */
-static void treeodd_files_grandchild(void)
-{
-	pid_t middle, last;
-
-	pipes();
-	middle = (pid_t)must(syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0));
-	if (middle == 0) {
-		last = (pid_t)must(syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0));
-		if (last == 0) {
-			char byte;
-
-			must(write(word[1], "r", 1));
-			await_gate();
-			must(dup2(gate[0], 301));
-			must(write(word[1], "d", 1));
-			must(read(gate[0], &byte, 1));
-			_exit(0);
-		}
-		must(unshare(CLONE_FILES));
-		await_gate();
-		reap_ok(last);
-		_exit(0);
-	}
-	{
-		char byte;
-
-		must(read(word[0], &byte, 1));
-		state_stands(middle, 'S');
-		target_wait();
-		open_gate(1);
-		open_gate(1);
-		must(read(word[0], &byte, 1));
-		expect(fcntl(301, F_GETFD) == 0, "what the grandchild opened is not there");
-		open_gate(1);
-		reap_ok(middle);
-	}
-}
 
 /* ---- threads that share what the first one does not have ----------------------------------------
  */
@@ -252,7 +24,7 @@ static void *second_thread(void *arg)
 {
 	(void)arg;
 	thread_arrived();
-	await_gate();
+	gate_await();
 	if (thread_flags & CLONE_FILES)
 		must(dup2(gate[0], 302));
 	else
@@ -284,11 +56,11 @@ static void threads_share(int flags)
 	pthread_t first;
 	char path[256];
 
-	pipes();
+	gate_make();
 	thread_flags = flags;
 	first = thread_start(first_thread, NULL);
 	target_wait();
-	open_gate(1);
+	gate_open(1);
 	thread_join(first);
 	expect(fcntl(302, F_GETFD) < 0, "the first thread has it, too");
 	expect(getcwd(path, sizeof path) && strcmp(path, "/proc"), "it is in %s", path);
@@ -314,7 +86,7 @@ static void *forks_and_ends(void *arg)
 	(void)arg;
 	forked_by_thread = (pid_t)must(fork());
 	if (forked_by_thread == 0) {
-		await_gate();
+		gate_await();
 		_exit(0);
 	}
 	return NULL;
@@ -324,13 +96,13 @@ static void treeodd_fork_thread_gone(void)
 {
 	pthread_t thread;
 
-	pipes();
+	gate_make();
 	must(-pthread_create(&thread, NULL, forks_and_ends, NULL));
 	pthread_join(thread, NULL);
 	state_stands(forked_by_thread, 'S');
 	target_wait();
-	open_gate(1);
-	reap_ok(forked_by_thread);
+	gate_open(1);
+	ended_with(forked_by_thread, 0);
 }
 
 static void *outlives_leader(void *arg)
@@ -338,8 +110,8 @@ static void *outlives_leader(void *arg)
 	pid_t kid = *(pid_t *)arg;
 
 	must(write(word[1], "r", 1));
-	await_gate();
-	reap_ok(kid);
+	gate_await();
+	ended_with(kid, 0);
 	_exit(0);
 }
 
@@ -351,7 +123,7 @@ static void kid_without_leader(void *arg)
 	(void)arg;
 	own = (pid_t)must(fork());
 	if (own == 0) {
-		await_gate();
+		gate_await();
 		_exit(0);
 	}
 	kid_ready();
@@ -365,13 +137,13 @@ static void treeodd_leaderless_parent(void)
 	pid_t pid;
 	char byte;
 
-	pipes();
+	gate_make();
 	pid = kid(kid_without_leader, NULL);
 	must(read(word[0], &byte, 1));
 	state_stands(pid, 'Z');
 	target_wait();
-	open_gate(2);
-	reap_ok(pid);
+	gate_open(2);
+	ended_with(pid, 0);
 }
 
 /* ---- stops -------------------------------------------------------------------------------------
@@ -381,7 +153,7 @@ static void kid_await(void *arg)
 {
 	(void)arg;
 	kid_ready();
-	await_gate();
+	gate_await();
 }
 
 /* One that was stopped, which is told already, and goes on. */
@@ -390,7 +162,7 @@ static pid_t kid_continued(void)
 	int status;
 	pid_t pid;
 
-	pipes();
+	gate_make();
 	pid = kid(kid_await, NULL);
 	must(kill(pid, SIGSTOP));
 	must(waitpid(pid, &status, WUNTRACED));
@@ -409,8 +181,8 @@ static void treeodd_continued(void)
 	expect(waitpid(pid, &status, WCONTINUED | WNOHANG) == pid && WIFCONTINUED(status),
 		"that it was continued is not told");
 	expect(waitpid(pid, &status, WCONTINUED | WNOHANG) == 0, "it is told twice");
-	open_gate(1);
-	reap_ok(pid);
+	gate_open(1);
+	ended_with(pid, 0);
 }
 
 static void treeodd_continued_told(void)
@@ -421,8 +193,8 @@ static void treeodd_continued_told(void)
 	must(waitpid(pid, &status, WCONTINUED));
 	target_wait();
 	expect(waitpid(pid, &status, WCONTINUED | WUNTRACED | WNOHANG) == 0, "it is told again");
-	open_gate(1);
-	reap_ok(pid);
+	gate_open(1);
+	ended_with(pid, 0);
 }
 
 static volatile sig_atomic_t nr_conts, nr_childs;
@@ -442,7 +214,7 @@ static void on_child(int sig)
 static void *idle_thread(void *arg)
 {
 	thread_arrived();
-	await_gate();
+	gate_await();
 	return arg;
 }
 
@@ -454,7 +226,7 @@ static void kid_handles_cont(void *arg)
 	signal(SIGCONT, on_cont);
 	thread = thread_start(idle_thread, NULL);
 	kid_ready();
-	await_gate();
+	gate_await();
 	thread_join(thread);
 	expect(nr_conts == 1, "SIGCONT came %d times", nr_conts);
 }
@@ -466,7 +238,7 @@ static void treeodd_continued_quietly(void)
 	int status;
 	pid_t pid;
 
-	pipes();
+	gate_make();
 	signal(SIGCHLD, on_child);
 	pid = kid(kid_handles_cont, NULL);
 	must(kill(pid, SIGSTOP));
@@ -480,7 +252,7 @@ static void treeodd_continued_quietly(void)
 	target_wait();
 	expect(nr_childs == 2, "SIGCHLD came %d times", nr_childs);
 	expect(waitpid(pid, &status, WCONTINUED | WNOHANG) == pid, "it is not told");
-	open_gate(2);
+	gate_open(2);
 	while (waitpid(pid, &status, 0) < 0)
 		;
 	expect(status == 0, "status %#x", status);
@@ -492,7 +264,7 @@ static void kid_leads_stopped(void *arg)
 	must(setsid());
 	kid_ready();
 	raise(SIGSTOP);
-	await_gate();
+	gate_await();
 }
 
 /* A stopped leader of a session, in a group that is orphaned by nature. */
@@ -501,14 +273,14 @@ static void treeodd_stopped_session(void)
 	int status;
 	pid_t pid;
 
-	pipes();
+	gate_make();
 	pid = kid(kid_leads_stopped, NULL);
 	must(waitpid(pid, &status, WUNTRACED));
 	target_wait();
 	state_stands(pid, 'T');
 	must(kill(pid, SIGCONT));
-	open_gate(1);
-	reap_ok(pid);
+	gate_open(1);
+	ended_with(pid, 0);
 }
 
 /* ---- adoption ----------------------------------------------------------------------------------
@@ -526,9 +298,9 @@ static void kid_orphaned(void *arg)
 static void kid_adopts(void *arg)
 {
 	must(prctl(PR_SET_CHILD_SUBREAPER, 1));
-	tell_pid(kid_orphan(kid_orphaned, arg));
+	word_tell(kid_orphan(kid_orphaned, arg));
 	kid_ready();
-	await_gate(); /* and ends, with a child that goes on to the next subreaper */
+	gate_await(); /* and ends, with a child that goes on to the next subreaper */
 }
 
 /* Subreapers below each other: what one leaves goes to the next. */
@@ -537,13 +309,13 @@ static void treeodd_subreaper_chain(void)
 	pid_t self = getpid(), middle, orphan;
 	int status;
 
-	pipes();
+	gate_make();
 	must(prctl(PR_SET_CHILD_SUBREAPER, 1));
 	middle = kid(kid_adopts, &self);
-	orphan = hear_pid();
+	orphan = word_hear();
 	target_wait();
-	open_gate(1);
-	reap_ok(middle);
+	gate_open(1);
+	ended_with(middle, 0);
 	expect(waitpid(orphan, &status, 0) == orphan, "the orphan did not come: %s",
 		strerror(errno));
 }
@@ -576,101 +348,6 @@ static void treeodd_pidfd_sibling(void)
 	kid_reap(second, 0);
 }
 
-/* ---- clone flags that are not fork's
- * -------------------------------------------------------------
- */
-
-static volatile int handled_by;
-
-static void handler_a(int sig)
-{
-	(void)sig;
-	handled_by = 'a';
-}
-
-static void handler_b(int sig)
-{
-	(void)sig;
-	handled_by = 'b';
-}
-
-static int own_handlers(void *arg)
-{
-	(void)arg;
-	signal(SIGUSR1, handler_b);
-	must(write(word[1], "r", 1));
-	await_gate();
-	raise(SIGUSR1);
-	expect(handled_by == 'b', "handled by %c", handled_by);
-	must(write(word[1], "d", 1));
-	return 0;
-}
-
-/* One memory, two tables of handlers. */
-static void treeodd_vm_handlers(void)
-{
-	char byte;
-	pid_t pid;
-
-	pipes();
-	signal(SIGUSR1, handler_a);
-	pid = (pid_t)must(
-		clone(own_handlers, second_stack + sizeof second_stack, CLONE_VM | SIGCHLD, NULL));
-	must(read(word[0], &byte, 1));
-	state_stands(pid, 'S');
-	target_wait();
-	open_gate(1);
-	must(read(word[0], &byte, 1));
-	raise(SIGUSR1);
-	expect(handled_by == 'a', "handled by %c", handled_by);
-	reap_ok(pid);
-}
-
-static int third_in_memory(void *arg)
-{
-	(void)arg;
-	must(write(word[1], "r", 1));
-	await_gate();
-	shared_value++;
-	return 0;
-}
-
-static char third_stack[64 * 1024] __attribute__((aligned(16)));
-
-static int second_with_third(void *arg)
-{
-	pid_t pid;
-
-	(void)arg;
-	pid = (pid_t)must(
-		clone(third_in_memory, third_stack + sizeof third_stack, CLONE_VM | SIGUSR2, NULL));
-	await_gate();
-	reap_ok(pid);
-	shared_value++;
-	return 0;
-}
-
-/* Three generations in one memory. */
-static void treeodd_vm_generations(void)
-{
-	char byte;
-	pid_t pid;
-	sigset_t usr2;
-
-	pipes();
-	sigemptyset(&usr2);
-	sigaddset(&usr2, SIGUSR2);
-	must(sigprocmask(SIG_BLOCK, &usr2, NULL));
-	pid = (pid_t)must(clone(
-		second_with_third, second_stack + sizeof second_stack, CLONE_VM | SIGCHLD, NULL));
-	must(read(word[0], &byte, 1));
-	state_stands(pid, 'S');
-	target_wait();
-	open_gate(2);
-	reap_ok(pid);
-	expect(shared_value == 2, "memory is not shared: %d", shared_value);
-}
-
 /* ---- the init of a namespace
  * ---------------------------------------------------------------------
  */
@@ -681,13 +358,13 @@ static void kid_leaves_orphan(void *arg)
 
 	(void)arg;
 	kid_ready();
-	await_gate();
+	gate_await();
 	orphan = (pid_t)must(fork());
 	if (orphan == 0) {
-		await_gate();
+		gate_await();
 		_exit(0);
 	}
-	tell_pid(orphan);
+	word_tell(orphan);
 }
 
 /* It is process 1, to whom orphans come, and whom no signal from inside ends. */
@@ -697,93 +374,26 @@ static void treeodd_init(void)
 
 	if (getpid() != 1)
 		target_skip("process 1: unshare --pid --fork --mount-proc");
-	pipes();
+	gate_make();
 	first = kid(kid_leaves_orphan, NULL);
 	adopted = kid_orphan(kid_idle, NULL);
 	last = kid(kid_idle, NULL);
 	target_wait();
 	expect(getpid() == 1, "it is process %d", getpid());
-	open_gate(1);
-	orphan = hear_pid();
-	reap_ok(first);
+	gate_open(1);
+	orphan = word_hear();
+	ended_with(first, 0);
 	must(kill(1, SIGTERM));
 	must(kill(1, SIGKILL));
-	open_gate(1);
-	reap_ok(orphan);
+	gate_open(1);
+	ended_with(orphan, 0);
 	kid_check(adopted);
 	kid_check(last);
 	expect(waitpid(-1, NULL, 0) == -1 && errno == ECHILD, "there is somebody else");
 }
 
-/* ---- shared by those who did not exec
- * ------------------------------------------------------------
- */
-
-static void writes_page(char *page)
-{
-	await_gate();
-	strcpy(page, "from the second");
-	must(write(word[1], "d", 1));
-	_exit(0);
-}
-
-static void awaits_page(const char *page)
-{
-	must(write(word[1], "r", 1));
-	while (strcmp(page, "from the second"))
-		usleep(1000);
-	must(write(word[1], "d", 1));
-	_exit(0);
-}
-
-/* Their parent has made the memory, and executed another program since. */
-static void treeodd_shared_exec(void)
-{
-	int hold[2], status;
-	char byte, *page;
-	pid_t middle;
-
-	pipes();
-	must(pipe(hold));
-	middle = (pid_t)must(fork());
-	if (middle == 0) {
-		page = map_anon(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
-		strcpy(page, "from the parent");
-		for (int i = 0; i < 2; i++) {
-			pid_t pid = (pid_t)must(fork());
-
-			if (pid == 0 && i == 0)
-				awaits_page(page);
-			if (pid == 0)
-				writes_page(page);
-		}
-		must(dup2(hold[0], 0));
-		close(hold[1]);
-		execl("/bin/cat", "cat", NULL);
-		_exit(1);
-	}
-	must(read(word[0], &byte, 1));
-	process_waits_in(middle, SYS_read);
-	target_wait();
-	open_gate(1);
-	must(read(word[0], &byte, 1));
-	must(read(word[0], &byte, 1));
-	close(hold[1]);
-	must(kill(middle, SIGKILL));
-	must(waitpid(middle, &status, 0));
-}
-
 const struct target targets_tree_odd[] = {
-	{ "treeodd_shared_exec", treeodd_shared_exec, "memory of siblings, not of their parent",
-		TARGET_BUSY },
 	{ "treeodd_init", treeodd_init, "the init of a namespace", TARGET_EITHER },
-	{ "treeodd_clone_parent", treeodd_clone_parent, "a sibling made by a sibling", 0 },
-	{ "treeodd_files_siblings", treeodd_files_siblings, "CLONE_FILES of siblings", 0 },
-	{ "treeodd_fs_siblings", treeodd_fs_siblings, "CLONE_FS of siblings", 0 },
-	{ "treeodd_vm_siblings", treeodd_vm_siblings, "CLONE_VM of siblings", 0 },
-	{ "treeodd_all_siblings", treeodd_all_siblings, "siblings that share all", 0 },
-	{ "treeodd_files_grandchild", treeodd_files_grandchild, "CLONE_FILES past a generation",
-		0 },
 	{ "treeodd_threads_files", treeodd_threads_files, "threads with a table of two",
 		TARGET_EITHER },
 	{ "treeodd_threads_fs", treeodd_threads_fs, "threads with a directory of two",
@@ -796,7 +406,5 @@ const struct target targets_tree_odd[] = {
 	{ "treeodd_stopped_session", treeodd_stopped_session, "a stopped session leader", 0 },
 	{ "treeodd_subreaper_chain", treeodd_subreaper_chain, "subreapers below each other", 0 },
 	{ "treeodd_pidfd_sibling", treeodd_pidfd_sibling, "a pidfd of a sibling", 0 },
-	{ "treeodd_vm_handlers", treeodd_vm_handlers, "CLONE_VM with own handlers", 0 },
-	{ "treeodd_vm_generations", treeodd_vm_generations, "CLONE_VM of three generations", 0 },
 	{ NULL, NULL, NULL, 0 },
 };

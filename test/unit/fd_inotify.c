@@ -1,8 +1,10 @@
 /* inotify: watches with the same numbers, found by handle and by search. */
 #include <errno.h>
+#include <sched.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "images/fd/inode_path.h"
 #include "images/fd/inotify_queue.h"
@@ -292,6 +294,51 @@ static void queued_events_survive(void **state)
 	fake_destroy(f);
 }
 
+/* In a user namespace with room for so many watches. */
+static bool watches_limit(const char *nr)
+{
+	int fd = unshare(CLONE_NEWUSER) < 0
+			 ? -1
+			 : open("/proc/sys/user/max_inotify_watches", O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, nr, strlen(nr)) > 0;
+
+	close(fd);
+	return done;
+}
+
+static _Noreturn void save_without_room(void)
+{
+	struct fake *f = fake_in_dir();
+	int fd, len, ret;
+
+	if (!watches_limit("1"))
+		_exit(77);
+	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	watch(fd, "", IN_CREATE | IN_DELETE);
+	file_make("new");
+	unlink(below("new"));
+	len = queued(fd);
+	ret = fake_try_save(f, fd) < 0 ? -1 : fake_try_save_links(f);
+	if (ret < 0)
+		fprintf(stderr, "# %s; %s\n", f->err.msg, f->err.hint);
+	_exit(ret < 0 && strstr(f->err.hint, "max_user_watches") && queued(fd) == len ? 0 : 1);
+}
+
+/* The queue is read and made again with more watches than the program's own. */
+static void no_watches_are_left(void **state)
+{
+	pid_t child = fork();
+	int status;
+
+	(void)state;
+	if (child == 0)
+		save_without_room();
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
 /* That we have looked at a file is no event of the program's. */
 static void our_reading_is_left_out(void **state)
 {
@@ -494,6 +541,7 @@ int main(void)
 		cmocka_unit_test(search_finds_several_at_once),
 		cmocka_unit_test(queued_events_survive),
 		cmocka_unit_test(our_reading_is_left_out),
+		cmocka_unit_test(no_watches_are_left),
 		cmocka_unit_test(events_that_nothing_makes),
 		cmocka_unit_test(damaged_events),
 		cmocka_unit_test(unknown_inode_is_refused),

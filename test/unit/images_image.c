@@ -10,11 +10,16 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -321,6 +326,37 @@ static void what_could_not_be_read_is_not_written(void **state)
 }
 
 /* A writer that was killed leaves a directory without a lock; one that lives has it locked. */
+/* fstat(2) of a descriptor fails from now on. */
+static bool fstat_breaks(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fstat, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_newfstatat, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[3])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AT_EMPTY_PATH, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOMEM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = { sizeof code / sizeof *code, code };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+static void a_directory_that_cannot_be_used_goes(void **state)
+{
+	struct scratch *p = *state;
+	pid_t child = fork();
+	int status;
+
+	if (child == 0)
+		_exit(!fstat_breaks() || write_image(p->image, false, 1, &p->err) != -ENOMEM);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(nr_entries(p->dir), 0);
+}
+
 static void leftovers_of_the_dead_are_removed(void **state)
 {
 	struct scratch *p = *state;
@@ -609,6 +645,7 @@ int main(void)
 		TEST(what_comes_during_the_dump_is_kept),
 		TEST(without_commit_nothing_stays),
 		TEST(what_could_not_be_read_is_not_written),
+		TEST(a_directory_that_cannot_be_used_goes),
 		TEST(leftovers_of_the_dead_are_removed),
 		TEST(a_full_disk_leaves_nothing),
 		TEST(a_nearly_full_disk_leaves_nothing),

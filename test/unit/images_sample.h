@@ -503,7 +503,8 @@ static inline void sample_ipc(struct snap *s)
 	static struct snap_message messages[] = { { 1, NULL, 0 },
 		{ INT64_MAX, (uint8_t *)"abc", 3 } };
 	static struct snap_sem_set set = { { 32768, 0x1234, 0640, 1, 2 }, values, 3 };
-	static struct snap_queue queue = { { 5, -7, 0777, 3, 4 }, 16384, messages, 2 };
+	/* Its size was lowered since (IPC_SET). */
+	static struct snap_queue queue = { { 5, -7, 0777, 3, 4 }, 2, messages, 2 };
 
 	s->ipc_own = true;
 	s->ipc_settings = arena_alloc(s->arena, sizeof *s->ipc_settings);

@@ -3,9 +3,12 @@
 
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "images/fd/listens.h"
+#include "images/fd/sock_diag.h"
+#include "tracee/tracee.h"
 
 /* ---- stream sockets -------------------------------------------------------------------------- */
 
@@ -428,6 +431,26 @@ static void test_malformed(void **state)
 	fake_destroy(f);
 }
 
+/* Whoever needs no words gives no struct err. */
+static void test_nobody_listens_to_errors(void **state)
+{
+	struct diag_port found;
+	struct rlimit all, none;
+	int status, fd;
+	pid_t child = fork();
+
+	(void)state;
+	if (child == 0) {
+		getrlimit(RLIMIT_NOFILE, &all);
+		none = (struct rlimit){ 0, all.rlim_max };
+		setrlimit(RLIMIT_NOFILE, &none);
+		_exit(sock_diag_port(IPPROTO_TCP, 1, &found, NULL) != -EMFILE ||
+			thread_getfd(getpid(), 0, &fd, NULL) != -EMFILE);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -447,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_refused_by_name),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_nobody_listens_to_errors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,15 +196,20 @@ static inline struct fake *trip(const int *fds, size_t nr)
 #define TRIP(...) trip((int[]){ __VA_ARGS__ }, sizeof((int[]){ __VA_ARGS__ }) / sizeof(int))
 
 /* All but fd are closed: it must not be saved, with these words. */
-static inline void refuse(int fd, const char *words)
+static inline void refuse_as(int fd, int code, const char *words)
 {
 	struct fake *f = fake_create();
 	int ret = fake_try_save(f, fd);
 
 	if (ret >= 0)
 		ret = fake_try_save_links(f);
-	fake_expect_words(f, ret, ENOTSUP, words);
+	fake_expect_words(f, ret, code, words);
 	fake_destroy(f);
+}
+
+static inline void refuse(int fd, const char *words)
+{
+	refuse_as(fd, ENOTSUP, words);
 }
 
 /* ---- without privilege ----------------------------------------------------------------------- */

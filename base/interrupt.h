@@ -1,12 +1,12 @@
-#ifndef DUMP_INTERRUPT_H
-#define DUMP_INTERRUPT_H
+#ifndef BASE_INTERRUPT_H
+#define BASE_INTERRUPT_H
 
 #include <signal.h>
 
 /*
- * Requests to give up: SIGINT, SIGTERM, SIGHUP and SIGQUIT are held back while a dump is under way,
- * so that the target is put back and the half image removed first. They take effect when the mask
- * is restored. A signal that we ignore (nohup) stays ignored.
+ * Requests to give up: SIGINT, SIGTERM, SIGHUP and SIGQUIT are held back while something is under
+ * way that has to be put back first: a target, a half image, what a restore has made. They take
+ * effect when the mask is restored. A signal that we ignore (nohup) stays ignored.
  */
 struct err;
 

@@ -1,5 +1,5 @@
 /* Requests to give up; see interrupt.h. */
-#include "dump/interrupt.h"
+#include "base/interrupt.h"
 
 #include <errno.h>
 #include <stddef.h>
