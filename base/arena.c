@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ARENA_ALIGN = 16, ARENA_FIRST = 16 * 1024, ARENA_LARGEST = 4 * 1024 * 1024 };
 
@@ -19,10 +20,10 @@ struct arena {
 	struct chunk *chunks;
 };
 
-static void arena_die(void)
+void memory_none(void)
 {
 	fputs("snapctl: out of memory\n", stderr);
-	abort();
+	_exit(MEMORY_NONE);
 }
 
 static struct chunk *chunk_create(size_t cap)
@@ -30,7 +31,7 @@ static struct chunk *chunk_create(size_t cap)
 	struct chunk *c = calloc(1, sizeof *c + cap);
 
 	if (!c)
-		arena_die();
+		memory_none();
 	c->cap = cap;
 	return c;
 }
@@ -40,7 +41,7 @@ struct arena *arena_create(void)
 	struct arena *a = calloc(1, sizeof *a);
 
 	if (!a)
-		arena_die();
+		memory_none();
 	a->chunks = chunk_create(ARENA_FIRST);
 	return a;
 }
@@ -64,7 +65,7 @@ void *arena_alloc(struct arena *a, size_t len)
 	void *p;
 
 	if (len > SIZE_MAX / 4)
-		arena_die();
+		memory_none();
 	len = (len + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
 	if (c->cap - c->used < len) {
 		size_t cap = c->cap * 2 < ARENA_LARGEST ? c->cap * 2 : ARENA_LARGEST;
@@ -81,7 +82,7 @@ void *arena_alloc(struct arena *a, size_t len)
 void *arena_array(struct arena *a, size_t nr, size_t size)
 {
 	if (size && nr > SIZE_MAX / 4 / size)
-		arena_die();
+		memory_none();
 	return arena_alloc(a, nr * size);
 }
 
@@ -117,7 +118,7 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 	va_copy(again, ap);
 	len = vsnprintf(NULL, 0, fmt, ap);
 	if (len < 0)
-		arena_die();
+		memory_none();
 	p = arena_alloc(a, (size_t)len + 1);
 	vsnprintf(p, (size_t)len + 1, fmt, again);
 	va_end(again);

@@ -6,16 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
+
 void *buf_reserve(struct buf *b, size_t len)
 {
 	if (b->cap - b->len < len) {
 		size_t cap = b->cap * 2 > b->len + len ? b->cap * 2 : b->len + len;
 		char *data = realloc(b->data, cap);
 
-		if (!data) {
-			fputs("snapctl: out of memory\n", stderr);
-			abort();
-		}
+		if (!data)
+			memory_none();
 		b->data = data;
 		b->cap = cap;
 	}

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -109,8 +110,23 @@ int contents_save_forked(struct dumping_proc *p, uint32_t mem, const struct snap
 	return ret;
 }
 
-/* One piece of data of at most a frame; what lies behind the end of the file in its page is zero.
+/*
+ * What lies behind the end of the file in its last page: whoever maps it may have written there.
+ * Through process_vm_readv(2), which fails where others have cut the file off meanwhile.
  */
+static void tail_read(int fd, uint64_t end, char *to, size_t len)
+{
+	const uint64_t in_page = end % PAGES_PAGE;
+	char *page = mmap(NULL, PAGES_PAGE, PROT_READ, MAP_SHARED, fd, (off_t)(end - in_page));
+	struct iovec local = { to, len }, remote = { page + in_page, len };
+
+	if (page == MAP_FAILED || process_vm_readv(getpid(), &local, 1, &remote, 1, 0) < 0)
+		memset(to, 0, len);
+	if (page != MAP_FAILED)
+		munmap(page, PAGES_PAGE);
+}
+
+/* One piece of data of at most a frame. */
 static int save_fd_chunk(struct dumping *d, uint32_t mem, int fd, uint64_t at, uint64_t end,
 	size_t *done, struct err *err)
 {
@@ -126,7 +142,8 @@ static int save_fd_chunk(struct dumping *d, uint32_t mem, int fd, uint64_t at, u
 		ret = pages_writer_reserve(d->pages, nr, &room, err);
 	if (ret < 0)
 		return ret;
-	memset((char *)room + len, 0, nr * PAGES_PAGE - len);
+	if (len % PAGES_PAGE)
+		tail_read(fd, at + len, (char *)room + len, nr * PAGES_PAGE - len);
 	for (size_t got = 0; got < len;) {
 		ssize_t n = pread(fd, (char *)room + got, len - got, (off_t)(at + got));
 

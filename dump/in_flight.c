@@ -78,8 +78,33 @@ static bool comes_later(const struct snap *snap, const struct snap_ofd *ofd)
 	       !in_a_slot(snap, ofd->id);
 }
 
+/* Threads have made their own tables when the first descriptor of a thread can be made. */
+static int own_tables_check(const struct snap *snap, const struct snap_proc *proc, struct err *err)
+{
+	for (size_t i = 0; i < proc->nr_thread_files; i++) {
+		const struct snap_thread_files *files = &proc->thread_files[i];
+
+		for (size_t k = 0; k < files->nr_fds; k++) {
+			const struct snap_ofd *ofd = &snap->ofds[files->fds[k].ofd];
+			const char *behind;
+
+			if (!pidfd_thread(snap, ofd) && !reg_thread(ofd, &behind))
+				continue;
+			err_set(err, ENOTSUP,
+				"thread %d has a descriptor table of its own, and there %s of a "
+				"thread, which is not supported yet",
+				files->tid, ofd->kind == &fd_pidfd ? "the pidfd" : "a file");
+			return err_hint(err, "let the program close it after use");
+		}
+	}
+	return 0;
+}
+
 int in_flight_check(struct dumping *d, struct err *err)
 {
+	for (size_t i = 0; i < d->snap->nr_procs; i++)
+		if (own_tables_check(d->snap, &d->snap->procs[i], err) < 0)
+			return -err->code;
 	for (size_t i = 0; i < d->nr_in_flight; i++) {
 		const struct snap_ofd *ofd = &d->snap->ofds[d->in_flight[i]];
 

@@ -302,7 +302,8 @@ static int mem_save_mapped(
 
 	if (shared_mapped_extent(p->d, vma, &end, err) < 0)
 		return -err->code;
-	if (mem->size < end)
+	/* That of a SysV segment is known, and ends within its last page. */
+	if (mem->size < end && mem->kind != MEM_SYSV)
 		mem->size = end;
 	if (mem->kind == MEM_MEMFD) {
 		mem->name = memfd_name(p->d->snap->arena, vma->path);

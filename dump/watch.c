@@ -62,7 +62,8 @@ static enum watch_state watch_sleep(struct watch *w, const struct tracee *t, boo
 	return w->returns >= SLEEP_RETURNS ? WATCH_WAITS : WATCH_SLEEPS;
 }
 
-static enum watch_state watch_look(struct watch *w, struct tracee *t)
+static enum watch_state watch_look(
+	struct watch *w, struct tracee *t, const struct tracee_thread *th)
 {
 	uint64_t sleep_ns = 0;
 	struct proc_syscall call;
@@ -85,8 +86,9 @@ static enum watch_state watch_look(struct watch *w, struct tracee *t)
 		w->sp = call.sp;
 		w->pc = call.pc;
 	}
+	/* One that is stopped for us, who have not come to it yet, is about to go on. */
 	if (stat.state == 'T' || stat.state == 't')
-		return WATCH_STOPPED;
+		return th->stop_signal ? WATCH_STOPPED : WATCH_RUNS;
 	if (stat.state == 'D')
 		return WATCH_DISK;
 	if (stat.state != 'S' || call.nr < 0)
@@ -132,7 +134,7 @@ static bool watches_sample_process(struct watches *w, struct tracee *t, uint64_t
 		watch = watch_of(w, t->pid, t->threads[i].tid);
 		if (!watch)
 			return false;
-		watch->state = watch_look(watch, t);
+		watch->state = watch_look(watch, t, &t->threads[i]);
 		watch->fresh = watch->state != WATCH_ENDED;
 		if (!watch->fresh)
 			continue;

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/interrupt.h"
@@ -72,6 +73,8 @@ static int worker_died(const struct dump_opts *opts, int status, struct err *err
 	if (WIFSIGNALED(status))
 		err_set(err, EIO, "the dump was killed by signal %d (%s)", WTERMSIG(status),
 			strsignal(WTERMSIG(status)));
+	else if (WEXITSTATUS(status) == MEMORY_NONE)
+		return err_nomem(err);
 	else
 		err_set(err, EIO, "the dump ended without a word, status %d", WEXITSTATUS(status));
 	return err_hint(err, "if that was not you, please report it");

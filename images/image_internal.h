@@ -33,9 +33,6 @@ int image_pack_state(
 int image_parse_state(const void *bytes, size_t len, struct snap **snap, struct page_index *index,
 	struct err *err);
 
-/* Every number and cross-reference of a model, EBADMSG where one is wrong. */
-int snap_check(const struct snap *snap, const struct page_index *index, struct err *err);
-
 /* ---- inventory (inventory.c) ----------------------------------------------------------------- */
 
 enum { IMAGE_MAJOR = 1, IMAGE_MINOR = 3, IMAGE_DIGEST = 16, IMAGE_MAGIC = 8 };

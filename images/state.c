@@ -134,7 +134,8 @@ static int state_unpack(
 	return index_unpack(snap, m, index, err);
 }
 
-int snap_check(const struct snap *snap, const struct page_index *index, struct err *err)
+/* Every number and cross-reference of a model, EBADMSG where one is wrong. */
+static int snap_check(const struct snap *snap, const struct page_index *index, struct err *err)
 {
 	int (*const parts[])(const struct snap *, struct err *) = {
 		info_check,

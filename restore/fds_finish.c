@@ -91,18 +91,38 @@ struct later {
 	const struct snap_ofd *ofd;
 	int32_t pid;
 	uint32_t flags;
-	const char *path; /* behind /proc/PID; NULL: a pidfd */
+	const char *path; /* behind /proc/PID, or /proc/PID/task/TID; NULL: a pidfd */
+	int32_t tid;      /* 0: it is not of a thread */
 };
 
 static bool later_is(const struct snap *snap, const struct snap_ofd *ofd, struct later *out)
 {
 	*out = (struct later){ .ofd = ofd };
 	out->path = reg_later(snap, ofd, &out->pid);
-	if (!out->path)
+	if (!out->path) {
 		out->pid = pidfd_later(snap, ofd, &out->flags);
-	else
+		out->tid = out->pid ? pidfd_thread(snap, ofd) : 0;
+	} else {
 		out->flags = reg_later_flags(ofd);
+		out->tid = reg_thread(ofd, &out->path);
+	}
 	return out->pid != 0;
+}
+
+static pid_t thread_here(const struct job *job, int32_t tid)
+{
+	for (size_t i = 0; i < job->proc->nr_tasks; i++)
+		if (job->proc->tasks[i].tid == tid)
+			return job->plan.threads[i].tid;
+	return 0;
+}
+
+/* Its process has new ids only where it is alone. */
+static int32_t tid_there(const struct job *job, const struct later *l)
+{
+	pid_t here = job->pids == PIDS_NEW ? thread_here(job, l->tid) : 0;
+
+	return here ? here : l->tid;
 }
 
 /* The process opens the file by itself, at the place where it was read to. */
@@ -112,12 +132,16 @@ static int proc_file_open(const struct job *job, const struct later *l, struct e
 	struct remote call = { SYS_openat, { (uint64_t)AT_FDCWD, at, l->flags } };
 	struct remote seek = { SYS_lseek, { 0, l->ofd->offset, SEEK_SET } };
 	char path[PATH_MAX];
-	int fd;
+	int len, fd;
 
 	if (l->pid == job->proc->pid)
-		snprintf(path, sizeof path, "/proc/self%s", l->path);
+		len = snprintf(path, sizeof path, "/proc/self");
 	else
-		snprintf(path, sizeof path, "/proc/%d%s", l->pid, l->path);
+		len = snprintf(path, sizeof path, "/proc/%d", l->pid);
+	if (l->tid)
+		len += snprintf(
+			path + len, sizeof path - (size_t)len, "/task/%d", tid_there(job, l));
+	snprintf(path + len, sizeof path - (size_t)len, "%s", l->path);
 	if (stops_write(job, at, path, strlen(path) + 1, err) < 0)
 		return -1;
 	fd = remote_fd(job, &call, path, err);
@@ -129,9 +153,24 @@ static int proc_file_open(const struct job *job, const struct later *l, struct e
 
 static int later_open(const struct job *job, const struct later *l, struct err *err)
 {
-	struct remote pidfd = { SYS_pidfd_open, { (uint64_t)l->pid, l->flags } };
+	int32_t id = l->tid ? tid_there(job, l) : l->pid;
+	struct remote pidfd = { SYS_pidfd_open, { (uint64_t)id, l->flags } };
 
 	return l->path ? proc_file_open(job, l, err) : remote_fd(job, &pidfd, "pidfd_open", err);
+}
+
+/* In its slots; nothing else is left of ours. */
+static int remote_replace_slots(const struct job *job, int fd, uint32_t ofd, struct err *err)
+{
+	for (size_t i = 0; i < job->proc->nr_fds; i++) {
+		const struct snap_fd *slot = &job->proc->fds[i];
+		struct remote put = { SYS_dup3,
+			{ (uint64_t)fd, slot->num, slot->cloexec ? O_CLOEXEC : 0 } };
+
+		if (slot->ofd == ofd && stops_blob_syscall(job, &put, "dup3", NULL, err) < 0)
+			return -err->code;
+	}
+	return remote_close(job, fd, err);
 }
 
 static int later_put(
@@ -148,28 +187,52 @@ static int later_put(
 		fd = later_open(job, l, err);
 	if (fd < 0)
 		return err_wrap(err, "%s of process %d", l->path ? "file" : "pidfd", l->pid);
-	return remote_replace(job, fd, l->ofd->id, err);
+	return l->tid ? remote_replace_slots(job, fd, l->ofd->id, err)
+		      : remote_replace(job, fd, l->ofd->id, err);
 }
 
-int fds_later(struct job *const *jobs, size_t nr, struct err *err)
+static int later_put_all(
+	struct job *const *jobs, size_t nr, const struct later *later, struct err *err)
+{
+	const struct job *holder = NULL;
+
+	for (size_t i = 0; i < nr; i++) {
+		if (!fds_process_has(jobs[i]->proc, later->ofd->id))
+			continue;
+		if (later_put(jobs[i], holder, later, err) < 0)
+			return -err->code;
+		holder = holder ? holder : jobs[i];
+	}
+	return 0;
+}
+
+static int later_make(struct job *const *jobs, size_t nr, bool threads, bool *more, struct err *err)
 {
 	const struct snap *snap = jobs[0]->snap;
 
 	for (uint32_t ofd = 0; ofd < snap->nr_ofds; ofd++) {
-		const struct job *holder = NULL;
 		struct later later;
 
 		if (!later_is(snap, &snap->ofds[ofd], &later))
 			continue;
-		for (size_t i = 0; i < nr; i++) {
-			if (!fds_process_has(jobs[i]->proc, ofd))
-				continue;
-			if (later_put(jobs[i], holder, &later, err) < 0)
-				return -err->code;
-			holder = holder ? holder : jobs[i];
-		}
+		if ((later.tid != 0) != threads)
+			*more = true;
+		else if (later_put_all(jobs, nr, &later, err) < 0)
+			return -err->code;
 	}
 	return 0;
+}
+
+int fds_later(struct job *const *jobs, size_t nr, struct err *err)
+{
+	return later_make(jobs, nr, false, &jobs[0]->some_of_threads, err);
+}
+
+int fds_of_threads(struct job *const *jobs, size_t nr, struct err *err)
+{
+	bool rest;
+
+	return jobs[0]->some_of_threads ? later_make(jobs, nr, true, &rest, err) : 0;
 }
 
 /* ---- the very last --------------------------------------------------------------------------- */
@@ -180,14 +243,6 @@ struct finishing {
 	struct fd_make make; /* made: by ofd, our duplicate of what was made later; -1 */
 	bool *done;          /* by ofd */
 };
-
-static pid_t thread_here(const struct job *job, int32_t tid)
-{
-	for (size_t i = 0; i < job->proc->nr_tasks; i++)
-		if (job->proc->tasks[i].tid == tid)
-			return job->plan.threads[i].tid;
-	return 0;
-}
 
 /* Our id for what the program knows as this process, or as this group. */
 static pid_t id_here(const struct finishing *f, int32_t type, int32_t id)

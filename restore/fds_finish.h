@@ -14,7 +14,9 @@ struct job;
  * processes take the places that were kept for them.
  */
 int fds_later(struct job *const *jobs, size_t nr, struct err *err);
-/* In that state: under which number the process has an ofd. */
+/* The same for threads, when all of them have parked, and each process has its own table. */
+int fds_of_threads(struct job *const *jobs, size_t nr, struct err *err);
+/* In the state of fds_later(): under which number the process has an ofd. */
 int fds_number_of(const struct job *job, uint32_t ofd);
 /*
  * Everything in its slot and nothing of ours left: owners of asynchronous input, and what kinds do

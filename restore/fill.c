@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/progress.h"
@@ -95,7 +96,7 @@ static void fill_group(struct fill *f)
 	f->by_frame = calloc(nr_runs + 1, sizeof *f->by_frame);
 	at = calloc(index->nr_frames + 2, sizeof *at);
 	if (!f->first || !f->by_frame || !at)
-		abort();
+		memory_none();
 	for (size_t i = 0; i < nr_runs; i++)
 		if (run_is_ours(f->job, &runs[i]))
 			f->first[runs[i].frame + 1]++;

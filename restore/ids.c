@@ -126,7 +126,6 @@ static enum restore_pids ids_choose_auto(const struct job *job)
 
 int ids_choose(struct job *job, struct err *err)
 {
-
 	job->pids = job->opts->pids;
 	if (job->pids == PIDS_KEEP && !job->privileged) {
 		err_set(err, EPERM,

@@ -1,6 +1,9 @@
 /* Requests to give up a restore; see interrupt.h. */
 #include "restore/interrupt.h"
 
+#include <errno.h>
+#include <sys/socket.h>
+
 #include "images/fd/kinds.h"
 #include "restore/job.h"
 
@@ -31,5 +34,10 @@ void interrupt_hold(struct job *job)
 
 int interrupt_asked(const struct job *job, struct err *err)
 {
+	char byte;
+
+	/* Killed: nobody would know of the program, or of a second one that runs instead. */
+	if (job->caller >= 0 && recv(job->caller, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		return err_set(err, ECANCELED, "who asked for the restore has ended");
 	return job->requests_held ? stop_requested(&job->requests, err) : 0;
 }

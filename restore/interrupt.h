@@ -4,7 +4,8 @@
 /*
  * Requests to give up (base/interrupt.h) while a program is made that runs detached. All processes
  * of a restore die with it, but files, queues and segments that it has made would stay: where there
- * are to be such, requests are held back, and looked for right before the program runs.
+ * are to be such, requests are held back, and looked for right before the program runs. An init of
+ * --pids=ns that is to stay looks whether it is still wanted.
  */
 struct err;
 struct job;

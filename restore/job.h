@@ -38,23 +38,25 @@ struct job {
 	enum restore_pids pids;   /* never PIDS_AUTO */
 	bool privileged;          /* CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE where we are */
 	struct terminal terminal; /* of the caller */
-	bool requests_held;       /* to give up: interrupt.h */
+	int caller;         /* in an init: ends when snapctl does, who asked for all this; or -1 */
+	bool requests_held; /* to give up: interrupt.h */
 	struct stop_requests requests;
 	int gate; /* the first process is there already, and waits for a word here; or -1 */
 	struct orphan *orphan; /* that one, where it is not our child, nor an init; or NULL */
 	struct ns *tell; /* whom to tell right before it runs, as its end may be ours; or NULL */
 	struct err child_err; /* why the first child could not exec */
 
-	int park;           /* from this number on there are no slots of the target for a while */
-	int *ghosts;        /* by snap_file: descriptor of a file made anew, or -1 (ours) */
-	bool *remade;       /* by snap_file: made again under its name */
-	bool some_born;     /* there are such: */
-	int *born_with;     /* by snap_ofd: opened when its file was made, or -1 (ours) */
-	int *mems;          /* by snap_mem: descriptor of a memfd or the like, or -1 (ours) */
-	int *sysv;          /* by snap_mem: id of a SysV segment made anew, or -1 */
-	int *sems, *queues; /* by snap_sem_set, snap_queue: id of one made anew, or -1 */
-	int *sysv_made;     /* by snap_mem: the same, where it did not exist before, or -1 */
-	int *map_fds[2];    /* by snap_file, [1] opened for writing: in the child, or -1 */
+	int park;             /* from this number on there are no slots of the target for a while */
+	int *ghosts;          /* by snap_file: descriptor of a file made anew, or -1 (ours) */
+	bool *remade;         /* by snap_file: made again under its name */
+	bool some_born;       /* there are such: */
+	bool some_of_threads; /* there are pidfds or files of threads: fds_of_threads() */
+	int *born_with;       /* by snap_ofd: opened when its file was made, or -1 (ours) */
+	int *mems;            /* by snap_mem: descriptor of a memfd or the like, or -1 (ours) */
+	int *sysv;            /* by snap_mem: id of a SysV segment made anew, or -1 */
+	int *sems, *queues;   /* by snap_sem_set, snap_queue: id of one made anew, or -1 */
+	int *sysv_made;       /* by snap_mem: the same, where it did not exist before, or -1 */
+	int *map_fds[2];      /* by snap_file, [1] opened for writing: in the child, or -1 */
 	int *mem_fds[2]; /* by snap_mem: of a mapped memfd, [1] for writing: in the child, or -1 */
 	struct fd_make make;
 	uint8_t generation[16]; /* of this restore, no other has it */

@@ -37,17 +37,19 @@ static int huge_populate(
 	return err_hint(err, "give the machine more huge pages (sysctl vm.nr_hugepages)");
 }
 
-/* Stored runs of a memory object into a shared mapping of it. */
+/* Stored runs of a memory object into a shared mapping of it; the last page with what was written
+ * behind the end. */
 static int mem_fill(struct job *job, uint32_t mem, char *to, uint64_t size, struct err *err)
 {
+	const uint64_t end = (size + PAGES_PAGE - 1) / PAGES_PAGE * PAGES_PAGE;
 	size_t nr;
 	const struct page_run *runs = pages_runs_of(&job->img.index, mem, &nr);
 
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t len = (uint64_t)runs[i].nr_pages * PAGES_PAGE;
 
-		if (runs[i].addr + len > size)
-			len = size - runs[i].addr;
+		if (runs[i].addr + len > end)
+			len = end - runs[i].addr;
 		if (huge_populate(&job->snap->mems[mem], to, runs[i].addr, len, err) < 0 ||
 			pages_read(job->img.pages_fd, &job->img.index, mem, runs[i].addr,
 				to + runs[i].addr, len, err) < 0)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "restorer-blob/plan.h"
 
 extern const char blob_bytes[], blob_bytes_end[];
@@ -46,7 +47,7 @@ void plan_init(struct plan *p, uint64_t base, size_t nr_threads)
 	p->steps = calloc(nr_threads, sizeof *p->steps);
 	p->threads = calloc(nr_threads, sizeof *p->threads);
 	if (!p->steps || !p->threads)
-		abort();
+		memory_none();
 }
 
 void plan_finish(struct plan *p)

@@ -90,7 +90,7 @@ static void job_tables(struct job *job)
 static int job_init(struct job *job, const struct restore_opts *opts, struct err *err)
 {
 	job->opts = opts;
-	job->gate = -1;
+	job->gate = job->caller = -1;
 	job->fd_opts.tcp_close = opts->tcp_close;
 	job->fd_opts.tcp_established = opts->tcp_established;
 	job->pidfd = -1;
@@ -301,6 +301,7 @@ static void init_run(struct job *job, struct ns *ns, int failed, struct err *err
 
 	/* Detached or not, the init has to reap. */
 	supervise_prepare();
+	job->caller = ns->report;
 	if (failed < 0 || job_make(job, err) < 0) {
 		progress_end(job->opts->progress);
 		ns_report(ns, 0, err);

@@ -318,10 +318,11 @@ static int tree_run(struct tree *tree, struct err *err)
 	/* Soon the terminal is the program's. */
 	progress_end(tree->jobs[0]->opts->progress);
 	if (ret < 0 || all_do(tree, ring_map, err) < 0 || mems_seal(tree->jobs[0], err) < 0 ||
-		second_do(tree, err) < 0 || mems_remove(tree->jobs[0], err) < 0 ||
-		stopped_release_all(tree, err) < 0 || all_do(tree, last_do, err) < 0 ||
-		all_do(tree, instance_tell, err) < 0 || tree_finish(tree, err) < 0 ||
-		interrupt_asked(tree->jobs[0], err) < 0 ||
+		second_do(tree, err) < 0 ||
+		fds_of_threads(tree->jobs, tree->snap->nr_procs, err) < 0 ||
+		mems_remove(tree->jobs[0], err) < 0 || stopped_release_all(tree, err) < 0 ||
+		all_do(tree, last_do, err) < 0 || all_do(tree, instance_tell, err) < 0 ||
+		tree_finish(tree, err) < 0 || interrupt_asked(tree->jobs[0], err) < 0 ||
 		connections_wake(tree->jobs, tree->snap->nr_procs, err) < 0)
 		return -err->code;
 	terminal_give(tree->jobs[0]);

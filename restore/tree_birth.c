@@ -61,8 +61,9 @@ static bool led_from_below(const struct snap *snap, int32_t session, uint32_t ab
 	return false;
 }
 
-/* A leader shows by children that are not in its session where it was born itself. */
-int32_t birth_session(const struct snap *snap, uint32_t i)
+/* In which process i has to be born. A leader shows by children that are not in its session where
+ * it was born itself. */
+static int32_t birth_session(const struct snap *snap, uint32_t i)
 {
 	const struct snap_proc *proc = &snap->procs[i];
 

@@ -22,8 +22,6 @@ enum { SESSION_ANY = -1, SESSION_CALLERS = 0 };
 
 /* Is process i that one, or a descendant of it? */
 bool tree_is_below(const struct snap *snap, uint32_t i, uint32_t above);
-/* The session in which process i has to be born. */
-int32_t birth_session(const struct snap *snap, uint32_t i);
 /* Process i must be born before its parent makes its own session. */
 bool birth_is_early(const struct snap *snap, uint32_t i);
 

@@ -12,7 +12,7 @@ TEST_DEPS := bats bats-support bats-assert libcmocka-dev mandoc shellcheck strac
 C_FILES = $(wildcard *.[ch] lib/*.[ch] base/*.[ch] images/*.[ch] images/*/*.[ch] tracee/*.[ch] dump/*.[ch] dump/*/*.[ch] \
 	restore/*.[ch] restorer-blob/*.[ch] test/*/*.[ch] test/*/*/*.[ch])
 
-.PHONY: check-lint check-unit check-roundtrip check-real asan fuzz fuzz-replay fuzz-search soak sweep bench
+.PHONY: check-lint check-unit check-roundtrip check-real asan fuzz fuzz-replay fuzz-search soak sweep moments bench
 
 # ---- what is run ---------------------------------------------------------------------------------------
 # Never with the caller's CFLAGS: a sanitizer's shadow memory is not what is tested here.
@@ -109,6 +109,9 @@ soak: $(RUNNABLE) ## half an hour: 200 round trips under load, kills, full disk,
 
 sweep: $(RUNNABLE) ## about three hundred programs of all sorts, those that are installed; SWEEP='NAME ...'
 	$(Q)$(TEST_ENV) test/soak/sweep.sh $(SWEEP)
+
+moments: $(RUNNABLE) ## programs that judge themselves, dumped at random moments; COMMANDS=FILE, one on each line
+	$(Q)$(TEST_ENV) test/soak/moments.sh '$(COMMANDS)'
 
 bench: $(RUNNABLE) $B/test/bench/stopwatch $B/test/bench/empty ## restore against start, and against the floor
 	$(Q)$(TEST_ENV) test/bench/bench.sh

@@ -22,7 +22,7 @@ enum { MAX_EVENTS = 256, WAIT_MINE = __WALL | __WNOTHREAD };
 
 /* ---- what a status means ------------------------------------------------ */
 
-enum stop_kind stop_classify(int status)
+static enum stop_kind stop_classify(int status)
 {
 	if (!WIFSTOPPED(status))
 		return STOP_ENDED;
@@ -86,8 +86,9 @@ bool tracer_adopt(struct tracer *tr, pid_t tid)
 	return true;
 }
 
-/* Children of what we launched are attached with its options, so they die with us too. */
-void tracer_adopt_child(struct tracer *tr, pid_t tid)
+/* The child that a STOP_CHILD of tid tells about: those of what we launched are attached with its
+ * options, so they die with us too. */
+static void tracer_adopt_child(struct tracer *tr, pid_t tid)
 {
 	struct tracee *parent = tracer_find(tr, tid), *child;
 	unsigned long pid = 0;

@@ -21,8 +21,6 @@ enum stop_kind {
 	STOP_EXIT, /* PTRACE_EVENT_EXIT: it is about to end, unless SIGKILL ends it */
 };
 
-enum stop_kind stop_classify(int status);
-
 /* ---- tracer.c: records -------------------------------------------------- */
 
 /* Requests for threads that were killed meanwhile fail with ESRCH; their end is reported by wait.
@@ -72,8 +70,6 @@ bool tracer_adopt(struct tracer *tr, pid_t tid);
 bool tracer_owns(struct tracer *tr, pid_t tid, pid_t *tgid);
 /* Threads that vanished without an exit status, by an exec of a thread that was not ours. */
 void tracer_note_lost(struct tracer *tr);
-/* The child that a STOP_CHILD of tid tells about. */
-void tracer_adopt_child(struct tracer *tr, pid_t tid);
 /* Blocks until the thread stops or ends, and writes that down in th. */
 int thread_wait(struct tracee *t, struct tracee_thread *th, enum stop_kind *kind, struct err *err);
 

@@ -67,16 +67,6 @@ int thread_set_xstate(pid_t tid, const void *data, size_t len, struct err *err)
 	return 0;
 }
 
-int tracee_read_tls(struct tracee *t, pid_t tid, int64_t offset, uint64_t *word, struct err *err)
-{
-	struct user_regs_struct regs;
-	int ret = thread_get_regs(tid, &regs, err);
-
-	if (ret < 0)
-		return ret;
-	return tracee_read(t, regs.fs_base + (uint64_t)offset, word, sizeof *word, err);
-}
-
 int thread_get_rseq(pid_t tid, struct thread_rseq *rseq, struct err *err)
 {
 	struct abi_ptrace_rseq_configuration conf = { 0 };

@@ -270,8 +270,6 @@ int thread_get_robust_list(pid_t tid, uint64_t *head, uint64_t *len, struct err 
  * `syscall` instruction is refused (-ENOTSUP): it would see a changed signal mask.
  */
 int tracee_step(struct tracee *t, struct tracee_thread *th, struct err *err);
-/* The word at fs_base + offset: TLS. */
-int tracee_read_tls(struct tracee *t, pid_t tid, int64_t offset, uint64_t *word, struct err *err);
 
 /* ---- memory of a stopped or running tracee ------------------------------ */
 

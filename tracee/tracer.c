@@ -49,7 +49,7 @@ struct tracer *tracer_create(void)
 	sigset_t chld;
 
 	if (!tr)
-		return NULL;
+		memory_none();
 	tr->tid = gettid();
 	sigset_chld(&chld);
 	pthread_sigmask(SIG_BLOCK, &chld, &tr->old_mask);
@@ -92,10 +92,8 @@ static void *grow(void *array, size_t nr, size_t *cap, size_t size)
 		return array;
 	*cap = *cap ? *cap * 2 : 16;
 	more = reallocarray(array, *cap, size);
-	if (!more) {
-		fputs("snapctl: out of memory\n", stderr);
-		abort();
-	}
+	if (!more)
+		memory_none();
 	return more;
 }
 

@@ -54,15 +54,13 @@ struct effect_call {
 
 /* The entry of a number; of an unknown one EFFECT_UNKNOWN. */
 const struct effect_call *effect_call(int64_t nr);
-/* How many numbers there are entries for, holes included. */
-size_t effect_nr_calls(void);
 /* "files", "output", ...; what an effect is called on the command line. */
 const char *effect_name(enum effect e);
 
-effect_judge judge_open, judge_openat, judge_openat2, judge_open_by_handle, judge_read,
-	judge_read_second, judge_write, judge_write_second, judge_transfer, judge_splice,
-	judge_send_to, judge_send_message, judge_connect, judge_setsockopt, judge_ioctl,
-	judge_fcntl, judge_mmap, judge_clone, judge_clone3, judge_exit, judge_kill, judge_pid,
-	judge_priority, judge_getrandom, judge_mq_open;
+effect_judge judge_open, judge_openat, judge_openat2, judge_open_by_handle, judge_read, judge_write,
+	judge_write_second, judge_transfer, judge_splice, judge_send_to, judge_send_message,
+	judge_connect, judge_setsockopt, judge_ioctl, judge_fcntl, judge_mmap, judge_clone,
+	judge_clone3, judge_exit, judge_kill, judge_pid, judge_priority, judge_getrandom,
+	judge_mq_open;
 
 #endif

@@ -260,11 +260,6 @@ enum effect judge_read(const struct effect_look *look, const uint64_t args[6])
 	return fd_read(look, args[0]);
 }
 
-enum effect judge_read_second(const struct effect_look *look, const uint64_t args[6])
-{
-	return fd_read(look, args[1]);
-}
-
 enum effect judge_write(const struct effect_look *look, const uint64_t args[6])
 {
 	return fd_written(look, args[0]);

@@ -396,12 +396,7 @@ static const struct effect_call unknown = { .is = EFFECT_UNKNOWN };
 
 const struct effect_call *effect_call(int64_t nr)
 {
-	return nr >= 0 && (size_t)nr < effect_nr_calls() ? &calls[nr] : &unknown;
-}
-
-size_t effect_nr_calls(void)
-{
-	return sizeof calls / sizeof *calls;
+	return nr >= 0 && (size_t)nr < sizeof calls / sizeof *calls ? &calls[nr] : &unknown;
 }
 
 const char *effect_name(enum effect e)

@@ -167,8 +167,6 @@ void fd_seen_note(struct fd_seen *seen);
 /* The kind of a live descriptor, or NULL with err saying what it is and what to do. */
 const struct fd_kind *fd_kind_of(const struct fd_seen *seen, struct err *err);
 const struct fd_kind *fd_kind_by_name(const char *name);
-/* All kinds, for tests and docs; ends with NULL. */
-const struct fd_kind *const *fd_kinds(void);
 
 /*
  * For messages: "descriptor 5 (socket:[77])" in buf. Whose it is, the caller puts in front.

@@ -39,11 +39,6 @@ static const struct fd_kind *const kinds[] = {
 	NULL,
 };
 
-const struct fd_kind *const *fd_kinds(void)
-{
-	return kinds;
-}
-
 const struct fd_kind *fd_kind_by_name(const char *name)
 {
 	for (size_t i = 0; kinds[i]; i++)

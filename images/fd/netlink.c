@@ -1,10 +1,9 @@
 /*
- * Netlink sockets that wait for nothing: their port number (mostly the pid), groups, and options.
- * Requests under way and messages not yet read are refused.
+ * Netlink sockets: their port number (mostly the pid), groups, and options. What they have not read
+ * yet is in netlink_queue.c, as far as it can come again.
  */
 #include <errno.h>
 #include <linux/netlink.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,20 +14,9 @@
 #include "images/fd/kinds.h"
 #include "images/fd/message.h"
 #include "images/fd/netlink.h"
-#include "images/fd/sockopt.h"
 #include "proto/fd.pb-c.h"
 
 enum { MAX_GROUPS = 65536, GROUP_WORDS = MAX_GROUPS / 32 };
-
-struct netlink_sock {
-	uint32_t protocol, type;
-	bool bound;
-	uint32_t portid;
-	uint32_t *groups;
-	size_t nr_groups;
-	uint32_t dst_portid, dst_group; /* dst_group is the mask of sockaddr_nl */
-	struct sock_options options;
-};
 
 struct protocol {
 	uint32_t number;
@@ -137,21 +125,6 @@ static int save_groups(struct arena *arena, int fd, struct netlink_sock *sock, s
 	return 0;
 }
 
-/* Asked by poll(2), which takes nothing: recv(2) would go on with a dump of the kernel, or fetch an
- * error. */
-static int idle_check(int fd, struct err *err)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-
-	if (poll(&p, 1, 0) < 0)
-		return err_sys(err, "poll a netlink socket");
-	if (!(p.revents & (POLLIN | POLLERR)))
-		return 0;
-	err_set(err, ENOTSUP, "a netlink socket has %s that was not read yet",
-		p.revents & POLLERR ? "an error" : "a message");
-	return err_hint(err, "let the program read it before the dump");
-}
-
 static int netlink_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
 {
 	struct arena *arena = seen->dump->snap->arena;
@@ -159,16 +132,24 @@ static int netlink_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct
 	struct sockopt_who who;
 
 	if (sockopt_who_of(seen->fd, &who, err) < 0 ||
-		protocol_check(seen, who.protocol, err) < 0 || idle_check(seen->fd, err) < 0 ||
+		protocol_check(seen, who.protocol, err) < 0 ||
 		save_addrs(seen->fd, sock, err) < 0 ||
 		save_groups(arena, seen->fd, sock, err) < 0 ||
 		sockopt_save(seen->dump, seen->fd, &who, &sock->options, err) < 0)
 		return -err->code;
 	sock->protocol = (uint32_t)who.protocol;
 	sock->type = (uint32_t)who.type;
+	if (netlink_queue_save(seen, sock, err) < 0)
+		return -err->code;
 	ofd->priv = sock;
 	ofd->label = arena_printf(arena, "netlink %s", protocol_of(sock->protocol)->name);
 	return 0;
+}
+
+static int netlink_save_last(
+	const struct fd_seen *seen, struct snap_ofd *ofd, size_t *bytes, struct err *err)
+{
+	return netlink_queue_finish(seen, ofd->priv, bytes, err);
 }
 
 /* ---- record <-> message ---------------------------------------------------------------------- */
@@ -192,6 +173,7 @@ static int netlink_pack(
 	m->dst_portid = sock->dst_portid;
 	m->dst_group = sock->dst_group;
 	sockopt_pack(snap, &sock->options, &m->options, &m->n_options);
+	netlink_queue_pack(snap->arena, sock, m);
 	msg->netlink = m;
 	return 0;
 }
@@ -225,13 +207,15 @@ static int netlink_unpack(
 	sock->dst_portid = m->dst_portid;
 	sock->dst_group = m->dst_group;
 	ofd->priv = sock;
+	if (netlink_queue_unpack(snap->arena, m, sock, err) < 0)
+		return -err->code;
 	return sockopt_unpack(snap, m->options, m->n_options, &sock->options, err);
 }
 
 /* ---- record -> live -------------------------------------------------------------------------- */
 
 /* Port numbers that are pids of the dump follow these; others are just numbers. */
-static uint32_t portid_now(const struct fd_make *m, uint32_t portid)
+uint32_t netlink_portid_now(const struct fd_make *m, uint32_t portid)
 {
 	for (size_t i = 0; i < m->snap->nr_procs; i++)
 		if (m->snap->procs[i].pid > 0 && (uint32_t)m->snap->procs[i].pid == portid)
@@ -252,19 +236,22 @@ static int make_groups(int fd, const struct netlink_sock *sock, struct err *err)
 	return 0;
 }
 
+/* Whoever is connected takes no messages of others, so what is queued comes before. */
 static int make_addrs(
 	const struct fd_make *m, int fd, const struct netlink_sock *sock, struct err *err)
 {
 	struct sockaddr_nl nl = { .nl_family = AF_NETLINK };
 
-	nl.nl_pid = portid_now(m, sock->portid);
+	nl.nl_pid = netlink_portid_now(m, sock->portid);
 	if (sock->bound && bind(fd, (struct sockaddr *)&nl, sizeof nl) < 0) {
 		err_sys(err, "bind a netlink socket to port %u", nl.nl_pid);
 		return err->code != EADDRINUSE ? -err->code
 					       : err_hint(err, "another program has this netlink "
 							       "port: ss -A netlink shows it");
 	}
-	nl.nl_pid = portid_now(m, sock->dst_portid);
+	if (netlink_queue_make(m, fd, sock, err) < 0)
+		return -err->code;
+	nl.nl_pid = netlink_portid_now(m, sock->dst_portid);
 	nl.nl_groups = sock->dst_group;
 	if ((nl.nl_pid || nl.nl_groups) && connect(fd, (struct sockaddr *)&nl, sizeof nl) < 0)
 		return err_sys(err, "connect a netlink socket");
@@ -281,7 +268,8 @@ static int netlink_make(
 	if (fd < 0)
 		return err_sys(err, "netlink socket");
 	if (sockopt_make(fd, &sock->options, false, err) < 0 || make_addrs(m, fd, sock, err) < 0 ||
-		make_groups(fd, sock, err) < 0 || sockopt_make(fd, &sock->options, true, err) < 0)
+		make_groups(fd, sock, err) < 0 || sockopt_make(fd, &sock->options, true, err) < 0 ||
+		netlink_request_make(fd, sock, err) < 0)
 		return -err->code;
 	*out = take_fd(&fd);
 	return 0;
@@ -299,7 +287,10 @@ static char *netlink_describe(
 	if (sock->nr_groups)
 		text = arena_printf(arena, "%s, member of %zu group%s", text, sock->nr_groups,
 			sock->nr_groups == 1 ? "" : "s");
-	return text;
+	if (sock->nr_queue)
+		text = arena_printf(arena, "%s, %zu message%s to read", text, sock->nr_queue,
+			sock->nr_queue == 1 ? "" : "s");
+	return sock->len_request ? arena_printf(arena, "%s, an answer to read", text) : text;
 }
 
 const struct fd_kind fd_netlink = {
@@ -307,6 +298,7 @@ const struct fd_kind fd_netlink = {
 	.is = netlink_is,
 	.check = netlink_check,
 	.save = netlink_save,
+	.save_last = netlink_save_last,
 	.pack = netlink_pack,
 	.unpack = netlink_unpack,
 	.make = netlink_make,

@@ -7,7 +7,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,9 +25,20 @@
 /* Linux 6.9, linux/pidfd.h: names a thread; the kernel shows it in F_GETFL. */
 enum { PIDFD_OF_THREAD = O_EXCL };
 
+/* Linux 6.13, linux/pidfd.h; PIDFD_INFO_EXIT is of 6.15. */
+struct pidfd_info_0 {
+	uint64_t mask, cgroup;
+	uint32_t pid, tgid, ppid, ids[8];
+	int32_t exit_code;
+};
+static const uint64_t INFO_EXIT = 1 << 3;
+#define GET_INFO _IOWR(0xFF, 11, struct pidfd_info_0)
+
 struct pidfd_priv {
 	int32_t pid; /* as the target sees it; 0: it has ended, and was waited for */
 	bool thread;
+	bool has_status; /* of one that has ended: */
+	int status;      /* as wait(2) gives it */
 };
 
 static bool pidfd_is(const struct fd_seen *seen)
@@ -60,6 +74,14 @@ static bool pid_inside(const struct fd_seen *seen, int64_t pid)
 	       snap_has_zombie(seen->dump->snap, (int32_t)pid);
 }
 
+/* That thread's process; 0: the kernel is too old to say. */
+static int64_t process_of(const struct fd_seen *seen)
+{
+	struct pidfd_info_0 info = { 0 };
+
+	return ioctl(seen->fd, GET_INFO, &info) < 0 ? 0 : (int64_t)info.tgid;
+}
+
 static int pidfd_check(const struct fd_seen *seen, struct err *err)
 {
 	int64_t pid = pid_read(seen->fdinfo);
@@ -67,22 +89,21 @@ static int pidfd_check(const struct fd_seen *seen, struct err *err)
 	char name[256];
 
 	fd_seen_name(seen, name, sizeof name);
-	if ((pid > 0 && pid_inside(seen, pid)) || (pid < 0 && !thread))
+	if (pid < 0 || (pid > 0 && pid_inside(seen, thread ? process_of(seen) : pid)))
 		return 0;
-	if (pid < 0)
-		err_set(err, ENOTSUP,
-			"%s is the pidfd of a thread that has ended, which cannot be opened again",
-			name);
-	else if (thread)
-		err_set(err, ENOTSUP,
-			"%s is the pidfd of thread %lld, which does not exist yet when "
-			"descriptors are made again",
-			name, (long long)pid);
-	else
-		err_set(err, ENOTSUP,
-			"%s is the pidfd of process %lld, which is not part of the dump", name,
-			(long long)pid);
+	err_set(err, ENOTSUP, "%s is the pidfd of %s %lld, which is not part of the dump", name,
+		thread ? "thread" : "process", (long long)pid);
 	return err_hint(err, "let the program close it");
+}
+
+static bool status_read(int fd, int *status)
+{
+	struct pidfd_info_0 info = { .mask = INFO_EXIT };
+
+	if (ioctl(fd, GET_INFO, &info) < 0 || !(info.mask & INFO_EXIT))
+		return false;
+	*status = info.exit_code;
+	return true;
 }
 
 static int pidfd_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct err *err)
@@ -92,8 +113,10 @@ static int pidfd_save(const struct fd_seen *seen, struct snap_ofd *ofd, struct e
 	if (pidfd_check(seen, err) < 0)
 		return -err->code;
 	priv->pid = (int32_t)pid_read(seen->fdinfo);
-	if (priv->pid < 0)
+	if (priv->pid < 0) {
 		priv->pid = 0;
+		priv->has_status = status_read(seen->fd, &priv->status);
+	}
 	priv->thread = ofd->flags & PIDFD_OF_THREAD;
 	ofd->priv = priv;
 	return 0;
@@ -112,8 +135,16 @@ static int pidfd_pack(
 	m->has_pid = m->has_thread = true;
 	m->pid = priv->pid;
 	m->thread = priv->thread;
+	m->has_wait_status = priv->has_status;
+	m->wait_status = (uint32_t)priv->status;
 	msg->pidfd = m;
 	return 0;
+}
+
+static bool is_known(const struct snap *snap, int32_t pid, bool thread)
+{
+	return snap_has_process(snap, pid) || snap_has_zombie(snap, pid) ||
+	       (thread && snap_has_thread(snap, pid));
 }
 
 static int pidfd_unpack(
@@ -125,14 +156,28 @@ static int pidfd_unpack(
 		return message_missing("pidfd", err);
 	priv->pid = msg->pidfd->pid;
 	priv->thread = msg->pidfd->thread;
-	if (priv->pid < 0 || (priv->pid && !snap_has_process(snap, priv->pid) &&
-				     !snap_has_zombie(snap, priv->pid)))
+	priv->has_status = msg->pidfd->has_wait_status;
+	priv->status = (int)msg->pidfd->wait_status;
+	if (priv->has_status &&
+		(priv->pid || msg->pidfd->wait_status > UINT16_MAX || WIFSTOPPED(priv->status)))
+		return err_set(err, EBADMSG, "pidfd: impossible end %x", priv->status);
+	if (priv->pid < 0 || (priv->pid && !is_known(snap, priv->pid, priv->thread)))
 		return err_set(err, EBADMSG, "pidfd: there is no process %d", priv->pid);
 	ofd->priv = priv;
 	return 0;
 }
 
 /* ---- record -> alive ------------------------------------------------------------------------ */
+
+int32_t pidfd_thread(const struct snap *snap, const struct snap_ofd *ofd)
+{
+	const struct pidfd_priv *priv = ofd->priv;
+
+	if (ofd->kind != &fd_pidfd || !priv->thread || snap_has_process(snap, priv->pid) ||
+		snap_has_zombie(snap, priv->pid))
+		return 0;
+	return priv->pid;
+}
 
 int32_t pidfd_later(const struct snap *snap, const struct snap_ofd *ofd, uint32_t *flags)
 {
@@ -145,18 +190,41 @@ int32_t pidfd_later(const struct snap *snap, const struct snap_ofd *ofd, uint32_
 	return priv->pid;
 }
 
-/* One of a process that is gone: there has to be one, for a moment. It tells nobody of its end. */
-static int gone_make(int *fd, struct err *err)
+/* As it ended before; a core dump is not made again, only its mark is lost. */
+static _Noreturn void end_again(int status)
+{
+	sigset_t set;
+
+	if (WIFEXITED(status))
+		_exit(WEXITSTATUS(status));
+	sigemptyset(&set);
+	sigaddset(&set, WTERMSIG(status));
+	signal(WTERMSIG(status), SIG_DFL);
+	prctl(PR_SET_DUMPABLE, 0);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	kill(getpid(), WTERMSIG(status));
+	_exit(0);
+}
+
+/*
+ * One of a process that is gone: there has to be one, for a moment. It tells nobody of its end. One
+ * of a thread is of its first thread, and that is gone with it.
+ */
+static int gone_make(const struct pidfd_priv *priv, int *fd, struct err *err)
 {
 	int fresh = -1;
-	long pid = syscall(SYS_clone, CLONE_PIDFD, NULL, &fresh, NULL, 0);
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PIDFD, NULL, &fresh, NULL, 0);
 
 	if (pid == 0)
-		_exit(0);
+		end_again(priv->status);
 	if (pid < 0)
 		return err_sys(err, "pidfd: clone");
+	if (priv->thread) {
+		close(fresh);
+		fresh = (int)syscall(SYS_pidfd_open, pid, PIDFD_OF_THREAD);
+	}
 	*fd = fresh;
-	if (waitpid((pid_t)pid, NULL, __WALL) < 0)
+	if (waitpid(pid, NULL, __WALL) < 0 || fresh < 0)
 		return err_sys(err, "pidfd: wait for a child");
 	return 0;
 }
@@ -169,7 +237,7 @@ static int pidfd_make(const struct fd_make *m, const struct snap_ofd *ofd, int *
 	long fresh;
 
 	if (!priv->pid)
-		return gone_make(fd, err);
+		return gone_make(priv, fd, err);
 	if (pid <= 0)
 		return err_set(err, ESRCH, "pidfd: no process stands for %d", priv->pid);
 	/* Always O_CLOEXEC. */
@@ -188,7 +256,8 @@ static char *pidfd_describe(
 
 	(void)snap;
 	if (!priv->pid)
-		return arena_strdup(arena, "a process that has ended");
+		return arena_printf(
+			arena, "a %s that has ended", priv->thread ? "thread" : "process");
 	return arena_printf(arena, "%s %d", priv->thread ? "thread" : "process", priv->pid);
 }
 

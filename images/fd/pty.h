@@ -70,8 +70,6 @@ int pty_state_make(int master, const char *path, uint32_t index, const struct pt
 	struct err *err);
 /* Is any bit locked? */
 bool pty_has_lock(const struct termios *lock);
-/* Where the slave of index is, seen from the path of its master. In arena. */
-char *pty_slave_path(struct arena *arena, const char *master_path, uint32_t index);
 
 /* ---- pty_queue.c: what was written to one end and not read from the other ---- */
 /*

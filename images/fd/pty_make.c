@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -64,7 +65,7 @@ static int ptmx_of_index(
 			break;
 		passed = realloc(passed, (nr + 1) * sizeof *passed);
 		if (!passed)
-			abort();
+			memory_none();
 		passed[nr++] = fresh;
 	}
 	while (nr)

@@ -14,7 +14,8 @@
 
 enum { PTS_MAJOR = 136 };
 
-char *pty_slave_path(struct arena *arena, const char *master_path, uint32_t index)
+/* Where the slave of index is, seen from the path of its master. */
+static char *pty_slave_path(struct arena *arena, const char *master_path, uint32_t index)
 {
 	const char *slash = strrchr(master_path, '/');
 	int dir = slash ? (int)(slash - master_path) : 0;

@@ -109,6 +109,14 @@ static int32_t task_tid(const char *rest, const char **behind)
 	return (int32_t)tid;
 }
 
+static bool thread_lives(int32_t pid, int32_t tid)
+{
+	char path[48];
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d", pid, tid);
+	return access(path, F_OK) == 0;
+}
+
 /* These show the memory that the process had when they were opened. */
 static bool bound_to_memory(const char *rest)
 {
@@ -174,11 +182,8 @@ static int proc_file_check(const struct fd_seen *seen, const char *name, struct 
 	else if (pid != seen->pid && !is_inside(seen->dump->snap, pid))
 		err_set(err, ENOTSUP, "%s belongs to process %d, which is not part of the dump",
 			name, pid);
-	else if (tid && tid != pid)
-		err_set(err, ENOTSUP,
-			"%s belongs to thread %d, which does not exist yet when descriptors "
-			"are made again",
-			name, tid);
+	else if (tid && !thread_lives(pid, tid))
+		err_set(err, ENOTSUP, "%s belongs to thread %d, which has ended", name, tid);
 	else
 		return 0;
 	return err_hint(err, "let the program close it after use");
@@ -331,6 +336,9 @@ static int reg_pack(
 static int kernel_file_unpack(
 	struct snap *snap, const Pb__RegFd *m, struct reg_priv *priv, struct err *err)
 {
+	const char *behind;
+	int32_t tid;
+
 	priv->pid = m->has_pid ? m->pid : 0;
 	priv->gone = m->gone;
 	if (priv->gone ? priv->pid <= 0 : priv->pid && !is_inside(snap, priv->pid))
@@ -340,7 +348,12 @@ static int kernel_file_unpack(
 		priv->path = arena_strdup(snap->arena, "");
 		return 0;
 	}
-	return message_path_read(snap, &m->path, "reg", &priv->path, err);
+	if (message_path_read(snap, &m->path, "reg", &priv->path, err) < 0)
+		return -err->code;
+	tid = priv->pid ? task_tid(priv->path, &behind) : 0;
+	if (tid && tid != priv->pid && !snap_has_thread(snap, tid))
+		return err_set(err, EBADMSG, "reg: there is no thread %d", tid);
+	return 0;
 }
 
 static int reg_unpack(struct snap *snap, const Pb__Ofd *msg, struct snap_ofd *ofd, struct err *err)
@@ -390,13 +403,29 @@ static int open_flags(const struct snap_ofd *ofd)
 	return (int)(flags | O_CLOEXEC);
 }
 
+int32_t reg_thread(const struct snap_ofd *ofd, const char **behind)
+{
+	const struct reg_priv *priv = ofd->priv;
+	const char *rest;
+	int32_t tid;
+
+	if (ofd->kind != &fd_reg || !priv->pid)
+		return 0;
+	tid = task_tid(priv->path, &rest);
+	if (!tid || tid == priv->pid)
+		return 0;
+	*behind = rest;
+	return tid;
+}
+
 const char *reg_later(const struct snap *snap, const struct snap_ofd *ofd, int32_t *pid)
 {
 	const struct reg_priv *priv = ofd->priv;
+	const char *behind;
 
 	if (ofd->kind != &fd_reg || ofd->inherited >= 0 || !priv->pid || priv->gone)
 		return NULL;
-	if (priv->pid == snap->procs[0].pid &&
+	if (priv->pid == snap->procs[0].pid && !reg_thread(ofd, &behind) &&
 		(ofd->flags & O_PATH || !bound_to_memory(priv->path)))
 		return NULL;
 	*pid = priv->pid;

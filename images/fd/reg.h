@@ -5,8 +5,8 @@
 
 /*
  * Files below /proc/PID that can only be opened when all processes stand with their memory: those
- * of other processes than the first one, and those bound to the memory that a process has (maps,
- * mem). Until then /dev/null keeps their place.
+ * of other processes than the first one, those of threads, and those bound to the memory that a
+ * process has (maps, mem). Until then /dev/null keeps their place.
  */
 
 struct snap;
@@ -14,6 +14,8 @@ struct snap_ofd;
 
 /* What follows /proc/PID in the path of such a file, and the PID; NULL: it is none. */
 const char *reg_later(const struct snap *snap, const struct snap_ofd *ofd, int32_t *pid);
+/* The thread, other than the first, of /proc/PID/task/TID and what is below that; 0: it is none. */
+int32_t reg_thread(const struct snap_ofd *ofd, const char **behind);
 /* For open(2). */
 uint32_t reg_later_flags(const struct snap_ofd *ofd);
 

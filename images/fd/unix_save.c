@@ -148,7 +148,7 @@ int unix_sock_save(const struct fd_seen *seen, struct unix_sock *out, struct err
 
 static int peer_outside(const struct unix_sock *sock, struct err *err)
 {
-	char text[UNIX_NAME_TEXT];
+	char text[UNIX_NAME_TEXT], who[128];
 	const char *name = "a socket without a name";
 
 	if (sock->peer_name.len)
@@ -157,6 +157,12 @@ static int peer_outside(const struct unix_sock *sock, struct err *err)
 		name = unix_name_text(&sock->name, text);
 	err_set(err, ENOTSUP, "unix connection (%s), and its other end is not part of the dump",
 		name);
+	/* Often something that has gone into the background on its own, as crash handlers do. */
+	if (sock->peer_ino && sock_diag_owner(sock->peer_ino, who, sizeof who))
+		return err_hint(err,
+			"%s has that: close the connection before the dump, or dump it as well "
+			"(`snapctl dump PROGRAM` takes along what goes into the background)",
+			who);
 	return err_hint(
 		err, "close the connection before the dump, or dump the other program as well");
 }

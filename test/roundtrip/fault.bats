@@ -69,12 +69,15 @@ no_image() { [ -z "$(find "$scratch/work" -name '*image*')" ] || fail "left: $(f
     check_target "$pid"
 }
 
+# No process of the target.
+none_left() { [ -z "$(grep -lzsx "HOME=$scratch/work" /proc/[0-9]*/environ)" ]; }
+
 # given_up CALL: SIGTERM for a detached restore in that call.
 given_up() {
     with_fault -e trace="$1" -e inject="$1:signal=TERM:when=1" -- restore --detach "$(image)"
     [ "$status" = 125 ]
     [[ "$output" == *"given up: got SIGTERM"* ]] || fail "it does not say why"
-    [ -z "$(grep -lzsx "HOME=$scratch/work" /proc/[0-9]*/environ | grep -v "/$BASHPID/\|/$$/")" ] || fail "processes are left"
+    none_left || fail "processes are left"
 }
 
 @test "restore: given up, System V segments go" {
@@ -95,6 +98,18 @@ given_up() {
     find "$scratch/work" | sort >"$scratch/files"
     given_up ftruncate
     find "$scratch/work" | sort | diff "$scratch/files" -
+    restore
+    check_target "$pid"
+}
+
+@test "restore --pids=ns: snapctl is killed, and nothing runs" {
+    need_strace
+    start_target mem_big # it takes its time
+    dump_pid "$pid"
+    with_fault -e trace=recvmsg -e inject=recvmsg:signal=KILL -- restore --detach --pids=ns "$(image)"
+    [ "$status" != 0 ]
+    grep -q 'killed by SIGKILL' "$scratch/trace"
+    until_true none_left || fail "it runs"
     restore
     check_target "$pid"
 }

@@ -16,6 +16,8 @@ load ../helpers/snap
 @test "udp_queue_any: the same, with the address they were sent to" { roundtrip udp_queue_any; }
 @test "udp_multicast: member of a group" { roundtrip_or_refusal udp_multicast; }
 @test "netlink_idle: netlink with groups" { roundtrip netlink_idle; }
+@test "netlink_answers: answers of the kernel" { roundtrip netlink_answers; }
+@test "netlink_messages: messages between netlink sockets" { roundtrip netlink_messages; }
 @test "netlink_audit: an audit socket of who only writes" { roundtrip netlink_audit; }
 @test "raw_idle: raw sockets" { roundtrip raw_idle; }
 @test "packet_idle: a packet socket" { roundtrip packet_idle; }

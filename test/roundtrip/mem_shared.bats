@@ -11,3 +11,7 @@ load ../helpers/snap
 @test "memfd_future_write: F_SEAL_FUTURE_WRITE and an older mapping" { roundtrip memfd_future_write; }
 @test "memsysv_removed: System V segment, already removed" { roundtrip memsysv_removed; }
 @test "memsysv_kept: System V segment that outlives the process" { roundtrip memsysv_kept; }
+@test "memsysv_kept: to an ordinary user" {
+    as_user
+    roundtrip memsysv_kept pid,ns
+}

@@ -60,3 +60,19 @@ END
     [[ $output == *"is a 32-bit program"*hint:* ]]
     kill -0 "$pid"
 }
+
+@test "refused: a unix connection to outside, and who has the other end" {
+    start outside.log /usr/bin/python3 -c '
+import os, socket
+ours, theirs = socket.socketpair()
+if os.fork() == 0:
+    ours.close()
+    os.set_inheritable(theirs.fileno(), True)
+    os.execvp("sleep", ["sleep", "1000"])
+theirs.close()
+ours.recv(1)'
+    until_true pgrep -P "$pid" -x sleep
+    run snapctl check --pid "$(pgrep -P "$pid" -x sleep)"
+    [ "$status" = 1 ]
+    [[ $output == *"its other end is not part of the dump"*"process $pid (python3) has that"* ]] || fail "$output"
+}

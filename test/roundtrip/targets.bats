@@ -24,4 +24,22 @@ load ../helpers/snap
     [ "$status" = 1 ]
     [[ $output == *"status Umask 0137"* ]]
     [[ $output == *nice=7* ]]
+    run see_same before again "$pid"
+    [ "$status" = 1 ]
+    [[ $output == *"status Umask 0137"* ]]
+    cmp "$scratch/after.state" "$scratch/again.state"
+    run see_same after again "$pid"
+    [ "$status" = 0 ]
+}
+
+@test "the visible state is not that between two others" {
+    start log /usr/bin/python3 -c 'import itertools, os, time
+for n in itertools.count(): os.umask(n % 0o1000); time.sleep(0.003)'
+    until_true grep -q python3 "/proc/$pid/comm"
+    run timeout 30 "$VISIBLE" --limit 0.3 "$pid"
+    [[ $output == *"did not come to rest"* ]]
+    kill -STOP "$pid"
+    until_true grep -q '^State:.T' "/proc/$pid/status"
+    run timeout 30 "$VISIBLE" --limit 10 "$pid"
+    [[ $output != *"did not come to rest"* ]]
 }

@@ -21,3 +21,19 @@ load ../helpers/snap
 @test "thread_own_removed: a removed working directory" { roundtrip thread_own_removed; }
 @test "thread_own_root: a root directory of its own" { roundtrip thread_own_root; }
 @test "thread_own_with_child: a table shared with a child" { refusal thread_own_with_child 'shares a descriptor table with process [0-9]+ \(thread [0-9]+\), and its first thread'; }
+
+@test "thread_pidfds: pidfds of threads" { roundtrip thread_pidfds; }
+@test "thread_pidfds: in a PID namespace" {
+    start_target thread_pidfds
+    dump_pid "$pid"
+    restore --pids=ns
+    check_target "$pid"
+}
+@test "thread_files: files of threads below /proc" { roundtrip thread_files; }
+@test "thread_files: with new ids" {
+    start_target thread_files
+    dump_pid "$pid"
+    restore --pids=new
+    check_target "$pid"
+}
+@test "pidfd_reaped: how a child ended that was waited for" { roundtrip pidfd_reaped; }

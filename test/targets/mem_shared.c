@@ -170,9 +170,11 @@ static void memsysv_removed(void)
 		"the segment outlives the last that has attached it");
 }
 
+/* Of a size that is no number of pages, and used up to the end of the last one. */
 static void memsysv_kept(void)
 {
-	int id = (int)must(shmget(IPC_PRIVATE, 16 * PAGE, IPC_CREAT | 0600));
+	const size_t size = 16 * PAGE - 100;
+	int id = (int)must(shmget(IPC_PRIVATE, size, IPC_CREAT | 0600));
 	char *p = shmat(id, NULL, 0);
 	struct shmid_ds ds;
 
@@ -182,6 +184,7 @@ static void memsysv_kept(void)
 	expect(pattern_is(p, 16 * PAGE, 9), "contents");
 	must(shmctl(id, IPC_STAT, &ds));
 	expect(ds.shm_nattch == 1, "%lu attachments", (unsigned long)ds.shm_nattch);
+	expect(ds.shm_segsz == size, "size %zu", ds.shm_segsz);
 	must(shmctl(id, IPC_RMID, NULL));
 	must(shmdt(p));
 }

@@ -34,6 +34,7 @@ static const struct target *const tables[] = {
 	targets_sock_unix,
 	targets_sock_waiting,
 	targets_sock_tcp_waiting,
+	targets_sock_netlink,
 	targets_sock_inet,
 	targets_sock_tcp,
 	targets_sock_raw,
@@ -77,6 +78,7 @@ static const struct target *const tables[] = {
 	targets_tree_group,
 	targets_tree_born,
 	targets_pty_held,
+	targets_fd_thread,
 };
 
 /* The FIFO is opened before the state is prepared, so that its number is 3 in every target. */

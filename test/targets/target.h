@@ -39,12 +39,12 @@ extern const struct target targets_mem_anon[], targets_mem_advice[], targets_mem
 	targets_proc[], targets_fd_file[], targets_fd_lock[], targets_fd_pipe[], targets_fd_event[],
 	targets_fd_epoll[], targets_fd_misc[], targets_fd_pty[], targets_fd_mqueue[],
 	targets_sock_unix[], targets_sock_waiting[], targets_sock_tcp_waiting[],
-	targets_sock_inet[], targets_sock_tcp[], targets_sock_raw[], targets_sock_tree[],
-	targets_sock_bind[], targets_sock_name[], targets_wait[], targets_refuse[],
-	targets_refuse_state[], targets_confine[], targets_wait_more[], targets_odd[],
-	targets_odd_files[], targets_odd_mem[], targets_odd_sock[], targets_ipc[], targets_user[],
-	targets_odd_held[], targets_nameless[], targets_odd_signal[], targets_odd_cpu[],
-	targets_odd_wait[];
+	targets_sock_netlink[], targets_sock_inet[], targets_sock_tcp[], targets_sock_raw[],
+	targets_sock_tree[], targets_sock_bind[], targets_sock_name[], targets_wait[],
+	targets_refuse[], targets_refuse_state[], targets_confine[], targets_wait_more[],
+	targets_odd[], targets_odd_files[], targets_odd_mem[], targets_odd_sock[], targets_ipc[],
+	targets_user[], targets_odd_held[], targets_odd_signal[], targets_odd_cpu[],
+	targets_odd_wait[], targets_fd_thread[], targets_nameless[];
 
 extern const struct target targets_tree_family[], targets_tree_end[], targets_tree_ids[],
 	targets_tree_mem[], targets_tree_aside[], targets_tree_shared[], targets_tree_fd[],

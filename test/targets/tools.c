@@ -111,17 +111,21 @@ static int reap(char **argv)
 static int alone(char **argv)
 {
 	static char path[4096], home[4096], locale[] = "LC_ALL=C.UTF-8";
-	char *env[] = { path, home, locale, NULL };
+	char *env[16] = { path, home, locale };
+	size_t nr = 3;
 
 	snprintf(path, sizeof path, "PATH=%s", getenv("PATH"));
 	snprintf(home, sizeof home, "HOME=%s", argv[0]);
 	must(chdir(argv[0]));
+	/* As of env(1). */
+	for (argv++; strchr(argv[0], '=') && argv[1] && nr < sizeof env / sizeof *env - 1; argv++)
+		env[nr++] = argv[0];
 	/* A shell has what it runs in the background ignore them. */
 	signal(SIGINT, SIG_DFL);
 	signal(SIGQUIT, SIG_DFL);
 	must(syscall(SYS_close_range, 3, ~0U, 0));
-	execvpe(argv[1], argv + 1, env);
-	fprintf(stderr, "%s: %s\n", argv[1], strerror(errno));
+	execvpe(argv[0], argv, env);
+	fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
 	return errno == ENOENT ? 127 : 126;
 }
 

@@ -7,7 +7,8 @@
  *     target --wait-line FILE TEXT SECONDS   a line of FILE begins with TEXT; prints it
  *     target --wait-exit PID SECONDS         process PID has ended
  *     target --reap COMMAND...               runs COMMAND, and waits for orphans of its descendants
- *     target --alone HOME COMMAND...         is COMMAND, in HOME: no descriptors of ours but the
+ *     target --alone HOME [NAME=VALUE...] COMMAND...
+ *                                            is COMMAND, in HOME: no descriptors of ours but the
  *                                            standard ones, of the environment PATH alone
  */
 

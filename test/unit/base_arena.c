@@ -7,6 +7,8 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -109,6 +111,23 @@ static void reserved_room_is_writable(void **state)
 	buf_finish(&b);
 }
 
+/* It says so on its standard error, and leaves no core file. */
+static void no_memory_is_an_exit_status(void **state)
+{
+	pid_t child = fork();
+	int status;
+
+	(void)state;
+	if (child == 0) {
+		close(2);
+		arena_alloc(arena_create(), SIZE_MAX / 2);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), MEMORY_NONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -116,6 +135,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_a_fine_arena_to_destroy),
 		cmocka_unit_test(texts_are_copied),
 		cmocka_unit_test(growing_keeps_what_was_there),
+		cmocka_unit_test(no_memory_is_an_exit_status),
 		cmocka_unit_test(buffers_grow_and_stay_terminated),
 		cmocka_unit_test(reserved_room_is_writable),
 	};

@@ -166,7 +166,25 @@ static void test_refused(void **state)
 
 	(void)state;
 	ask_for_links(fd);
-	fake_expect_words(f, fake_try_save(f, fd), ENOTSUP, "a message that was not read yet");
+	ask_for_links(fd); /* two answers: nobody can tell what the second one is */
+	fake_expect_words(f, fake_try_save(f, fd), ENOTSUP, "a message of the kernel that was not");
+	fake_destroy(f);
+}
+
+/* It is asked for again. */
+static void test_answer(void **state)
+{
+	int fd = new_socket(SOCK_RAW, NETLINK_ROUTE);
+	static _Alignas(struct nlmsghdr) char answer[32768];
+	const struct nlmsghdr *h = (void *)answer;
+	struct fake *f;
+
+	(void)state;
+	ask_for_links(fd);
+	f = trip(fd);
+	assert_true(recv(fd, answer, sizeof answer, MSG_DONTWAIT) > 0);
+	assert_int_equal(h->nlmsg_type, RTM_NEWLINK);
+	assert_int_equal(h->nlmsg_pid, name_of(fd).nl_pid);
 	fake_destroy(f);
 }
 
@@ -229,6 +247,27 @@ static void test_audit(void **state)
 	fake_destroy(f);
 }
 
+static void set_request(Pb__NetlinkSock *m, uint16_t type, uint16_t flags)
+{
+	struct nlmsghdr *h = calloc(1, sizeof *h);
+
+	assert_non_null(h);
+	*h = (struct nlmsghdr){ .nlmsg_len = sizeof *h, .nlmsg_type = type, .nlmsg_flags = flags };
+	m->request.data = (void *)h;
+	m->request.len = sizeof *h;
+	m->has_request = true;
+}
+
+static void set_message(Pb__NetlinkSock *m)
+{
+	m->n_queue = 1;
+	m->queue = calloc(1, sizeof *m->queue);
+	assert_non_null(m->queue);
+	m->queue[0] = malloc(sizeof **m->queue);
+	assert_non_null(m->queue[0]);
+	pb__netlink_message__init(m->queue[0]);
+}
+
 static void test_malformed(void **state)
 {
 	struct fake *f = fake_create();
@@ -252,6 +291,11 @@ static void test_malformed(void **state)
 	BREAK("port 0", msg->netlink->portid = 0);
 	BREAK("group 0", msg->netlink->groups[0] = 0);
 	BREAK("group 65537", msg->netlink->groups[0] = 65537);
+	BREAK("does not only ask", set_request(msg->netlink, RTM_DELLINK, 0));
+	BREAK("does not only ask", set_request(msg->netlink, RTM_GETLINK, NLM_F_CREATE));
+	BREAK("does not only ask", set_request(msg->netlink, RTM_GETLINK, 0);
+		msg->netlink->request.len--);
+	BREAK("messages of protocol 0", set_message(msg->netlink));
 	BREAK("is missing", pb__netlink_sock__free_unpacked(msg->netlink, NULL);
 		msg->netlink = NULL);
 #undef BREAK
@@ -266,6 +310,7 @@ int main(void)
 		cmocka_unit_test(test_port_in_use),
 		cmocka_unit_test(test_groups_and_options),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_answer),
 		cmocka_unit_test(test_netfilter),
 		cmocka_unit_test(test_audit),
 		cmocka_unit_test(test_malformed),

@@ -8,31 +8,7 @@
 
 enum { SET_DISPATCH = 59 /* PR_SET_SYSCALL_USER_DISPATCH */ };
 
-struct target {
-	struct tracer *tr;
-	struct tracee *t;
-	pid_t pid;
-};
-
 static char selector;
-
-static struct target frozen_in(int (*run)(void *))
-{
-	struct target x = { .tr = tracer_create() };
-	struct err err = { 0 };
-
-	x.pid = target_start(run, NULL);
-	wait_until(target_in(x.pid, x.pid, SYS_pause));
-	assert_ok(tracee_seize(x.tr, x.pid, &x.t, &err), err);
-	assert_ok(tracer_freeze(x.tr, &err), err);
-	return x;
-}
-
-static void finish(struct target *x)
-{
-	tracer_destroy(x->tr);
-	target_end(x->pid);
-}
 
 /* ---- seccomp ----------------------------------------------------------------------------- */
 
@@ -71,7 +47,7 @@ static void test_filters(void **state)
 	(void)state;
 	if (geteuid() != 0)
 		skip();
-	x = frozen_in(run_filters);
+	x = target_frozen(run_filters, NULL, SYS_pause);
 	/* The oldest comes first. */
 	assert_ok(thread_get_seccomp(x.pid, 0, &filter, &there, &err), err);
 	assert_true(there);
@@ -90,7 +66,7 @@ static void test_filters(void **state)
 	assert_ok(tracee_syscall(x.t, x.t->threads, SYS_getppid, (uint64_t[6]){ 0 }, &ret, &err),
 		err);
 	assert_int_equal(ret, getpid());
-	finish(&x);
+	target_finish(&x);
 }
 
 /* ---- syscall user dispatch ------------------------------------------------------------------ */
@@ -115,7 +91,7 @@ static void test_dispatch(void **state)
 	(void)state;
 	if (prctl(SET_DISPATCH, 0, 0, 0, 0) != 0)
 		skip();
-	x = frozen_in(run_dispatched);
+	x = target_frozen(run_dispatched, NULL, SYS_pause);
 	assert_ok(tracee_write(x.t, (uintptr_t)&selector, &block, 1, &err), err);
 	assert_ok(tracee_syscall(x.t, x.t->threads, SYS_getppid, (uint64_t[6]){ 0 }, &ret, &err),
 		err);
@@ -131,7 +107,7 @@ static void test_dispatch(void **state)
 	dispatch.mode = 5;
 	assert_ok(thread_get_dispatch(x.pid, &dispatch, &err), err);
 	assert_int_equal(dispatch.mode, 0);
-	finish(&x);
+	target_finish(&x);
 }
 
 /* ---- several calls at once ----------------------------------------------------------------- */
@@ -145,7 +121,7 @@ static int run_pausing(void *arg)
 
 static void test_several(void **state)
 {
-	struct target x = frozen_in(run_pausing);
+	struct target x = target_frozen(run_pausing, NULL, SYS_pause);
 	struct user_regs_struct before, after;
 	struct tracee_call calls[] = {
 		{ SYS_getpid, { 0 }, 0 },
@@ -162,7 +138,7 @@ static void test_several(void **state)
 	assert_int_equal(calls[2].ret, getpid());
 	assert_ok(thread_get_regs(x.pid, &after, &err), err);
 	assert_memory_equal(&before, &after, sizeof before);
-	finish(&x);
+	target_finish(&x);
 }
 
 /* ---- no room for a page of scratch memory --------------------------------------------------- */
@@ -177,7 +153,7 @@ static int run_cramped(void *arg)
 
 static void test_cramped(void **state)
 {
-	struct target x = frozen_in(run_cramped);
+	struct target x = target_frozen(run_cramped, NULL, SYS_pause);
 	struct user_regs_struct regs;
 	struct err err = { 0 };
 	uint8_t was[4096], now[4096];
@@ -194,7 +170,7 @@ static void test_cramped(void **state)
 	assert_ok(tracee_scratch_end(x.t, &err), err);
 	assert_ok(tracee_read(x.t, addr, now, len, &err), err);
 	assert_memory_equal(was, now, len);
-	finish(&x);
+	target_finish(&x);
 }
 
 int main(void)

@@ -49,12 +49,6 @@ static void assert_frozen(struct tracee *t)
 	arena_destroy(a);
 }
 
-struct target {
-	struct tracer *tr;
-	struct tracee *t;
-	pid_t pid;
-};
-
 static void target_seize(struct target *x)
 {
 	struct err err = { 0 };

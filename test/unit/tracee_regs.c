@@ -11,29 +11,10 @@ struct shared {
 
 static struct shared *shm;
 
-struct target {
-	struct tracer *tr;
-	struct tracee *t;
-	pid_t pid;
-};
-
 static struct target frozen_in(int (*run)(void *), long nr)
 {
-	struct target x = { .tr = tracer_create() };
-	struct err err = { 0 };
-
 	memset(shm, 0, sizeof *shm);
-	x.pid = target_start(run, NULL);
-	wait_until(target_in(x.pid, x.pid, nr));
-	assert_ok(tracee_seize(x.tr, x.pid, &x.t, &err), err);
-	assert_ok(tracer_freeze(x.tr, &err), err);
-	return x;
-}
-
-static void finish(struct target *x)
-{
-	tracer_destroy(x->tr);
-	target_end(x->pid);
+	return target_frozen(run, NULL, nr);
 }
 
 /* rbx and xmm15 are changed while it waits; it ends with 0 if it sees both changes. */
@@ -108,7 +89,7 @@ static void test_xstate_room(void **state)
 	assert_int_equal(exact, len);
 	exact = len - 64;
 	assert_int_equal(thread_get_xstate(x.pid, xstate, &exact, &err), -ENOSPC);
-	finish(&x);
+	target_finish(&x);
 }
 
 static void test_not_stopped(void **state)
@@ -121,7 +102,7 @@ static void test_not_stopped(void **state)
 	assert_ok(tracer_thaw(x.tr, &err), err);
 	assert_int_equal(thread_get_regs(x.pid, &regs, &err), -ESRCH);
 	assert_non_null(strstr(err.msg, "read registers of thread"));
-	finish(&x);
+	target_finish(&x);
 }
 
 static void *pause_thread(void *arg)
@@ -148,7 +129,7 @@ static void test_lists(void **state)
 	struct target x = frozen_in(run_thread, SYS_pause);
 	struct thread_rseq mine, other;
 	struct err err = { 0 };
-	uint64_t head, len, word;
+	uint64_t head, len;
 
 	(void)state;
 	assert_ok(tracer_thaw(x.tr, &err), err);
@@ -165,10 +146,8 @@ static void test_lists(void **state)
 	assert_int_equal(mine.sig, 0x53053053);
 	assert_int_equal(mine.len, other.len);
 	/* The thread's own pointer is the first word of glibc's thread control block. */
-	assert_ok(tracee_read_tls(x.t, shm->tid, 0, &word, &err), err);
-	assert_ok(tracee_read_tls(x.t, shm->tid, 16, &head, &err), err);
-	assert_int_equal(word, head);
-	finish(&x);
+	assert_int_equal(target_tls(&x, shm->tid, 0), target_tls(&x, shm->tid, 16));
+	target_finish(&x);
 }
 
 static void test_vpid(void **state)
@@ -180,7 +159,7 @@ static void test_vpid(void **state)
 	(void)state;
 	assert_ok(tracee_vpid(x.t, x.pid, &vpid, &err), err);
 	assert_int_equal(vpid, x.pid);
-	finish(&x);
+	target_finish(&x);
 }
 
 static void test_rewind(void **state)

@@ -494,35 +494,10 @@ static int run_compute(void *arg)
 	return 0;
 }
 
-struct target {
-	struct tracer *tr;
-	struct tracee *t;
-	pid_t pid;
-};
-
-static struct target frozen(int (*run)(void *), void *arg, long nr)
-{
-	struct target x = { .tr = tracer_create() };
-	struct err err = { 0 };
-
-	x.pid = target_start(run, arg);
-	if (nr >= 0)
-		wait_until(target_in(x.pid, x.pid, nr));
-	assert_ok(tracee_seize(x.tr, x.pid, &x.t, &err), err);
-	assert_ok(tracer_freeze(x.tr, &err), err);
-	return x;
-}
-
-static void finish(struct target *x)
-{
-	tracer_destroy(x->tr);
-	target_end(x->pid);
-}
-
 static void test_computing_thread(void **state)
 {
 	atomic_int *stop = shared_alloc(sizeof *stop);
-	struct target x = frozen(run_compute, stop, -1);
+	struct target x = target_frozen(run_compute, stop, -1);
 	struct err err = { 0 };
 
 	(void)state;
@@ -557,7 +532,7 @@ static void test_stopped_process(void **state)
 	wait_until(target_state(x.pid, x.pid) == 'T');
 	kill(x.pid, SIGCONT);
 	wait_until(target_in(x.pid, x.pid, SYS_pause));
-	finish(&x);
+	target_finish(&x);
 }
 
 static int run_without_vdso(void *arg)
@@ -582,11 +557,11 @@ static int run_without_vdso(void *arg)
 
 static void test_without_vdso(void **state)
 {
-	struct target x = frozen(run_without_vdso, NULL, SYS_pause);
+	struct target x = target_frozen(run_without_vdso, NULL, SYS_pause);
 
 	(void)state;
 	assert_int_equal(remote(x.t, x.t->threads, SYS_getpid, 0, 0, 0), x.pid);
-	finish(&x);
+	target_finish(&x);
 }
 
 /* Another process, because we hang in the remote call: waits until the target is in it. */
@@ -624,7 +599,7 @@ static int remote_sleep(struct target *x, long ns, int sig, int64_t *ret, struct
 
 static void test_killed_meanwhile(void **state)
 {
-	struct target x = frozen(run_pause, NULL, SYS_pause);
+	struct target x = target_frozen(run_pause, NULL, SYS_pause);
 	struct err err = { 0 };
 	int64_t ret;
 	int status = -1;
@@ -640,7 +615,7 @@ static void test_killed_meanwhile(void **state)
 
 static void test_sigstop_meanwhile(void **state)
 {
-	struct target x = frozen(run_pause, NULL, SYS_pause);
+	struct target x = target_frozen(run_pause, NULL, SYS_pause);
 	struct err err = { 0 };
 	int64_t ret = -1;
 
@@ -651,7 +626,7 @@ static void test_sigstop_meanwhile(void **state)
 	assert_int_equal(remote(x.t, x.t->threads, SYS_getpid, 0, 0, 0), x.pid);
 	tracee_release(x.t);
 	wait_until(target_state(x.pid, x.pid) == 'T');
-	finish(&x);
+	target_finish(&x);
 }
 
 static int run_seccomp(void *arg)
@@ -672,17 +647,17 @@ static int run_seccomp(void *arg)
 
 static void test_seccomp_suspended(void **state)
 {
-	struct target x = frozen(run_seccomp, NULL, SYS_pause);
+	struct target x = target_frozen(run_seccomp, NULL, SYS_pause);
 
 	(void)state;
 	if (geteuid() == 0)
 		assert_int_equal(remote(x.t, x.t->threads, SYS_getpid, 0, 0, 0), x.pid);
-	finish(&x);
+	target_finish(&x);
 }
 
 static void test_not_stopped(void **state)
 {
-	struct target x = frozen(run_pause, NULL, SYS_pause);
+	struct target x = target_frozen(run_pause, NULL, SYS_pause);
 	const uint64_t args[6] = { 0 };
 	struct err err = { 0 };
 	int64_t ret;
@@ -690,7 +665,7 @@ static void test_not_stopped(void **state)
 	(void)state;
 	assert_ok(tracer_thaw(x.tr, &err), err);
 	assert_int_equal(tracee_syscall(x.t, x.t->threads, SYS_getpid, args, &ret, &err), -EBUSY);
-	finish(&x);
+	target_finish(&x);
 }
 
 /* In a restartable sequence: rseq_cs must survive our borrowing the thread. */
@@ -731,7 +706,7 @@ static int run_rseq(void *arg)
 static void test_rseq(void **state)
 {
 	struct rseq_shared *s = shared_alloc(sizeof *s);
-	struct target x = frozen(run_rseq, s, -1);
+	struct target x = target_frozen(run_rseq, s, -1);
 	struct thread_rseq rseq;
 	struct err err = { 0 };
 	uint64_t before, after, aborts;
@@ -753,7 +728,7 @@ static void test_rseq(void **state)
 		assert_ok(tracer_freeze(x.tr, &err), err);
 	}
 	assert_true(inside > 0);
-	finish(&x);
+	target_finish(&x);
 }
 
 /* ---- memory, TLS, scratch, descriptors, steps --------------------------- */
@@ -786,10 +761,9 @@ static int run_mem(void *arg)
 static void test_memory(void **state)
 {
 	struct mem_shared *s = shared_alloc(sizeof *s);
-	struct target x = frozen(run_mem, s, SYS_pause);
+	struct target x = target_frozen(run_mem, s, SYS_pause);
 	char text[16] = "", *big = malloc(1 << 20);
 	struct err err = { 0 };
-	uint64_t word;
 	int fd;
 
 	(void)state;
@@ -798,8 +772,7 @@ static void test_memory(void **state)
 	assert_ok(tracee_write(x.t, s->none + 4090, "across pages", 13, &err), err);
 	assert_ok(tracee_read(x.t, s->none + 4090, text, 13, &err), err);
 	assert_string_equal(text, "across pages");
-	assert_ok(tracee_read_tls(x.t, x.pid, (int64_t)(s->tls - s->fs), &word, &err), err);
-	assert_int_equal(word, 0x1122334455667788);
+	assert_int_equal(target_tls(&x, x.pid, (int64_t)(s->tls - s->fs)), 0x1122334455667788);
 	assert_int_equal(tracee_read(x.t, 4096, text, 1, &err), -EIO);
 	assert_int_equal(tracee_read(x.t, s->none - (1 << 19), big, 1 << 20, &err) < 0, 1);
 	assert_ok(tracee_getfd(x.t, s->fd, &fd, &err), err);
@@ -809,7 +782,7 @@ static void test_memory(void **state)
 	close(fd);
 	assert_int_equal(tracee_getfd(x.t, 9999, &fd, &err), -EBADF);
 	free(big);
-	finish(&x);
+	target_finish(&x);
 }
 
 static bool is_mapped(pid_t pid, uint64_t addr)
@@ -832,7 +805,7 @@ static bool is_mapped(pid_t pid, uint64_t addr)
 
 static void test_scratch(void **state)
 {
-	struct target x = frozen(run_pause, NULL, SYS_pause);
+	struct target x = target_frozen(run_pause, NULL, SYS_pause);
 	uint64_t addr, again, word = 42;
 	struct err err = { 0 };
 	size_t len;
@@ -846,7 +819,7 @@ static void test_scratch(void **state)
 	assert_true(is_mapped(x.pid, addr));
 	assert_ok(tracee_scratch_end(x.t, &err), err);
 	assert_false(is_mapped(x.pid, addr));
-	finish(&x);
+	target_finish(&x);
 }
 
 static int run_count(void *arg)
@@ -945,19 +918,19 @@ static void test_step(void **state)
 	assert_ok(thread_get_regs(x.pid, &after, &err), err);
 	assert_int_equal(after.rbx, before.rbx + 10);
 	assert_int_equal(after.rip, before.rip);
-	finish(&x);
+	target_finish(&x);
 	step_with(ignore_trap);
 	step_with(block_trap);
 }
 
 static void test_step_in_syscall(void **state)
 {
-	struct target x = frozen(run_pause, NULL, SYS_pause);
+	struct target x = target_frozen(run_pause, NULL, SYS_pause);
 	struct err err = { 0 };
 
 	(void)state;
 	assert_int_equal(tracee_step(x.t, x.t->threads, &err), -ENOTSUP);
-	finish(&x);
+	target_finish(&x);
 }
 
 int main(void)

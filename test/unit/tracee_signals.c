@@ -13,12 +13,6 @@ struct shared {
 
 static struct shared *shm;
 
-struct target {
-	struct tracer *tr;
-	struct tracee *t;
-	pid_t pid;
-};
-
 static struct target target_traced(int (*run)(void *), void *arg)
 {
 	struct target x = { .tr = tracer_create() };
@@ -31,24 +25,18 @@ static struct target target_traced(int (*run)(void *), void *arg)
 	return x;
 }
 
-static void target_frozen(struct target *x)
+static void freeze(struct target *x)
 {
 	struct err err = { 0 };
 
 	assert_ok(tracer_freeze(x->tr, &err), err);
 }
 
-static void target_thawed(struct target *x)
+static void thaw(struct target *x)
 {
 	struct err err = { 0 };
 
 	assert_ok(tracer_thaw(x->tr, &err), err);
-}
-
-static void finish(struct target *x)
-{
-	tracer_destroy(x->tr);
-	target_end(x->pid);
 }
 
 /* ---- a storm of queued signals ------------------------------------------ */
@@ -134,11 +122,11 @@ static void storm_disturb(struct target *x, int round)
 {
 	struct err err = { 0 };
 
-	target_frozen(x);
+	freeze(x);
 	for (int i = 0; i < round % 3; i++)
 		remote(x->t, x->t->threads, SYS_getpid, 0, 0, 0);
 	if (round % 2)
-		target_thawed(x);
+		thaw(x);
 	else {
 		tracee_release(x->t);
 		assert_ok(tracee_seize(x->tr, x->pid, &x->t, &err), err);
@@ -155,9 +143,9 @@ static void storm(int (*run)(void *))
 
 	for (int round = 0; shm->handled < STORM * 9 / 10; round++) {
 		storm_disturb(&x, round);
-		target_frozen(&x);
+		freeze(&x);
 		held += x.t->threads[0].held_signal == STORM_SIG;
-		target_thawed(&x);
+		thaw(&x);
 		if (now_s() > end)
 			fail_msg("only %d handled", shm->handled);
 	}
@@ -217,7 +205,7 @@ static void hold_one(struct target *x)
 	shm->sender_pid = getpid();
 	assert_int_equal(sigqueue(x->pid, STORM_SIG, value), 0);
 	wait_until(target_state(x->pid, x->pid) == 't');
-	target_frozen(x);
+	freeze(x);
 	assert_int_equal(x->t->threads[0].held_signal, STORM_SIG);
 }
 
@@ -238,13 +226,13 @@ static void held_and(bool use, bool release)
 	if (release)
 		tracee_release(x.t);
 	else
-		target_thawed(&x);
+		thaw(&x);
 	while (shm->last != value.sival_int || !shm->other)
 		assert_true(tracer_poll(x.tr, 1, NULL, NULL) >= 0);
 	assert_int_equal(shm->disorder, 0);
 	assert_int_equal(shm->bad_code, 0);
 	assert_int_equal(shm->handled, shm->last);
-	finish(&x);
+	target_finish(&x);
 }
 
 static void test_held(void **state)
@@ -278,7 +266,7 @@ static void test_pending(void **state)
 	size_t nr;
 
 	(void)state;
-	target_frozen(&x);
+	freeze(&x);
 	assert_ok(thread_get_pending(x.pid, true, &infos, &nr, &err), err);
 	assert_int_equal(nr, 0);
 	free(infos);
@@ -308,7 +296,7 @@ static void test_pending(void **state)
 	assert_ok(thread_get_sigmask(x.pid, &mask, &err), err);
 	assert_int_equal(mask & ~(3ULL << 31),
 		~(1ULL << (SIGKILL - 1) | 1ULL << (SIGSTOP - 1) | 3ULL << 31));
-	finish(&x);
+	target_finish(&x);
 }
 
 /* ---- signals that end it, or that it ignores ---------------------------- */
@@ -329,12 +317,12 @@ static void test_fatal(void **state)
 		struct target x = target_traced(run_wait, NULL);
 
 		if (i > 0)
-			target_frozen(&x);
+			freeze(&x);
 		if (i > 1)
 			remote(x.t, x.t->threads, SYS_getpid, 0, 0, 0);
 		kill(x.pid, SIGTERM);
 		if (i > 0)
-			target_thawed(&x);
+			thaw(&x);
 		assert_int_equal(WTERMSIG(tracer_wait_end(x.tr)), SIGTERM);
 		tracer_destroy(x.tr);
 	}

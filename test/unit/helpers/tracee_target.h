@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -84,7 +85,7 @@ UNUSED static time_t now_s(void)
 		while (!(condition)) {                                                             \
 			if (now_s() > end_)                                                        \
 				fail_msg("waited in vain for: %s", #condition);                    \
-			sched_yield();                                                             \
+			usleep(100);                                                               \
 		}                                                                                  \
 	} while (0)
 
@@ -139,6 +140,48 @@ UNUSED static int64_t remote(
 
 	assert_ok(tracee_syscall(t, th, nr, args, &ret, &err), err);
 	return ret;
+}
+
+/* ---- one that is stopped -----------------------------------------------------------------------
+ */
+
+struct target {
+	struct tracer *tr;
+	struct tracee *t;
+	pid_t pid;
+};
+
+/* Run in a target, frozen where its first thread waits in system call nr, or anywhere: -1. */
+UNUSED static struct target target_frozen(int (*run)(void *), void *arg, long nr)
+{
+	struct target x = { .tr = tracer_create() };
+	struct err err = { 0 };
+
+	x.pid = target_start(run, arg);
+	if (nr >= 0)
+		wait_until(target_in(x.pid, x.pid, nr));
+	assert_ok(tracee_seize(x.tr, x.pid, &x.t, &err), err);
+	assert_ok(tracer_freeze(x.tr, &err), err);
+	return x;
+}
+
+UNUSED static void target_finish(struct target *x)
+{
+	tracer_destroy(x->tr);
+	target_end(x->pid);
+}
+
+/* The word at fs_base + offset: TLS. */
+UNUSED static uint64_t target_tls(struct target *x, pid_t tid, int64_t offset)
+{
+	struct user_regs_struct regs;
+	struct err err = { 0 };
+	uint64_t word = 0;
+
+	assert_ok(thread_get_regs(tid, &regs, &err), err);
+	assert_ok(
+		tracee_read(x->t, regs.fs_base + (uint64_t)offset, &word, sizeof word, &err), err);
+	return word;
 }
 
 #endif
