@@ -176,6 +176,9 @@ BREAK(mce, s->procs[0].tasks[0].mce_kill = 6)
 BREAK(mempolicy, s->procs[0].tasks[0].nr_mempolicy_nodes = 9)
 BREAK(membarrier, s->procs[0].membarrier = 0x200)
 BREAK(autogroup, s->procs[0].autogroup_nice = 20)
+BREAK(ipc_setting, s->ipc_settings[0].name = "kernel/core_pattern")
+BREAK(ipc_setting_value, s->ipc_settings[0].value = "1\nx")
+BREAK(ipc_setting_outside, s->ipc_own = false)
 BREAK(sem_mode, s->sem_sets[0].owner.mode = 01000)
 BREAK(sem_none, s->sem_sets[0].nr_values = 0)
 BREAK(sem_value, s->sem_sets[0].values = arena_copy(s->arena, "\xff\xff\0\0\0\0", 6))
@@ -332,6 +335,9 @@ static const struct {
 	{ "nice 20", break_nice },
 	{ "ioprio", break_ioprio },
 	{ "death signal", break_pdeath },
+	{ "an impossible setting", break_ipc_setting },
+	{ "an impossible setting", break_ipc_setting_value },
+	{ "somebody else's IPC namespace", break_ipc_setting_outside },
 	{ "with mode 1000", break_sem_mode },
 	{ "no semaphores", break_sem_none },
 	{ "a semaphore of 65535", break_sem_value },
