@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "base/fd.h"
@@ -65,6 +66,28 @@ static int try_listen(
 	return 0;
 }
 
+/* A second at most for closed connections whose other end acknowledges that late (40 ms mostly). */
+static int try_listen_ending(
+	int fd, const struct inet_sock *sock, const struct sockaddr_storage *sa, socklen_t len)
+{
+	enum { LOOKS = 100, LOOK_NS = 10 * 1000 * 1000 };
+	bool closing = true;
+	unsigned ended = 0;
+	int ret = -1;
+
+	for (int i = 0; i < LOOKS && ret < 0 && (closing || ended); i++) {
+		ended = sock_diag_end_waiting(IPPROTO_TCP, sock->local.port, &closing);
+		if (ended)
+			log_info("ended %u lingering connections on port %u", ended,
+				sock->local.port);
+		if (ended)
+			ret = try_listen(fd, sock, sa, len);
+		else if (closing)
+			nanosleep(&(struct timespec){ .tv_nsec = LOOK_NS }, NULL);
+	}
+	return ret;
+}
+
 /*
  * Remains of old connections (TIME_WAIT) keep a port from being bound, unless both they and the new
  * socket have SO_REUSEADDR: so it is set until the socket listens. Remains of a server that never
@@ -74,19 +97,13 @@ static int try_listen_again(
 	int fd, const struct inet_sock *sock, const struct sockaddr_storage *sa, socklen_t len)
 {
 	int on = 1, was = sockopt_int(&sock->options, SOL_SOCKET, SO_REUSEADDR, 0), ret = -1;
-	unsigned ended;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
 		return -1;
 	if (!was)
 		ret = try_listen(fd, sock, sa, len);
-	if (ret < 0) {
-		ended = sock_diag_end_waiting(IPPROTO_TCP, sock->local.port);
-		if (ended)
-			log_info("ended %u lingering connections on port %u", ended,
-				sock->local.port);
-		ret = ended ? try_listen(fd, sock, sa, len) : -1;
-	}
+	if (ret < 0)
+		ret = try_listen_ending(fd, sock, sa, len);
 	errno = EADDRINUSE;
 	if (ret == 0 && !was)
 		ret = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &was, sizeof was);

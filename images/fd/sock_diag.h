@@ -80,10 +80,12 @@ bool sock_diag_owner(uint32_t ino, char *text, size_t len);
 struct diag_port {
 	uint32_t ino;        /* a socket that somebody holds, 0: none was found */
 	unsigned nr_waiting; /* TCP: TIME_WAIT and FIN_WAIT2 remains of closed connections */
+	unsigned nr_closing; /* TCP: closed ones whose other end has not acknowledged it yet */
 };
 int sock_diag_port(int protocol, uint16_t port, struct diag_port *out, struct err *err);
 /* End those remains (CAP_NET_ADMIN, kernel with INET_DIAG_DESTROY); returns how many, 0 if it may
- * not. */
-unsigned sock_diag_end_waiting(int protocol, uint16_t port);
+ * not. *closing: there are others, which become such by themselves soon, unless their other end is
+ * out of reach. */
+unsigned sock_diag_end_waiting(int protocol, uint16_t port, bool *closing);
 
 #endif

@@ -20,9 +20,12 @@
 
 enum {
 	TCP_SYN_SENT_STATE = 2,
+	TCP_FIN_WAIT1_STATE = 4,
 	TCP_FIN_WAIT2_STATE = 5,
 	TCP_TIME_WAIT_STATE = 6,
+	TCP_LAST_ACK_STATE = 9,
 	TCP_LISTENING_STATE = 10,
+	TCP_CLOSING_STATE = 11,
 }; /* include/net/tcp_states.h */
 
 /* ---- ports ----------------------------------------------------------------------------------- */
@@ -54,6 +57,13 @@ static void port_waiting(const struct inet_diag_msg *msg, struct port_search *s)
 	};
 }
 
+/* Closed, and the other end has not acknowledged that yet, nor maybe what was sent before. */
+static bool is_closing(const struct inet_diag_msg *msg)
+{
+	return msg->idiag_state == TCP_FIN_WAIT1_STATE || msg->idiag_state == TCP_LAST_ACK_STATE ||
+	       msg->idiag_state == TCP_CLOSING_STATE;
+}
+
 static void port_answer(const struct nlmsghdr *h, void *arg)
 {
 	const struct inet_diag_msg *msg = NLMSG_DATA(h);
@@ -65,6 +75,8 @@ static void port_answer(const struct nlmsghdr *h, void *arg)
 		s->found->ino = msg->idiag_inode;
 	else if (msg->idiag_state == TCP_TIME_WAIT_STATE || msg->idiag_state == TCP_FIN_WAIT2_STATE)
 		port_waiting(msg, s);
+	else if (is_closing(msg))
+		s->found->nr_closing++;
 }
 
 static int port_search(int protocol, uint16_t port, struct diag_port *out, struct waiting *waiting,
@@ -104,15 +116,17 @@ static void ignore_answer(const struct nlmsghdr *h, void *arg)
 	(void)arg;
 }
 
-unsigned sock_diag_end_waiting(int protocol, uint16_t port)
+unsigned sock_diag_end_waiting(int protocol, uint16_t port, bool *closing)
 {
 	struct waiting waiting = { .nr = 0 };
 	struct diag_port found = { 0 };
 	struct err err;
 	unsigned ended = 0;
 
+	*closing = false;
 	if (port_search(protocol, port, &found, &waiting, &err) < 0)
 		return 0;
+	*closing = found.nr_closing > 0;
 	for (unsigned i = 0; i < waiting.nr; i++)
 		if (diag_ask(SOCK_DESTROY, NLM_F_ACK, &waiting.reqs[i], sizeof waiting.reqs[i],
 			    ignore_answer, NULL, &err) == 0)

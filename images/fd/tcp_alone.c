@@ -53,7 +53,9 @@ static int mark(int fd, uint32_t value, struct err *err)
 /* Remains of the old one would stand in its way. */
 static int far_end_make(const struct inet_sock *far, int *out, struct err *err)
 {
-	sock_diag_end_waiting(IPPROTO_TCP, far->local.port);
+	bool closing;
+
+	sock_diag_end_waiting(IPPROTO_TCP, far->local.port, &closing);
 	return tcp_conn_make(far, 0, out, err);
 }
 
