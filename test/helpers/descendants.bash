@@ -4,6 +4,7 @@ descendants() { # PID
     local found=("$1") below file i
     for ((i = 0; i < ${#found[@]}; i++)); do
         for file in /proc/"${found[i]}"/task/*/children; do
+            below=() # it may have ended meanwhile, and read(1) then changes nothing
             ! read -r -a below <"$file" # the file has no end of line
             found+=("${below[@]}")
         done

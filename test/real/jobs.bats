@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Job control in the caller's terminal: shells and their jobs are dumped in one terminal, and restored and used in
 # another one. What is typed and what has to be seen is in jobs.py.
+# not beside others: ptys
 load ../helpers/real
 
 # jobs SCENARIO [RESTORE OPTION...]

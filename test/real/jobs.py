@@ -47,6 +47,12 @@ class Terminal:
             self.seen += got
         self.seen = self.seen[found.end():]
 
+    def forget(self):
+        """What has been shown until now, read or not."""
+        while self.read(0):
+            pass
+        self.seen = b""
+
     def type(self, text):
         os.write(self.fd, text.encode())
 
@@ -191,7 +197,7 @@ def job():
     line = " ".join([snapctl, "restore", *options, image])
     terminal.type(line + "\r")
     terminal.until(terminal.silent, "without echo again")
-    terminal.seen = b""
+    terminal.forget()
     terminal.type("line\r")
     terminal.expect(rb"^line\r\n")
     terminal.type("\x1a")

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # dump --until=...: every condition with a program of Debian that reaches it, restored and asked. `ready` has
 # ready.bats, `effect` and `checkin` have startup.bats; what is special about each, roundtrip/until.bats.
+# not beside others: ptys
 load ../helpers/real
 
 # moment UNTIL REASON OPTION... -- PROGRAM...: dumped then, and for that reason; what was said is in $scratch/dumped

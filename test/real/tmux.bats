@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # A tmux server with bash and vim inside: screens, controlling terminals, job control, typing go on.
+# not beside others: ptys
 load ../helpers/real_tree
 
 socket() { echo "$scratch/work/tmux"; }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # The line on a terminal that says how far the work is. With --debug-progress it is there from the beginning; without,
 # after a second.
+# not beside others: ptys (their numbers are looked at)
 load ../helpers/snap
 
 # on_terminal SNAPCTL ARGUMENT...: what the screen shows then is in $scratch/screen, all bytes are in $scratch/raw.

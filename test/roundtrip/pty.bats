@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Pseudo-terminals. One test for each target of test/targets; see there for what is checked.
+# not beside others: ptys (their numbers are looked at)
 load ../helpers/snap
 
 @test "pty_pair: a pseudo-terminal: attributes, window, several slaves" { roundtrip pty_pair; }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Terminals that were given up, and full ones. One test for each target of test/targets/pty_held.c.
+# not beside others: ptys (their numbers are looked at)
 load ../helpers/snap
 
 @test "ptyheld_sessions: who of a session has its terminal" { roundtrip ptyheld_sessions; }

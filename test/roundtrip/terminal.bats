@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # snapctl as the foreground job of a shell: what the shell sees of it, and how it leaves the terminal.
+# not beside others: ptys (their numbers are looked at)
 load ../helpers/snap
 
 # in_front [PATTERN KEYS]... -- COMMAND...; what was shown is in "$scratch/shown"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # dump --until=...: each condition with a program that reaches it, one that does not, and whoever would like to fake it.
+# not beside others: ptys (their numbers are looked at)
 load ../helpers/snap
 
 # A program in Python, in the scratch directory.

@@ -1,4 +1,5 @@
 /* base/progress: a line on a terminal, and on nothing else. */
+/* not beside others: ptys */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

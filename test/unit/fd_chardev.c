@@ -1,4 +1,5 @@
 /* Plain devices survive, terminals are refused unless they are the caller's. */
+/* not beside others: ptys */
 #include <errno.h>
 #include <sys/sysmacros.h>
 

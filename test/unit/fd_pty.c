@@ -1,4 +1,5 @@
 /* Pseudo-terminals: both ends, what they are set to, what is queued in them. */
+/* not beside others: ptys */
 #include <errno.h>
 #include <poll.h>
 #include <pty.h>
