@@ -63,7 +63,8 @@ static bool busy_thread(struct dumping *d, const struct watch *w, unsigned perce
 	const char *call = w->nr >= 0 ? syscall_name(w->nr) : "a page fault";
 	bool uses_cpu = percent >= BUSY_PERCENT;
 
-	if (!uses_cpu && (w->state == WATCH_WAITS || w->state == WATCH_STOPPED))
+	if (!uses_cpu &&
+		(w->state == WATCH_WAITS || w->state == WATCH_STOPPED || w->state == WATCH_VFORK))
 		return false;
 	buf_printf(out, out->len ? ", " : "");
 	busy_thread_name(d, w, out);

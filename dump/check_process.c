@@ -21,6 +21,7 @@
 #include "dump/tree.h"
 #include "dump/seccomp.h"
 #include "dump/unshared.h"
+#include "dump/waits.h"
 #include "images/fd/proc_gone.h"
 #include "images/tree.h"
 #include "tracee/proc.h"
@@ -235,9 +236,9 @@ static bool waits_in_vfork(const struct dumping_proc *p, pid_t tid)
 
 	snprintf(name, sizeof name, "task/%d/stat", tid);
 	for (int i = 0; i < VFORK_LOOKS; i++) {
-		if (proc_stat(p->t->procfd, name, &stat, NULL) < 0 || stat.state != 'D' ||
+		if (proc_stat(p->t->procfd, name, &stat, NULL) < 0 ||
 			proc_syscall(p->t->procfd, tid, &call, NULL) < 0 ||
-			(call.nr != SYS_vfork && call.nr != SYS_clone && call.nr != SYS_clone3))
+			!wait_is_vfork(stat.state, call.nr))
 			return false;
 		nanosleep(&(struct timespec){ .tv_nsec = 20 * 1000000L }, NULL);
 	}

@@ -1,11 +1,13 @@
 /* When a tree is quiet; see quiescent.h. */
 #include "dump/quiescent.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <time.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/err.h"
 #include "dump/dumping.h"
 #include "dump/until/condition.h"
 #include "dump/watch.h"
@@ -94,13 +96,29 @@ static bool window_end(struct quiet *q, const struct tracer *tr, uint64_t now)
 	return false;
 }
 
+/* Its child waits, too, so it will not end: better said at once than found out by the freeze. */
+static int vfork_check(const struct watches *watches, struct err *err)
+{
+	for (size_t i = 0; i < watches->nr; i++) {
+		const struct watch *w = &watches->all[i];
+
+		if (w->state != WATCH_VFORK)
+			continue;
+		err_set(err, ENOTSUP,
+			"process %d, thread %d waits in vfork(2) for a child that goes on without "
+			"exec; it cannot be stopped there",
+			w->pid, w->tid);
+		return err_hint(err, "dump it when its child has called exec or ended");
+	}
+	return 0;
+}
+
 static int quiescent_look(struct wait *w, uint64_t now, struct err *err)
 {
 	const struct tracer *tr = w->d->tracer;
 	struct quiet *q = w->own;
 	bool quiet = false;
 
-	(void)err;
 	if (!q->begun) {
 		window_begin(q, tr, now);
 	} else if (now >= q->next_ms) {
@@ -112,6 +130,8 @@ static int quiescent_look(struct wait *w, uint64_t now, struct err *err)
 		}
 	}
 	w->next_ms = q->next_ms;
+	if (quiet && vfork_check(&q->watches, err) < 0)
+		return -err->code;
 	return quiet;
 }
 

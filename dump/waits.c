@@ -228,3 +228,8 @@ enum wait_kind wait_kind_of(
 			return waits[i].look(&waiter, call->args, sleep_ns);
 	return WAIT_NONE;
 }
+
+bool wait_is_vfork(char state, int64_t nr)
+{
+	return state == 'D' && (nr == SYS_vfork || nr == SYS_clone || nr == SYS_clone3);
+}

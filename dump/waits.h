@@ -1,6 +1,7 @@
 #ifndef DUMP_WAITS_H
 #define DUMP_WAITS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -23,5 +24,9 @@ enum wait_kind {
  * may run. */
 enum wait_kind wait_kind_of(
 	struct tracee *t, pid_t tid, const struct proc_syscall *call, uint64_t *sleep_ns);
+
+/* A thread in that state (as in proc_stat(5)) and system call waits for its child to exec or end
+ * (wait_for_vfork_done() in kernel/fork.c): nothing but SIGKILL interrupts that. */
+bool wait_is_vfork(char state, int64_t nr);
 
 #endif

@@ -90,7 +90,7 @@ static enum watch_state watch_look(
 	if (stat.state == 'T' || stat.state == 't')
 		return th->stop_signal ? WATCH_STOPPED : WATCH_RUNS;
 	if (stat.state == 'D')
-		return WATCH_DISK;
+		return wait_is_vfork(stat.state, call.nr) ? WATCH_VFORK : WATCH_DISK;
 	if (stat.state != 'S' || call.nr < 0)
 		return WATCH_RUNS;
 	switch (wait_kind_of(t, w->tid, &call, &sleep_ns)) {
@@ -138,7 +138,8 @@ static bool watches_sample_process(struct watches *w, struct tracee *t, uint64_t
 		watch->fresh = watch->state != WATCH_ENDED;
 		if (!watch->fresh)
 			continue;
-		quiet = quiet && (watch->state == WATCH_WAITS || watch->state == WATCH_STOPPED);
+		quiet = quiet && (watch->state == WATCH_WAITS || watch->state == WATCH_STOPPED ||
+					 watch->state == WATCH_VFORK);
 		*signature = signature_add(*signature, (uint64_t)watch->tid);
 		*signature = signature_add(*signature, (uint64_t)watch->nr);
 		*signature = signature_add(*signature, watch->sp);

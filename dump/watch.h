@@ -15,9 +15,11 @@ struct tracee;
 enum watch_state {
 	WATCH_WAITS,   /* for something outside, or in a sleep that is known to be periodic */
 	WATCH_STOPPED, /* in a group-stop */
-	WATCH_SLEEPS,  /* a short sleep that may be one of the start-up */
-	WATCH_DISK,    /* state D */
-	WATCH_ENDED,   /* a first thread, with others living on */
+	WATCH_VFORK,  /* for its child, which shares its memory until it execs: it cannot be stopped
+		       */
+	WATCH_SLEEPS, /* a short sleep that may be one of the start-up */
+	WATCH_DISK,   /* state D */
+	WATCH_ENDED,  /* a first thread, with others living on */
 	WATCH_RUNS,
 };
 

@@ -42,6 +42,14 @@ load ../helpers/snap
     [[ $output == *hint:* ]]
 }
 
+@test "launched: a parent that waits in vfork is named when its child is quiet" {
+    prepare_target
+    # shellcheck disable=SC2046 # three words
+    run snapctl dump -o "$(image)" env $(target_env) "$TARGET" treerefuse_vfork
+    [ "$status" = 125 ]
+    [[ $output == *"waits in vfork(2) for a child"*hint:* ]]
+}
+
 # refused_at_once PATTERN OPTION...: before the program has been started
 refused_at_once() {
     local pattern=$1
