@@ -6,12 +6,6 @@
 
 # ---- the whole way -------------------------------------------------------------------------------------------
 
-# Have teardown kill pid and all below.
-note_tree() { # PID
-    local member
-    for member in "$1" $(descendants "$1"); do note_pid "$member"; done
-}
-
 nr_below() { descendants "$1" | wc -l; }
 
 may_be_dumped() { snapctl check --pid "$pid" >/dev/null; }

@@ -56,6 +56,12 @@ is_still() { stat_of "$1" && [ "${stat[22]}" = "$2" ]; }
 # Have teardown kill pid.
 note_pid() { ! stat_of "$1" || echo "$1 ${stat[22]}" >>"$scratch/pids"; }
 
+# And all below: who overwrites its environment to show a title is not found by it.
+note_tree() { # PID
+    local member
+    for member in "$1" $(descendants "$1"); do note_pid "$member"; done
+}
+
 # ---- running things --------------------------------------------------------------------------------------
 
 # bats, make and CI leave pipes open in us; a server that inherits them has a pipe to outside.
@@ -125,7 +131,7 @@ restore() {
     rm -f "$scratch/work/pidfile"
     snapctl restore --detach --pidfile "$scratch/work/pidfile" "$@" "$(image)" || fail "restore failed"
     read -r pid <"$scratch/work/pidfile"
-    note_pid "$pid"
+    note_tree "$pid"
     # With --pids=ns, the parent is a small init that ends when the program does.
     note_parent "$pid"
 }
