@@ -19,8 +19,9 @@ gone_pids() { # PID...
 # The scripts' cleanup knows soak_pid only.
 tree_note() { members=$(descendants "$soak_pid"); }
 tree_end() {
-    local pid
-    for pid in ${soak_pid:-} ${members:-}; do kill -KILL "$pid" 2>/dev/null; done
+    local pid now=
+    [ -z "${soak_pid:-}" ] || now=$(descendants "$soak_pid")
+    for pid in ${soak_pid:-} ${members:-} $now; do kill -KILL "$pid" 2>/dev/null; done
 }
 trap 'tree_end; soak_cleanup' EXIT
 
