@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "restore/job.h"
+#include "restore/mm.h"
 #include "restore/stages.h"
 
 enum { UFFD_MIN_PAGES = 64, THREAD_MIN_FRAMES = 4, MAX_THREADS = 8 };
@@ -203,29 +204,13 @@ static int fill_write(
 	return 0;
 }
 
-/* The mapping that addr lies in (the reader has checked that there is one), NULL: of another
- * object. */
-static const struct snap_vma *vma_at(const struct snap_mm *mm, uint64_t addr)
-{
-	size_t low = 0, high = mm->nr_vmas;
-
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (mm->vmas[mid].end <= addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < mm->nr_vmas && mm->vmas[low].start <= addr ? &mm->vmas[low] : NULL;
-}
-
 /* A run may go over the end of a mapping into the next, which may be of another kind. */
 static int fill_pages(
 	struct fill *f, uint64_t addr, const char *data, uint64_t len, struct err *err)
 {
 	while (len > 0) {
-		const struct snap_vma *vma = vma_at(f->job->mm, addr);
+		/* NULL: of another object; the reader has checked the others. */
+		const struct snap_vma *vma = mm_vma_at(f->job->mm, addr);
 		uint64_t piece = vma && vma->end - addr < len ? vma->end - addr : len;
 		uint64_t done = vma && takes_small_pages(vma) ? uffd_copy(f, addr, data, piece) : 0;
 

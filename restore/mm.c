@@ -21,20 +21,35 @@ static const uint64_t HOLE_LOWEST = 1ull << 40, USER_END = 0x7ffffffff000;
 /* ---- holes
  * -------------------------------------------------------------------------------------------- */
 
-/* End of the vma that [start, end) runs into, 0: none. Both arrays are sorted. */
-static uint64_t recorded_hit(const struct snap_mm *mm, uint64_t start, uint64_t end)
+/* The first one that ends behind addr, NULL: there is none. */
+static const struct snap_vma *vma_behind(const struct snap_mm *mm, uint64_t addr)
 {
 	size_t low = 0, high = mm->nr_vmas;
 
 	while (low < high) {
 		size_t mid = (low + high) / 2;
 
-		if (mm->vmas[mid].end <= start)
+		if (mm->vmas[mid].end <= addr)
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	return low < mm->nr_vmas && mm->vmas[low].start < end ? mm->vmas[low].end : 0;
+	return low < mm->nr_vmas ? &mm->vmas[low] : NULL;
+}
+
+const struct snap_vma *mm_vma_at(const struct snap_mm *mm, uint64_t addr)
+{
+	const struct snap_vma *vma = vma_behind(mm, addr);
+
+	return vma && vma->start <= addr ? vma : NULL;
+}
+
+/* End of the vma that [start, end) runs into, 0: none. Both arrays are sorted. */
+static uint64_t recorded_hit(const struct snap_mm *mm, uint64_t start, uint64_t end)
+{
+	const struct snap_vma *vma = vma_behind(mm, start);
+
+	return vma && vma->start < end ? vma->end : 0;
 }
 
 static uint64_t fresh_hit(const struct mm_fresh *fresh, uint64_t start, uint64_t end)

@@ -10,6 +10,7 @@
 
 struct err;
 struct job;
+struct snap_mm;
 struct snap_vma;
 
 /*
@@ -30,6 +31,8 @@ int mm_plan_map(struct job *job, const struct mm_fresh *fresh, struct err *err);
 /* One mapping, or a piece of one. */
 int mm_plan_vma(
 	struct job *job, const struct mm_fresh *fresh, const struct snap_vma *vma, struct err *err);
+/* The recorded mapping that addr lies in, NULL: there is none. */
+const struct snap_vma *mm_vma_at(const struct snap_mm *mm, uint64_t addr);
 /* Private memory of huge pages (hugetlb). */
 bool mm_is_huge(const struct snap_vma *vma);
 /* After the pages are in: final protections, advice, locks, names, guard pages, mm fields. */

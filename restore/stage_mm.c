@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "base/arena.h"
+#include "restore/mm.h"
 #include "restore/mm_fork.h"
 #include "restore/stages.h"
 
@@ -23,21 +24,6 @@ struct build {
 /* ---- mappings ----------------------------------------------------------------------------------
  */
 
-static const struct snap_vma *vma_at(const struct snap_mm *mm, uint64_t addr)
-{
-	size_t low = 0, high = mm->nr_vmas;
-
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (mm->vmas[mid].end <= addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < mm->nr_vmas && mm->vmas[low].start <= addr ? &mm->vmas[low] : NULL;
-}
-
 static bool has_small_pages(const struct snap_vma *vma)
 {
 	return (vma->kind == VMA_ANON || vma->kind == VMA_FILE) && vma->flags & MAP_PRIVATE &&
@@ -46,7 +32,7 @@ static bool has_small_pages(const struct snap_vma *vma)
 
 const struct snap_vma *stage_vma_at(const struct snap_mm *mm, uint64_t addr)
 {
-	const struct snap_vma *vma = vma_at(mm, addr);
+	const struct snap_vma *vma = mm_vma_at(mm, addr);
 
 	return vma && has_small_pages(vma) ? vma : NULL;
 }
@@ -119,7 +105,7 @@ static void vma_insert(struct build *b, const struct snap_vma *vma)
 /* Is there a mapping for the page now? Pages come by address. */
 static bool page_has_place(struct build *b, const struct stage_page *page)
 {
-	const struct snap_vma *here = vma_at(&b->stage->mm, page->addr);
+	const struct snap_vma *here = mm_vma_at(&b->stage->mm, page->addr);
 
 	if (here && mm_fork_is_like(here, page->vma))
 		return true;

@@ -1,10 +1,14 @@
 /* TCP connections that wait to be accepted: record <-> message, and waiting again. */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -117,17 +121,98 @@ static int connect_to(int fd, int family, const struct inet_addr *to, struct err
 		       : 0;
 }
 
+/* ---- a port that cannot be bound --------------------------------------------------------------
+ */
+
+/* linux/in.h, since Linux 6.3 */
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
+
+/* Options that choose the port, and what they are in the program. */
+static const struct {
+	int level, name;
+} port_options[] = {
+	{ SOL_SOCKET, SO_REUSEADDR },
+	{ IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT },
+	{ IPPROTO_IP, IP_LOCAL_PORT_RANGE },
+};
+
+static int port_options_set(int fd, const struct inet_sock *sock, const int *values)
+{
+	for (size_t i = 0; i < sizeof port_options / sizeof *port_options; i++) {
+		int level = port_options[i].level, name = port_options[i].name;
+		int value = values ? values[i] : sockopt_int(&sock->options, level, name, 0);
+
+		if (setsockopt(fd, level, name, &value, sizeof value) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* connect(2) chooses from these only (ip(7), ip_local_port_range). */
+static bool may_be_chosen(uint16_t port)
+{
+	char text[32] = "";
+	OWNED_FD fd = open("/proc/sys/net/ipv4/ip_local_port_range", O_RDONLY | O_CLOEXEC);
+	unsigned from, to;
+
+	return fd >= 0 && read(fd, text, sizeof text - 1) > 0 &&
+	       sscanf(text, "%u %u", &from, &to) == 2 && from <= port && port <= to;
+}
+
+/*
+ * Remains of connections of the same port to elsewhere keep it from being bound, but not connect(2)
+ * from choosing it, by which the program has got it: from a range of one. err is why it could not
+ * be bound, and stays so if that is no way either.
+ */
+static int port_by_connect(int fd, const struct inet_sock *sock, struct err *err)
+{
+	const int one[] = { 0, 1, (int)((uint32_t)sock->local.port << 16 | sock->local.port) };
+	struct inet_addr local = sock->local;
+	struct sockaddr_storage sa;
+	socklen_t len;
+
+	local.port = 0;
+	if (err->code != EADDRINUSE || !may_be_chosen(sock->local.port) ||
+		inet_addr_to(sock->family, &local, &sa, &len, NULL) < 0 ||
+		port_options_set(fd, sock, one) < 0 ||
+		bind(fd, (const struct sockaddr *)&sa, len) < 0)
+		return -err->code;
+	*err = (struct err){ 0 };
+	return 0;
+}
+
+/* What it had to begin with, if it was got like that. */
+static int port_check(int fd, const struct inet_sock *sock, struct err *err)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof sa;
+
+	if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0 ||
+		port_options_set(fd, sock, NULL) < 0)
+		return err_sys(err, "the port of a TCP connection");
+	/* At the same place in both families. */
+	if (ntohs(((const struct sockaddr_in *)&sa)->sin_port) != sock->local.port)
+		return err_set(err, EADDRINUSE, "port %u is in use", sock->local.port);
+	return 0;
+}
+
 static int client_make(const struct fd_make *m, const struct inet_sock *sock,
 	const struct tcp_waiting *w, int *out, struct err *err)
 {
 	OWNED_FD fd = socket(sock->family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	bool bound;
 
 	if (fd < 0)
 		return err_sys(err, "socket");
-	if (sockopt_make(fd, &sock->options, false, err) < 0 || tcp_md5_make(fd, sock, err) < 0 ||
-		inet_bind(m, fd, sock, err) < 0 ||
+	if (sockopt_make(fd, &sock->options, false, err) < 0 || tcp_md5_make(fd, sock, err) < 0)
+		return -err->code;
+	bound = inet_bind(m, fd, sock, err) == 0;
+	if ((!bound && port_by_connect(fd, sock, err) < 0) ||
 		connect_to(fd, sock->family, &sock->remote, err) < 0 ||
-		send_waiting(fd, w, err) < 0 || sockopt_make(fd, &sock->options, true, err) < 0)
+		(!bound && port_check(fd, sock, err) < 0) || send_waiting(fd, w, err) < 0 ||
+		sockopt_make(fd, &sock->options, true, err) < 0)
 		return -err->code;
 	/* SHUT_RD is 0, SHUT_WR 1, SHUT_RDWR 2. */
 	if (sock->shutdown && shutdown(fd, (int)sock->shutdown - 1) < 0)

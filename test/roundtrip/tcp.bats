@@ -143,3 +143,37 @@ END
     restore
     wait_port "$(cat "$scratch/work/port")"
 }
+
+# Two connections of one port, one of which has ended: then it can be chosen by connect(2), but not by bind(2).
+@test "a connection that waits to be accepted, whose port is also that of a connection that lingers" {
+    as_user
+    cat >"$scratch/work/two.py" <<'END'
+import signal, socket, struct
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+here, there = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+waits = socket.create_connection(here.getsockname())
+waits.sendall(b"waited")
+port = waits.getsockname()[1]
+ends = socket.socket()
+try:
+    ends.setsockopt(socket.IPPROTO_IP, 51, struct.pack("I", port << 16 | port)) # IP_LOCAL_PORT_RANGE
+except OSError:
+    print("SKIP", flush=True)
+ends.connect(there.getsockname())
+assert ends.getsockname()[1] == port
+other = there.accept()[0]
+ends.close()
+other.recv(1)
+other.close()
+print("UP", flush=True)
+signal.sigwait({signal.SIGUSR1})
+print(here.accept()[0].recv(9), waits.getsockname()[1] == port, flush=True)
+END
+    start two.log /usr/bin/python3 two.py
+    until_true grep -q '^UP' "$scratch/two.log"
+    ! grep -q SKIP "$scratch/two.log" || skip "IP_LOCAL_PORT_RANGE"
+    dump_pid "$pid"
+    restore
+    kill -USR1 "$pid"
+    until_true grep -qxF "b'waited' True" "$scratch/two.log" || fail "$(cat "$scratch/two.log")"
+}

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -84,6 +85,17 @@ static bool ended(int fd)
 	return recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
 }
 
+/* All that was sent, a FIN included: the other end may take 40 ms for that, and nobody tells. */
+static void acknowledged(int fd)
+{
+	int left = 1;
+
+	while (left) {
+		must(ioctl(fd, SIOCOUTQ, &left));
+		poll(NULL, 0, left != 0);
+	}
+}
+
 static pid_t child_connects(const struct sockaddr_storage *listens, uint16_t *port)
 {
 	int ready[2];
@@ -96,6 +108,7 @@ static pid_t child_connects(const struct sockaddr_storage *listens, uint16_t *po
 		fd = connected(listens);
 		*port = port_of(fd);
 		must(write(fd, "of a child", 10));
+		acknowledged(fd);
 		must(write(ready[1], port, sizeof *port));
 		close(ready[0]);
 		close(ready[1]);
@@ -149,6 +162,8 @@ static void judge(int family)
 	port[5] = port_of(client[3]);
 	fill(large, sizeof large);
 	must(write(client[3], large, sizeof large));
+	for (int i = 0; i < 4; i++)
+		acknowledged(client[i]);
 	target_wait();
 
 	server = accepted(fd, port[0]);
