@@ -202,13 +202,3 @@ struct stage *stage_build(const struct snap *snap, const struct page_index *inde
 	runs_build(&b, index, held, nr_held);
 	return b.stage;
 }
-
-void stage_pages_reverse(struct stage_page *pages, size_t nr)
-{
-	for (size_t i = 0; i < nr / 2; i++) {
-		struct stage_page swap = pages[i];
-
-		pages[i] = pages[nr - 1 - i];
-		pages[nr - 1 - i] = swap;
-	}
-}

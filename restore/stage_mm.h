@@ -23,7 +23,6 @@ struct stage_page {
 /* The mapping at addr whose private pages siblings can share: of small pages; NULL: there is none.
  */
 const struct snap_vma *stage_vma_at(const struct snap_mm *mm, uint64_t addr);
-void stage_pages_reverse(struct stage_page *pages, size_t nr);
 /* mm with these pages, sorted by address; in the snap's arena. */
 struct stage *stage_build(const struct snap *snap, const struct page_index *index,
 	const struct snap_mm *mm, const struct stage_page *pages, size_t nr);

@@ -210,6 +210,16 @@ static void hold(struct search *s, struct stages *st, const struct stage_page *p
 	st->pages[st->nr_pages++] = *page;
 }
 
+static void pages_reverse(struct stage_page *pages, size_t nr)
+{
+	for (size_t i = 0; i < nr / 2; i++) {
+		struct stage_page swap = pages[i];
+
+		pages[i] = pages[nr - 1 - i];
+		pages[nr - 1 - i] = swap;
+	}
+}
+
 /*
  * At one address, from the last birth to the first: a page that a process is to inherit is there
  * from the birth before it which wants another one on. Pages of the same content become one.
@@ -246,7 +256,7 @@ static void hold_at(struct search *s, uint32_t i, struct stages *st, uint64_t ad
 		now.from = 0;
 		hold(s, st, &now);
 	}
-	stage_pages_reverse(st->pages + first, st->nr_pages - first);
+	pages_reverse(st->pages + first, st->nr_pages - first);
 }
 
 /* So many of those that are forked while it is held inherit the page. */

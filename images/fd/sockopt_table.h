@@ -22,6 +22,9 @@ enum sockopt_flag {
 	SOCKOPT_SETTLES = 8, /* int; takes the machine's default once it listens, unless set to 0 */
 };
 
+/* linux/in.h, since Linux 6.3 */
+enum { X_IP_LOCAL_PORT_RANGE = 51 };
+
 enum { SOCKOPT_MAX = 256, SOCKOPT_MAX_FILTER = 4096 * 8 /* BPF_MAXINSNS struct sock_filter */ };
 
 struct sockopt_desc {

@@ -16,6 +16,7 @@
 #include "images/fd/kind.h"
 #include "images/fd/kinds.h"
 #include "images/fd/message.h"
+#include "images/fd/sockopt_table.h"
 #include "images/fd/tcp.h"
 #include "images/fd/tcp_waiting.h"
 #include "proto/socket.pb-c.h"
@@ -124,18 +125,13 @@ static int connect_to(int fd, int family, const struct inet_addr *to, struct err
 /* ---- a port that cannot be bound --------------------------------------------------------------
  */
 
-/* linux/in.h, since Linux 6.3 */
-#ifndef IP_LOCAL_PORT_RANGE
-#define IP_LOCAL_PORT_RANGE 51
-#endif
-
 /* Options that choose the port, and what they are in the program. */
 static const struct {
 	int level, name;
 } port_options[] = {
 	{ SOL_SOCKET, SO_REUSEADDR },
 	{ IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT },
-	{ IPPROTO_IP, IP_LOCAL_PORT_RANGE },
+	{ IPPROTO_IP, X_IP_LOCAL_PORT_RANGE },
 };
 
 static int port_options_set(int fd, const struct inet_sock *sock, const int *values)

@@ -441,24 +441,6 @@ static void unix_in_flight(void)
 	says(pipes[1], pipes[0], "through it");
 }
 
-/* One byte with a descriptor. */
-static void send_fd(int to, int fd)
-{
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof fd)] = { 0 };
-	struct iovec iov = { "x", 1 };
-	struct msghdr msg = { .msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof control };
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof fd);
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof fd);
-	must(sendmsg(to, &msg, 0));
-}
-
 /* One byte, and the descriptor that has to come with it. */
 static int receive_fd(int from)
 {

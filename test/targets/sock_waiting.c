@@ -169,23 +169,6 @@ static void unix_waiting_packets(void)
 	comes(server, getpid(), "four");
 }
 
-static void send_fd(int to, int fd)
-{
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof fd)] = { 0 };
-	struct iovec iov = { (char *)"x", 1 };
-	struct msghdr msg = { .msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof control };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof fd);
-	memcpy(CMSG_DATA(c), &fd, sizeof fd);
-	must(sendmsg(to, &msg, 0));
-}
-
 static int receive_fd(int from)
 {
 	_Alignas(struct cmsghdr) char control[256];

@@ -92,6 +92,8 @@ int file_make(const char *name, size_t len, uint32_t seed, int flags);
 /* getsockopt(2) and setsockopt(2) of an int; die on failure. */
 int sock_option(int fd, int level, int name);
 void sock_set(int fd, int level, int name, int value);
+/* One byte with a descriptor (SCM_RIGHTS), over a unix socket. */
+void send_fd(int to, int fd);
 
 /* Milliseconds of CLOCK_MONOTONIC. */
 int64_t now_ms(void);
